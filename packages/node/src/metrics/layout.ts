@@ -1,0 +1,120 @@
+/** Counters of one data worker, in shared memory: a fixed block of f64 words.
+ *
+ *  Writer: the worker that owns the block, with plain stores (one writer, so nothing is lost).
+ *  Reader: the main thread, which sums the blocks of all workers when it is scraped. Words are
+ *  8-byte aligned, so a reader sees an old or a new value, never half of one.
+ *
+ *  Block = counter rows, then one command row per position in the command table:
+ *  calls, errors, seconds (sum), then one word per histogram bucket.
+ *  Invariant: of one command row, calls = the sum of its buckets.
+ *
+ *  What counts as a call: a command is counted where it is executed, once, as itself. A node that
+ *  forwards it counts `forwarded` only; a queued command is counted when EXEC runs it. */
+
+/** Counter rows: name -> word index. Gauges go up and down, the others only up. */
+export const Counter = {
+  /** gauge: client connections that are open on any of the three listeners */
+  connections: 0,
+  connectionsTotal: 1,
+  receivedBytes: 2,
+  sentBytes: 3,
+  /** reads of one key that found it, or did not */
+  hits: 4,
+  misses: 5,
+  /** commands sent on to the node that owns their key */
+  forwarded: 6,
+  /** reads answered from a copy that this node follows */
+  followerReads: 7,
+  /** connections that had to wait for a change of owner */
+  parks: 8,
+  protocolErrors: 9,
+  /** -MOVED answers */
+  redirects: 10,
+} as const;
+
+export type CounterName = keyof typeof Counter;
+export type CounterRow = (typeof Counter)[CounterName];
+
+export const COUNTER_NAMES: readonly CounterName[] = Object.keys(Counter) as CounterName[];
+
+/** Upper bounds of the latency histogram in seconds; one more bucket counts what is above. */
+export const LATENCY_BOUNDS_SECONDS: readonly number[] = [
+  0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5,
+  0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1,
+];
+
+export const LATENCY_BUCKETS: number = LATENCY_BOUNDS_SECONDS.length + 1;
+
+/** The command table may hold this many rows. */
+export const COMMANDS_MAX = 256;
+
+const COMMAND_ROWS_AT = 16;
+const CALLS = 0;
+const ERRORS = 1;
+const SECONDS = 2;
+const BUCKETS = 3;
+const COMMAND_ROW_WORDS: number = BUCKETS + LATENCY_BUCKETS;
+
+export const COUNTERS_BYTES: number = (COMMAND_ROWS_AT + COMMANDS_MAX * COMMAND_ROW_WORDS) * 8;
+
+export function createCounters(): SharedArrayBuffer {
+  return new SharedArrayBuffer(COUNTERS_BYTES);
+}
+
+export class WorkerCounters {
+  readonly #words: Float64Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#words = new Float64Array(buffer);
+  }
+
+  add(row: CounterRow, n: number): void {
+    this.#words[row] += n;
+  }
+
+  set(row: CounterRow, n: number): void {
+    this.#words[row] = n;
+  }
+
+  get(row: CounterRow): number {
+    return this.#words[row];
+  }
+
+  /** `count` calls of one command were executed; each took `seconds` (in a batch: its share). */
+  command(index: number, count: number, seconds: number): void {
+    const row = COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS;
+    this.#words[row + CALLS] += count;
+    this.#words[row + SECONDS] += count * seconds;
+    this.#words[row + BUCKETS + latencyBucket(seconds)] += count;
+  }
+
+  /** A call that is counted (see `command`) was answered with an error. */
+  commandError(index: number, count: number): void {
+    this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + ERRORS] += count;
+  }
+
+  calls(index: number): number {
+    return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + CALLS];
+  }
+
+  errors(index: number): number {
+    return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + ERRORS];
+  }
+
+  seconds(index: number): number {
+    return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + SECONDS];
+  }
+
+  /** Calls that took more than the bound before this bucket and at most its own (not cumulative). */
+  bucket(index: number, bucket: number): number {
+    return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + BUCKETS + bucket];
+  }
+}
+
+function latencyBucket(seconds: number): number {
+  let bucket = 0;
+  while (bucket < LATENCY_BOUNDS_SECONDS.length && seconds > LATENCY_BOUNDS_SECONDS[bucket]) {
+    bucket++;
+  }
+  return bucket;
+}

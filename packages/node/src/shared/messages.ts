@@ -1,0 +1,169 @@
+/** What the threads of a node say to each other by postMessage.
+ *
+ *  The main thread talks to every worker, workers talk to the main thread only. Messages of one
+ *  direction arrive in order; the main thread relies on that: it changes roles first, posts `map`
+ *  after, so a worker that reads a map finds the role words at least as new as that map.
+ *  Bytes of partitions never travel here: a handle carries shared buffers. */
+
+import type { HubCounters, PartitionReplicationStatus, VerifyReport } from '@ingot/replication';
+import type { PartitionHandle } from '@ingot/store';
+import type { CounterName } from '../metrics/layout.ts';
+import type { ClusterMap } from './map.ts';
+import type { Settings } from './settings.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** workerData of every worker of a node. */
+export interface WorkerData {
+  readonly settings: Settings;
+  readonly nodeId: string;
+  readonly incarnation: number;
+  /** 0.. among the data workers; 0 for the replication and the storage worker */
+  readonly workerIndex: number;
+  readonly map: ClusterMap;
+  readonly handles: readonly PartitionHandle[];
+  /** [asleep, generation]: data workers wake the replication worker through it */
+  readonly wake: Int32Array;
+  /** this worker's own block, see metrics/layout.ts */
+  readonly counters: SharedArrayBuffer;
+}
+
+// ---- main thread -> every worker
+
+export interface MapMessage {
+  readonly kind: 'map';
+  readonly map: ClusterMap;
+}
+
+/** Serve or copy this partition from now on; replaces an older handle of the same partition. */
+export interface AttachMessage {
+  readonly kind: 'attach';
+  readonly handle: PartitionHandle;
+}
+
+/** Let go of this partition, so that its memory can be freed. */
+export interface DetachMessage {
+  readonly kind: 'detach';
+  readonly partition: number;
+}
+
+/** Role, epoch or seal of this partition changed without a new map: parked work may go on. */
+export interface RoleMessage {
+  readonly kind: 'role';
+  readonly partition: number;
+}
+
+/** Finish what is in hand, close listeners and connections, then end the thread. */
+export interface StopMessage {
+  readonly kind: 'stop';
+}
+
+export type CommonMessage = MapMessage | AttachMessage | DetachMessage | RoleMessage | StopMessage;
+
+// ---- main thread -> data worker
+
+/** The answer to an `ask` of this worker. */
+export type AnswerMessage =
+  | { readonly kind: 'answer'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'answer'; readonly id: number; readonly error: string };
+
+/** The main thread collects CLIENT LIST lines of every data worker; answered by `reply`. */
+export interface ClientListRequest {
+  readonly kind: 'clientList';
+  readonly id: number;
+}
+
+export type ToDataWorker = CommonMessage | AnswerMessage | ClientListRequest;
+
+// ---- main thread -> replication worker; each is answered by `reply`
+
+export interface VerifyRequest {
+  readonly kind: 'verify';
+  readonly id: number;
+  readonly partitions: readonly number[];
+}
+
+export interface AwaitAckRequest {
+  readonly kind: 'awaitAck';
+  readonly id: number;
+  readonly partition: number;
+  readonly node: string;
+  readonly seq: number;
+  readonly timeoutMs: number;
+}
+
+export interface StatusRequest {
+  readonly kind: 'status';
+  readonly id: number;
+}
+
+export type ToReplicationWorker = CommonMessage | VerifyRequest | AwaitAckRequest | StatusRequest;
+
+export type ToStorageWorker = CommonMessage;
+
+/** What the replication worker answers to `status`, and pushes when it changes. */
+export interface ReplicationStatus {
+  readonly partitions: readonly PartitionReplicationStatus[];
+  readonly counters: HubCounters;
+}
+
+// ---- worker -> main thread
+
+export interface ReadyMessage {
+  readonly kind: 'ready';
+}
+
+export interface LogMessage {
+  readonly kind: 'log';
+  readonly level: LogLevel;
+  /** dotted name of what happened, such as `replication.synced` */
+  readonly event: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export type ReplyMessage =
+  | { readonly kind: 'reply'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'reply'; readonly id: number; readonly error: string };
+
+/** The worker cannot do its work (a port in use, say). The node ends with this sentence. */
+export interface FailedMessage {
+  readonly kind: 'failed';
+  readonly code: string;
+  readonly text: string;
+}
+
+export type FromWorker = ReadyMessage | LogMessage | ReplyMessage | FailedMessage;
+
+/** Questions a data worker may put to the main thread: name -> type of the answer. */
+export interface Questions {
+  /** CLIENT LIST lines of all data workers, without line ends */
+  readonly clientList: readonly string[];
+  readonly nodeStats: NodeStats;
+}
+
+export type Question = keyof Questions;
+
+export interface AskMessage {
+  readonly kind: 'ask';
+  readonly id: number;
+  readonly what: Question;
+}
+
+export type FromDataWorker = FromWorker | AskMessage;
+
+export interface ReplicationStatusMessage {
+  readonly kind: 'replicationStatus';
+  readonly status: ReplicationStatus;
+}
+
+export type FromReplicationWorker = FromWorker | ReplicationStatusMessage;
+
+/** Sums over all workers of this node, for INFO. */
+export interface NodeStats {
+  readonly startedAtMs: number;
+  readonly dataWorkers: number;
+  /** commands executed here, of all kinds */
+  readonly commands: number;
+  readonly counters: Readonly<Record<CounterName, number>>;
+  readonly replication: ReplicationStatus;
+}
