@@ -1,0 +1,196 @@
+/** Every option of the `ingot` command: one row each. Flags, environment variables, the YAML file,
+ *  `--help` and the table in README.md all come from these rows; a test keeps README in step.
+ *
+ *  A row's name is its flag (`--name`) and its key in the YAML file alike. A default of null means
+ *  "worked out when nothing is given", and `doc` says how. */
+
+export type OptionType = 'text' | 'path' | 'integer' | 'bytes' | 'flag' | 'choice' | 'addresses';
+
+export interface OptionRow {
+  readonly name: string;
+  readonly env: string;
+  readonly type: OptionType;
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly default: string | number | boolean | null;
+  /** How help shows the value, and what it counts. Empty for flags. */
+  readonly unit: string;
+  readonly choices?: readonly string[];
+  readonly doc: string;
+}
+
+const KB = 1024;
+const MB = 1024 * KB;
+const GB = 1024 * MB;
+const TB = 1024 * GB;
+
+export const IMAGE_BYTES_MAX: number = 2 * GB;
+
+function port(name: string, standard: number, doc: string): OptionRow {
+  const env = envOf(name);
+  return { name, env, type: 'integer', min: 1, max: 65_535, default: standard, unit: 'port', doc };
+}
+
+function flag(name: string, doc: string): OptionRow {
+  const env = envOf(name);
+  return { name, env, type: 'flag', min: null, max: null, default: false, unit: '', doc };
+}
+
+function integer(
+  name: string,
+  [min, max]: [number, number],
+  standard: number | null,
+  unit: string,
+  doc: string,
+): OptionRow {
+  return { name, env: envOf(name), type: 'integer', min, max, default: standard, unit, doc };
+}
+
+function bytes(
+  name: string,
+  [min, max]: [number, number],
+  standard: number | null,
+  doc: string,
+): OptionRow {
+  const env = envOf(name);
+  return { name, env, type: 'bytes', min, max, default: standard, unit: 'bytes', doc };
+}
+
+function text(
+  name: string,
+  type: 'text' | 'path' | 'addresses',
+  standard: string | null,
+  unit: string,
+  doc: string,
+): OptionRow {
+  return { name, env: envOf(name), type, min: null, max: null, default: standard, unit, doc };
+}
+
+function choice(
+  name: string,
+  choices: readonly string[],
+  standard: string,
+  doc: string,
+): OptionRow {
+  const row = { name, env: envOf(name), type: 'choice', min: null, max: null } as const;
+  return { ...row, default: standard, unit: choices.join('|'), choices, doc };
+}
+
+function envOf(name: string): string {
+  return `INGOT_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** What founds a cluster. `serve` and `up` both take these; a node that joins gets them from the map. */
+export const CLUSTER_OPTIONS: readonly OptionRow[] = [
+  bytes('capacity', [8 * MB, 64 * TB], GB, 'memory of all primaries of the cluster (1gb = 2^30)'),
+  bytes(
+    'capacity-max',
+    [8 * MB, 64 * TB],
+    null,
+    'how far the capacity may be raised later; 8 times the capacity unless set',
+  ),
+  integer(
+    'partitions',
+    [1, 4096],
+    64,
+    'count',
+    'parts of the key space, a power of two; fixed for the life of the cluster',
+  ),
+  integer('copies', [1, 16], 2, 'count', 'copies of each partition, the primary among them'),
+  bytes(
+    'value-max',
+    [1, IMAGE_BYTES_MAX],
+    null,
+    "largest value; a 16th of a partition's capacity unless set",
+  ),
+  choice(
+    'eviction',
+    ['sieve', 'noeviction'],
+    'sieve',
+    'when memory is full: drop what is not read, or refuse writes',
+  ),
+];
+
+/** What a process needs to know for itself; `up` hands these on to each of its nodes. */
+export const PROCESS_OPTIONS: readonly OptionRow[] = [
+  integer(
+    'workers',
+    [1, 64],
+    null,
+    'threads',
+    'data workers; cores - 1, at least 1, at most 8 unless set',
+  ),
+  flag('prealloc', 'touch all image memory at start: slower to start, faster to fill'),
+  choice('log-level', ['debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much to log'),
+];
+
+export const SERVE_OPTIONS: readonly OptionRow[] = [
+  text(
+    'id',
+    'text',
+    null,
+    'name',
+    'the name of this node in the cluster; the host name unless set',
+  ),
+  text('host', 'text', '127.0.0.1', 'address', 'address to listen on'),
+  text(
+    'advertise',
+    'text',
+    null,
+    'host',
+    'address that other nodes and clients are told; --host unless set',
+  ),
+  port('port', 7400, 'client port: any key, any node'),
+  port('replication-port', 7500, 'where followers connect'),
+  port('control-port', 7600, 'gRPC: membership, status, verify'),
+  port('http-port', 7700, '/metrics, /healthz, /readyz'),
+  port('cluster-port', 7800, 'cluster clients: answers MOVED for keys that live elsewhere'),
+  port('follower-port', 7900, 'as the cluster port, and READONLY reads of the copies held here'),
+  text(
+    'data-dir',
+    'path',
+    null,
+    'folder',
+    'identity and last cluster map; ingot-data/<id> unless set',
+  ),
+  flag('found', 'found a new cluster'),
+  text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
+  flag('insecure', 'listen on an address that other machines reach, without credentials'),
+  ...CLUSTER_OPTIONS,
+  ...PROCESS_OPTIONS,
+  bytes('resp-bulk-max', [KB, 512 * MB], 512 * MB, 'largest argument of a command'),
+  integer('resp-arguments-max', [16, 1_048_576], 1_048_576, 'count', 'most arguments of a command'),
+  bytes('resp-query-max', [64 * KB, GB], GB, 'most bytes of one unfinished command'),
+];
+
+export const UP_OPTIONS: readonly OptionRow[] = [
+  integer('nodes', [1, 32], 3, 'count', 'how many nodes to run'),
+  integer(
+    'base-port',
+    [1, 65_003],
+    7400,
+    'port',
+    'node i listens on base + i for clients, + 100 replication, + 200 control, + 300 HTTP, + 400 cluster, + 500 follower',
+  ),
+  text(
+    'data-dir',
+    'path',
+    null,
+    'folder',
+    'keep the nodes here, to start them again later; a temporary folder, removed at the end, unless set',
+  ),
+  ...CLUSTER_OPTIONS,
+  ...PROCESS_OPTIONS,
+];
+
+/** `status` and `verify`. */
+export const ASK_OPTIONS: readonly OptionRow[] = [
+  text(
+    'node',
+    'text',
+    '127.0.0.1:7600',
+    'host:control',
+    'control address of any node of the cluster',
+  ),
+  flag('json', 'print JSON'),
+];

@@ -1,0 +1,57 @@
+/** What one node was told to be: flags, environment, file and defaults already settled and checked.
+ *  Made once, by cli/resolve.ts; frozen afterwards and handed to every thread, so it stays a plain
+ *  object that structured clone can copy. The options behind it are rows in cli/options.ts. */
+
+export interface Ports {
+  readonly client: number;
+  readonly replication: number;
+  readonly control: number;
+  readonly http: number;
+  readonly cluster: number;
+  readonly follower: number;
+}
+
+export type EvictionPolicy = 'sieve' | 'noeviction';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** Bounds on what one client may make a node hold. */
+export interface RespLimits {
+  readonly maxBulkBytes: number;
+  readonly maxArguments: number;
+  readonly maxQueryBufferBytes: number;
+}
+
+export interface Settings {
+  readonly id: string;
+  /** The address that every listener binds. */
+  readonly host: string;
+  /** The address that others are told: in the cluster map and in CLUSTER replies. */
+  readonly advertise: string;
+  readonly ports: Ports;
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Found a new cluster, where the data dir does not already belong to one. */
+  readonly found: boolean;
+  /** Control addresses (`host:port`) of nodes to join through; empty: none given. */
+  readonly join: readonly string[];
+
+  /** The six below describe the cluster: they count when it is founded, and come from the map after. */
+  readonly capacityBytes: number;
+  readonly capacityMaxBytes: number;
+  readonly partitions: number;
+  readonly copies: number;
+  /** null: derived from the capacity by the store. */
+  readonly valueMaxBytes: number | null;
+  readonly eviction: EvictionPolicy;
+
+  /** Data worker threads. */
+  readonly workers: number;
+  /** Touch all image memory at start. */
+  readonly prealloc: boolean;
+  /** Bind an address that other machines reach, although there are no credentials. */
+  readonly insecure: boolean;
+  readonly logLevel: LogLevel;
+  readonly limits: RespLimits;
+  /** INGOT_TEST_DOOR=1: tests may damage a follower copy. Never set it elsewhere. */
+  readonly testDoor: boolean;
+}
