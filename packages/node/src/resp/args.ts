@@ -1,0 +1,118 @@
+/** One parsed command: a window over the receive buffer.
+ *  Owner: the batch executor, which reuses a single Args for every command of a worker.
+ *  Invariant: valid only until the batch ends. Whoever needs bytes longer takes `copy(i)`.
+ *  Argument 0 is the command name. Reading never allocates, except `text`, `copy` and `bigint`. */
+
+import { Buffer } from 'node:buffer';
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** Digits that always fit a double without rounding: 10^15 - 1 < 2^53. */
+const SAFE_DIGITS_MAX = 15;
+
+export class Args {
+  /** Where the bytes of every argument are. */
+  buf: Buffer = Buffer.alloc(0);
+  /** Number of arguments, the command name included. */
+  count = 0;
+
+  private table: Int32Array = new Int32Array(0);
+  private first = 0;
+
+  /** Points the window at `count` (start, bytes) pairs of `table`, from argument index `first` on. */
+  aim(buf: Buffer, table: Int32Array, first: number, count: number): void {
+    this.buf = buf;
+    this.table = table;
+    this.first = first << 1;
+    this.count = count;
+  }
+
+  /** Builds arguments of their own memory: queued, forwarded or generated commands, and tests. */
+  static of(...parts: readonly (string | Uint8Array)[]): Args {
+    const pieces = parts.map((part) => Buffer.from(part as string));
+    const table = new Int32Array(pieces.length * 2);
+    let start = 0;
+    pieces.forEach((piece, i) => {
+      table[i * 2] = start;
+      table[i * 2 + 1] = piece.length;
+      start += piece.length;
+    });
+    const args = new Args();
+    args.aim(Buffer.concat(pieces), table, 0, pieces.length);
+    return args;
+  }
+
+  /** Byte offset of argument `i` in `buf`. */
+  start(i: number): number {
+    return this.table[this.first + (i << 1)] as number;
+  }
+
+  /** Byte length of argument `i`. */
+  bytes(i: number): number {
+    return this.table[this.first + (i << 1) + 1] as number;
+  }
+
+  /** True when argument `i` is `upperWord`, ASCII case ignored. */
+  is(i: number, upperWord: string): boolean {
+    const bytes = this.bytes(i);
+    if (bytes !== upperWord.length) return false;
+    const buf = this.buf;
+    const start = this.start(i);
+    for (let k = 0; k < bytes; k++) {
+      let byte = buf[start + k] as number;
+      if (byte >= 0x61 && byte <= 0x7a) byte -= 0x20;
+      if (byte !== upperWord.charCodeAt(k)) return false;
+    }
+    return true;
+  }
+
+  /** Argument `i` decoded as UTF-8. */
+  text(i: number): string {
+    const start = this.start(i);
+    return this.buf.toString('utf8', start, start + this.bytes(i));
+  }
+
+  /** Argument `i` in memory of its own. */
+  copy(i: number): Buffer {
+    const start = this.start(i);
+    return Buffer.from(this.buf.subarray(start, start + this.bytes(i)));
+  }
+
+  /** Argument `i` as a safe integer, or NaN. Redis' strict syntax: no sign but '-', no leading
+   *  zeros, no blanks, no "-0". Values beyond 2^53 are NaN: ask `bigint` for those. */
+  integer(i: number): number {
+    const buf = this.buf;
+    const bytes = this.bytes(i);
+    let at = this.start(i);
+    const end = at + bytes;
+    if (bytes === 0 || bytes > 17) return Number.NaN;
+    const negative = buf[at] === 0x2d;
+    if (negative) at++;
+    const first = (buf[at] as number) - 0x30;
+    if (at === end || first < 0 || first > 9) return Number.NaN;
+    if (first === 0) return bytes === 1 ? 0 : Number.NaN;
+    let value = 0;
+    const digits = end - at;
+    for (; at < end; at++) {
+      const digit = (buf[at] as number) - 0x30;
+      if (digit < 0 || digit > 9) return Number.NaN;
+      value = value * 10 + digit;
+    }
+    if (digits > SAFE_DIGITS_MAX && value > Number.MAX_SAFE_INTEGER) return Number.NaN;
+    return negative ? -value : value;
+  }
+
+  /** Argument `i` as a signed 64-bit integer in the same strict syntax, or null. */
+  bigint(i: number): bigint | null {
+    const small = this.integer(i);
+    if (!Number.isNaN(small)) return BigInt(small);
+    const bytes = this.bytes(i);
+    if (bytes < 16 || bytes > 20) return null;
+    const start = this.start(i);
+    const text = this.buf.latin1Slice(start, start + bytes);
+    if (!/^-?[1-9][0-9]*$/.test(text)) return null;
+    const value = BigInt(text);
+    return value >= INT64_MIN && value <= INT64_MAX ? value : null;
+  }
+}

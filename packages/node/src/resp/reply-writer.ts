@@ -1,0 +1,230 @@
+/** Encodes replies, RESP2 or RESP3, into one growing output buffer.
+ *  Owner: a data worker has one for its batches; forwarding and late replies use their own.
+ *  Invariant: bytes before `length` are whole replies or a whole prefix of one; nothing here throws.
+ *  A reply that would pass `limitBytes` is dropped and `overflowed` set: whoever drives the writer
+ *  rewinds and answers with an error instead (memory stays bounded even for one absurd command).
+ *  Why by hand: integers become digits without a string, and short copies are loops, because one
+ *  call into the runtime costs as much as a whole GET does here. */
+
+import { Buffer } from 'node:buffer';
+
+export type Protocol = 2 | 3;
+
+const CR = 0x0d;
+const LF = 0x0a;
+const COLON = 0x3a;
+const DOLLAR = 0x24;
+const STAR = 0x2a;
+
+const BYTES_INITIAL = 64 * 1024;
+const LIMIT_BYTES_DEFAULT = 512 * 1024 * 1024;
+/** Below this a byte loop beats the flat cost (about 45 ns) of Buffer.copy. */
+const LOOP_BYTES_MAX = 32;
+/** Longest header: type byte, sign, 20 digits, CRLF. */
+const HEADER_BYTES_MAX = 24;
+
+export class ReplyWriter {
+  protocol: Protocol = 2;
+  /** Replies are buffer[0 .. length). Replaced when it grows: do not keep it over a write. */
+  buffer: Buffer;
+  length = 0;
+  overflowed = false;
+  readonly limitBytes: number;
+
+  constructor(initialBytes: number = BYTES_INITIAL, limitBytes: number = LIMIT_BYTES_DEFAULT) {
+    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+    this.limitBytes = limitBytes;
+  }
+
+  /** A position to `rewind` to: everything written since is forgotten. */
+  mark(): number {
+    return this.length;
+  }
+
+  rewind(mark: number): void {
+    this.length = mark;
+    this.overflowed = false;
+  }
+
+  ok(): void {
+    if (!this.reserve(5)) return;
+    const at = this.length;
+    const out = this.buffer;
+    out[at] = 0x2b;
+    out[at + 1] = 0x4f;
+    out[at + 2] = 0x4b;
+    out[at + 3] = CR;
+    out[at + 4] = LF;
+    this.length = at + 5;
+  }
+
+  /** `+text`: ASCII without line breaks. */
+  simple(text: string): void {
+    this.line('+', text);
+  }
+
+  /** `-text`: with its code word, e.g. 'ERR no such key'. Line breaks become blanks. */
+  error(text: string): void {
+    this.line('-', text.replace(/[\r\n]/g, ' '));
+  }
+
+  integer(value: number | bigint): void {
+    if (typeof value === 'bigint') this.line(':', value.toString());
+    else this.header(COLON, value);
+  }
+
+  bulk(source: Uint8Array, start: number, bytes: number): void {
+    if (!this.reserve(bytes + HEADER_BYTES_MAX + 2)) return;
+    this.header(DOLLAR, bytes);
+    let at = this.length;
+    const out = this.buffer;
+    if (bytes > LOOP_BYTES_MAX) {
+      (source as Buffer).copy(out, at, start, start + bytes);
+      at += bytes;
+    } else {
+      for (let i = 0; i < bytes; i++) out[at++] = source[start + i] as number;
+    }
+    out[at] = CR;
+    out[at + 1] = LF;
+    this.length = at + 2;
+  }
+
+  bulkText(text: string): void {
+    this.textBlock(DOLLAR, '', text);
+  }
+
+  /** Text for people: `=txt:` in RESP3, an ordinary bulk in RESP2. */
+  verbatim(text: string): void {
+    if (this.protocol === 3) this.textBlock(0x3d, 'txt:', text);
+    else this.textBlock(DOLLAR, '', text);
+  }
+
+  nil(): void {
+    if (this.protocol === 3) this.line('_', '');
+    else this.line('$', '-1');
+  }
+
+  /** The absent array: what EXEC answers when a watched key changed. */
+  nilArray(): void {
+    if (this.protocol === 3) this.line('_', '');
+    else this.line('*', '-1');
+  }
+
+  array(count: number): void {
+    this.header(STAR, count);
+  }
+
+  /** Followed by `pairs` keys and values in turn. */
+  map(pairs: number): void {
+    if (this.protocol === 3) this.header(0x25, pairs);
+    else this.header(STAR, pairs * 2);
+  }
+
+  set(count: number): void {
+    this.header(this.protocol === 3 ? 0x7e : STAR, count);
+  }
+
+  double(value: number): void {
+    const text = doubleText(value);
+    if (this.protocol === 3) this.line(',', text);
+    else this.bulkText(text);
+  }
+
+  boolean(value: boolean): void {
+    if (this.protocol === 3) this.line('#', value ? 't' : 'f');
+    else this.header(COLON, value ? 1 : 0);
+  }
+
+  /** Bytes that are encoded already: a reply of another node, passed through. */
+  raw(source: Uint8Array, start: number, bytes: number): void {
+    if (!this.reserve(bytes)) return;
+    (source as Buffer).copy(this.buffer, this.length, start, start + bytes);
+    this.length += bytes;
+  }
+
+  /** `<type><integer>\r\n`, digits written back to front in place. */
+  header(type: number, value: number): void {
+    if (!this.reserve(HEADER_BYTES_MAX)) return;
+    const out = this.buffer;
+    let at = this.length;
+    out[at++] = type;
+    let rest = value;
+    if (rest < 0) {
+      out[at++] = 0x2d;
+      rest = -rest;
+    }
+    if (rest < 10) {
+      out[at++] = 0x30 + rest;
+    } else if (rest < 100) {
+      const tens = (rest * 0.1) | 0;
+      out[at] = 0x30 + tens;
+      out[at + 1] = 0x30 + rest - tens * 10;
+      at += 2;
+    } else {
+      let digits = 3;
+      for (let power = 1000; rest >= power; power *= 10) digits++;
+      for (let i = digits - 1; i >= 0; i--) {
+        const next = Math.floor(rest / 10);
+        out[at + i] = 0x30 + (rest - next * 10);
+        rest = next;
+      }
+      at += digits;
+    }
+    out[at] = CR;
+    out[at + 1] = LF;
+    this.length = at + 2;
+  }
+
+  /** Takes the written bytes out as memory of their own and starts over. */
+  take(): Buffer {
+    const taken = Buffer.from(this.buffer.subarray(0, this.length));
+    this.rewind(0);
+    return taken;
+  }
+
+  private line(type: string, text: string): void {
+    if (!this.reserve(text.length * 3 + 3)) return;
+    const out = this.buffer;
+    let at = this.length;
+    out[at++] = type.charCodeAt(0);
+    at += out.utf8Write(text, at, text.length * 3);
+    out[at] = CR;
+    out[at + 1] = LF;
+    this.length = at + 2;
+  }
+
+  private textBlock(type: number, prefix: string, text: string): void {
+    const bytes = Buffer.byteLength(text) + prefix.length;
+    if (!this.reserve(bytes + HEADER_BYTES_MAX + 2)) return;
+    this.header(type, bytes);
+    const out = this.buffer;
+    let at = this.length;
+    at += out.latin1Write(prefix, at, prefix.length);
+    at += out.utf8Write(text, at, bytes - prefix.length);
+    out[at] = CR;
+    out[at + 1] = LF;
+    this.length = at + 2;
+  }
+
+  /** Makes room for `bytes` more; false, and nothing may be written, once past the limit. */
+  private reserve(bytes: number): boolean {
+    const needed = this.length + bytes;
+    if (needed <= this.buffer.length && !this.overflowed) return true;
+    if (this.overflowed || needed > this.limitBytes) {
+      this.overflowed = true;
+      return false;
+    }
+    const larger = Buffer.allocUnsafeSlow(
+      Math.min(this.limitBytes, Math.max(needed, this.buffer.length * 2)),
+    );
+    this.buffer.copy(larger, 0, 0, this.length);
+    this.buffer = larger;
+    return true;
+  }
+}
+
+function doubleText(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return 'inf';
+  if (value === Number.NEGATIVE_INFINITY) return '-inf';
+  return Number.isNaN(value) ? 'nan' : String(value);
+}

@@ -1,0 +1,111 @@
+/** What a command is, and what it sees while it runs.
+ *  Owner: the batch executor sets one reused Execution per worker before each `run`.
+ *  What the executor has settled before `run` of a read or write: arity, that all keys are of
+ *  `execution.partition`, that this node may answer for it, and (writes) role and seal. */
+
+import { hashKey, type Partition } from '@ingot/store';
+import type { WorkerCounters } from '../metrics/layout.ts';
+import type { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { Settings } from '../shared/settings.ts';
+import type { Session } from './session.ts';
+
+/** read, write: on the keys named by `keys`, all in one partition.
+ *  connection: about the session or the node; no keys.
+ *  keyspace: over all partitions; `run` covers those led here, `combine` joins in the peers.
+ *  transaction: MULTI EXEC DISCARD WATCH UNWATCH; rows only, the executor has their code. */
+export type CommandKind = 'read' | 'write' | 'connection' | 'keyspace' | 'transaction';
+
+/** How a multi-key call over several partitions is put together from its per-partition calls:
+ *  gather: an array in key order (MGET); sum: integers added (DEL); ok: all must be OK (MSET). */
+export type SplitRule = 'gather' | 'sum' | 'ok';
+
+/** How the answers of all nodes to a keyspace command become one, on the client port:
+ *  sum: integers added (DBSIZE); concat: arrays joined (KEYS); ok: all must be OK (FLUSHALL);
+ *  any: one that is not nil, at random (RANDOMKEY); cursor: argument 1 is a SCAN cursor, the call
+ *  goes to the node that leads its partition and to no other. */
+export type CombineRule = 'sum' | 'concat' | 'ok' | 'any' | 'cursor';
+
+/** Redis' key positions: argument indexes; `last` < 0 counts from the end; all 0 = no keys. */
+export interface KeyPositions {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+}
+
+export interface Command {
+  /** Lower case. */
+  readonly name: string;
+  /** Redis' rule: the exact argument count with the name, or minus the least count. */
+  readonly arity: number;
+  readonly kind: CommandKind;
+  readonly flags: readonly string[];
+  readonly categories: readonly string[];
+  readonly keys: KeyPositions;
+  readonly split?: SplitRule;
+  readonly combine?: CombineRule;
+  /** Writes exactly one reply (or calls `session.replyLater`). Must not throw.
+   *  read: inside readBegin/readEnd, and run again from a rewound mark when torn: no side effects
+   *  but `partition.mark`. write: inside a passage of `execution.partition`.
+   *  keyspace, connection: in neither; takes what gates it needs by itself. */
+  run(execution: Execution, args: Args, out: ReplyWriter): void;
+}
+
+/** What a worker knows, shared by all its connections. */
+export interface WorkerContext {
+  readonly nodeId: string;
+  readonly incarnation: number;
+  readonly workerIndex: number;
+  readonly settings: Settings;
+  readonly counters: WorkerCounters;
+  /** The newest cluster map; replaced as a whole. */
+  readonly map: ClusterMap;
+  /** Copies held by this node, by partition id; null where none. Role words say what they are. */
+  readonly partitions: readonly (Partition | null)[];
+  /** Sessions of this worker, by id. */
+  readonly sessions: ReadonlyMap<number, Session>;
+  /** True when this node answers for the partition now: map, role word and epoch agree. */
+  leads(partitionId: number): boolean;
+  /** Asks the main thread (e.g. 'clientList', 'info'); rejects when it cannot answer. */
+  ask(what: string, parameters?: unknown): Promise<unknown>;
+}
+
+/** Bounds of SCAN's public cursor: partition * 2^32 + bucket, decimal; 0 starts and ends. */
+export const CURSOR_PARTITION_FACTOR: number = 2 ** 32;
+
+export class Execution {
+  /** Of the key(s); meaningful for kinds read and write only. */
+  partition!: Partition;
+  session!: Session;
+  readonly worker: WorkerContext;
+  /** One clock read per batch. */
+  nowMs = 0;
+  /** Whether a lookup found a live key: the executor adds them up after the run (a torn read
+   *  starts over, so commands count here and not in the shared counters). */
+  hits = 0;
+  misses = 0;
+  /** SCAN only: true when cursors run over all partitions of the cluster (client port, or on
+   *  behalf of one); false when only over those led here (cluster and follower port). */
+  wholeCluster = false;
+
+  private knownStart = -1;
+  private knownHash = 0;
+
+  constructor(worker: WorkerContext) {
+    this.worker = worker;
+  }
+
+  /** Hash of argument `i` as a key. The first key's is known from the touching pass. */
+  hash(args: Args, i: number): number {
+    const start = args.start(i);
+    if (start === this.knownStart) return this.knownHash;
+    return hashKey(args.buf, start, args.bytes(i));
+  }
+
+  /** The executor: the key that starts at `start` has this hash. -1 forgets. */
+  rememberHash(start: number, hash: number): void {
+    this.knownStart = start;
+    this.knownHash = hash;
+  }
+}
