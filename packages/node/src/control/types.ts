@@ -1,0 +1,153 @@
+/** What the control plane and the node process tell each other, and what `ingot status` and
+ *  `ingot verify` get to see. Types only. */
+import type { ClusterMap, NodeId } from '../shared/map.ts';
+import type { Settings } from '../shared/settings.ts';
+
+export type CopyRole = 'none' | 'primary' | 'follower';
+
+export type FollowerState = 'connecting' | 'bulk' | 'catchup' | 'checking' | 'streaming';
+
+/** A follower as its primary sees it. */
+export interface FollowerReport {
+  node: NodeId;
+  state: FollowerState;
+  ackedSeq: number;
+  checked: boolean;
+}
+
+/** One copy that a node holds. `followers` is filled in by the primary only. */
+export interface PartitionReport {
+  id: number;
+  role: CopyRole;
+  epoch: number;
+  /** Committed seq of a primary, applied seq of a follower. */
+  seq: number;
+  consistent: boolean;
+  /** The CHECK pass after the last bulk is done; always true of a primary. */
+  checked: boolean;
+  followers: FollowerReport[];
+}
+
+/** What a heartbeat carries. */
+export interface NodeReport {
+  node: NodeId;
+  incarnation: number;
+  /** The map that this node has applied to its copies, not merely received. */
+  mapVersion: number;
+  partitions: PartitionReport[];
+}
+
+export interface FollowerStatus extends FollowerReport {
+  lagSeq: number;
+  lagSeconds: number;
+}
+
+export interface PartitionStatus extends PartitionReport {
+  keys: number;
+  usedBytes: number;
+  followers: FollowerStatus[];
+}
+
+/** One node's account of itself. */
+export interface NodeStatus {
+  node: NodeId;
+  incarnation: number;
+  mapVersion: number;
+  partitions: PartitionStatus[];
+}
+
+/** What `ingot status` shows: the map of the asked node, and what each node says of itself. */
+export interface ClusterStatus {
+  map: ClusterMap;
+  nodes: NodeAnswer[];
+}
+
+export interface NodeAnswer {
+  node: NodeId;
+  status: NodeStatus | null;
+  /** Why there is no status; empty when there is one. */
+  why: string;
+}
+
+export interface VerifyReport {
+  chunksChecked: number;
+  differences: { partition: number; chunk: number; node: NodeId; seq: number }[];
+  notChecked: { partition: number; node: NodeId; why: string }[];
+}
+
+export interface VerifyProgress {
+  partitionsDone: number;
+  partitionsTotal: number;
+}
+
+export interface SealOutcome {
+  ok: boolean;
+  /** The committed seq at which the partition was sealed; 0 when it was not. */
+  seq: number;
+  why?: string;
+}
+
+/** Implemented by the node process; the control plane calls nothing else of it. */
+export interface NodeCallbacks {
+  /** The payload of a heartbeat: cheap, synchronous, several times a second. */
+  report(): NodeReport;
+  /** Seals a partition led here and waits (1 s at most) until `to` has acknowledged the sealed seq.
+   *  Not ok: the partition is unsealed again. Ok: it stays sealed until a map that names another
+   *  primary is applied, or until `unseal`. */
+  seal(partition: number, to: NodeId): Promise<SealOutcome>;
+  /** The handover did not come about: this node goes on leading the partition. */
+  unseal(partition: number): void;
+  verify(partitions: number[]): Promise<VerifyReport>;
+  status(): Promise<NodeStatus>;
+  /** This life of the node is over for the cluster (a later one was registered, or the node was
+   *  taken out of the map): stop serving. */
+  retired(reason: string): void;
+}
+
+/** Where the control plane logs: the node's logger fits. Every line carries an `event` field. */
+export interface ControlLog {
+  info(fields: LogFields, text?: string): void;
+  warn(fields: LogFields, text?: string): void;
+  error(fields: LogFields, text?: string): void;
+}
+
+export interface LogFields {
+  event: string;
+  [field: string]: unknown;
+}
+
+/** What the control plane needs of the node's settings. */
+export type ControlSettings = Pick<
+  Settings,
+  | 'id'
+  | 'host'
+  | 'advertise'
+  | 'ports'
+  | 'found'
+  | 'join'
+  | 'partitions'
+  | 'copies'
+  | 'capacityBytes'
+  | 'capacityMaxBytes'
+  | 'valueMaxBytes'
+  | 'eviction'
+>;
+
+export interface ControlStart {
+  map: ClusterMap;
+  incarnation: number;
+}
+
+/** The membership side of one node. Implemented by `ControlPlane` in control-plane.ts:
+ *  `new ControlPlane({ settings, identity, log, node })`. */
+export interface ControlPlaneApi {
+  /** Listens on the control port and founds, joins or rejoins. Resolves once this life of the node is
+   *  in the map; rejects with an IngotError that says what to do. */
+  start(): Promise<ControlStart>;
+  /** Called with each newer map, in order; some versions may be skipped. */
+  onMap(listener: (map: ClusterMap) => void): void;
+  map(): ClusterMap;
+  /** Hands over what this node leads, gives up its copies and leaves the map. */
+  leave(): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,157 @@
+/** The cluster map: who is in the cluster, and who holds and leads which partition.
+ *  Writer: proposals through a ClusterMapStore, one version at a time. Readers: everything else.
+ *  Invariants: a map is never changed in place, `version` grows by one per change, an epoch grows by
+ *  one per change of primary, the copies of a partition are on different nodes that the map lists.
+ *  Roles and epochs come from here alone. */
+import { z } from 'zod';
+import type { Ports } from './settings.ts';
+
+export type NodeId = string;
+
+/** One bound for every id that travels: it ends up in logs, metrics labels and file names. */
+export const nodeIdPattern: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** What a node listens on. */
+export type NodePorts = Ports;
+
+export interface MapNode {
+  id: NodeId;
+  /** Which life of the node process this is; +1 at each start. */
+  incarnation: number;
+  /** 'down' after about a second without a heartbeat; what it leads answers CLUSTERDOWN. */
+  state: 'up' | 'down';
+  /** The host name or address under which other nodes and clients reach it. */
+  advertise: string;
+  ports: NodePorts;
+}
+
+export interface PlacementEntry {
+  epoch: number;
+  /** null while the primary's memory is gone and no follower has been named in its place yet. */
+  primary: NodeId | null;
+  followers: NodeId[];
+  /** No copy was left when the current epoch began: the partition started again, empty. */
+  lost: boolean;
+}
+
+export interface ClusterMap {
+  version: number;
+  clusterId: string;
+  /** The node that keeps the map: the founder. */
+  mapHost: NodeId;
+  partitions: number;
+  copies: number;
+  capacityBytes: number;
+  capacityMaxBytes: number;
+  valueMaxBytes: number;
+  eviction: 'sieve' | 'noeviction';
+  nodes: MapNode[];
+  /** Index = partition id. */
+  placement: PlacementEntry[];
+  /** The last operation of each proposer, so that an unanswered proposal can be told from a lost one. */
+  operations: Record<NodeId, string>;
+}
+
+const portSchema = z.int().min(0).max(65_535);
+const nodeIdSchema = z.string().regex(nodeIdPattern);
+const countSchema = z.int().min(0);
+
+export const nodePortsSchema: z.ZodType<NodePorts> = z.object({
+  client: portSchema,
+  replication: portSchema,
+  control: portSchema,
+  http: portSchema,
+  cluster: portSchema,
+  follower: portSchema,
+});
+
+export const mapNodeSchema: z.ZodType<MapNode> = z.object({
+  id: nodeIdSchema,
+  incarnation: countSchema,
+  state: z.enum(['up', 'down']),
+  advertise: z.string().min(1).max(255),
+  ports: nodePortsSchema,
+});
+
+const placementEntrySchema: z.ZodType<PlacementEntry> = z.object({
+  epoch: countSchema,
+  primary: nodeIdSchema.nullable(),
+  followers: z.array(nodeIdSchema),
+  lost: z.boolean(),
+});
+
+/** The shape of a map that comes off the wire or the disk; `brokenMapRule` holds the rest. */
+export const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
+  version: countSchema,
+  clusterId: z.string().min(1).max(64),
+  mapHost: nodeIdSchema,
+  partitions: z.int().min(1).max(4096),
+  copies: z.int().min(1).max(16),
+  capacityBytes: countSchema,
+  capacityMaxBytes: countSchema,
+  valueMaxBytes: countSchema,
+  eviction: z.enum(['sieve', 'noeviction']),
+  nodes: z.array(mapNodeSchema).max(1024),
+  placement: z.array(placementEntrySchema).max(4096),
+  operations: z.record(z.string(), z.string().max(128)),
+});
+
+/** The node with this id, or null when the map does not list it. */
+export function nodeOf(map: ClusterMap, node: NodeId): MapNode | null {
+  return map.nodes.find((candidate) => candidate.id === node) ?? null;
+}
+
+export function isUp(map: ClusterMap, node: NodeId): boolean {
+  return nodeOf(map, node)?.state === 'up';
+}
+
+/** The primary of a partition, or null when it has none at the moment. */
+export function whoLeads(map: ClusterMap, partition: number): NodeId | null {
+  return map.placement[partition].primary;
+}
+
+/** The nodes that hold a copy, the primary first. */
+export function copiesOf(entry: PlacementEntry): NodeId[] {
+  return entry.primary === null ? entry.followers : [entry.primary, ...entry.followers];
+}
+
+export function holdsCopy(entry: PlacementEntry, node: NodeId): boolean {
+  return entry.primary === node || entry.followers.includes(node);
+}
+
+/** The ids of the partitions of which `node` holds a copy. */
+export function copiesOn(map: ClusterMap, node: NodeId): number[] {
+  return partitionsWhere(map, (entry) => holdsCopy(entry, node));
+}
+
+/** The ids of the partitions that `node` leads. */
+export function ledBy(map: ClusterMap, node: NodeId): number[] {
+  return partitionsWhere(map, (entry) => entry.primary === node);
+}
+
+/** `host:port`, with an IPv6 host in brackets. */
+export function addressOf(node: MapNode, port: keyof NodePorts): string {
+  const host = node.advertise.includes(':') ? `[${node.advertise}]` : node.advertise;
+  return `${host}:${node.ports[port]}`;
+}
+
+/** The first rule that the map breaks, or null. Checked before a map is stored and after it arrives. */
+export function brokenMapRule(map: ClusterMap): string | null {
+  if (map.placement.length !== map.partitions) return 'placement has one entry per partition';
+  const ids = new Set(map.nodes.map((node) => node.id));
+  if (ids.size !== map.nodes.length) return 'node ids are unique';
+  if (!ids.has(map.mapHost)) return 'the map host is one of the nodes';
+  for (const entry of map.placement) {
+    const copies = copiesOf(entry);
+    if (new Set(copies).size !== copies.length)
+      return 'copies of a partition are on different nodes';
+    if (!copies.every((node) => ids.has(node))) return 'copies are on nodes that the map lists';
+  }
+  return null;
+}
+
+function partitionsWhere(map: ClusterMap, holds: (entry: PlacementEntry) => boolean): number[] {
+  const found: number[] = [];
+  for (const [partition, entry] of map.placement.entries()) if (holds(entry)) found.push(partition);
+  return found;
+}
