@@ -4,12 +4,7 @@
  *  Argument 0 is the command name. Reading never allocates, except `text`, `copy` and `bigint`. */
 
 import { Buffer } from 'node:buffer';
-
-const INT64_MIN = -(2n ** 63n);
-const INT64_MAX = 2n ** 63n - 1n;
-
-/** Digits that always fit a double without rounding: 10^15 - 1 < 2^53. */
-const SAFE_DIGITS_MAX = 15;
+import { readInt64, readSafeInteger } from './integers.ts';
 
 export class Args {
   /** Where the bytes of every argument are. */
@@ -79,40 +74,13 @@ export class Args {
     return Buffer.from(this.buf.subarray(start, start + this.bytes(i)));
   }
 
-  /** Argument `i` as a safe integer, or NaN. Redis' strict syntax: no sign but '-', no leading
-   *  zeros, no blanks, no "-0". Values beyond 2^53 are NaN: ask `bigint` for those. */
+  /** Argument `i` as a safe integer, or NaN: not an integer, or beyond 2^53 (ask `bigint`). */
   integer(i: number): number {
-    const buf = this.buf;
-    const bytes = this.bytes(i);
-    let at = this.start(i);
-    const end = at + bytes;
-    if (bytes === 0 || bytes > 17) return Number.NaN;
-    const negative = buf[at] === 0x2d;
-    if (negative) at++;
-    const first = (buf[at] as number) - 0x30;
-    if (at === end || first < 0 || first > 9) return Number.NaN;
-    if (first === 0) return bytes === 1 ? 0 : Number.NaN;
-    let value = 0;
-    const digits = end - at;
-    for (; at < end; at++) {
-      const digit = (buf[at] as number) - 0x30;
-      if (digit < 0 || digit > 9) return Number.NaN;
-      value = value * 10 + digit;
-    }
-    if (digits > SAFE_DIGITS_MAX && value > Number.MAX_SAFE_INTEGER) return Number.NaN;
-    return negative ? -value : value;
+    return readSafeInteger(this.buf, this.start(i), this.bytes(i));
   }
 
-  /** Argument `i` as a signed 64-bit integer in the same strict syntax, or null. */
+  /** Argument `i` as a signed 64-bit integer, or null. */
   bigint(i: number): bigint | null {
-    const small = this.integer(i);
-    if (!Number.isNaN(small)) return BigInt(small);
-    const bytes = this.bytes(i);
-    if (bytes < 16 || bytes > 20) return null;
-    const start = this.start(i);
-    const text = this.buf.latin1Slice(start, start + bytes);
-    if (!/^-?[1-9][0-9]*$/.test(text)) return null;
-    const value = BigInt(text);
-    return value >= INT64_MIN && value <= INT64_MAX ? value : null;
+    return readInt64(this.buf, this.start(i), this.bytes(i));
   }
 }
