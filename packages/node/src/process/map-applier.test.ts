@@ -72,11 +72,7 @@ describe('map-applier', () => {
   });
 
   test('a copy is dropped only after the workers know the map without it', () => {
-    expect(plan([entry(4, 'b', 'c')], { 0: following })).toEqual([
-      'retire 0',
-      'publish',
-      'drop 0',
-    ]);
+    expect(plan([entry(4, 'b', 'c')], { 0: following })).toEqual(['retire 0', 'publish', 'drop 0']);
   });
 
   test('a follower whose primary changed takes the new epoch', () => {

@@ -25,7 +25,7 @@ test('memory: copies that fit to the byte are accepted, one more is refused', ()
 
 test('memory: the refusal names what is needed, what there is and what to do', () => {
   const refused = memoryRefusal(geometry, 64, { bytes: 512 << 20, of: 'container' });
-  expect(refused?.message).toMatch(/64 partition copies of 18 MiB need 1,098 MiB/);
+  expect(refused?.message).toMatch(/64 partition copies of 18 MiB need 1,097 MiB/);
   expect(refused?.message).toMatch(/this container has 512 MiB; lower --capacity/);
 });
 

@@ -1,0 +1,60 @@
+/** The node's HTTP listener: /metrics, /healthz (the process is alive) and /readyz (it can serve).
+ *  Knows nothing of what is measured: it is given the registry and the reasons not to be ready. */
+
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+
+export interface HttpRoutes {
+  readonly registry: Registry;
+  /** why the node is not ready; empty when it is */
+  readonly notReady: () => readonly string[];
+}
+
+const PLAIN = 'text/plain; charset=utf-8';
+
+/** Rejects with the listener's error, such as EADDRINUSE. */
+export async function listenHttp(routes: HttpRoutes, host: string, port: number): Promise<Server> {
+  const server = createServer((request, response) => void answer(routes, request, response));
+  server.listen(port, host);
+  await once(server, 'listening');
+  return server;
+}
+
+async function answer(
+  { registry, notReady }: HttpRoutes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0];
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    send(response, 405, PLAIN, 'only GET is answered here\n');
+  } else if (path === '/metrics') {
+    await sendMetrics(registry, response);
+  } else if (path === '/healthz') {
+    send(response, 200, PLAIN, 'alive\n');
+  } else if (path === '/readyz') {
+    const reasons = notReady();
+    if (reasons.length === 0) send(response, 200, PLAIN, 'ready\n');
+    else send(response, 503, PLAIN, `not ready\n${reasons.join('\n')}\n`);
+  } else {
+    send(response, 404, PLAIN, 'here are /metrics, /healthz and /readyz\n');
+  }
+}
+
+async function sendMetrics(registry: Registry, response: ServerResponse): Promise<void> {
+  try {
+    send(response, 200, registry.contentType, await registry.metrics());
+  } catch (error) {
+    send(response, 500, PLAIN, `metrics could not be collected: ${String(error)}\n`);
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}

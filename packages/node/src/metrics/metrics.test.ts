@@ -1,0 +1,169 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
+import { createMetrics } from './metrics.ts';
+import type { MetricSources, PartitionSample } from './sources.ts';
+
+const COMMANDS = ['get', 'set', 'del'];
+const GET = 0;
+const SET = 1;
+const PROMTOOL = '/usr/bin/promtool';
+
+const led: PartitionSample = {
+  role: 'primary',
+  consistent: true,
+  checked: true,
+  keys: 5,
+  usedBytes: 3 * 65_536,
+  capacityBytes: 10 * 65_536,
+  evictions: 2,
+  expiries: 1,
+};
+
+function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
+  return {
+    commands: COMMANDS,
+    counters: [new WorkerCounters(createCounters()), new WorkerCounters(createCounters())],
+    map: () => ({
+      version: 4,
+      clusterId: 'c',
+      partitions: 1,
+      copies: 2,
+      capacityBytes: 1,
+      capacityMaxBytes: 1,
+      valueMaxBytes: 1,
+      eviction: 'sieve',
+      nodes: [],
+      placement: [{ epoch: 1, primary: null, followers: [], lost: true }],
+      operations: {},
+    }),
+    partitions: () => [
+      led,
+      { ...led, role: 'follower', keys: 7 },
+      { ...led, role: 'follower', checked: false, consistent: false },
+    ],
+    gone: () => ({ evictions: 10, expiries: 20 }),
+    replication: () => ({
+      partitions: [],
+      counters: {
+        fullSyncs: 3,
+        partialSyncs: 2,
+        bytesSent: 1,
+        bytesReceived: 1,
+        chunkBytesSent: 65_536,
+        redoBytesSent: 100,
+        checksFailed: 0,
+        refusals: 0,
+      },
+    }),
+    threads: () => [{ worker: 'data-0', utilization: 0.25 }],
+    ...overrides,
+  };
+}
+
+async function valueOf(sources: MetricSources, series: string): Promise<number> {
+  const lines = (await createMetrics(sources).metrics()).split('\n');
+  const line = lines.find((candidate) => candidate.startsWith(`${series} `));
+  expect(line, `a line that starts with ${series}`).toBeDefined();
+  return Number(line?.slice(series.length + 1));
+}
+
+describe('metrics', () => {
+  test('every worker counts for itself; a scrape sums them exactly', async () => {
+    const sources = sourcesOf();
+    const [first, second] = sources.counters;
+    for (let i = 0; i < 7_001; i++) first?.command(SET, 1, 0.000_004);
+    second?.command(SET, 2_999, 0.000_02);
+    second?.command(GET, 1, 0.5);
+    expect(await valueOf(sources, 'ingot_commands_total{command="set"}')).toBe(10_000);
+    expect(await valueOf(sources, 'ingot_commands_total{command="get"}')).toBe(1);
+    expect(await valueOf(sources, 'ingot_commands_total{command="del"}')).toBe(0);
+  });
+
+  test('scraping twice does not add up', async () => {
+    const sources = sourcesOf();
+    sources.counters[0]?.command(SET, 5, 0.001);
+    const registry = createMetrics(sources);
+    await registry.metrics();
+    expect(await registry.metrics()).toContain('ingot_commands_total{command="set"} 5\n');
+  });
+
+  test('the histogram is cumulative, and its count is the number of calls', async () => {
+    const sources = sourcesOf();
+    const [first, second] = sources.counters;
+    first?.command(SET, 3, 0.000_001);
+    second?.command(SET, 2, 0.000_3);
+    second?.command(SET, 1, 60);
+    const bucket = (le: string) =>
+      valueOf(sources, `ingot_command_seconds_bucket{command="set",le="${le}"}`);
+    expect(await bucket('0.000001')).toBe(3);
+    expect(await bucket('0.00025')).toBe(3);
+    expect(await bucket('0.0005')).toBe(5);
+    expect(await bucket('1')).toBe(5);
+    expect(await bucket('+Inf')).toBe(6);
+    expect(await valueOf(sources, 'ingot_command_seconds_count{command="set"}')).toBe(6);
+    expect(await valueOf(sources, 'ingot_command_seconds_sum{command="set"}')).toBeCloseTo(60.0006);
+  });
+
+  test('a call on a bound belongs to that bucket', () => {
+    const counters = new WorkerCounters(createCounters());
+    for (const bound of LATENCY_BOUNDS_SECONDS) counters.command(GET, 1, bound);
+    for (const bucket of LATENCY_BOUNDS_SECONDS.keys()) {
+      expect(counters.bucket(GET, bucket)).toBe(1);
+    }
+  });
+
+  test('keys are those led here; memory is told apart by role', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_keys')).toBe(5);
+    expect(await valueOf(sourcesOf(), 'ingot_used_bytes{role="primary"}')).toBe(196_608);
+    expect(await valueOf(sourcesOf(), 'ingot_used_bytes{role="follower"}')).toBe(2 * 196_608);
+  });
+
+  test('counters of copies that are gone still count', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_evictions_total')).toBe(16);
+    expect(await valueOf(sourcesOf(), 'ingot_expiries_total')).toBe(23);
+  });
+
+  test('lag is the sum of mutations and the worst of seconds, by peer', async () => {
+    const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 1, checked: true };
+    const partition = { id: 0, role: 1, epoch: 1, seq: 9, consistent: true, checked: true };
+    const status = sourcesOf().replication();
+    const sources = sourcesOf({
+      replication: () => ({
+        ...status,
+        partitions: [
+          { ...partition, followers: [{ ...follower, lagSeq: 5, lagSeconds: 0.5 }] },
+          { ...partition, id: 1, followers: [{ ...follower, lagSeq: 2, lagSeconds: 1.5 }] },
+        ],
+      }),
+    });
+    expect(await valueOf(sources, 'ingot_replication_lag_seqs{peer="n2"}')).toBe(7);
+    expect(await valueOf(sources, 'ingot_replication_lag_seconds{peer="n2"}')).toBe(1.5);
+  });
+
+  test('states say how many copies may be promoted', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_partition_states{state="primary"}')).toBe(1);
+    expect(await valueOf(sourcesOf(), 'ingot_partition_states{state="following"}')).toBe(1);
+    expect(await valueOf(sourcesOf(), 'ingot_partition_states{state="syncing"}')).toBe(1);
+    expect(await valueOf(sourcesOf(), 'ingot_partitions_lost')).toBe(1);
+  });
+
+  test('all rows of the layout that clients cause are exported', async () => {
+    const sources = sourcesOf();
+    for (const row of Object.values(Counter)) sources.counters[1]?.add(row, 100 + row);
+    expect(await valueOf(sources, 'ingot_forwarded_total')).toBe(100 + Counter.forwarded);
+    expect(await valueOf(sources, 'ingot_follower_reads_total')).toBe(100 + Counter.followerReads);
+    expect(await valueOf(sources, 'ingot_connections')).toBe(100 + Counter.connections);
+    expect(await valueOf(sources, 'ingot_network_sent_bytes_total')).toBe(100 + Counter.sentBytes);
+  });
+
+  test.runIf(existsSync(PROMTOOL))('promtool has nothing to say against them', async () => {
+    const sources = sourcesOf();
+    sources.counters[0]?.command(SET, 5, 0.001);
+    const input = await createMetrics(sources).metrics();
+    const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], { input });
+    expect(`${stdout}${stderr}`).toBe('');
+    expect(status).toBe(0);
+  });
+});

@@ -1,0 +1,282 @@
+/** The node's metrics for Prometheus. Nothing is counted here: every metric reads shared memory or
+ *  the main thread's state when it is scraped, so that a scrape is exact and costs nothing between.
+ *
+ *  Labels are bounded: command by the command table, worker by the threads, peer by the nodes of
+ *  the cluster map. Keys, clients and partitions are never labels. */
+
+import {
+  Counter as PromCounter,
+  collectDefaultMetrics,
+  Gauge as PromGauge,
+  Registry,
+} from 'prom-client';
+import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
+import { type HistogramSeries, SharedHistogram } from './shared-histogram.ts';
+import type { MetricSources, PartitionSample } from './sources.ts';
+
+/** Process defaults of prom-client that break Prometheus' naming rules (a gauge named _total). */
+const MISNAMED_DEFAULTS = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+const EVENT_LOOP_PRECISION_MS = 100;
+
+type Labelled = readonly [labelValue: string, value: number];
+
+export function createMetrics(sources: MetricSources): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS,
+  });
+  for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
+  addCommandMetrics(registry, sources);
+  addClientMetrics(registry, sources);
+  addMemoryMetrics(registry, sources);
+  addReplicationMetrics(registry, sources);
+  return registry;
+}
+
+function addCommandMetrics(registry: Registry, sources: MetricSources): void {
+  const total = (read: 'calls' | 'errors') => () =>
+    sources.commands.map(
+      (name, index): Labelled => [name, sum(sources.counters.map((worker) => worker[read](index)))],
+    );
+  counter(registry, 'commands_total', 'Commands executed on this node', total('calls'), 'command');
+  counter(
+    registry,
+    'command_errors_total',
+    'Commands executed on this node that were answered with an error',
+    total('errors'),
+    'command',
+  );
+  new SharedHistogram({
+    name: 'ingot_command_seconds',
+    help: 'Seconds of work per command; a command of a batch counts its share',
+    label: 'command',
+    bounds: LATENCY_BOUNDS_SECONDS,
+    registry,
+    read: () => commandSeconds(sources),
+  });
+}
+
+/** Commands that were never called are left out: a histogram costs 19 series. */
+function commandSeconds({ commands, counters }: MetricSources): HistogramSeries[] {
+  const series: HistogramSeries[] = [];
+  for (const [index, label] of commands.entries()) {
+    if (counters.every((worker) => worker.calls(index) === 0)) continue;
+    const buckets = Array.from({ length: LATENCY_BUCKETS }, (_, bucket) =>
+      sum(counters.map((worker) => worker.bucket(index, bucket))),
+    );
+    series.push({ label, buckets, sum: sum(counters.map((worker) => worker.seconds(index))) });
+  }
+  return series;
+}
+
+const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: string])[] = [
+  ['connections_total', Counter.connectionsTotal, 'Client connections accepted'],
+  ['network_received_bytes_total', Counter.receivedBytes, 'Bytes received from clients'],
+  ['network_sent_bytes_total', Counter.sentBytes, 'Bytes sent to clients'],
+  ['keyspace_hits_total', Counter.hits, 'Key lookups that found the key'],
+  ['keyspace_misses_total', Counter.misses, 'Key lookups that did not find the key'],
+  ['forwarded_total', Counter.forwarded, 'Commands forwarded to the node that owns their key'],
+  ['redirects_total', Counter.redirects, 'Commands answered with MOVED'],
+  ['follower_reads_total', Counter.followerReads, 'Reads answered from a follower copy'],
+  ['parks_total', Counter.parks, 'Times a connection waited for a change of owner'],
+  ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
+];
+
+function addClientMetrics(registry: Registry, sources: MetricSources): void {
+  const row = (index: CounterRow) => () => sum(sources.counters.map((worker) => worker.get(index)));
+  for (const [name, index, help] of CLIENT_COUNTERS) counter(registry, name, help, row(index));
+  gauge(registry, 'connections', 'Open client connections', row(Counter.connections));
+  gauge(
+    registry,
+    'event_loop_utilization',
+    'Share of time each thread was busy since the previous scrape',
+    () => sources.threads().map(({ worker, utilization }): Labelled => [worker, utilization]),
+    'worker',
+  );
+}
+
+function addMemoryMetrics(registry: Registry, sources: MetricSources): void {
+  const { partitions, gone } = sources;
+  const led = () => partitions().filter(({ role }) => role === 'primary');
+  const byRole = (read: (sample: PartitionSample) => number) => () =>
+    (['primary', 'follower'] as const).map(
+      (role): Labelled => [
+        role,
+        sum(
+          partitions()
+            .filter((sample) => sample.role === role)
+            .map(read),
+        ),
+      ],
+    );
+  gauge(registry, 'keys', 'Keys in the partitions led by this node', () =>
+    sum(led().map(({ keys }) => keys)),
+  );
+  gauge(
+    registry,
+    'used_bytes',
+    'Image bytes in use',
+    byRole((s) => s.usedBytes),
+    'role',
+  );
+  gauge(
+    registry,
+    'capacity_bytes',
+    'Image bytes that may come into use',
+    byRole((sample) => sample.capacityBytes),
+    'role',
+  );
+  counter(
+    registry,
+    'evictions_total',
+    'Records evicted to make room',
+    () => gone().evictions + sum(partitions().map(({ evictions }) => evictions)),
+  );
+  counter(
+    registry,
+    'expiries_total',
+    'Records removed because their time was over',
+    () => gone().expiries + sum(partitions().map(({ expiries }) => expiries)),
+  );
+}
+
+function addReplicationMetrics(registry: Registry, sources: MetricSources): void {
+  const { map, partitions } = sources;
+  const counters = () => sources.replication().counters;
+  const lag = (read: 'lagSeq' | 'lagSeconds', join: (a: number, b: number) => number) => () =>
+    lagByPeer(sources, read, join);
+  gauge(
+    registry,
+    'replication_lag_seqs',
+    'Mutations that a follower has yet to acknowledge, over all partitions led here',
+    lag('lagSeq', (a, b) => a + b),
+    'peer',
+  );
+  gauge(
+    registry,
+    'replication_lag_seconds',
+    'Seconds by which the slowest copy of a peer is behind',
+    lag('lagSeconds', Math.max),
+    'peer',
+  );
+  counter(registry, 'full_syncs_total', 'Full syncs sent to followers', () => counters().fullSyncs);
+  counter(
+    registry,
+    'partial_syncs_total',
+    'Partial syncs sent to followers: from the ring, or changed chunks only',
+    () => counters().partialSyncs,
+  );
+  counter(
+    registry,
+    'replication_sent_bytes_total',
+    'Bytes sent to followers',
+    () => [
+      ['bulk', counters().chunkBytesSent],
+      ['redo', counters().redoBytesSent],
+    ],
+    'stream',
+  );
+  counter(
+    registry,
+    'replication_received_bytes_total',
+    'Bytes received from primaries',
+    () => counters().bytesReceived,
+  );
+  counter(
+    registry,
+    'checks_failed_total',
+    'Chunks of followers that differed from their primary',
+    () => counters().checksFailed,
+  );
+  gauge(
+    registry,
+    'partition_states',
+    'Partition copies held by this node, by state',
+    () => statesOf(partitions()),
+    'state',
+  );
+  gauge(
+    registry,
+    'partitions_lost',
+    'Partitions of the cluster whose last copy was lost',
+    () => map().placement.filter(({ lost }) => lost).length,
+  );
+  gauge(registry, 'map_version', 'Version of the cluster map in use', () => map().version);
+}
+
+function lagByPeer(
+  sources: MetricSources,
+  read: 'lagSeq' | 'lagSeconds',
+  join: (a: number, b: number) => number,
+): Labelled[] {
+  const peers = new Map<string, number>();
+  for (const { followers } of sources.replication().partitions) {
+    for (const follower of followers) {
+      peers.set(follower.node, join(peers.get(follower.node) ?? 0, follower[read]));
+    }
+  }
+  return [...peers];
+}
+
+function statesOf(samples: readonly PartitionSample[]): Labelled[] {
+  const states = { primary: 0, following: 0, checking: 0, syncing: 0 };
+  for (const { role, consistent, checked } of samples) {
+    if (role === 'primary') states.primary++;
+    else if (checked) states.following++;
+    else if (consistent) states.checking++;
+    else states.syncing++;
+  }
+  return Object.entries(states);
+}
+
+/** `read` gives one value, or one per value of `label`. */
+function counter(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number | readonly Labelled[],
+  label = '',
+): void {
+  const metric: PromCounter = new PromCounter({
+    name: `ingot_${name}`,
+    help,
+    labelNames: label === '' ? [] : [label],
+    registers: [registry],
+    collect() {
+      metric.reset();
+      const value = read();
+      if (typeof value === 'number') metric.inc(value);
+      else for (const [labelValue, n] of value) metric.inc({ [label]: labelValue }, n);
+    },
+  });
+}
+
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number | readonly Labelled[],
+  label = '',
+): void {
+  const metric: PromGauge = new PromGauge({
+    name: `ingot_${name}`,
+    help,
+    labelNames: label === '' ? [] : [label],
+    registers: [registry],
+    collect() {
+      metric.reset();
+      const value = read();
+      if (typeof value === 'number') metric.set(value);
+      else for (const [labelValue, n] of value) metric.set({ [label]: labelValue }, n);
+    },
+  });
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,36 @@
+/** What a scrape reads: live objects of the main thread, asked once per scrape.
+ *  process/node.ts provides it; tests provide their own. */
+
+import type { ClusterMap } from '../shared/map.ts';
+import type { ReplicationStatus } from '../shared/messages.ts';
+import type { WorkerCounters } from './layout.ts';
+
+export interface PartitionSample {
+  readonly role: 'none' | 'primary' | 'follower';
+  readonly consistent: boolean;
+  readonly checked: boolean;
+  readonly keys: number;
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  readonly evictions: number;
+  readonly expiries: number;
+}
+
+export interface ThreadUse {
+  readonly worker: string;
+  /** 0..1, since the last time it was asked */
+  readonly utilization: number;
+}
+
+export interface MetricSources {
+  /** lower-case names by command index */
+  readonly commands: readonly string[];
+  /** one block per data worker */
+  readonly counters: readonly WorkerCounters[];
+  readonly map: () => ClusterMap;
+  readonly partitions: () => readonly PartitionSample[];
+  /** of copies that were here and are gone, so that counters never fall */
+  readonly gone: () => { readonly evictions: number; readonly expiries: number };
+  readonly replication: () => ReplicationStatus;
+  readonly threads: () => readonly ThreadUse[];
+}
