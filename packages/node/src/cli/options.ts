@@ -4,7 +4,15 @@
  *  A row's name is its flag (`--name`) and its key in the YAML file alike. A default of null means
  *  "worked out when nothing is given", and `doc` says how. */
 
-export type OptionType = 'text' | 'path' | 'integer' | 'bytes' | 'flag' | 'choice' | 'addresses';
+export type OptionType =
+  | 'text'
+  | 'path'
+  | 'integer'
+  | 'bytes'
+  | 'flag'
+  | 'choice'
+  | 'address'
+  | 'addresses';
 
 export interface OptionRow {
   readonly name: string;
@@ -58,7 +66,7 @@ function bytes(
 
 function text(
   name: string,
-  type: 'text' | 'path' | 'addresses',
+  type: 'text' | 'path' | 'address' | 'addresses',
   standard: string | null,
   unit: string,
   doc: string,

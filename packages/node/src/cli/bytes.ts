@@ -1,0 +1,23 @@
+/** Sizes as people write them: 64mb, 1gb. Powers of two throughout, as in Redis: 1kb is 1,024 bytes. */
+
+const UNITS: readonly (readonly [string, number])[] = [
+  ['tb', 2 ** 40],
+  ['gb', 2 ** 30],
+  ['mb', 2 ** 20],
+  ['kb', 2 ** 10],
+];
+
+/** Bytes, or NaN where `text` is no size. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|tb)?$/.exec(text.trim().toLowerCase());
+  if (match === null) return Number.NaN;
+  const unit = UNITS.find(([name]) => name === match[2])?.[1] ?? 1;
+  return Math.round(Number(match[1]) * unit);
+}
+
+/** The shortest way to write the very same number of bytes: what parseBytes reads back. */
+export function formatBytes(bytes: number): string {
+  for (const [name, unit] of UNITS)
+    if (bytes >= unit && bytes % unit === 0) return `${bytes / unit}${name}`;
+  return String(bytes);
+}

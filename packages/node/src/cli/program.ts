@@ -1,0 +1,113 @@
+/** The command line: which commands there are and which options each takes. Parsing and help are
+ *  commander's; checking and precedence are values.ts'. Commands are loaded when they are asked
+ *  for, so that `ingot status` does not load a server. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT_OK, EXIT_USAGE, usageError } from '../shared/errors.ts';
+import { ASK_OPTIONS, type OptionRow, SERVE_OPTIONS, UP_OPTIONS } from './options.ts';
+import { defaultText, unitText } from './option-table.ts';
+import { type OptionValues, readConfigFile, resolveOptions } from './values.ts';
+
+type Run = (values: OptionValues) => Promise<number>;
+
+interface CommandRow {
+  readonly name: string;
+  readonly doc: string;
+  readonly options: readonly OptionRow[];
+  readonly takesConfigFile: boolean;
+  readonly load: () => Promise<Run>;
+}
+
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'serve',
+    doc: 'run one node',
+    options: SERVE_OPTIONS,
+    takesConfigFile: true,
+    load: async () => (await import('./serve.ts')).serve,
+  },
+  {
+    name: 'up',
+    doc: 'run a whole cluster on this machine, in one terminal',
+    options: UP_OPTIONS,
+    takesConfigFile: true,
+    load: async () => (await import('./up.ts')).up,
+  },
+  {
+    name: 'status',
+    doc: 'show the nodes and partitions of a cluster',
+    options: ASK_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'verify',
+    doc: 'prove that all copies are equal, while writes go on',
+    options: ASK_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./verify.ts')).verify,
+  },
+];
+
+/** Runs one command to its end; the answer is the exit code. */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  let exitCode = EXIT_OK;
+  const program = new Command('ingot')
+    .description('A cache cluster that speaks the Redis protocol.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .exitOverride()
+    // Errors become one sentence, printed by main.ts; only help and version are printed here.
+    .configureOutput({ outputError: () => undefined });
+  for (const row of COMMANDS) {
+    const command = program.command(row.name).description(row.doc);
+    for (const option of row.options) command.addOption(commanderOption(option));
+    if (row.takesConfigFile) command.option('--config <file>', 'YAML file of options');
+    command.action(async () => {
+      const run = await row.load();
+      exitCode = await run(valuesOf(row, command));
+    });
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return outcomeOf(error);
+  }
+  return exitCode;
+}
+
+export function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+function commanderOption(row: OptionRow): Option {
+  const value = row.type === 'flag' ? '' : ` <${unitText(row)}>`;
+  const standard = defaultText(row);
+  const notes = standard === '' ? row.env : `default ${standard}, ${row.env}`;
+  return new Option(`--${row.name}${value}`, `${row.doc} (${notes})`);
+}
+
+function valuesOf(row: CommandRow, command: Command): OptionValues {
+  const flags: Record<string, unknown> = {};
+  for (const option of command.options) {
+    flags[option.name()] = command.getOptionValue(option.attributeName());
+  }
+  const path = flags['config'] as string | undefined;
+  const file = path === undefined ? null : readConfigFile(path, row.options);
+  return resolveOptions(row.options, { flags, environment: process.env, file });
+}
+
+/** commander throws for help and version too, once they are printed. */
+function outcomeOf(error: CommanderError): number {
+  if (error.exitCode === 0) return EXIT_OK;
+  if (error.code === 'commander.help') return EXIT_USAGE;
+  const [first, ...rest] = error.message.replace(/^error: /, '').split('\n');
+  const hint = rest.join(' ').replace(/[()?]/g, '').trim().toLowerCase();
+  const guess = hint === '' ? '' : ` (${hint}?)`;
+  throw usageError(
+    `${first}${guess}; "ingot --help" and "ingot help <command>" list what there is`,
+  );
+}

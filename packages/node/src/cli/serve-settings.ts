@@ -1,0 +1,110 @@
+/** Checked option values -> Settings of one node: fills what is worked out, refuses what does not
+ *  fit together. Reads the machine (cores, host name) and nothing else. */
+import { availableParallelism, hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { refusal, usageError } from '../shared/errors.ts';
+import { nodeIdPattern } from '../shared/map.ts';
+import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
+import { isLoopback, isWildcard } from './address.ts';
+import { IMAGE_BYTES_MAX } from './options.ts';
+import type { OptionValues } from './values.ts';
+
+/** DESIGN: images are laid out for eight times the capacity unless told otherwise. */
+const CAPACITY_MAX_FACTOR = 8;
+const WORKERS_MAX = 8;
+
+export function settingsFrom(
+  values: OptionValues,
+  environment: Readonly<Record<string, string | undefined>>,
+): Settings {
+  const id = values.text('id') ?? hostname();
+  const host = values.text('host') ?? '';
+  const settings: Settings = {
+    id,
+    host,
+    advertise: values.text('advertise') ?? (isWildcard(host) ? hostname() : host),
+    ports: portsFrom(values),
+    dataDir: resolve(values.text('data-dir') ?? `ingot-data/${id}`),
+    found: values.flag('found'),
+    join: values.list('join'),
+    ...clusterSettingsFrom(values),
+    workers: values.number('workers') ?? defaultWorkers(),
+    prealloc: values.flag('prealloc'),
+    insecure: values.flag('insecure'),
+    logLevel: values.text('log-level') as LogLevel,
+    limits: {
+      maxBulkBytes: values.number('resp-bulk-max') ?? 0,
+      maxArguments: values.number('resp-arguments-max') ?? 0,
+      maxQueryBufferBytes: values.number('resp-query-max') ?? 0,
+    },
+    testDoor: environment['INGOT_TEST_DOOR'] === '1',
+  };
+  refuseWhatDoesNotFit(settings);
+  return Object.freeze(settings);
+}
+
+type ClusterSettings = Pick<
+  Settings,
+  'capacityBytes' | 'capacityMaxBytes' | 'partitions' | 'copies' | 'valueMaxBytes' | 'eviction'
+>;
+
+export function clusterSettingsFrom(values: OptionValues): ClusterSettings {
+  const capacityBytes = values.number('capacity') ?? 0;
+  const partitions = values.number('partitions') ?? 0;
+  if ((partitions & (partitions - 1)) !== 0) {
+    const near = 2 ** Math.round(Math.log2(partitions));
+    throw usageError(`--partitions must be a power of two; ${partitions} is none, ${near} is`);
+  }
+  const given = values.number('capacity-max');
+  if (given !== null && given < capacityBytes) {
+    throw usageError(
+      '--capacity-max must not be smaller than --capacity; raise it or leave it out',
+    );
+  }
+  const laidOut = Math.min(CAPACITY_MAX_FACTOR * capacityBytes, partitions * IMAGE_BYTES_MAX);
+  return {
+    capacityBytes,
+    capacityMaxBytes: given ?? Math.max(laidOut, capacityBytes),
+    partitions,
+    copies: values.number('copies') ?? 0,
+    valueMaxBytes: values.number('value-max'),
+    eviction: values.text('eviction') as EvictionPolicy,
+  };
+}
+
+export function defaultWorkers(): number {
+  return Math.min(Math.max(availableParallelism() - 1, 1), WORKERS_MAX);
+}
+
+function portsFrom(values: OptionValues): Ports {
+  const port = (name: string): number => values.number(name) ?? 0;
+  return {
+    client: port('port'),
+    replication: port('replication-port'),
+    control: port('control-port'),
+    http: port('http-port'),
+    cluster: port('cluster-port'),
+    follower: port('follower-port'),
+  };
+}
+
+function refuseWhatDoesNotFit(settings: Settings): void {
+  if (!nodeIdPattern.test(settings.id)) {
+    throw usageError(`--id must be 1 to 63 letters, digits, ".", "_" or "-", not "${settings.id}"`);
+  }
+  const ports = Object.values(settings.ports) as number[];
+  const twice = ports.find((port, index) => ports.indexOf(port) !== index);
+  if (twice !== undefined) {
+    throw usageError(`port ${twice} is given to two listeners; each of the six needs its own`);
+  }
+  if (settings.found && settings.join.length > 0) {
+    throw usageError('--found starts a new cluster and --join enters one: give one of the two');
+  }
+  if (!isLoopback(settings.host) && !settings.insecure) {
+    throw refusal(
+      'NO_CREDENTIALS',
+      `--host ${settings.host} lets other machines in and there are no credentials; ` +
+        'listen on 127.0.0.1, or add --insecure if the network itself keeps strangers out',
+    );
+  }
+}

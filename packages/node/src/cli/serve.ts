@@ -1,0 +1,22 @@
+/** `ingot serve`: one node, until it is asked to stop. */
+import { startNode } from '../process/node.ts';
+import { EXIT_FOUND_WRONG, EXIT_OK } from '../shared/errors.ts';
+import { settingsFrom } from './serve-settings.ts';
+import { listenForStop } from './signals.ts';
+import type { OptionValues } from './values.ts';
+
+export async function serve(values: OptionValues): Promise<number> {
+  const settings = settingsFrom(values, process.env);
+  const stopAsked = Promise.withResolvers<void>();
+  listenForStop({
+    onFirst: stopAsked.resolve,
+    onSecond: () => process.exit(EXIT_FOUND_WRONG),
+  });
+  const starting = startNode(settings);
+  // A node that waits for others while it starts must still end when it is asked to.
+  const node = await Promise.race([starting, stopAsked.promise]);
+  if (node === undefined) return EXIT_OK;
+  await stopAsked.promise;
+  await node.stop();
+  return EXIT_OK;
+}
