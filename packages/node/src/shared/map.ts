@@ -30,7 +30,7 @@ export interface PlacementEntry {
   /** null while the primary's memory is gone and no follower has been named in its place yet. */
   primary: NodeId | null;
   followers: NodeId[];
-  /** No copy was left when the current epoch began: the partition started again, empty. */
+  /** At some epoch no copy was left and the partition was started again, empty. Stays set. */
   lost: boolean;
 }
 
@@ -56,7 +56,7 @@ const portSchema = z.int().min(0).max(65_535);
 const nodeIdSchema = z.string().regex(nodeIdPattern);
 const countSchema = z.int().min(0);
 
-export const nodePortsSchema: z.ZodType<NodePorts> = z.object({
+const nodePortsSchema: z.ZodType<NodePorts> = z.object({
   client: portSchema,
   replication: portSchema,
   control: portSchema,
@@ -80,8 +80,7 @@ const placementEntrySchema: z.ZodType<PlacementEntry> = z.object({
   lost: z.boolean(),
 });
 
-/** The shape of a map that comes off the wire or the disk; `brokenMapRule` holds the rest. */
-export const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
+const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   version: countSchema,
   clusterId: z.string().min(1).max(64),
   mapHost: nodeIdSchema,
@@ -135,8 +134,15 @@ export function addressOf(node: MapNode, port: keyof NodePorts): string {
   return `${host}:${node.ports[port]}`;
 }
 
-/** The first rule that the map breaks, or null. Checked before a map is stored and after it arrives. */
-export function brokenMapRule(map: ClusterMap): string | null {
+/** A map that came off the wire or the disk. Throws an Error that says which rule it breaks. */
+export function parseClusterMap(value: unknown): ClusterMap {
+  const map = clusterMapSchema.parse(value);
+  const broken = brokenMapRule(map);
+  if (broken !== null) throw new Error(`cluster map: ${broken}`);
+  return map;
+}
+
+function brokenMapRule(map: ClusterMap): string | null {
   if (map.placement.length !== map.partitions) return 'placement has one entry per partition';
   const ids = new Set(map.nodes.map((node) => node.id));
   if (ids.size !== map.nodes.length) return 'node ids are unique';

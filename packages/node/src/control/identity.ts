@@ -1,0 +1,101 @@
+/** Who this node is, across restarts: kept in LMDB under the data dir, next to the lock that makes this
+ *  process its only user. Holds the node id, the cluster id, the last incarnation, the last map seen
+ *  (where to look for the others) and, on the founder, the cluster map itself.
+ *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { refusal } from '../shared/errors.ts';
+import { type ClusterMap, type NodeId, parseClusterMap } from '../shared/map.ts';
+import { type DataDirLock, lockDataDir } from './data-dir-lock.ts';
+import { storedMapKey } from './single-map-store.ts';
+
+export interface Membership {
+  nodeId: NodeId;
+  clusterId: string;
+  /** The last life of this node that the map knew of. */
+  incarnation: number;
+}
+
+const membershipKey = 'membership';
+const lastMapKey = 'lastMap';
+
+export class Identity {
+  readonly dataDir: string;
+  /** Where the founder's map store keeps the map; empty on other nodes. */
+  readonly mapDatabase: Database<ClusterMap, string>;
+  readonly #root: RootDatabase;
+  readonly #facts: Database<unknown, string>;
+  readonly #lock: DataDirLock;
+
+  constructor(dataDir: string, lock: DataDirLock) {
+    this.dataDir = dataDir;
+    this.#lock = lock;
+    this.#root = open({ path: join(dataDir, 'control.mdb'), encoding: 'json' });
+    this.#facts = this.#root.openDB('identity', { encoding: 'json' });
+    this.mapDatabase = this.#root.openDB('clusterMap', { encoding: 'json' });
+  }
+
+  /** null as long as the data dir belongs to no cluster. */
+  membership(): Membership | null {
+    return (this.#facts.get(membershipKey) as Membership | undefined) ?? null;
+  }
+
+  /** The newest map that this node saved; null before it joined. */
+  lastMap(): ClusterMap | null {
+    const map = this.mapDatabase.get(storedMapKey) ?? this.#facts.get(lastMapKey);
+    return map === undefined ? null : parseClusterMap(map);
+  }
+
+  /** Makes this the data dir of a founder. On disk when it resolves, all of it or nothing. */
+  async found(membership: Membership, map: ClusterMap): Promise<void> {
+    await this.#root.transaction(() => {
+      void this.mapDatabase.put(storedMapKey, map);
+      void this.#facts.put(membershipKey, membership);
+    });
+    await this.#root.flushed;
+  }
+
+  /** On disk when it resolves. */
+  async saveMembership(membership: Membership): Promise<void> {
+    await this.#facts.put(membershipKey, membership);
+    await this.#root.flushed;
+  }
+
+  /** A hint for the next start, so nobody waits for the disk. */
+  async saveMap(map: ClusterMap): Promise<void> {
+    await this.#facts.put(lastMapKey, map);
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+    this.#lock.release();
+  }
+}
+
+/** Locks and opens a data dir, creating it where needed. Throws an IngotError when another process uses
+ *  it, when it cannot be written, or when it is the data dir of another node. */
+export async function openIdentity(dataDir: string, nodeId: NodeId): Promise<Identity> {
+  ensureWritable(dataDir);
+  const identity = new Identity(dataDir, lockDataDir(dataDir));
+  const owner = identity.membership()?.nodeId ?? nodeId;
+  if (owner === nodeId) return identity;
+  await identity.close();
+  throw refusal(
+    'DATA_DIR_OF_OTHER_NODE',
+    `the data dir ${dataDir} belongs to node ${owner}; start with --id ${owner} or choose another --data-dir`,
+  );
+}
+
+function ensureWritable(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    accessSync(dataDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code;
+    throw refusal(
+      'DATA_DIR_UNUSABLE',
+      `the data dir ${dataDir} cannot be written (${why}); fix its permissions or choose another --data-dir`,
+    );
+  }
+}

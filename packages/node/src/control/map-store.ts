@@ -1,0 +1,41 @@
+/** The register that holds the cluster map. One value, linearizable; the data path never asks it.
+ *  Drivers: single-map-store.ts (LMDB on the founder), remote-map-store.ts (that one, through gRPC),
+ *  memory-map-store.ts (tests). map-store.test.ts holds what every driver must do. */
+import type { ClusterMap } from '../shared/map.ts';
+
+export type CompareAndSetOutcome = 'ok' | 'conflict' | 'unknown';
+
+export interface VersionedMap {
+  version: bigint;
+  map: ClusterMap;
+}
+
+export interface ClusterMapStore {
+  /** Linearizable: at least as new as every change that was answered 'ok' before the call. Rejects
+   *  when the store cannot be asked. */
+  read(): Promise<VersionedMap>;
+  /** Replaces the map if its version is still `expected`. `next` carries version expected + 1 and
+   *  names `operationId` among its operations. 'unknown': no answer came; read, and look for the
+   *  operation id. Never rejects for want of an answer. */
+  compareAndSet(
+    expected: bigint,
+    next: ClusterMap,
+    operationId: string,
+  ): Promise<CompareAndSetOutcome>;
+  /** Calls back with maps newer than `from`. A hint: versions may be skipped, none goes back.
+   *  Returns the way to stop. */
+  watch(from: bigint, onMap: (map: ClusterMap) => void): () => void;
+}
+
+/** The first rule that a proposal breaks, or null. Every driver asks before it stores. */
+export function brokenProposalRule(
+  expected: bigint,
+  next: ClusterMap,
+  operationId: string,
+): string | null {
+  if (BigInt(next.version) !== expected + 1n) return 'a proposal carries the next version';
+  if (!Object.values(next.operations).includes(operationId)) {
+    return 'a proposal names its operation id';
+  }
+  return null;
+}

@@ -1,0 +1,49 @@
+/** The map in memory: what tests and simulations use. `lose` makes answers go missing, so that
+ *  proposers can be seen to cope. */
+import type { ClusterMap } from '../shared/map.ts';
+import {
+  brokenProposalRule,
+  type ClusterMapStore,
+  type CompareAndSetOutcome,
+  type VersionedMap,
+} from './map-store.ts';
+import { MapWatchers } from './map-watchers.ts';
+
+/** What becomes of one proposal: its answer is lost before or after it took effect. */
+export type Loss = 'none' | 'proposal' | 'answer';
+
+export class MemoryMapStore implements ClusterMapStore {
+  readonly #watchers = new MapWatchers();
+  #map: ClusterMap;
+  loseNext: Loss = 'none';
+
+  constructor(map: ClusterMap) {
+    this.#map = map;
+  }
+
+  async read(): Promise<VersionedMap> {
+    return { version: BigInt(this.#map.version), map: this.#map };
+  }
+
+  async compareAndSet(
+    expected: bigint,
+    next: ClusterMap,
+    operationId: string,
+  ): Promise<CompareAndSetOutcome> {
+    const loss = this.loseNext;
+    this.loseNext = 'none';
+    if (loss === 'proposal') return 'unknown';
+    const broken = brokenProposalRule(expected, next, operationId);
+    if (broken !== null) throw new Error(broken);
+    if (BigInt(this.#map.version) !== expected) return 'conflict';
+    this.#map = next;
+    this.#watchers.tell(next);
+    return loss === 'answer' ? 'unknown' : 'ok';
+  }
+
+  watch(from: bigint, onMap: (map: ClusterMap) => void): () => void {
+    const stop = this.#watchers.add(Number(from), onMap);
+    this.#watchers.tell(this.#map);
+    return stop;
+  }
+}
