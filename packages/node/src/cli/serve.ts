@@ -1,6 +1,6 @@
 /** `ingot serve`: one node, until it is asked to stop. */
 import { startNode } from '../process/node.ts';
-import { EXIT_FOUND_WRONG, EXIT_OK } from '../shared/errors.ts';
+import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { settingsFrom } from './serve-settings.ts';
 import { listenForStop } from './signals.ts';
 import type { OptionValues } from './values.ts';
@@ -10,7 +10,7 @@ export async function serve(values: OptionValues): Promise<number> {
   const stopAsked = Promise.withResolvers<void>();
   listenForStop({
     onFirst: stopAsked.resolve,
-    onSecond: () => process.exit(EXIT_FOUND_WRONG),
+    onSecond: () => process.exit(EXIT_INTERRUPTED),
   });
   const starting = startNode(settings);
   // A node that waits for others while it starts must still end when it is asked to.

@@ -7,6 +7,8 @@ export const EXIT_FOUND_WRONG = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_UNREACHABLE = 3;
 export const EXIT_REFUSED = 4;
+/** Asked twice to end: it did, without finishing what it had in hand. */
+export const EXIT_INTERRUPTED = 130;
 
 export class IngotError extends Error {
   readonly code: string;

@@ -11,6 +11,16 @@ export interface Ports {
   readonly follower: number;
 }
 
+/** The flag that sets each port: for sentences about them, and to start nodes with. */
+export const PORT_FLAGS: Readonly<Record<keyof Ports, string>> = {
+  client: '--port',
+  replication: '--replication-port',
+  control: '--control-port',
+  http: '--http-port',
+  cluster: '--cluster-port',
+  follower: '--follower-port',
+};
+
 export type EvictionPolicy = 'sieve' | 'noeviction';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 

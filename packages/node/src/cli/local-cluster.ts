@@ -1,0 +1,115 @@
+/** The nodes of `ingot up` together: started in order, awaited, watched, ended.
+ *
+ *  Node 1 must answer on its control port before the others are started, since they join through
+ *  it. A node that ends before all are ready fails the start; one that ends later is reported. */
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { EXIT_REFUSED, IngotError } from '../shared/errors.ts';
+import { type ChildEnd, ChildNode } from './child-node.ts';
+import { type NodePlan, UP_HOST } from './up-plan.ts';
+
+/** How cli/main.ts begins the sentence that ends a command. */
+const ERROR_PREFIX = 'ingot: ';
+const POLL_MS = 100;
+const STOP_GRACE_MS = 15_000;
+
+export interface ClusterEvents {
+  readonly onLogLine: (line: string) => void;
+  readonly onErrorLine: (node: string, line: string) => void;
+  readonly onReady: (child: ChildNode) => void;
+  /** A node ended that nobody asked to end, after all were ready. */
+  readonly onLost: (child: ChildNode, end: ChildEnd) => void;
+}
+
+export class LocalCluster {
+  readonly children: ChildNode[] = [];
+  readonly #events: ClusterEvents;
+  #stopping = false;
+
+  constructor(events: ClusterEvents) {
+    this.#events = events;
+  }
+
+  /** Resolves when every node is ready, or when a stop was asked for meanwhile. */
+  async start(plans: readonly NodePlan[]): Promise<void> {
+    const [first, ...others] = plans;
+    const founder = this.#spawn(first);
+    await this.#until(founder, () => accepts(first.ports.control));
+    for (const plan of others) this.#spawn(plan);
+    await Promise.all(this.children.map((child) => this.#awaitReady(child)));
+    if (this.#stopping) return;
+    for (const child of this.children) {
+      void child.ended.then((end) => {
+        if (!this.#stopping) this.#events.onLost(child, end);
+      });
+    }
+  }
+
+  /** Asks every node to end, and ends it where it does not. True: all ended as asked. */
+  async stop(): Promise<boolean> {
+    this.#stopping = true;
+    const running = this.children.filter((child) => child.end === null);
+    for (const child of running) child.signal('SIGTERM');
+    const timer = setTimeout(() => this.kill(), STOP_GRACE_MS);
+    const ends = await Promise.all(running.map((child) => child.ended));
+    clearTimeout(timer);
+    return ends.every((end) => end.code === 0);
+  }
+
+  kill(): void {
+    for (const child of this.children) if (child.end === null) child.signal('SIGKILL');
+  }
+
+  #spawn(plan: NodePlan): ChildNode {
+    const onErrorLine = (line: string): void => this.#events.onErrorLine(plan.id, line);
+    const child = new ChildNode(plan, this.#events.onLogLine, onErrorLine);
+    this.children.push(child);
+    return child;
+  }
+
+  async #awaitReady(child: ChildNode): Promise<void> {
+    await this.#until(child, () => isReady(child.plan.ports.http));
+    if (!this.#stopping) this.#events.onReady(child);
+  }
+
+  async #until(child: ChildNode, holds: () => Promise<boolean>): Promise<void> {
+    while (!this.#stopping) {
+      if (child.end !== null) throw startFailure(child.plan, child.end);
+      if (await holds()) return;
+      await delay(POLL_MS);
+    }
+  }
+}
+
+/** How a process ended, in words that follow its name. */
+export function endText(end: ChildEnd): string {
+  return end.signal === null ? `ended with exit code ${end.code}` : `was ended by ${end.signal}`;
+}
+
+function startFailure(plan: NodePlan, end: ChildEnd): IngotError {
+  const sentence = end.lastLines.findLast((line) => line.startsWith(ERROR_PREFIX));
+  const why = sentence?.slice(ERROR_PREFIX.length) ?? [endText(end), ...end.lastLines].join('\n');
+  return new IngotError(
+    'NODE_FAILED',
+    `${plan.id} did not start: ${why}`,
+    end.code || EXIT_REFUSED,
+  );
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, UP_HOST);
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+async function isReady(httpPort: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://${UP_HOST}:${httpPort}/readyz`);
+    await response.body?.cancel();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
+}
