@@ -5,22 +5,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { portInUse, refusal } from '../shared/errors.ts';
-import type { Ports, Settings } from '../shared/settings.ts';
-
-const FLAGS: Readonly<Record<keyof Ports, string>> = {
-  client: '--port',
-  replication: '--replication-port',
-  control: '--control-port',
-  http: '--http-port',
-  cluster: '--cluster-port',
-  follower: '--follower-port',
-};
+import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 
 /** Throws an IngotError that names the first port that cannot be bound. */
 export async function checkPorts(settings: Pick<Settings, 'host' | 'ports'>): Promise<void> {
-  for (const name of Object.keys(FLAGS) as (keyof Ports)[]) {
+  for (const name of Object.keys(PORT_FLAGS) as (keyof Ports)[]) {
     const port = settings.ports[name];
-    if (port !== 0) await checkPort(settings.host, port, FLAGS[name]);
+    if (port !== 0) await checkPort(settings.host, port, PORT_FLAGS[name]);
   }
 }
 
