@@ -1,0 +1,142 @@
+/** The seam between protobuf-es, which describes services, and grpc-js, which speaks gRPC: turns a
+ *  generated service into grpc-js method definitions, with the types kept on both sides.
+ *  Also the two things that every call here shares: the message bound, and how an IngotError crosses
+ *  the wire. Knows nothing of what the calls mean. */
+import type { DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import {
+  type CallOptions,
+  type ChannelOptions,
+  type Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type MethodDefinition,
+  type ServiceDefinition,
+  type ServiceError,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { EXIT_REFUSED, IngotError } from '../shared/errors.ts';
+
+export const messageBytesMax: number = 4 * 1024 * 1024;
+
+export const channelOptions: ChannelOptions = {
+  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_send_message_length': messageBytesMax,
+};
+
+type Method = GenServiceMethods[string];
+type Input<M extends Method> = MessageShape<M['input']>;
+type Output<M extends Method> = MessageShape<M['output']>;
+
+/** The handlers that a service asks for, as grpc-js wants them. */
+export type Handlers<Methods extends GenServiceMethods> = {
+  [Name in keyof Methods]: Methods[Name]['methodKind'] extends 'unary'
+    ? handleUnaryCall<Input<Methods[Name]>, Output<Methods[Name]>>
+    : Methods[Name]['methodKind'] extends 'server_streaming'
+      ? handleServerStreamingCall<Input<Methods[Name]>, Output<Methods[Name]>>
+      : handleBidiStreamingCall<Input<Methods[Name]>, Output<Methods[Name]>>;
+};
+
+/** What `Server.addService` takes. */
+export function serviceParts<Methods extends GenServiceMethods>(
+  service: GenService<Methods>,
+  handlers: Handlers<Methods>,
+): [ServiceDefinition, UntypedServiceImplementation] {
+  const definition: ServiceDefinition = {};
+  for (const method of service.methods) definition[method.localName] = definitionOf(method);
+  return [definition, handlers as UntypedServiceImplementation];
+}
+
+/** Calls a method that answers once. Rejects with an IngotError where the server refused, else with
+ *  grpc-js's ServiceError. */
+export function callUnary<M extends Method & DescMethod>(
+  client: Client,
+  method: M,
+  request: MessageInitShape<M['input']>,
+  metadata: Metadata,
+  options: CallOptions,
+): Promise<Output<M>> {
+  const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+  const message = create(method.input, request as MessageInitShape<M['input']>);
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      message,
+      metadata,
+      options,
+      (error, reply) => (error === null ? resolve(reply as Output<M>) : reject(fromWire(error))),
+    );
+  });
+}
+
+/** Calls a method that answers with a stream. */
+export function openServerStream<M extends Method & DescMethod>(
+  client: Client,
+  method: M,
+  request: MessageInitShape<M['input']>,
+  metadata: Metadata,
+): ClientReadableStream<Output<M>> {
+  const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+  const message = create(method.input, request as MessageInitShape<M['input']>);
+  return client.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    message,
+    metadata,
+  ) as ClientReadableStream<Output<M>>;
+}
+
+/** Calls a method with a stream in both directions. */
+export function openBidiStream<M extends Method & DescMethod>(
+  client: Client,
+  method: M,
+  metadata: Metadata,
+): ClientDuplexStream<Input<M>, Output<M>> {
+  const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+  return client.makeBidiStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    metadata,
+  ) as ClientDuplexStream<Input<M>, Output<M>>;
+}
+
+/** How the server ends a call that went wrong: a refusal keeps its code and its sentence. */
+export function toWire(error: unknown): Partial<ServiceError> {
+  const details = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof IngotError)) return { code: status.INTERNAL, details };
+  const metadata = new Metadata();
+  metadata.set('ingot-code', error.code);
+  return { code: status.FAILED_PRECONDITION, details, metadata };
+}
+
+/** The other end of `toWire`; other errors pass through. */
+export function fromWire(error: ServiceError): Error {
+  const [code] = error.metadata?.get('ingot-code') ?? [];
+  return code === undefined ? error : new IngotError(String(code), error.details, EXIT_REFUSED);
+}
+
+type WireDefinition = MethodDefinition<MessageShape<DescMethod['input']>, unknown>;
+
+function definitionOf(method: DescMethod): WireDefinition {
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream:
+      method.methodKind === 'bidi_streaming' || method.methodKind === 'client_streaming',
+    responseStream:
+      method.methodKind === 'bidi_streaming' || method.methodKind === 'server_streaming',
+    requestSerialize: (message) => Buffer.from(toBinary(method.input, message)),
+    requestDeserialize: (bytes) => fromBinary(method.input, bytes),
+    responseSerialize: (message) => Buffer.from(toBinary(method.output, message as never)),
+    responseDeserialize: (bytes) => fromBinary(method.output, bytes),
+  };
+}

@@ -1,0 +1,160 @@
+/** What the control plane says, in its own types and in those of ingot.proto.
+ *  Sequence numbers and versions are u64 on the wire and safe integers here. Whatever arrives is
+ *  range-checked by the protobuf decoder and, for maps, by `parseClusterMap`. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type ClusterMap, parseClusterMap } from '../shared/map.ts';
+import {
+  type FollowerStatus as FollowerMessage,
+  type NodeStatus as NodeMessage,
+  NodeStatusSchema,
+  type PartitionStatus as PartitionMessage,
+  type PartitionStatusSchema,
+  type StatusReply,
+  StatusReplySchema,
+  type VerifyEvent,
+} from './gen/ingot_pb.ts';
+import type {
+  ClusterStatus,
+  CopyRole,
+  FollowerReport,
+  FollowerState,
+  FollowerStatus,
+  NodeReport,
+  NodeStatus,
+  PartitionReport,
+  PartitionStatus,
+  VerifyReport,
+} from './types.ts';
+
+/** Index = the number of the enum value on the wire. */
+const copyRoles: readonly CopyRole[] = ['none', 'primary', 'follower'];
+const followerStates: readonly FollowerState[] = [
+  'connecting',
+  'bulk',
+  'catchup',
+  'checking',
+  'streaming',
+];
+
+export function mapToWire(map: ClusterMap): string {
+  return JSON.stringify(map);
+}
+
+/** Throws where the text is no sound cluster map. */
+export function mapFromWire(mapJson: string): ClusterMap {
+  return parseClusterMap(JSON.parse(mapJson));
+}
+
+/** Heartbeats and status answers are the same message; a heartbeat leaves some of it at zero. */
+export function nodeStatusToWire(status: NodeReport | NodeStatus): NodeMessage {
+  return create(NodeStatusSchema, {
+    node: status.node,
+    incarnation: status.incarnation,
+    mapVersion: BigInt(status.mapVersion),
+    partitions: status.partitions.map(partitionToWire),
+  });
+}
+
+export function nodeStatusFromWire(message: NodeMessage): NodeStatus {
+  return {
+    node: message.node,
+    incarnation: message.incarnation,
+    mapVersion: Number(message.mapVersion),
+    partitions: message.partitions.map(partitionFromWire),
+  };
+}
+
+export function clusterStatusToWire(status: ClusterStatus): StatusReply {
+  return create(StatusReplySchema, {
+    mapJson: mapToWire(status.map),
+    nodes: status.nodes.map((answer) => ({
+      node: answer.node,
+      why: answer.why,
+      ...(answer.status === null ? {} : { status: nodeStatusToWire(answer.status) }),
+    })),
+  });
+}
+
+export function clusterStatusFromWire(reply: StatusReply): ClusterStatus {
+  return {
+    map: mapFromWire(reply.mapJson),
+    nodes: reply.nodes.map((answer) => ({
+      node: answer.node,
+      why: answer.why,
+      status: answer.status === undefined ? null : nodeStatusFromWire(answer.status),
+    })),
+  };
+}
+
+export function verifyReportFromWire(event: VerifyEvent): VerifyReport {
+  return {
+    chunksChecked: Number(event.chunksChecked),
+    differences: event.differences.map(({ partition, chunk, node, seq }) => ({
+      partition,
+      chunk,
+      node,
+      seq: Number(seq),
+    })),
+    notChecked: event.notChecked.map(({ partition, node, why }) => ({ partition, node, why })),
+  };
+}
+
+export function verifyReportToWire(report: VerifyReport): {
+  chunksChecked: bigint;
+  differences: { partition: number; chunk: number; node: string; seq: bigint }[];
+  notChecked: { partition: number; node: string; why: string }[];
+} {
+  return {
+    chunksChecked: BigInt(report.chunksChecked),
+    differences: report.differences.map((found) => ({ ...found, seq: BigInt(found.seq) })),
+    notChecked: report.notChecked,
+  };
+}
+
+function partitionToWire(
+  partition: PartitionReport & Partial<PartitionStatus>,
+): MessageInitShape<typeof PartitionStatusSchema> {
+  return {
+    id: partition.id,
+    role: copyRoles.indexOf(partition.role),
+    epoch: partition.epoch,
+    seq: BigInt(partition.seq),
+    consistent: partition.consistent,
+    checked: partition.checked,
+    keys: BigInt(partition.keys ?? 0),
+    usedBytes: BigInt(partition.usedBytes ?? 0),
+    followers: partition.followers.map((follower: FollowerReport & Partial<FollowerStatus>) => ({
+      node: follower.node,
+      state: followerStates.indexOf(follower.state),
+      ackedSeq: BigInt(follower.ackedSeq),
+      checked: follower.checked,
+      lagSeq: BigInt(follower.lagSeq ?? 0),
+      lagSeconds: follower.lagSeconds ?? 0,
+    })),
+  };
+}
+
+function partitionFromWire(message: PartitionMessage): PartitionStatus {
+  return {
+    id: message.id,
+    role: copyRoles[message.role] ?? 'none',
+    epoch: message.epoch,
+    seq: Number(message.seq),
+    consistent: message.consistent,
+    checked: message.checked,
+    keys: Number(message.keys),
+    usedBytes: Number(message.usedBytes),
+    followers: message.followers.map(followerFromWire),
+  };
+}
+
+function followerFromWire(message: FollowerMessage): FollowerStatus {
+  return {
+    node: message.node,
+    state: followerStates[message.state] ?? 'connecting',
+    ackedSeq: Number(message.ackedSeq),
+    checked: message.checked,
+    lagSeq: Number(message.lagSeq),
+    lagSeconds: message.lagSeconds,
+  };
+}
