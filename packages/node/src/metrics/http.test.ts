@@ -12,7 +12,15 @@ describe('http', () => {
 
   beforeEach(async () => {
     reasons = [];
-    server = await listenHttp({ registry, notReady: () => reasons }, '127.0.0.1', 0);
+    server = await listenHttp(
+      {
+        contentType: registry.contentType,
+        metrics: () => registry.metrics(),
+        notReady: () => reasons,
+      },
+      '127.0.0.1',
+      0,
+    );
   });
   afterEach(() => {
     server.close();

@@ -1,12 +1,12 @@
 /** The node's HTTP listener: /metrics, /healthz (the process is alive) and /readyz (it can serve).
- *  Knows nothing of what is measured: it is given the registry and the reasons not to be ready. */
+ *  Knows nothing of what is measured: it is given the text and the reasons not to be ready. */
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Registry } from 'prom-client';
 
 export interface HttpRoutes {
-  readonly registry: Registry;
+  readonly contentType: string;
+  readonly metrics: () => Promise<string>;
   /** why the node is not ready; empty when it is */
   readonly notReady: () => readonly string[];
 }
@@ -22,7 +22,7 @@ export async function listenHttp(routes: HttpRoutes, host: string, port: number)
 }
 
 async function answer(
-  { registry, notReady }: HttpRoutes,
+  { contentType, metrics, notReady }: HttpRoutes,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -30,7 +30,7 @@ async function answer(
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     send(response, 405, PLAIN, 'only GET is answered here\n');
   } else if (path === '/metrics') {
-    await sendMetrics(registry, response);
+    await sendMetrics(contentType, metrics, response);
   } else if (path === '/healthz') {
     send(response, 200, PLAIN, 'alive\n');
   } else if (path === '/readyz') {
@@ -42,9 +42,13 @@ async function answer(
   }
 }
 
-async function sendMetrics(registry: Registry, response: ServerResponse): Promise<void> {
+async function sendMetrics(
+  contentType: string,
+  metrics: HttpRoutes['metrics'],
+  response: ServerResponse,
+): Promise<void> {
   try {
-    send(response, 200, registry.contentType, await registry.metrics());
+    send(response, 200, contentType, await metrics());
   } catch (error) {
     send(response, 500, PLAIN, `metrics could not be collected: ${String(error)}\n`);
   }

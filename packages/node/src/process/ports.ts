@@ -4,7 +4,7 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { portInUse, refusal } from '../shared/errors.ts';
+import { type IngotError, portInUse, refusal } from '../shared/errors.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 
 /** Throws an IngotError that names the first port that cannot be bound. */
@@ -33,7 +33,7 @@ export function bindError(
   flag: string,
   host: string,
   port: number,
-): Error {
+): IngotError {
   if (error.code === 'EADDRINUSE') return portInUse(flag, host, port);
   return refusal(
     'CANNOT_BIND',

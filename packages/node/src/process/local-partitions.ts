@@ -1,0 +1,179 @@
+/** The copies this node holds, and the one performer of the map applier's steps.
+ *  Owner: the main thread. Workers get a copy by its handle and let go of it when told to; its
+ *  memory is freed when the last of them has.
+ *  Invariant: a copy has its role and epoch before any worker gets it. */
+
+import {
+  attachPartition,
+  createPartition,
+  type Geometry,
+  type Partition,
+  type PartitionHandle,
+  planGeometry,
+  ROLE_FOLLOWER,
+  ROLE_NONE,
+  ROLE_PRIMARY,
+} from '@ingot/store';
+import type { PartitionSample } from '../metrics/sources.ts';
+import type { IngotError } from '../shared/errors.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { NodeLog } from './log.ts';
+import { type CopyRole, type LocalCopy, planSteps, type Step } from './map-applier.ts';
+import { type MemoryLimit, memoryRefusal } from './memory.ts';
+
+/** What the rest of the node does when copies come, go or change. */
+export interface CopyListener {
+  attach(handle: PartitionHandle): void;
+  /** Role words agree with `map` now. */
+  publish(map: ClusterMap): void;
+  detach(partition: number): void;
+}
+
+interface Held {
+  readonly handle: PartitionHandle;
+  readonly partition: Partition;
+}
+
+const ROLE_NAMES: Readonly<Record<number, CopyRole>> = {
+  [ROLE_NONE]: 'none',
+  [ROLE_PRIMARY]: 'primary',
+  [ROLE_FOLLOWER]: 'follower',
+};
+
+export function roleName(partition: Partition): CopyRole {
+  return ROLE_NAMES[partition.role()] ?? 'none';
+}
+
+export class LocalPartitions {
+  readonly #nodeId: string;
+  readonly #limit: MemoryLimit;
+  readonly #listener: CopyListener;
+  readonly #log: NodeLog;
+  readonly #held = new Map<number, Held>();
+  #gone = { evictions: 0, expiries: 0 };
+  #refusal: IngotError | null = null;
+  #appliedVersion = 0;
+
+  constructor(nodeId: string, limit: MemoryLimit, listener: CopyListener, log: NodeLog) {
+    this.#nodeId = nodeId;
+    this.#limit = limit;
+    this.#listener = listener;
+    this.#log = log;
+  }
+
+  /** Brings the copies to what the map asks. Copies that do not fit in memory are left out, see
+   *  `refusal`; the next map tries them again. */
+  apply(map: ClusterMap): void {
+    if (map.version <= this.#appliedVersion) return;
+    const geometry = planGeometry(map);
+    this.#refusal = null;
+    for (const step of planSteps(map, this.#nodeId, this.#copies())) {
+      this.#perform(step, map, geometry);
+    }
+    this.#appliedVersion = map.version;
+  }
+
+  /** The newest map that was applied; 0 = none. */
+  appliedVersion(): number {
+    return this.#appliedVersion;
+  }
+
+  /** Why copies that the last map asks for are missing; null when none are. */
+  refusal(): IngotError | null {
+    return this.#refusal;
+  }
+
+  get(partition: number): Partition | undefined {
+    return this.#held.get(partition)?.partition;
+  }
+
+  all(): Partition[] {
+    return [...this.#held.values()].map(({ partition }) => partition);
+  }
+
+  handles(): PartitionHandle[] {
+    return [...this.#held.values()].map(({ handle }) => handle);
+  }
+
+  samples(): PartitionSample[] {
+    return this.all().map((partition) => ({
+      role: roleName(partition),
+      consistent: partition.consistent(),
+      checked: partition.checked(),
+      ...partition.stats(),
+    }));
+  }
+
+  /** Evictions and expiries of copies that were here once. */
+  gone(): { evictions: number; expiries: number } {
+    return this.#gone;
+  }
+
+  #copies(): Map<number, LocalCopy> {
+    const copies = new Map<number, LocalCopy>();
+    for (const [id, { partition }] of this.#held) {
+      copies.set(id, {
+        role: roleName(partition),
+        epoch: partition.epoch(),
+        consistent: partition.consistent(),
+      });
+    }
+    return copies;
+  }
+
+  #perform(step: Step, map: ClusterMap, geometry: Geometry): void {
+    if (step.kind === 'publish') return this.#listener.publish(map);
+    if (step.kind === 'create') return this.#create(step.partition, map, geometry);
+    const held = this.#held.get(step.partition);
+    if (held === undefined) return; // refused for memory, and with it what would follow
+    const { partition, handle } = held;
+    switch (step.kind) {
+      case 'promote':
+        return promote(partition, step.epoch);
+      case 'follow':
+        partition.setRole(ROLE_FOLLOWER, step.epoch);
+        return partition.seal(false);
+      case 'retire':
+        return partition.setRole(ROLE_NONE, partition.epoch());
+      case 'attach':
+        return this.#listener.attach(handle);
+      case 'drop':
+        return this.#drop(step.partition, partition);
+      case 'refuse':
+        this.#log('error', 'partition.notPromoted', {
+          partition: step.partition,
+          epoch: step.epoch,
+          text: 'the map names this node primary, but its copy is not consistent; it stays a follower',
+        });
+    }
+  }
+
+  #create(id: number, map: ClusterMap, geometry: Geometry): void {
+    const old = this.#held.get(id);
+    if (old !== undefined) this.#drop(id, old.partition);
+    const refused = memoryRefusal(geometry, this.#held.size + 1, this.#limit);
+    if (refused !== null) {
+      if (this.#refusal === null) this.#log('error', 'memory.refused', { text: refused.message });
+      this.#refusal = refused;
+      return;
+    }
+    const handle = createPartition(geometry, id, { eviction: map.eviction });
+    this.#held.set(id, { handle, partition: attachPartition(handle) });
+  }
+
+  #drop(id: number, partition: Partition): void {
+    const { evictions, expiries } = partition.stats();
+    this.#gone.evictions += evictions;
+    this.#gone.expiries += expiries;
+    this.#held.delete(id);
+    this.#listener.detach(id);
+  }
+}
+
+/** The copy is sealed until its new epoch has begun, so that no write comes in between. */
+function promote(partition: Partition, epoch: number): void {
+  partition.seal(true);
+  partition.setRole(ROLE_PRIMARY, epoch);
+  partition.beginEpoch(epoch, Date.now());
+  partition.seal(false);
+}

@@ -1,0 +1,57 @@
+/** What a node says of its copies: the heartbeat's report and `ingot status`. Pure, but for reading
+ *  the copies' words in shared memory; what the followers are at comes from the replication worker. */
+
+import type { PartitionReplicationStatus } from '@ingot/replication';
+import type { Partition } from '@ingot/store';
+import type { FollowerStatus, PartitionStatus } from '../control/types.ts';
+import type { ReplicationStatus } from '../shared/messages.ts';
+import { roleName } from './local-partitions.ts';
+
+export const NO_REPLICATION: ReplicationStatus = {
+  partitions: [],
+  counters: {
+    fullSyncs: 0,
+    partialSyncs: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    chunkBytesSent: 0,
+    redoBytesSent: 0,
+    checksFailed: 0,
+    refusals: 0,
+  },
+};
+
+/** One entry per copy held, in the order of their ids. */
+export function partitionStatuses(
+  partitions: readonly Partition[],
+  replication: ReplicationStatus,
+): PartitionStatus[] {
+  const known = new Map(replication.partitions.map((status) => [status.id, status]));
+  return partitions
+    .map((partition) => statusOf(partition, known.get(partition.id)))
+    .sort((a, b) => a.id - b.id);
+}
+
+function statusOf(
+  partition: Partition,
+  known: PartitionReplicationStatus | undefined,
+): PartitionStatus {
+  const role = roleName(partition);
+  const { keys, usedBytes } = partition.stats();
+  return {
+    id: partition.id,
+    role,
+    epoch: partition.epoch(),
+    seq: partition.seq(),
+    consistent: role === 'primary' || partition.consistent(),
+    checked: role === 'primary' || partition.checked(),
+    keys,
+    usedBytes,
+    followers: role === 'primary' ? (known?.followers ?? []).map(followerStatus) : [],
+  };
+}
+
+function followerStatus(follower: PartitionReplicationStatus['followers'][number]): FollowerStatus {
+  const { node, state, ackedSeq, lagSeq, lagSeconds } = follower;
+  return { node, state, ackedSeq, lagSeq, lagSeconds, checked: state === 'streaming' };
+}

@@ -1,0 +1,305 @@
+/** The supervisor: one node, on the main thread.
+ *
+ *  It starts the control plane, keeps the copies in line with the cluster map, runs the worker
+ *  threads and answers for them: to the control plane (reports, seals, verify), to data workers
+ *  (questions that span workers) and over HTTP (metrics, health). It serves no client itself.
+ *  Invariant: a worker that dies takes the node down at once; nothing goes on with half a node. */
+
+import type { Server } from 'node:http';
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
+import { commandNames } from '../commands/table.ts';
+import { ControlPlane } from '../control/control-plane.ts';
+import { type Identity, openIdentity } from '../control/identity.ts';
+import type {
+  NodeCallbacks,
+  NodeReport,
+  NodeStatus,
+  PartitionStatus,
+  SealOutcome,
+  VerifyReport,
+} from '../control/types.ts';
+import { listenHttp } from '../metrics/http.ts';
+import { COUNTER_NAMES, Counter, type CounterName } from '../metrics/layout.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import type { ThreadUse } from '../metrics/sources.ts';
+import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
+import { createLogger, type Logger } from '../shared/log.ts';
+import { type ClusterMap, whoLeads } from '../shared/map.ts';
+import type {
+  AskMessage,
+  NodeStats,
+  Question,
+  Questions,
+  ReplicationStatus,
+} from '../shared/messages.ts';
+import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
+import { LocalPartitions } from './local-partitions.ts';
+import { type NodeLog, nodeLog } from './log.ts';
+import { memoryLimit } from './memory.ts';
+import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
+import { bindError, checkPorts } from './ports.ts';
+import { reasonsNotReady } from './readiness.ts';
+import { Workers } from './workers.ts';
+
+/** How long a handover may keep a partition sealed while the new primary catches up. */
+const SEAL_TIMEOUT_MS = 1_000;
+
+export interface RunningNode {
+  /** Resolves once every copy held here is consistent. */
+  readonly ready: Promise<void>;
+  readonly addresses: { readonly host: string; readonly ports: Ports };
+  stop(): Promise<void>;
+}
+
+/** Resolves when the node is in the cluster and listens on all its ports.
+ *  @throws IngotError when it cannot, with everything closed that was open. */
+export async function startNode(settings: Settings): Promise<RunningNode> {
+  const node = new NodeProcess(settings);
+  try {
+    await node.start();
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+  return node;
+}
+
+class NodeProcess implements RunningNode, NodeCallbacks {
+  readonly ready: Promise<void>;
+  readonly addresses: RunningNode['addresses'];
+  readonly #settings: Settings;
+  readonly #log: NodeLog;
+  readonly #logger: Logger;
+  readonly #partitions: LocalPartitions;
+  readonly #startedAtMs = Date.now();
+  readonly #becameReady: () => void;
+  #identity: Identity | null = null;
+  #control: ControlPlane | null = null;
+  #workers: Workers | null = null;
+  #http: Server | null = null;
+  #map: ClusterMap | null = null;
+  #incarnation = 0;
+  #isReady = false;
+  #replication: ReplicationStatus = NO_REPLICATION;
+  #stopped: Promise<void> | null = null;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.addresses = { host: settings.advertise, ports: settings.ports };
+    this.#logger = createLogger(settings);
+    this.#log = nodeLog(this.#logger);
+    const ready = Promise.withResolvers<void>();
+    this.ready = ready.promise;
+    this.#becameReady = ready.resolve;
+    this.#partitions = new LocalPartitions(
+      settings.id,
+      memoryLimit(),
+      {
+        attach: (handle) => this.#workers?.post({ kind: 'attach', handle }),
+        publish: (map) => this.#publish(map),
+        detach: (partition) => this.#workers?.post({ kind: 'detach', partition }),
+      },
+      this.#log,
+    );
+  }
+
+  async start(): Promise<void> {
+    const settings = this.#settings;
+    await checkPorts(settings);
+    this.#identity = await openIdentity(settings.dataDir, settings.id);
+    const control = new ControlPlane({
+      settings,
+      identity: this.#identity,
+      log: this.#logger,
+      node: this,
+    });
+    this.#control = control;
+    const { map, incarnation } = await control.start();
+    this.#incarnation = incarnation;
+    this.#partitions.apply(map);
+    const refusal = this.#partitions.refusal();
+    if (refusal !== null) throw refusal;
+    this.#workers = this.#startWorkers(map);
+    await this.#workers.ready();
+    this.#http = await this.#listenHttp(this.#workers, control);
+    control.onMap((newer) => this.#partitions.apply(newer));
+    this.#partitions.apply(control.map());
+    this.#log('info', 'node.started', { incarnation, mapVersion: map.version, ...settings.ports });
+    this.#checkReady();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  // ---- the control plane asks
+
+  report(): NodeReport {
+    return {
+      node: this.#settings.id,
+      incarnation: this.#incarnation,
+      mapVersion: this.#partitions.appliedVersion(),
+      partitions: partitionStatuses(this.#partitions.all(), this.#replication),
+    };
+  }
+
+  async status(): Promise<NodeStatus> {
+    if (this.#workers !== null) this.#replication = await this.#workers.replicationStatus();
+    return { ...this.report(), partitions: this.#copies() };
+  }
+
+  async seal(id: number, to: string): Promise<SealOutcome> {
+    const partition = this.#partitions.get(id);
+    if (partition === undefined || this.#workers === null || !this.#leads(id)) {
+      return { ok: false, seq: 0, why: `partition ${id} is not led by ${this.#settings.id}` };
+    }
+    partition.seal(true);
+    const seq = partition.seq();
+    const caughtUp = await this.#workers
+      .awaitAck(id, to, seq, SEAL_TIMEOUT_MS)
+      .catch((error: Error) => this.#log('warn', 'seal.failed', { partition: id, error }));
+    if (caughtUp === true) return { ok: true, seq };
+    this.unseal(id);
+    return { ok: false, seq: 0, why: `${to} did not acknowledge seq ${seq} in time` };
+  }
+
+  unseal(id: number): void {
+    this.#partitions.get(id)?.seal(false);
+    this.#workers?.post({ kind: 'role', partition: id });
+  }
+
+  async verify(partitions: number[]): Promise<VerifyReport> {
+    if (this.#workers === null) throw new Error('the node is still starting');
+    return await this.#workers.verify(partitions);
+  }
+
+  retired(reason: string): void {
+    this.#log('error', 'node.retired', { text: reason });
+    void this.stop().finally(() => process.exit(EXIT_REFUSED));
+  }
+
+  // ---- the parts
+
+  #startWorkers(map: ClusterMap): Workers {
+    return new Workers({
+      settings: this.#settings,
+      incarnation: this.#incarnation,
+      map,
+      handles: this.#partitions.handles(),
+      onLog: (worker, { level, event, fields }) => this.#log(level, event, { worker, ...fields }),
+      onReplicationStatus: (status) => {
+        this.#replication = status;
+        this.#checkReady();
+      },
+      answer: (question) => this.#answer(question),
+      died: (worker, error) => this.#workerDied(worker, error),
+    });
+  }
+
+  async #listenHttp(workers: Workers, control: ControlPlane): Promise<Server> {
+    const { host, ports } = this.#settings;
+    const registry = createMetrics({
+      commands: commandNames,
+      counters: workers.counters,
+      map: () => control.map(),
+      partitions: () => this.#partitions.samples(),
+      gone: () => this.#partitions.gone(),
+      replication: () => this.#replication,
+      threads: () => [...workers.use(), mainThreadUse()],
+    });
+    const routes = {
+      contentType: registry.contentType,
+      metrics: async () => {
+        this.#replication = await workers.replicationStatus();
+        return registry.metrics();
+      },
+      notReady: () => this.#reasonsNotReady(),
+    };
+    try {
+      return await listenHttp(routes, host, ports.http);
+    } catch (error) {
+      throw bindError(error as NodeJS.ErrnoException, PORT_FLAGS.http, host, ports.http);
+    }
+  }
+
+  /** Role words agree with `map`: tell everyone, and take up what waited for it. */
+  #publish(map: ClusterMap): void {
+    this.#map = map;
+    this.#workers?.post({ kind: 'map', map });
+    this.#log('info', 'map.applied', { version: map.version });
+    this.#checkReady();
+  }
+
+  #checkReady(): void {
+    if (this.#isReady || this.#workers === null || this.#reasonsNotReady().length > 0) return;
+    this.#isReady = true;
+    this.#log('info', 'node.ready');
+    this.#becameReady();
+  }
+
+  #reasonsNotReady(): string[] {
+    const refusal = this.#partitions.refusal()?.message ?? null;
+    return reasonsNotReady(this.#map, this.#settings.id, this.#copies(), refusal);
+  }
+
+  #copies(): PartitionStatus[] {
+    return partitionStatuses(this.#partitions.all(), this.#replication);
+  }
+
+  #leads(id: number): boolean {
+    return this.#map !== null && whoLeads(this.#map, id) === this.#settings.id;
+  }
+
+  async #answer(question: AskMessage): Promise<Questions[Question]> {
+    if (this.#workers === null) throw new Error('the node is still starting');
+    return question.what === 'clientList' ? this.#workers.clientList() : this.#nodeStats();
+  }
+
+  #nodeStats(): NodeStats {
+    const blocks = this.#workers?.counters ?? [];
+    const counters = {} as Record<CounterName, number>;
+    for (const name of COUNTER_NAMES) {
+      counters[name] = blocks.reduce((total, block) => total + block.get(Counter[name]), 0);
+    }
+    let commands = 0;
+    for (const block of blocks) {
+      for (const index of commandNames.keys()) commands += block.calls(index);
+    }
+    return {
+      startedAtMs: this.#startedAtMs,
+      dataWorkers: this.#settings.workers,
+      commands,
+      counters,
+      replication: this.#replication,
+    };
+  }
+
+  #workerDied(worker: string, error: Error): void {
+    this.#logger.fatal(
+      { event: 'worker.died', worker, err: error },
+      `worker ${worker} died (${error.message}); the node ends here, start it again`,
+    );
+    process.exit(EXIT_FOUND_WRONG);
+  }
+
+  /** The control plane goes first, while what it hands over can still be sent. */
+  async #stop(): Promise<void> {
+    await this.#control?.stop();
+    this.#http?.close();
+    this.#http?.closeAllConnections();
+    await this.#workers?.stop();
+    await this.#identity?.close();
+    this.#log('info', 'node.stopped');
+  }
+}
+
+let lastUse: EventLoopUtilization | undefined;
+
+/** Share of time the main thread was busy since this was last asked. */
+function mainThreadUse(): ThreadUse {
+  const now = performance.eventLoopUtilization();
+  const { utilization } = performance.eventLoopUtilization(now, lastUse);
+  lastUse = now;
+  return { worker: 'main', utilization };
+}

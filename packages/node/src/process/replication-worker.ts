@@ -1,0 +1,98 @@
+/** Entry of the replication worker: hosts the hub that copies partitions to and from other nodes.
+ *  It passes maps and copies in, answers the main thread's questions, and tells it what changed.
+ *  The hub does the work, and sleeps on the wake word between bursts. */
+
+import { ReplicationHub } from '@ingot/replication';
+import { attachPartition } from '@ingot/store';
+import type {
+  FromReplicationWorker,
+  ReplicationStatus,
+  ToReplicationWorker,
+} from '../shared/messages.ts';
+import { PORT_FLAGS } from '../shared/settings.ts';
+import { bindError } from './ports.ts';
+import { replicationView } from './replication-view.ts';
+import { statusDigest } from './status-digest.ts';
+import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.ts';
+
+/** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
+const STATUS_INTERVAL_MS = 100;
+
+const { settings, nodeId, incarnation, map, handles, wake } = ownData();
+const port = settings.ports.replication;
+
+const hub = new ReplicationHub({
+  nodeId,
+  incarnation,
+  clusterId: map.clusterId,
+  host: settings.host,
+  port,
+  wake,
+  log: ({ level, event, ...fields }) => log(level, event, fields),
+  nowMs: Date.now,
+});
+
+let toldDigest = '';
+const statusTimer = setInterval(tellStatus, STATUS_INTERVAL_MS);
+
+onMessage<ToReplicationWorker>((message) => {
+  switch (message.kind) {
+    case 'map':
+      return hub.configure(replicationView(message.map, nodeId));
+    case 'attach':
+      return hub.attach(attachPartition(message.handle));
+    case 'detach':
+      return hub.detach(message.partition);
+    case 'role':
+      return hub.wake();
+    case 'verify':
+      return void reply(message.id, () => hub.verify([...message.partitions]));
+    case 'awaitAck': {
+      const { partition, node, seq, timeoutMs } = message;
+      return void reply(message.id, () => hub.awaitAck(partition, node, seq, timeoutMs));
+    }
+    case 'status':
+      return void reply(message.id, status);
+    case 'stop':
+      return void stop();
+  }
+});
+
+await start();
+
+async function start(): Promise<void> {
+  for (const handle of handles) hub.attach(attachPartition(handle));
+  try {
+    await hub.listen();
+  } catch (error) {
+    const refused = bindError(
+      error as NodeJS.ErrnoException,
+      PORT_FLAGS.replication,
+      settings.host,
+      port,
+    );
+    post({ kind: 'failed', code: refused.code, text: refused.message });
+    return;
+  }
+  hub.configure(replicationView(map, nodeId));
+  post({ kind: 'ready' });
+}
+
+async function stop(): Promise<void> {
+  clearInterval(statusTimer);
+  await hub.close();
+  closeLine();
+}
+
+function status(): ReplicationStatus {
+  return { partitions: hub.status(), counters: hub.counters() };
+}
+
+/** An idle node says nothing. */
+function tellStatus(): void {
+  const current = status();
+  const digest = statusDigest(current);
+  if (digest === toldDigest) return;
+  toldDigest = digest;
+  post<FromReplicationWorker>({ kind: 'replicationStatus', status: current });
+}

@@ -1,0 +1,76 @@
+/** When and how much to sweep: expired records everywhere slowly and for ever, flushed ones at once.
+ *
+ *  A round visits every partition led here, a few chunks per step; an idle node pays for one short
+ *  round per second at most. A partition that holds records which a flush made absent goes first,
+ *  with a larger budget and without pauses, until they are gone.
+ *  Pure but for the partitions it sweeps; whoever owns it waits as long as `step` says. */
+
+import { type Partition, ROLE_PRIMARY } from '@ingot/store';
+
+export const CHUNKS_PER_STEP = 16;
+export const CHUNKS_PER_FLUSHED_STEP = 64;
+export const STEP_INTERVAL_MS = 100;
+export const ROUND_INTERVAL_MS = 1_000;
+
+export class SweepRounds {
+  readonly #partitions = new Map<number, Partition>();
+  readonly #cursors = new Map<number, number>();
+  /** led here, still to be visited in this round */
+  #queue: number[] = [];
+  #roundBeganMs = 0;
+
+  attach(partition: Partition): void {
+    this.#partitions.set(partition.id, partition);
+    this.#cursors.set(partition.id, 0);
+  }
+
+  detach(id: number): void {
+    this.#partitions.delete(id);
+    this.#cursors.delete(id);
+  }
+
+  /** Does one step; returns after how many milliseconds the next one is due. */
+  step(nowMs: number): number {
+    const flushed = this.#led().find(holdsFlushed);
+    if (flushed !== undefined) {
+      this.#sweep(flushed, CHUNKS_PER_FLUSHED_STEP, nowMs);
+      return 0;
+    }
+    if (this.#queue.length === 0) {
+      const dueMs = this.#roundBeganMs + ROUND_INTERVAL_MS;
+      if (nowMs < dueMs) return Math.min(dueMs - nowMs, STEP_INTERVAL_MS);
+      this.#roundBeganMs = nowMs;
+      this.#queue = this.#led().map(({ id }) => id);
+    }
+    this.#visit(nowMs);
+    return STEP_INTERVAL_MS;
+  }
+
+  /** Spends the budget of one step, on several small partitions or on a part of a large one. */
+  #visit(nowMs: number): void {
+    for (let budget = CHUNKS_PER_STEP; budget > 0 && this.#queue.length > 0; ) {
+      const partition = this.#partitions.get(this.#queue[0]);
+      const from = this.#cursors.get(this.#queue[0]) ?? 0;
+      const next = partition === undefined ? 0 : this.#sweep(partition, budget, nowMs);
+      if (next === 0) this.#queue.shift();
+      budget = next === 0 ? budget - 1 : budget - (next - from);
+    }
+  }
+
+  #sweep(partition: Partition, chunkBudget: number, nowMs: number): number {
+    const from = this.#cursors.get(partition.id) ?? 0;
+    const next = partition.sweep(from, chunkBudget, nowMs);
+    this.#cursors.set(partition.id, next);
+    return next;
+  }
+
+  #led(): Partition[] {
+    return [...this.#partitions.values()].filter((copy) => copy.role() === ROLE_PRIMARY);
+  }
+}
+
+/** Flushed records still take room, but are no keys any more. */
+function holdsFlushed(partition: Partition): boolean {
+  const { keys, records } = partition.stats();
+  return records > keys && !partition.sealed();
+}

@@ -1,0 +1,34 @@
+/** A worker's end of the line to the main thread: its data, its messages, its log. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import type { FromWorker, WorkerData } from '../shared/messages.ts';
+import type { NodeLog } from './log.ts';
+
+export function ownData(): WorkerData {
+  return workerData as WorkerData;
+}
+
+export function post<From extends FromWorker>(message: From): void {
+  parentPort?.postMessage(message);
+}
+
+export function onMessage<To>(handle: (message: To) => void): void {
+  parentPort?.on('message', handle);
+}
+
+/** Nothing keeps the thread alive any more but what is still open. */
+export function closeLine(): void {
+  parentPort?.close();
+}
+
+export const log: NodeLog = (level, event, fields = {}) =>
+  post({ kind: 'log', level, event, fields });
+
+/** Answers question `id` with what `answer` resolves to, or with its error. */
+export async function reply(id: number, answer: () => unknown): Promise<void> {
+  try {
+    post({ kind: 'reply', id, result: await answer() });
+  } catch (error) {
+    post({ kind: 'reply', id, error: error instanceof Error ? error.message : String(error) });
+  }
+}

@@ -1,0 +1,109 @@
+/** One worker thread of the node, as the main thread sees it: ready, questions and answers, end.
+ *  Owner: process/workers.ts. A thread that ends without being asked to is reported once, through
+ *  `died`; what then happens to the node is not decided here. */
+
+import type { EventLoopUtilization } from 'node:perf_hooks';
+import { Worker } from 'node:worker_threads';
+import { refusal } from '../shared/errors.ts';
+import type { FromWorker, ReplyMessage, WorkerData } from '../shared/messages.ts';
+
+/** After this long a thread that was asked to stop is ended by force. */
+const STOP_TIMEOUT_MS = 2_000;
+
+interface Pending {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+type Handled = 'ready' | 'reply' | 'failed';
+
+export interface WorkerThreadOptions<From extends FromWorker> {
+  readonly name: string;
+  /** module path without extension, relative to this file */
+  readonly module: string;
+  readonly data: WorkerData;
+  /** everything the thread says that is not handled here */
+  readonly onMessage: (message: Exclude<From, { kind: Handled }>) => void;
+  readonly died: (error: Error) => void;
+}
+
+export class WorkerThread<To extends { kind: string }, From extends FromWorker> {
+  readonly name: string;
+  /** Resolves when the thread serves; rejects when it says why it cannot. */
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ended: Promise<void>;
+  #nextId = 1;
+  #stopping = false;
+  #lastUse: EventLoopUtilization | undefined;
+
+  constructor({ name, module, data, onMessage, died }: WorkerThreadOptions<From>) {
+    this.name = name;
+    this.#worker = new Worker(workerEntry(module), { name, workerData: data });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#worker.on('message', (message: From) => {
+      if (message.kind === 'ready') resolve();
+      else if (message.kind === 'failed') reject(refusal(message.code, message.text));
+      else if (message.kind === 'reply') this.#settle(message);
+      else onMessage(message as Exclude<From, { kind: Handled }>);
+    });
+    let cause: Error | null = null;
+    this.#worker.on('error', (error) => {
+      cause = error as Error;
+    });
+    const ended = Promise.withResolvers<void>();
+    this.#ended = ended.promise;
+    this.#worker.on('exit', (exitCode) => {
+      ended.resolve();
+      const error = cause ?? new Error(`worker ${name} ended with exit code ${exitCode}`);
+      reject(error);
+      for (const pending of this.#pending.values()) pending.reject(error);
+      if (!this.#stopping) died(error);
+    });
+  }
+
+  post(message: To): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** Posts what `message` makes of a fresh id; resolves with the reply to that id. */
+  ask(message: (id: number) => To): Promise<unknown> {
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#pending.set(id, { resolve, reject });
+    this.post(message(id));
+    return promise;
+  }
+
+  /** Share of time the thread was busy since this was last asked. */
+  utilization(): number {
+    const now = this.#worker.performance.eventLoopUtilization();
+    const { utilization } = this.#worker.performance.eventLoopUtilization(now, this.#lastUse);
+    this.#lastUse = now;
+    return utilization;
+  }
+
+  /** Asks the thread to end, and ends it by force when that takes too long. */
+  async stop(message: To): Promise<void> {
+    this.#stopping = true;
+    this.post(message);
+    const force = setTimeout(() => void this.#worker.terminate(), STOP_TIMEOUT_MS);
+    await this.#ended;
+    clearTimeout(force);
+  }
+
+  #settle(message: ReplyMessage): void {
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if ('error' in message) pending?.reject(new Error(message.error));
+    else pending?.resolve(message.result);
+  }
+}
+
+/** Workers run as this module does: from source, or built. */
+function workerEntry(module: string): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`${module}.${extension}`, import.meta.url);
+}

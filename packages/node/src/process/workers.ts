@@ -1,0 +1,169 @@
+/** The worker threads of one node: N data workers, one for replication, one for storage.
+ *  Owner: process/node.ts, which hears of three things: a message that is the node's business, a log
+ *  line, and a thread that died. Messages to all go out in one order. */
+
+import type { VerifyReport } from '@ingot/replication';
+import type { PartitionHandle } from '@ingot/store';
+import { createCounters, WorkerCounters } from '../metrics/layout.ts';
+import type { ThreadUse } from '../metrics/sources.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type {
+  AskMessage,
+  CommonMessage,
+  FromDataWorker,
+  FromReplicationWorker,
+  FromWorker,
+  LogMessage,
+  ReplicationStatus,
+  ToDataWorker,
+  ToReplicationWorker,
+  ToStorageWorker,
+  WorkerData,
+} from '../shared/messages.ts';
+import type { Settings } from '../shared/settings.ts';
+import { WorkerThread } from './worker-thread.ts';
+
+export interface WorkersOptions {
+  readonly settings: Settings;
+  readonly incarnation: number;
+  readonly map: ClusterMap;
+  readonly handles: readonly PartitionHandle[];
+  readonly onLog: (worker: string, message: LogMessage) => void;
+  readonly onReplicationStatus: (status: ReplicationStatus) => void;
+  readonly answer: (question: AskMessage) => Promise<unknown>;
+  readonly died: (worker: string, error: Error) => void;
+}
+
+type DataWorker = WorkerThread<ToDataWorker, FromDataWorker>;
+
+export class Workers {
+  readonly counters: readonly WorkerCounters[];
+  readonly #data: readonly DataWorker[];
+  readonly #replication: WorkerThread<ToReplicationWorker, FromReplicationWorker>;
+  readonly #storage: WorkerThread<ToStorageWorker, FromWorker>;
+
+  constructor(options: WorkersOptions) {
+    const { settings } = options;
+    const wake = new Int32Array(new SharedArrayBuffer(8));
+    const blocks = Array.from({ length: settings.workers }, createCounters);
+    const dataOf = (workerIndex: number, counters: SharedArrayBuffer): WorkerData => ({
+      settings,
+      nodeId: settings.id,
+      incarnation: options.incarnation,
+      workerIndex,
+      map: options.map,
+      handles: options.handles,
+      wake,
+      counters,
+    });
+    const common = (name: string) => ({
+      name,
+      died: (error: Error) => options.died(name, error),
+    });
+    this.counters = blocks.map((block) => new WorkerCounters(block));
+    this.#replication = new WorkerThread({
+      ...common('replication'),
+      module: './replication-worker',
+      data: dataOf(0, createCounters()),
+      onMessage: (message) => {
+        if (message.kind === 'log') options.onLog('replication', message);
+        else options.onReplicationStatus(message.status);
+      },
+    });
+    this.#storage = new WorkerThread({
+      ...common('storage'),
+      module: './storage-worker',
+      data: dataOf(0, createCounters()),
+      onMessage: (message) => options.onLog('storage', message),
+    });
+    this.#data = blocks.map((block, index) => {
+      const name = `data-${index}`;
+      const worker: DataWorker = new WorkerThread({
+        ...common(name),
+        module: '../serving/data-worker',
+        data: dataOf(index, block),
+        onMessage: (message) => {
+          if (message.kind === 'log') options.onLog(name, message);
+          else void answerTo(worker, message, options.answer);
+        },
+      });
+      return worker;
+    });
+  }
+
+  /** Rejects with the sentence of the first worker that cannot serve. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#all().map((worker) => worker.ready));
+  }
+
+  post(message: CommonMessage): void {
+    for (const worker of this.#all()) worker.post(message);
+  }
+
+  /** CLIENT LIST lines of all data workers. */
+  async clientList(): Promise<string[]> {
+    const lists = await Promise.all(
+      this.#data.map((worker) => worker.ask((id) => ({ kind: 'clientList', id }))),
+    );
+    return (lists as string[][]).flat();
+  }
+
+  awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
+    const answer = this.#replication.ask((id) => ({
+      kind: 'awaitAck',
+      id,
+      partition,
+      node,
+      seq,
+      timeoutMs,
+    }));
+    return answer as Promise<boolean>;
+  }
+
+  verify(partitions: readonly number[]): Promise<VerifyReport> {
+    const answer = this.#replication.ask((id) => ({ kind: 'verify', id, partitions }));
+    return answer as Promise<VerifyReport>;
+  }
+
+  replicationStatus(): Promise<ReplicationStatus> {
+    return this.#replication.ask((id) => ({ kind: 'status', id })) as Promise<ReplicationStatus>;
+  }
+
+  /** Event-loop use of each worker since this was last asked. */
+  use(): ThreadUse[] {
+    return this.#all().map((worker) => ({
+      worker: worker.name,
+      utilization: worker.utilization(),
+    }));
+  }
+
+  /** Data workers first: no write comes in after the others have stopped. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#data.map((worker) => worker.stop({ kind: 'stop' })));
+    await Promise.all([this.#replication, this.#storage].map((w) => w.stop({ kind: 'stop' })));
+  }
+
+  #all(): WorkerThread<CommonMessage, never>[] {
+    return [this.#replication, this.#storage, ...this.#data] as WorkerThread<
+      CommonMessage,
+      never
+    >[];
+  }
+}
+
+async function answerTo(
+  worker: DataWorker,
+  question: AskMessage,
+  answer: (question: AskMessage) => Promise<unknown>,
+): Promise<void> {
+  const { id } = question;
+  try {
+    worker.post({ kind: 'answer', id, result: await answer(question) });
+  } catch (error) {
+    worker.post({
+      kind: 'answer',
+      id,
+      error: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
