@@ -28,6 +28,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
     map: () => ({
       version: 4,
       clusterId: 'c',
+      mapHost: 'n1',
       partitions: 1,
       copies: 2,
       capacityBytes: 1,

@@ -10,6 +10,7 @@ function mapOf(...placement: PlacementEntry[]): ClusterMap {
   return {
     version: 7,
     clusterId: 'c',
+    mapHost: 'b',
     partitions: placement.length,
     copies: 2,
     capacityBytes: 1 << 30,

@@ -8,7 +8,7 @@ export function ownData(): WorkerData {
   return workerData as WorkerData;
 }
 
-export function post<From extends FromWorker>(message: From): void {
+export function post<From = FromWorker>(message: From): void {
   parentPort?.postMessage(message);
 }
 

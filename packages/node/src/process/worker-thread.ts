@@ -17,7 +17,7 @@ interface Pending {
 
 type Handled = 'ready' | 'reply' | 'failed';
 
-export interface WorkerThreadOptions<From extends FromWorker> {
+export interface WorkerThreadOptions<From extends { kind: string }> {
   readonly name: string;
   /** module path without extension, relative to this file */
   readonly module: string;
@@ -27,7 +27,7 @@ export interface WorkerThreadOptions<From extends FromWorker> {
   readonly died: (error: Error) => void;
 }
 
-export class WorkerThread<To extends { kind: string }, From extends FromWorker> {
+export class WorkerThread<To extends { kind: string }, From extends { kind: string }> {
   readonly name: string;
   /** Resolves when the thread serves; rejects when it says why it cannot. */
   readonly ready: Promise<void>;
@@ -43,11 +43,11 @@ export class WorkerThread<To extends { kind: string }, From extends FromWorker> 
     this.#worker = new Worker(workerEntry(module), { name, workerData: data });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
-    this.#worker.on('message', (message: From) => {
+    this.#worker.on('message', (message: FromWorker) => {
       if (message.kind === 'ready') resolve();
       else if (message.kind === 'failed') reject(refusal(message.code, message.text));
       else if (message.kind === 'reply') this.#settle(message);
-      else onMessage(message as Exclude<From, { kind: Handled }>);
+      else onMessage(message as unknown as Exclude<From, { kind: Handled }>);
     });
     let cause: Error | null = null;
     this.#worker.on('error', (error) => {

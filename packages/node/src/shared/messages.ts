@@ -5,7 +5,7 @@
  *  after, so a worker that reads a map finds the role words at least as new as that map.
  *  Bytes of partitions never travel here: a handle carries shared buffers. */
 
-import type { HubCounters, PartitionReplicationStatus, VerifyReport } from '@ingot/replication';
+import type { HubCounters, PartitionReplicationStatus } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
 import type { CounterName } from '../metrics/layout.ts';
 import type { ClusterMap } from './map.ts';

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import type { PartitionStatus } from '../control/types.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import { reasonsNotReady } from './readiness.ts';
+
+function mapLedBy(...primaries: (string | null)[]): ClusterMap {
+  return {
+    version: 1,
+    clusterId: 'c',
+    mapHost: 'n1',
+    partitions: primaries.length,
+    copies: 2,
+    capacityBytes: 1,
+    capacityMaxBytes: 1,
+    valueMaxBytes: 1,
+    eviction: 'sieve',
+    nodes: [],
+    placement: primaries.map((primary) => ({ epoch: 1, primary, followers: [], lost: false })),
+    operations: {},
+  };
+}
+
+function copy(id: number, role: 'primary' | 'follower', consistent: boolean): PartitionStatus {
+  const place = { id, role, epoch: 1, seq: 0, followers: [] };
+  return { ...place, consistent, checked: consistent, keys: 0, usedBytes: 0 };
+}
+
+describe('readiness', () => {
+  test('without a map a node is not ready', () => {
+    expect(reasonsNotReady(null, 'n1', [], null)).toEqual(['no cluster map yet']);
+  });
+
+  test('a node without copies is ready: it forwards', () => {
+    expect(reasonsNotReady(mapLedBy('n2'), 'n1', [], null)).toEqual([]);
+  });
+
+  test('every partition that the map gives it must be led', () => {
+    const map = mapLedBy('n1', 'n1', 'n2');
+    const copies = [copy(0, 'primary', true), copy(1, 'follower', true)];
+    expect(reasonsNotReady(map, 'n1', copies, null)).toEqual([
+      'not leading partition 1, as the cluster map asks',
+    ]);
+  });
+
+  test('every copy must be consistent; the first few that are not are named', () => {
+    const copies = [0, 1, 2, 3, 4, 5, 6].map((id) => copy(id, 'follower', id === 0));
+    expect(reasonsNotReady(mapLedBy('n2'), 'n1', copies, null)).toEqual([
+      'still syncing partitions 1, 2, 3, 4, 5 and 1 more',
+    ]);
+  });
+
+  test('copies that do not fit in memory are a reason', () => {
+    expect(reasonsNotReady(mapLedBy('n2'), 'n1', [], 'too large')).toEqual(['too large']);
+  });
+});
