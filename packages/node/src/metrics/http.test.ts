@@ -2,25 +2,25 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listenHttp } from './http.ts';
+import { type HttpRoutes, listenHttp } from './http.ts';
 
 describe('http', () => {
   let server: Server;
   let reasons: string[];
+  let flip: HttpRoutes['flip'] = null;
   const registry = new Registry();
   const gauge = new Gauge({ name: 'ingot_test', help: 'A value', registers: [registry] });
 
   beforeEach(async () => {
     reasons = [];
-    server = await listenHttp(
-      {
-        contentType: registry.contentType,
-        metrics: () => registry.metrics(),
-        notReady: () => reasons,
-      },
-      '127.0.0.1',
-      0,
-    );
+    flip = (query) => {
+      if (query.get('partition') === '7') return 'flipped';
+      throw new RangeError('no such copy');
+    };
+    const { contentType } = registry;
+    const metrics = () => registry.metrics();
+    const routes = { contentType, metrics, notReady: () => reasons, flip };
+    server = await listenHttp(routes, '127.0.0.1', 0);
   });
   afterEach(() => {
     server.close();
@@ -62,5 +62,13 @@ describe('http', () => {
     expect((await get('/healthz?from=probe')).status).toBe(200);
     expect((await get('/nothing')).status).toBe(404);
     expect((await get('/metrics', 'POST')).status).toBe(405);
+  });
+
+  test('the test door is open only where the node was told so', async () => {
+    expect(await get('/test/flip?partition=7', 'POST')).toMatchObject({
+      status: 200,
+      body: 'flipped\n',
+    });
+    expect((await get('/test/flip?partition=8', 'POST')).status).toBe(400);
   });
 });

@@ -1,4 +1,5 @@
-/** The node's HTTP listener: /metrics, /healthz (the process is alive) and /readyz (it can serve).
+/** The node's HTTP listener: /metrics, /healthz (the process is alive) and /readyz (it can serve);
+ *  for tests of a node that was told so, POST /test/flip.
  *  Knows nothing of what is measured: it is given the text and the reasons not to be ready. */
 
 import { once } from 'node:events';
@@ -9,6 +10,8 @@ export interface HttpRoutes {
   readonly metrics: () => Promise<string>;
   /** why the node is not ready; empty when it is */
   readonly notReady: () => readonly string[];
+  /** damages a copy and says how; throws a RangeError where it cannot. null: there is no such path */
+  readonly flip: ((query: URLSearchParams) => string) | null;
 }
 
 const PLAIN = 'text/plain; charset=utf-8';
@@ -22,12 +25,14 @@ export async function listenHttp(routes: HttpRoutes, host: string, port: number)
 }
 
 async function answer(
-  { contentType, metrics, notReady }: HttpRoutes,
+  { contentType, metrics, notReady, flip }: HttpRoutes,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const path = (request.url ?? '/').split('?', 1)[0];
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
+  const [path, query = ''] = (request.url ?? '/').split('?', 2);
+  if (flip !== null && request.method === 'POST' && path === '/test/flip') {
+    sendFlipped(() => flip(new URLSearchParams(query)), response);
+  } else if (request.method !== 'GET' && request.method !== 'HEAD') {
     send(response, 405, PLAIN, 'only GET is answered here\n');
   } else if (path === '/metrics') {
     await sendMetrics(contentType, metrics, response);
@@ -51,6 +56,15 @@ async function sendMetrics(
     send(response, 200, contentType, await metrics());
   } catch (error) {
     send(response, 500, PLAIN, `metrics could not be collected: ${String(error)}\n`);
+  }
+}
+
+function sendFlipped(flip: () => string, response: ServerResponse): void {
+  try {
+    send(response, 200, PLAIN, `${flip()}\n`);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    send(response, 400, PLAIN, `${error.message}\n`);
   }
 }
 

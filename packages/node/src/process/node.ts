@@ -6,7 +6,6 @@
  *  Invariant: a worker that dies takes the node down at once; nothing goes on with half a node. */
 
 import type { Server } from 'node:http';
-import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { commandNames } from '../commands/table.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { type Identity, openIdentity } from '../control/identity.ts';
@@ -19,9 +18,7 @@ import type {
   VerifyReport,
 } from '../control/types.ts';
 import { listenHttp } from '../metrics/http.ts';
-import { COUNTER_NAMES, Counter, type CounterName } from '../metrics/layout.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import type { ThreadUse } from '../metrics/sources.ts';
 import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
@@ -37,8 +34,10 @@ import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { memoryLimit } from './memory.ts';
 import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
+import { commandCalls, counterSums, mainThreadMeter } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
+import { flipFollowerByte } from './test-door.ts';
 import { Workers } from './workers.ts';
 
 /** How long a handover may keep a partition sealed while the new primary catches up. */
@@ -199,6 +198,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   async #listenHttp(workers: Workers, control: ControlPlane): Promise<Server> {
     const { host, ports } = this.#settings;
+    const mainThread = mainThreadMeter();
     const registry = createMetrics({
       commands: commandNames,
       counters: workers.counters,
@@ -206,7 +206,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       partitions: () => this.#partitions.samples(),
       gone: () => this.#partitions.gone(),
       replication: () => this.#replication,
-      threads: () => [...workers.use(), mainThreadUse()],
+      threads: () => [...workers.use(), mainThread()],
     });
     const routes = {
       contentType: registry.contentType,
@@ -215,12 +215,20 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         return registry.metrics();
       },
       notReady: () => this.#reasonsNotReady(),
+      flip: this.#settings.testDoor ? (query: URLSearchParams) => this.#flip(query) : null,
     };
     try {
       return await listenHttp(routes, host, ports.http);
     } catch (error) {
       throw bindError(error as NodeJS.ErrnoException, PORT_FLAGS.http, host, ports.http);
     }
+  }
+
+  #flip(query: URLSearchParams): string {
+    const [partition, chunk, byte] = ['partition', 'chunk', 'byte'].map((n) =>
+      Number(query.get(n)),
+    );
+    return flipFollowerByte(this.#partitions.get(partition), chunk, byte);
   }
 
   /** Role words agree with `map`: tell everyone, and take up what waited for it. */
@@ -258,19 +266,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   #nodeStats(): NodeStats {
     const blocks = this.#workers?.counters ?? [];
-    const counters = {} as Record<CounterName, number>;
-    for (const name of COUNTER_NAMES) {
-      counters[name] = blocks.reduce((total, block) => total + block.get(Counter[name]), 0);
-    }
-    let commands = 0;
-    for (const block of blocks) {
-      for (const index of commandNames.keys()) commands += block.calls(index);
-    }
     return {
       startedAtMs: this.#startedAtMs,
       dataWorkers: this.#settings.workers,
-      commands,
-      counters,
+      commands: commandCalls(blocks, commandNames.length),
+      counters: counterSums(blocks),
       replication: this.#replication,
     };
   }
@@ -292,14 +292,4 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     await this.#identity?.close();
     this.#log('info', 'node.stopped');
   }
-}
-
-let lastUse: EventLoopUtilization | undefined;
-
-/** Share of time the main thread was busy since this was last asked. */
-function mainThreadUse(): ThreadUse {
-  const now = performance.eventLoopUtilization();
-  const { utilization } = performance.eventLoopUtilization(now, lastUse);
-  lastUse = now;
-  return { worker: 'main', utilization };
 }
