@@ -1,0 +1,156 @@
+/** What `ingot status` shows, put together from the map and from what each node says of itself: who
+ *  is in the cluster, who leads what, how far each follower is. Pure. `--json` prints it as it is. */
+import type { ClusterStatus, FollowerState, PartitionStatus } from '../control/types.ts';
+import type { MapNode, PlacementEntry } from '../shared/map.ts';
+import type { Ports } from '../shared/settings.ts';
+import { hostPort } from './address.ts';
+import { textTable } from './text-table.ts';
+
+export interface ClusterView {
+  readonly clusterId: string;
+  readonly mapVersion: number;
+  readonly nodes: readonly NodeView[];
+  readonly partitions: readonly PartitionView[];
+}
+
+export interface NodeView {
+  readonly id: string;
+  readonly state: 'up' | 'down';
+  readonly incarnation: number;
+  readonly addresses: Readonly<Record<keyof Ports, string>>;
+  readonly leads: number;
+  readonly follows: number;
+  /** Why the node did not answer; empty when it did. */
+  readonly silence: string;
+}
+
+export interface PartitionView {
+  readonly id: number;
+  readonly epoch: number;
+  readonly primary: string | null;
+  /** null: the primary did not answer. */
+  readonly seq: number | null;
+  readonly keys: number | null;
+  /** The partition began again, empty, because no copy was left. */
+  readonly lost: boolean;
+  readonly followers: readonly FollowerView[];
+}
+
+export interface FollowerView {
+  readonly node: string;
+  readonly state: FollowerState | 'unknown';
+  readonly seq: number | null;
+  readonly lagSeqs: number | null;
+  readonly lagSeconds: number | null;
+}
+
+export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
+  const answers = new Map(nodes.map((answer) => [answer.node, answer]));
+  const partitionOf = (node: string | null, id: number): PartitionStatus | undefined =>
+    node === null
+      ? undefined
+      : answers.get(node)?.status?.partitions.find((partition) => partition.id === id);
+  return {
+    clusterId: map.clusterId,
+    mapVersion: map.version,
+    nodes: map.nodes.map((node) => nodeView(node, map.placement, answers.get(node.id)?.why ?? '')),
+    partitions: map.placement.map((entry, id) =>
+      partitionView(entry, id, partitionOf(entry.primary, id)),
+    ),
+  };
+}
+
+export function viewText(view: ClusterView): string {
+  return [
+    `cluster ${view.clusterId}, map version ${view.mapVersion}`,
+    nodeTable(view.nodes),
+    partitionTable(view.partitions),
+    ...warnings(view),
+  ].join('\n\n');
+}
+
+function nodeView(node: MapNode, placement: readonly PlacementEntry[], silence: string): NodeView {
+  const names = Object.keys(node.ports) as (keyof Ports)[];
+  const addresses = names.map((name) => [name, hostPort(node.advertise, node.ports[name])]);
+  return {
+    id: node.id,
+    state: node.state,
+    incarnation: node.incarnation,
+    addresses: Object.fromEntries(addresses) as NodeView['addresses'],
+    leads: placement.filter((entry) => entry.primary === node.id).length,
+    follows: placement.filter((entry) => entry.followers.includes(node.id)).length,
+    silence,
+  };
+}
+
+function partitionView(
+  entry: PlacementEntry,
+  id: number,
+  status: PartitionStatus | undefined,
+): PartitionView {
+  return {
+    id,
+    epoch: entry.epoch,
+    primary: entry.primary,
+    seq: status?.seq ?? null,
+    keys: status?.keys ?? null,
+    lost: entry.lost,
+    followers: entry.followers.map((node) => {
+      const follower = status?.followers.find((candidate) => candidate.node === node);
+      return {
+        node,
+        state: follower?.state ?? 'unknown',
+        seq: follower?.ackedSeq ?? null,
+        lagSeqs: follower?.lagSeq ?? null,
+        lagSeconds: follower?.lagSeconds ?? null,
+      };
+    }),
+  };
+}
+
+function nodeTable(nodes: readonly NodeView[]): string {
+  const rows = nodes.map((node) => [
+    node.id,
+    node.state,
+    String(node.incarnation),
+    String(node.leads),
+    String(node.follows),
+    node.addresses.client,
+    node.addresses.cluster,
+    node.addresses.follower,
+    node.addresses.control,
+    node.addresses.http,
+  ]);
+  const heads = ['node', 'state', 'incarnation', 'leads', 'follows'];
+  return textTable([...heads, 'client', 'cluster', 'follower', 'control', 'http'], rows);
+}
+
+function partitionTable(partitions: readonly PartitionView[]): string {
+  const rows = partitions.map((partition) => [
+    String(partition.id),
+    String(partition.epoch),
+    partition.primary ?? 'none',
+    shown(partition.seq),
+    shown(partition.keys),
+    partition.followers.map(followerText).join('; ') || 'none',
+  ]);
+  return textTable(['partition', 'epoch', 'primary', 'seq', 'keys', 'followers'], rows);
+}
+
+function followerText({ node, state, seq, lagSeqs, lagSeconds }: FollowerView): string {
+  if (seq === null) return `${node} ${state}`;
+  return `${node} ${state} at ${seq}, lag ${shown(lagSeqs)} (${(lagSeconds ?? 0).toFixed(3)} s)`;
+}
+
+function warnings(view: ClusterView): string[] {
+  const silent = view.nodes
+    .filter((node) => node.silence !== '')
+    .map((node) => `${node.id} does not answer: ${node.silence}`);
+  const lost = view.partitions.filter((partition) => partition.lost).map(({ id }) => id);
+  if (lost.length > 0) silent.push(`lost, began again empty: partitions ${lost.join(', ')}`);
+  return silent.length === 0 ? [] : [silent.join('\n')];
+}
+
+function shown(value: number | null): string {
+  return value === null ? '?' : String(value);
+}
