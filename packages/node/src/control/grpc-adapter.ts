@@ -48,8 +48,9 @@ export function serviceParts<Methods extends GenServiceMethods>(
   service: GenService<Methods>,
   handlers: Handlers<Methods>,
 ): [ServiceDefinition, UntypedServiceImplementation] {
-  const definition: ServiceDefinition = {};
-  for (const method of service.methods) definition[method.localName] = definitionOf(method);
+  const definition = Object.fromEntries(
+    service.methods.map((method) => [method.localName, definitionOf(method)]),
+  );
   return [definition, handlers as UntypedServiceImplementation];
 }
 

@@ -4,7 +4,10 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ClusterMap, parseClusterMap } from '../shared/map.ts';
 import {
+  CopyRole as CopyRoleNumber,
+  FollowerState as FollowerStateNumber,
   type FollowerStatus as FollowerMessage,
+  type FollowerStatusSchema,
   type NodeStatus as NodeMessage,
   NodeStatusSchema,
   type PartitionStatus as PartitionMessage,
@@ -26,15 +29,19 @@ import type {
   VerifyReport,
 } from './types.ts';
 
-/** Index = the number of the enum value on the wire. */
-const copyRoles: readonly CopyRole[] = ['none', 'primary', 'follower'];
-const followerStates: readonly FollowerState[] = [
-  'connecting',
-  'bulk',
-  'catchup',
-  'checking',
-  'streaming',
-];
+const copyRoles: Record<CopyRole, CopyRoleNumber> = {
+  none: CopyRoleNumber.UNSPECIFIED,
+  primary: CopyRoleNumber.PRIMARY,
+  follower: CopyRoleNumber.FOLLOWER,
+};
+
+const followerStates: Record<FollowerState, FollowerStateNumber> = {
+  connecting: FollowerStateNumber.UNSPECIFIED,
+  bulk: FollowerStateNumber.BULK,
+  catchup: FollowerStateNumber.CATCHUP,
+  checking: FollowerStateNumber.CHECKING,
+  streaming: FollowerStateNumber.STREAMING,
+};
 
 export function mapToWire(map: ClusterMap): string {
   return JSON.stringify(map);
@@ -51,7 +58,7 @@ export function nodeStatusToWire(status: NodeReport | NodeStatus): NodeMessage {
     node: status.node,
     incarnation: status.incarnation,
     mapVersion: BigInt(status.mapVersion),
-    partitions: status.partitions.map(partitionToWire),
+    partitions: status.partitions.map((partition) => partitionToWire(partition)),
   });
 }
 
@@ -112,32 +119,38 @@ export function verifyReportToWire(report: VerifyReport): {
 }
 
 function partitionToWire(
-  partition: PartitionReport & Partial<PartitionStatus>,
+  partition: PartitionReport | PartitionStatus,
 ): MessageInitShape<typeof PartitionStatusSchema> {
   return {
     id: partition.id,
-    role: copyRoles.indexOf(partition.role),
+    role: copyRoles[partition.role],
     epoch: partition.epoch,
     seq: BigInt(partition.seq),
     consistent: partition.consistent,
     checked: partition.checked,
-    keys: BigInt(partition.keys ?? 0),
-    usedBytes: BigInt(partition.usedBytes ?? 0),
-    followers: partition.followers.map((follower: FollowerReport & Partial<FollowerStatus>) => ({
-      node: follower.node,
-      state: followerStates.indexOf(follower.state),
-      ackedSeq: BigInt(follower.ackedSeq),
-      checked: follower.checked,
-      lagSeq: BigInt(follower.lagSeq ?? 0),
-      lagSeconds: follower.lagSeconds ?? 0,
-    })),
+    keys: 'keys' in partition ? BigInt(partition.keys) : 0n,
+    usedBytes: 'usedBytes' in partition ? BigInt(partition.usedBytes) : 0n,
+    followers: partition.followers.map((follower) => followerToWire(follower)),
+  };
+}
+
+function followerToWire(
+  follower: FollowerReport | FollowerStatus,
+): MessageInitShape<typeof FollowerStatusSchema> {
+  return {
+    node: follower.node,
+    state: followerStates[follower.state],
+    ackedSeq: BigInt(follower.ackedSeq),
+    checked: follower.checked,
+    lagSeq: 'lagSeq' in follower ? BigInt(follower.lagSeq) : 0n,
+    lagSeconds: 'lagSeconds' in follower ? follower.lagSeconds : 0,
   };
 }
 
 function partitionFromWire(message: PartitionMessage): PartitionStatus {
   return {
     id: message.id,
-    role: copyRoles[message.role] ?? 'none',
+    role: nameOf(copyRoles, message.role, 'none'),
     epoch: message.epoch,
     seq: Number(message.seq),
     consistent: message.consistent,
@@ -151,10 +164,20 @@ function partitionFromWire(message: PartitionMessage): PartitionStatus {
 function followerFromWire(message: FollowerMessage): FollowerStatus {
   return {
     node: message.node,
-    state: followerStates[message.state] ?? 'connecting',
+    state: nameOf(followerStates, message.state, 'connecting'),
     ackedSeq: Number(message.ackedSeq),
     checked: message.checked,
     lagSeq: Number(message.lagSeq),
     lagSeconds: message.lagSeconds,
   };
+}
+
+/** The name of an enum value; `fallback` for a value that this version does not know. */
+function nameOf<Name extends string>(
+  numbers: Record<Name, number>,
+  value: number,
+  fallback: Name,
+): Name {
+  const names = Object.keys(numbers) as Name[];
+  return names.find((name) => numbers[name] === value) ?? fallback;
 }

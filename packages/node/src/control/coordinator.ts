@@ -1,0 +1,241 @@
+/** The coordinator: makes the map follow the nodes, and the nodes follow the placement.
+ *  Lives next to the map, one per cluster. It registers new lives of nodes, marks nodes down and up,
+ *  finds primaries for partitions that have none, and moves copies; steps.ts says what is next.
+ *  It has no timers: `step` is called from outside, now and then and soon after each `nudge`.
+ *  Invariants: one step runs at a time; a handover goes into the map only while its seal is known to
+ *  hold, for which `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. */
+import { type IngotError, refusal } from '../shared/errors.ts';
+import {
+  addressOf,
+  type ClusterMap,
+  holdsCopy,
+  isUp,
+  type MapNode,
+  type NodeId,
+  nodeOf,
+} from '../shared/map.ts';
+import { ClusterView, downAfterMs } from './cluster-view.ts';
+import { withNewLife, withPrimary } from './map-changes.ts';
+import type { MapProposer } from './map-proposer.ts';
+import { logHandOvers, logSteps } from './step-log.ts';
+import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
+import type { ControlLog, NodeReport, SealOutcome } from './types.ts';
+
+/** From a primary's answer to a Seal on: how long the coordinator may still use it. */
+export const sealUsableMs = 1_500;
+/** From its answer to a Seal on: how long a primary stays sealed without hearing more. */
+export const sealKeptMs = 3_000;
+/** A handover that failed is tried again after this long. */
+export const handOverRetryMs = 1_000;
+/** At most this many partitions are sealed at a time; clients of each wait meanwhile. */
+export const handOversMax = 32;
+
+/** What a node says of itself when it joins. */
+export interface JoinRequest {
+  id: NodeId;
+  advertise: string;
+  ports: MapNode['ports'];
+  /** Empty where its data dir belongs to no cluster yet. */
+  clusterId: string;
+  /** What its data dir remembers; 0 for nothing. */
+  lastIncarnation: number;
+}
+
+/** How the coordinator reaches primaries. Neither call rejects for want of an answer for long: both
+ *  are bounded by a deadline. */
+export interface SealCalls {
+  seal(node: MapNode, handOver: HandOver): Promise<SealOutcome>;
+  unseal(node: MapNode, handOver: HandOver): Promise<void>;
+}
+
+export interface CoordinatorOptions {
+  proposer: MapProposer;
+  sealCalls: SealCalls;
+  log: ControlLog;
+  /** Monotonic. */
+  nowMs: () => number;
+  /** Asks for a `step` soon. */
+  nudge: () => void;
+}
+
+interface Leaver {
+  done: () => void;
+  failed: (error: IngotError) => void;
+}
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #view: ClusterView;
+  /** By partition: what is being sealed, or sealed and not yet in the map. */
+  readonly #handOvers = new Map<number, HandOver>();
+  readonly #retryAtMs = new Map<number, number>();
+  readonly #leavers = new Map<NodeId, Leaver>();
+  #sealed: { handOver: HandOver; untilMs: number }[] = [];
+  #stepping = false;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+    this.#view = new ClusterView(options.nowMs());
+  }
+
+  /** Takes a heartbeat. A report of a life that is over is refused with an IngotError. */
+  hear(map: ClusterMap, report: NodeReport): void {
+    const node = nodeOf(map, report.node);
+    if (node === null || report.incarnation < node.incarnation) {
+      throw refusal(
+        'RETIRED',
+        node === null
+          ? `node ${report.node} is no longer part of the cluster; start it with another --data-dir to join again`
+          : `node ${report.node} was started again elsewhere, this process has been replaced; stop it`,
+      );
+    }
+    this.#view.hear(report, this.#options.nowMs());
+  }
+
+  /** Enters a new life of a node, or a new node, into the map. Rejects with an IngotError where it is
+   *  refused. */
+  async register(request: JoinRequest): Promise<ClusterMap> {
+    const map = await this.#options.proposer.propose((current) =>
+      withNewLife(current, this.#newLife(current, request)),
+    );
+    this.#view.expect(request.id, this.#options.nowMs());
+    this.#leavers.get(request.id)?.failed(refusal('LEAVE_UNDONE', 'the node has joined again'));
+    this.#leavers.delete(request.id);
+    const { incarnation } = nodeOf(map, request.id) as MapNode;
+    this.#options.log.info(
+      { event: 'nodeJoined', peer: request.id, incarnation },
+      `${request.id} joined, life ${incarnation}`,
+    );
+    this.#options.nudge();
+    return map;
+  }
+
+  /** Resolves when the node has handed over, given up its copies and is out of the map. */
+  leave(map: ClusterMap, node: NodeId): Promise<void> {
+    if (node === map.mapHost) {
+      return Promise.reject(
+        refusal('MAP_HOST', `${node} keeps the cluster map and cannot leave; stop it instead`),
+      );
+    }
+    if (!isUp(map, node)) {
+      return Promise.reject(
+        refusal('NODE_DOWN', `${node} is not up; start it, then it can hand over and leave`),
+      );
+    }
+    this.#view.startLeaving(node);
+    this.#options.nudge();
+    return new Promise((done, failed) => {
+      this.#leavers.set(node, { done, failed });
+    });
+  }
+
+  /** One round: everything that can be done now goes into the map in one change, then new seals are
+   *  asked for. Rejects when the map store cannot be asked. */
+  async step(): Promise<void> {
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      await this.#round();
+    } finally {
+      this.#stepping = false;
+    }
+    if (this.#sealed.length > 0) this.#options.nudge();
+  }
+
+  async #round(): Promise<void> {
+    const sealed = this.#sealed;
+    this.#sealed = [];
+    let steps: Step[] = [];
+    let handedOver: HandOver[] = [];
+    const map = await this.#options.proposer.propose((current) => {
+      const nowMs = this.#options.nowMs();
+      this.#view.follow(current);
+      steps = planSteps(current, this.#view, nowMs);
+      handedOver = sealed
+        .filter(({ handOver, untilMs }) => nowMs < untilMs && isStillDue(current, handOver))
+        .map(({ handOver }) => handOver);
+      const stepped = steps.reduce(applyStep, current);
+      return handedOver.reduce(
+        (next, { partition, to }) => withPrimary(next, partition, to),
+        stepped,
+      );
+    });
+    this.#view.follow(map);
+    logSteps(this.#options.log, steps);
+    logHandOvers(this.#options.log, handedOver);
+    for (const { handOver } of sealed) {
+      this.#handOvers.delete(handOver.partition);
+      if (!handedOver.includes(handOver)) this.#abandon(map, handOver, 'the map has changed');
+    }
+    for (const { kind, node } of steps) if (kind === 'nodeRemoved') this.#hasLeft(node);
+    this.#startHandOvers(map);
+  }
+
+  #startHandOvers(map: ClusterMap): void {
+    const nowMs = this.#options.nowMs();
+    for (const handOver of planHandOvers(map, this.#view)) {
+      if (this.#handOvers.size >= handOversMax) return;
+      if (this.#handOvers.has(handOver.partition)) continue;
+      if ((this.#retryAtMs.get(handOver.partition) ?? 0) > nowMs) continue;
+      this.#handOvers.set(handOver.partition, handOver);
+      void this.#seal(map, handOver);
+    }
+  }
+
+  async #seal(map: ClusterMap, handOver: HandOver): Promise<void> {
+    const outcome = await this.#options.sealCalls
+      .seal(nodeOf(map, handOver.from) as MapNode, handOver)
+      .catch((error: Error): SealOutcome => ({ ok: false, seq: 0, why: error.message }));
+    if (outcome.ok) {
+      this.#sealed.push({ handOver, untilMs: this.#options.nowMs() + sealUsableMs });
+      this.#options.nudge();
+    } else {
+      this.#handOvers.delete(handOver.partition);
+      this.#abandon(map, handOver, outcome.why ?? 'the primary did not say why');
+    }
+  }
+
+  /** Also where no answer came: the primary may be sealed all the same. */
+  #abandon(map: ClusterMap, handOver: HandOver, why: string): void {
+    const { partition, from, to } = handOver;
+    this.#options.log.warn(
+      { event: 'handOverFailed', partition, from, to, why },
+      `partition ${partition} stays on ${from} for now: ${why}`,
+    );
+    this.#retryAtMs.set(partition, this.#options.nowMs() + handOverRetryMs);
+    const primary = nodeOf(map, from);
+    // A primary that cannot be told unseals by itself.
+    if (primary !== null) this.#options.sealCalls.unseal(primary, handOver).catch(() => undefined);
+  }
+
+  #hasLeft(node: NodeId): void {
+    this.#view.forget(node);
+    this.#leavers.get(node)?.done();
+    this.#leavers.delete(node);
+  }
+
+  #newLife(map: ClusterMap, request: JoinRequest): MapNode {
+    const { id, advertise, ports, clusterId, lastIncarnation } = request;
+    if (clusterId !== '' && clusterId !== map.clusterId) {
+      throw refusal(
+        'OTHER_CLUSTER',
+        `the data dir of ${id} belongs to cluster ${clusterId}, not to ${map.clusterId}; choose another --data-dir or --join the right cluster`,
+      );
+    }
+    const known = nodeOf(map, id);
+    const inUse = known !== null && this.#view.silentMs(id, this.#options.nowMs()) <= downAfterMs;
+    if (inUse && known.incarnation !== lastIncarnation) {
+      throw refusal(
+        'NODE_ID_IN_USE',
+        `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,
+      );
+    }
+    const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
+    return { id, incarnation, state: 'up', advertise, ports };
+  }
+}
+
+function isStillDue(map: ClusterMap, { partition, epoch, from, to }: HandOver): boolean {
+  const entry = map.placement[partition];
+  return entry.epoch === epoch && entry.primary === from && holdsCopy(entry, to);
+}
