@@ -1,1 +1,37 @@
-export {};
+/** @ingot/store: a hash map in shared memory for every worker thread of a process. */
+export {
+  type ApplyOutcome,
+  type CheckOutcome,
+  type CopyPoint,
+  LANDED_SINCE_BASE,
+  type Offer,
+} from './copy.ts';
+export { invariant, InvariantError, StoreError, type StoreErrorCode } from './errors.ts';
+export { TORN_READS_MAX } from './gate.ts';
+export { type Geometry, type GeometryRequest, planGeometry } from './geometry.ts';
+export { HASH_SLOTS, hashKey, partitionOfSlot, slotOfKey } from './hash.ts';
+export type { HistoryEntry } from './history.ts';
+export {
+  CHUNK_BYTES,
+  FORMAT_VERSION,
+  HISTORY_MAX,
+  KEY_BYTES_MAX,
+  type LayoutRow,
+  RECORD_HEADER_BYTES,
+  REDO_CHECK,
+  REDO_HEADER_BYTES,
+  REDO_MUTATION,
+  REDO_RECORD_BYTES_MAX,
+  REDO_TXN_END,
+} from './layout.ts';
+export {
+  createPartition,
+  type EvictionPolicy,
+  partitionBytes,
+  type PartitionHandle,
+} from './memory.ts';
+export { type MutationStep, ROLE_FOLLOWER, ROLE_NONE, ROLE_PRIMARY } from './mutation.ts';
+export { PartitionMap, type ScanPage, type SetOptions, type SetResult } from './partition-map.ts';
+export { attachPartition, Partition, type PartitionStats, type StableView } from './partition.ts';
+export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
+export { OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';

@@ -1,0 +1,38 @@
+/** Errors of the store: weather has a code and says what to do; a broken invariant is a bug and ends the process. */
+
+export const STORE_ERRORS = {
+  PARTITIONS_INVALID: 'the number of partitions must be a power of two from 1 to 4096',
+  IMAGE_TOO_SMALL:
+    'a partition needs at least 8 MiB of capacity: raise --capacity or lower --partitions',
+  IMAGE_TOO_LARGE: 'a partition holds at most 2 GiB: raise --partitions or lower --capacity',
+  VALUE_MAX_INVALID: 'the largest value must be from 1 MiB to a quarter of a partition',
+  OUT_OF_MEMORY: 'the partition is full and may not evict: raise --capacity or allow eviction',
+  VALUE_TOO_LARGE: 'the value does not fit one chunk',
+  HANDLE_INVALID: 'the memory does not carry a partition of this format',
+} as const;
+
+export type StoreErrorCode = keyof typeof STORE_ERRORS;
+
+/** A condition the caller can act on. `code` is stable, `message` says what to do. */
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, detail?: string) {
+    super(detail === undefined ? STORE_ERRORS[code] : `${STORE_ERRORS[code]} (${detail})`);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}
+
+/** Thrown where a rule of the design does not hold. Nobody catches it: the process ends. */
+export class InvariantError extends Error {
+  constructor(rule: string) {
+    super(`invariant broken: ${rule}`);
+    this.name = 'InvariantError';
+  }
+}
+
+/** Asserts a rule of the design, in production too. */
+export function invariant(holds: boolean, rule: string): asserts holds {
+  if (!holds) throw new InvariantError(rule);
+}

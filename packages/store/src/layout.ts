@@ -1,0 +1,243 @@
+/** Where every byte of an image and every word of the scratch lives: our `#[repr(C)]`.
+ *
+ *  Rows are [name, byte offset, width]. Hot code uses the plain constants below the tables; the
+ *  table is asserted at load (natural alignment, no overlap) and drawn in FORMAT.md.
+ *  Knows nothing of what the bytes mean. */
+import { invariant } from './errors.ts';
+
+export type LayoutRow = readonly [name: string, offset: number, widthBytes: number];
+
+export const FORMAT_VERSION = 1;
+export const CHUNK_BYTES = 65_536;
+export const CHUNK_SHIFT = 16;
+export const CHUNK_MASK: number = CHUNK_BYTES - 1;
+/** 'INGT', little-endian. */
+export const IMAGE_MAGIC = 0x54_47_4e_49;
+/** Reads as 0x0201 where the byte order is the other one. */
+export const BYTE_ORDER_MARK = 0x0102;
+
+// ---------------------------------------------------------------- image
+
+export const HEADER_FIELDS: readonly LayoutRow[] = [
+  ['magic', 0, 4],
+  ['format', 4, 2],
+  ['byteOrder', 6, 2],
+  ['chunkBytes', 8, 4],
+  ['partitionId', 12, 4],
+  ['partitions', 16, 4],
+  ['chunkCount', 20, 4],
+  ['bucketCount', 24, 4],
+  ['chunksTouched', 28, 4], // chunks at or above it have never been used: all zero
+  ['flushSeq', 32, 8], // u64; records with an older seq are absent; 0 = never flushed
+  ['historyCount', 40, 4],
+  ['reserved', 44, 20],
+  ['history', 64, 1_024], // 64 entries of HISTORY_FIELDS, oldest first
+  ['indexDirectory', 32_768, 32_768], // u32 chunk id per 1,024 buckets
+];
+
+export const HISTORY_FIELDS: readonly LayoutRow[] = [
+  ['epoch', 0, 4],
+  ['generation', 4, 4],
+  ['startSeq', 8, 8], // u64
+];
+
+export const CHUNK_TABLE_FIELDS: readonly LayoutRow[] = [
+  ['kind', 0, 1],
+  ['sizeClass', 1, 1],
+  ['zero', 2, 2],
+  ['owner', 4, 4], // index chunks: position in the index directory
+  ['reserved', 8, 8],
+];
+
+export const BUCKET_FIELDS: readonly LayoutRow[] = [
+  ['entries', 0, 56], // 7 x (u32 hash, u32 ref)
+  ['overflow', 56, 4], // ref of the next bucket of the chain, 0 = none
+  ['seqLow', 60, 4], // head bucket: seq of the chain's last change, low 32 bits
+];
+
+export const RECORD_FIELDS: readonly LayoutRow[] = [
+  ['valueBytes', 0, 4],
+  ['keyBytes', 4, 2],
+  ['sizeClass', 6, 1],
+  ['flags', 7, 1],
+  ['expiresAtMs', 8, 8], // f64 unix ms; 0 = never
+  ['seq', 16, 8], // u64 of the mutation that wrote it
+];
+
+/** Redo record and CHECK marker, in the ring and on the wire alike. */
+export const REDO_FIELDS: readonly LayoutRow[] = [
+  ['totalBytes', 0, 4],
+  ['kind', 4, 1],
+  ['flags', 5, 1],
+  ['patchCount', 6, 2],
+  ['seq', 8, 8], // u64
+  ['generation', 16, 4],
+  ['bucket', 20, 4], // ref of the head bucket, 0 = none
+];
+
+export const HEADER_BUCKET_COUNT = 24;
+export const HEADER_CHUNKS_TOUCHED = 28;
+export const HEADER_FLUSH_SEQ = 32;
+export const HEADER_HISTORY_COUNT = 40;
+export const HEADER_HISTORY = 64;
+export const HEADER_INDEX_DIRECTORY = 32_768;
+export const HISTORY_BYTES = 16;
+export const HISTORY_MAX = 64;
+export const INDEX_CHUNKS_MAX = 8_192;
+
+export const CHUNK_TABLE_ENTRY_BYTES = 16;
+export const CHUNK_TABLE_ENTRY_SHIFT = 4;
+export const CHUNK_FREE = 0;
+export const CHUNK_HEADER = 1;
+export const CHUNK_TABLE = 2;
+export const CHUNK_INDEX = 3;
+export const CHUNK_SLAB = 4;
+export const CHUNK_OVERFLOW = 5;
+
+export const BUCKET_BYTES = 64;
+export const BUCKET_SHIFT = 6;
+export const BUCKET_ENTRIES = 7;
+/** Word positions inside a bucket. */
+export const BUCKET_OVERFLOW_WORD = 14;
+export const BUCKET_SEQ_WORD = 15;
+export const BUCKETS_PER_CHUNK: number = CHUNK_BYTES / BUCKET_BYTES;
+export const BUCKETS_PER_CHUNK_SHIFT = 10;
+/** Buckets a new partition starts with: one chunk. */
+export const BUCKETS_MIN: number = BUCKETS_PER_CHUNK;
+/** Longest chain that is followed; an insert that needs a longer one is out of memory. */
+export const CHAIN_BUCKETS_MAX = 64;
+
+export const RECORD_HEADER_BYTES = 24;
+export const KEY_BYTES_MAX: number = 65_535 - RECORD_HEADER_BYTES;
+
+export const REDO_HEADER_BYTES = 24;
+export const REDO_MUTATION = 1;
+export const REDO_CHECK = 2;
+export const REDO_TXN_END = 1;
+export const REDO_CHECK_BYTES: number = REDO_HEADER_BYTES + 8;
+export const PATCH_HEADER_BYTES = 8;
+/** Top bit of a patch's length: fill with zeros, no bytes follow. */
+export const PATCH_ZERO_FILL: number = 0x8000_0000 | 0;
+/** No redo record is longer. */
+export const REDO_RECORD_BYTES_MAX = 131_072;
+
+// ---------------------------------------------------------------- scratch
+
+/** Who writes each word and who reads it. Words up to `policy` are atomic; the rest is read and
+ *  written inside a passage, or read under an even gate. Widths: 4 = u32, 8 = f64. */
+export const SCRATCH_FIELDS: readonly LayoutRow[] = [
+  ['gate', 0, 4], // every writer; every reader
+  ['role', 64, 4], // supervisor, in a passage; everyone
+  ['epoch', 68, 4], // the same
+  ['sealed', 72, 4], // the same
+  ['consistent', 76, 4], // follower, in a passage; everyone
+  ['checked', 80, 4], // follower; supervisor
+  ['policy', 84, 4], // supervisor at creation; eviction
+  ['capacityChunks', 88, 4], // supervisor; slab
+  ['seq', 128, 8], // committed (primary) or applied (follower)
+  ['clockMs', 136, 8], // highest clock seen
+  ['generationStartMs', 144, 8],
+  ['generationStartSeq', 152, 8],
+  ['ringHead', 160, 8], // absolute byte position, never wraps
+  ['ringTail', 168, 8],
+  ['ringTailSeq', 176, 8], // seq of the record at the tail
+  ['minConsistent', 184, 8],
+  ['baseSeq', 192, 8],
+  ['evictions', 200, 8],
+  ['expiries', 208, 8],
+  ['generation', 216, 4],
+  ['baseEpoch', 220, 4],
+  ['baseGeneration', 224, 4],
+  ['baseValid', 228, 4],
+  ['keyCount', 232, 4],
+  ['recordCount', 236, 4],
+  ['usedChunks', 240, 4],
+  ['transaction', 244, 4], // 1 between beginTransaction and endTransaction
+  ['lastRecordWord', 248, 4], // ring word of the newest redo record, -1 = none in this transaction
+  ['freeChunkHint', 252, 4],
+  ['baseHistoryCount', 256, 4],
+  ['baseHistory', 320, 1_024],
+  ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
+];
+
+/** Per size class, in scratch. */
+export const CLASS_FIELDS: readonly LayoutRow[] = [
+  ['freeHead', 0, 4], // chunk with free slots, 0 = none
+  ['chunkCount', 4, 4],
+  ['handChunk', 8, 4], // SIEVE hand
+  ['handSlot', 12, 4],
+  ['usedSlots', 16, 4],
+  ['reserved', 20, 12],
+];
+
+export const SCRATCH_GATE_WORD = 0;
+export const SCRATCH_ROLE_WORD = 16;
+export const SCRATCH_EPOCH_WORD = 17;
+export const SCRATCH_SEALED_WORD = 18;
+export const SCRATCH_CONSISTENT_WORD = 19;
+export const SCRATCH_CHECKED_WORD = 20;
+export const SCRATCH_POLICY_WORD = 21;
+export const SCRATCH_CAPACITY_CHUNKS_WORD = 22;
+/** Indexes into the f64 view. */
+export const SCRATCH_SEQ_F64 = 16;
+export const SCRATCH_CLOCK_F64 = 17;
+export const SCRATCH_GENERATION_START_MS_F64 = 18;
+export const SCRATCH_GENERATION_START_SEQ_F64 = 19;
+export const SCRATCH_RING_HEAD_F64 = 20;
+export const SCRATCH_RING_TAIL_F64 = 21;
+export const SCRATCH_RING_TAIL_SEQ_F64 = 22;
+export const SCRATCH_MIN_CONSISTENT_F64 = 23;
+export const SCRATCH_BASE_SEQ_F64 = 24;
+export const SCRATCH_EVICTIONS_F64 = 25;
+export const SCRATCH_EXPIRIES_F64 = 26;
+export const SCRATCH_GENERATION_WORD = 54;
+export const SCRATCH_BASE_EPOCH_WORD = 55;
+export const SCRATCH_BASE_GENERATION_WORD = 56;
+export const SCRATCH_BASE_VALID_WORD = 57;
+export const SCRATCH_KEY_COUNT_WORD = 58;
+export const SCRATCH_RECORD_COUNT_WORD = 59;
+export const SCRATCH_USED_CHUNKS_WORD = 60;
+export const SCRATCH_TRANSACTION_WORD = 61;
+export const SCRATCH_LAST_RECORD_WORD = 62;
+export const SCRATCH_FREE_CHUNK_HINT_WORD = 63;
+export const SCRATCH_BASE_HISTORY_COUNT_WORD = 64;
+export const SCRATCH_BASE_HISTORY = 320;
+export const SCRATCH_CLASSES_WORD = 512;
+export const CLASS_WORDS = 8;
+export const CLASS_FREE_HEAD = 0;
+export const CLASS_CHUNK_COUNT = 1;
+export const CLASS_HAND_CHUNK = 2;
+export const CLASS_HAND_SLOT = 3;
+export const CLASS_USED_SLOTS = 4;
+export const CLASSES_MAX = 128;
+/** The named words end here; arrays per chunk follow, then bitmaps, then the ring. */
+export const SCRATCH_ARRAYS = 8_192;
+/** One used bit and one access mark per 32 bytes of image: a slot is never smaller. */
+export const SLOT_BIT_SHIFT = 5;
+export const SLOT_BITS_PER_CHUNK_WORDS: number = (CHUNK_BYTES >>> SLOT_BIT_SHIFT) >>> 5;
+
+/** The row's offset, for code that is not hot and for tests that tie constants to tables. */
+export function offsetOf(rows: readonly LayoutRow[], name: string): number {
+  const row = rows.find(([rowName]) => rowName === name);
+  invariant(row !== undefined, `layout has a row ${name}`);
+  return row[1];
+}
+
+function assertLayout(rows: readonly LayoutRow[], endBytes: number): void {
+  let end = 0;
+  for (const [name, offset, width] of rows) {
+    invariant(offset >= end, `${name} does not overlap the row before it`);
+    invariant(offset % Math.min(width & -width, 8) === 0, `${name} is naturally aligned`);
+    end = offset + width;
+  }
+  invariant(end <= endBytes, 'the layout fits its container');
+}
+
+assertLayout(HEADER_FIELDS, CHUNK_BYTES);
+assertLayout(HISTORY_FIELDS, HISTORY_BYTES);
+assertLayout(CHUNK_TABLE_FIELDS, CHUNK_TABLE_ENTRY_BYTES);
+assertLayout(BUCKET_FIELDS, BUCKET_BYTES);
+assertLayout(RECORD_FIELDS, RECORD_HEADER_BYTES);
+assertLayout(REDO_FIELDS, REDO_HEADER_BYTES);
+assertLayout(SCRATCH_FIELDS, SCRATCH_ARRAYS);
+assertLayout(CLASS_FIELDS, CLASS_WORDS * 4);

@@ -1,0 +1,173 @@
+/** The two shared memories of a partition and the typed-array views over them.
+ *
+ *  Owner: whoever attaches. Every view is made once; hot code indexes them with plain numbers. Views are
+ *  Int32Arrays because 32-bit values are small integers in V8; u32 readers add `>>> 0`.
+ *  Knows where things are, not what they mean. */
+import { StoreError } from './errors.ts';
+import { type Geometry, tableChunks } from './geometry.ts';
+import {
+  BUCKETS_MIN,
+  BYTE_ORDER_MARK,
+  CHUNK_BYTES,
+  CHUNK_HEADER,
+  CHUNK_INDEX,
+  CHUNK_TABLE,
+  CHUNK_TABLE_ENTRY_BYTES,
+  HEADER_BUCKET_COUNT,
+  HEADER_CHUNKS_TOUCHED,
+  HEADER_FIELDS,
+  HEADER_INDEX_DIRECTORY,
+  IMAGE_MAGIC,
+  offsetOf,
+  SCRATCH_ARRAYS,
+  SCRATCH_CAPACITY_CHUNKS_WORD,
+  SCRATCH_LAST_RECORD_WORD,
+  SCRATCH_POLICY_WORD,
+  SCRATCH_RING_TAIL_SEQ_F64,
+  SCRATCH_USED_CHUNKS_WORD,
+  SLOT_BITS_PER_CHUNK_WORDS,
+} from './layout.ts';
+
+export type EvictionPolicy = 'sieve' | 'noeviction';
+export const POLICY_SIEVE = 0;
+export const POLICY_NOEVICTION = 1;
+
+/** What a worker needs to attach: structured-cloneable, shares the memory. */
+export interface PartitionHandle {
+  readonly id: number;
+  readonly geometry: Geometry;
+  readonly image: SharedArrayBuffer;
+  readonly scratch: SharedArrayBuffer;
+}
+
+const LANDED_WORDS_PER_CHUNK = 1;
+/** Words per chunk in scratch: stamp, free count, previous, next, hint, pins, landed. */
+const CHUNK_ARRAYS = 6 + LANDED_WORDS_PER_CHUNK;
+
+interface ScratchPlan {
+  readonly bitmapsAt: number;
+  readonly ringAt: number;
+  readonly bytes: number;
+}
+
+function planScratch(geometry: Geometry): ScratchPlan {
+  const bitmapsAt = SCRATCH_ARRAYS + CHUNK_ARRAYS * geometry.chunkCount * 4;
+  const end = bitmapsAt + 2 * geometry.chunkCount * SLOT_BITS_PER_CHUNK_WORDS * 4;
+  const ringAt = Math.ceil(end / CHUNK_BYTES) * CHUNK_BYTES;
+  return { bitmapsAt, ringAt, bytes: ringAt + geometry.ringBytes };
+}
+
+/** Bytes of shared memory that one partition of this geometry reserves (touched only as it fills). */
+export function partitionBytes(geometry: Geometry): { image: number; scratch: number } {
+  return { image: geometry.imageBytes, scratch: planScratch(geometry).bytes };
+}
+
+/** Makes an empty partition. Its image is the same, byte for byte, on every node. */
+export function createPartition(
+  geometry: Geometry,
+  partitionId: number,
+  options: { eviction?: EvictionPolicy } = {},
+): PartitionHandle {
+  const image = new SharedArrayBuffer(geometry.imageBytes);
+  const scratch = new SharedArrayBuffer(planScratch(geometry).bytes);
+  const handle = { id: partitionId, geometry, image, scratch };
+  writeEmptyImage(handle);
+  const words = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
+  words[SCRATCH_POLICY_WORD] = options.eviction === 'noeviction' ? POLICY_NOEVICTION : POLICY_SIEVE;
+  words[SCRATCH_CAPACITY_CHUNKS_WORD] = geometry.capacityChunks;
+  words[SCRATCH_USED_CHUNKS_WORD] = firstFreeChunk(geometry);
+  words[SCRATCH_LAST_RECORD_WORD] = -1;
+  new Float64Array(scratch, 0, SCRATCH_ARRAYS / 8)[SCRATCH_RING_TAIL_SEQ_F64] = 1;
+  return handle;
+}
+
+/** Header, chunk table and the first index chunk are in use from the start. */
+export function firstFreeChunk(geometry: Geometry): number {
+  return 2 + tableChunks(geometry);
+}
+
+/** Writes the bytes of an empty image; everything else in it must be zero. */
+export function writeEmptyImage({ id, geometry, image }: PartitionHandle): void {
+  const view = new DataView(image);
+  const put = (name: string, value: number): void =>
+    view.setUint32(offsetOf(HEADER_FIELDS, name), value, true);
+  put('magic', IMAGE_MAGIC);
+  view.setUint16(offsetOf(HEADER_FIELDS, 'format'), geometry.format, true);
+  view.setUint16(offsetOf(HEADER_FIELDS, 'byteOrder'), BYTE_ORDER_MARK, true);
+  put('chunkBytes', CHUNK_BYTES);
+  put('partitionId', id);
+  put('partitions', geometry.partitions);
+  put('chunkCount', geometry.chunkCount);
+  view.setUint32(HEADER_BUCKET_COUNT, BUCKETS_MIN, true);
+  const first = firstFreeChunk(geometry);
+  view.setUint32(HEADER_CHUNKS_TOUCHED, first, true);
+  view.setUint32(HEADER_INDEX_DIRECTORY, first - 1, true);
+  for (let chunk = 0; chunk < first; chunk++) {
+    const kind = chunk === 0 ? CHUNK_HEADER : chunk === first - 1 ? CHUNK_INDEX : CHUNK_TABLE;
+    view.setUint8(CHUNK_BYTES + chunk * CHUNK_TABLE_ENTRY_BYTES, kind);
+  }
+}
+
+/** Views over a partition's memory, one set per attached thread. */
+export class PartitionMemory {
+  readonly geometry: Geometry;
+  readonly imageBuffer: Buffer;
+  readonly image32: Int32Array;
+  readonly scratch32: Int32Array;
+  readonly scratch64: Float64Array;
+  readonly stamps: Uint32Array;
+  readonly freeCounts: Int32Array;
+  readonly previousFree: Int32Array;
+  readonly nextFree: Int32Array;
+  readonly freeHints: Int32Array;
+  readonly pins: Int32Array;
+  readonly landed: Int32Array;
+  readonly usedBits: Int32Array;
+  readonly accessMarks: Int32Array;
+  readonly ringBuffer: Buffer;
+  readonly ring32: Int32Array;
+
+  constructor(handle: PartitionHandle) {
+    const { geometry, image, scratch } = handle;
+    const plan = planScratch(geometry);
+    if (image.byteLength !== geometry.imageBytes || scratch.byteLength !== plan.bytes) {
+      throw new StoreError('HANDLE_INVALID', 'its sizes do not fit its geometry');
+    }
+    this.geometry = geometry;
+    this.imageBuffer = Buffer.from(image);
+    this.image32 = new Int32Array(image);
+    if (this.image32[0] !== IMAGE_MAGIC) throw new StoreError('HANDLE_INVALID', 'no image magic');
+    this.scratch32 = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
+    this.scratch64 = new Float64Array(scratch, 0, SCRATCH_ARRAYS / 8);
+    const { chunkCount } = geometry;
+    let at = SCRATCH_ARRAYS;
+    const perChunk = (): Int32Array => {
+      const words = new Int32Array(scratch, at, chunkCount);
+      at += chunkCount * 4;
+      return words;
+    };
+    this.stamps = new Uint32Array(scratch, at, chunkCount);
+    at += chunkCount * 4;
+    this.freeCounts = perChunk();
+    this.previousFree = perChunk();
+    this.nextFree = perChunk();
+    this.freeHints = perChunk();
+    this.pins = perChunk();
+    this.landed = perChunk();
+    const bitWords = chunkCount * SLOT_BITS_PER_CHUNK_WORDS;
+    this.usedBits = new Int32Array(scratch, plan.bitmapsAt, bitWords);
+    this.accessMarks = new Int32Array(scratch, plan.bitmapsAt + bitWords * 4, bitWords);
+    this.ringBuffer = Buffer.from(scratch, plan.ringAt, geometry.ringBytes);
+    this.ring32 = new Int32Array(scratch, plan.ringAt, geometry.ringBytes / 4);
+  }
+
+  /** u64 at a word index of the image, as a number below 2^53. */
+  imageU64(word: number): number {
+    return (this.image32[word]! >>> 0) + this.image32[word + 1]! * 4_294_967_296;
+  }
+
+  setImageU64(word: number, value: number): void {
+    this.image32[word] = value | 0;
+    this.image32[word + 1] = (value / 4_294_967_296) | 0;
+  }
+}

@@ -1,0 +1,188 @@
+/** A mutation: the only way in which an image byte changes on a primary.
+ *
+ *      begin      ++seq; perhaps the next generation
+ *      patch ...  the caller writes image bytes and registers each range
+ *      commit     stamp every touched chunk, move the ring's tail, append the after-image, publish seq
+ *
+ *  Owner: whoever is inside the gate of a partition it leads. All memory is allocated up front, so a mutation
+ *  neither allocates nor throws, but for broken invariants, which end the process.
+ *  Invariant: stamp and redo come before `seq` is published; the redo carries the whole after-image. */
+import { invariant } from './errors.ts';
+import {
+  CHUNK_SHIFT,
+  PATCH_HEADER_BYTES,
+  PATCH_ZERO_FILL,
+  REDO_CHECK,
+  REDO_CHECK_BYTES,
+  REDO_HEADER_BYTES,
+  REDO_MUTATION,
+  REDO_TXN_END,
+  SCRATCH_CLOCK_F64,
+  SCRATCH_GENERATION_START_MS_F64,
+  SCRATCH_GENERATION_START_SEQ_F64,
+  SCRATCH_GENERATION_WORD,
+  SCRATCH_LAST_RECORD_WORD,
+  SCRATCH_ROLE_WORD,
+  SCRATCH_SEQ_F64,
+  SCRATCH_TRANSACTION_WORD,
+} from './layout.ts';
+import type { PartitionMemory } from './memory.ts';
+import type { RedoRing } from './ring.ts';
+
+export const ROLE_NONE = 0;
+export const ROLE_PRIMARY = 1;
+export const ROLE_FOLLOWER = 2;
+
+const PATCHES_MAX = 160;
+const GENERATION_MS = 100;
+const GENERATION_SEQS = 65_536;
+
+/** Where a mutation can be interrupted in a test: `onStep` runs between the named steps, so that one thread
+ *  can let a sender look at the memory in the middle of a passage. */
+export type MutationStep = 'begin' | 'patch' | 'stamp' | 'append' | 'publish';
+
+export class Mutation {
+  onStep: ((step: MutationStep) => void) | null = null;
+  readonly #memory: PartitionMemory;
+  readonly #ring: RedoRing;
+  readonly #image32: Int32Array;
+  readonly #scratch32: Int32Array;
+  readonly #scratch64: Float64Array;
+  readonly #stamps: Uint32Array;
+  readonly #offsets: Int32Array = new Int32Array(PATCHES_MAX);
+  readonly #lengths: Int32Array = new Int32Array(PATCHES_MAX);
+  #patchCount = 0;
+  #totalBytes = 0;
+  #bucket = 0;
+  #seq = 0;
+
+  constructor(memory: PartitionMemory, ring: RedoRing) {
+    this.#memory = memory;
+    this.#ring = ring;
+    this.#image32 = memory.image32;
+    this.#scratch32 = memory.scratch32;
+    this.#scratch64 = memory.scratch64;
+    this.#stamps = memory.stamps;
+  }
+
+  /** Reserves the next seq and returns it. `bucket` is the head bucket concerned, 0 = none. */
+  begin(bucket: number, nowMs: number): number {
+    invariant(
+      this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY,
+      'an image byte changes only inside a mutation of its primary',
+    );
+    const seq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    this.#advanceGeneration(seq, nowMs);
+    this.#seq = seq;
+    this.#bucket = bucket;
+    this.#patchCount = 0;
+    this.#totalBytes = REDO_HEADER_BYTES;
+    if (this.onStep !== null) this.onStep('begin');
+    return seq;
+  }
+
+  #advanceGeneration(seq: number, nowMs: number): void {
+    const state = this.#scratch64;
+    if (nowMs > state[SCRATCH_CLOCK_F64]!) state[SCRATCH_CLOCK_F64] = nowMs;
+    const elapsedMs = nowMs - state[SCRATCH_GENERATION_START_MS_F64]!;
+    const elapsedSeqs = seq - state[SCRATCH_GENERATION_START_SEQ_F64]!;
+    if (elapsedMs >= 0 && elapsedMs < GENERATION_MS && elapsedSeqs < GENERATION_SEQS) return;
+    this.startGeneration(seq, nowMs);
+  }
+
+  /** The next generation begins with `seq`. */
+  startGeneration(seq: number, nowMs: number): void {
+    this.#scratch32[SCRATCH_GENERATION_WORD]!++;
+    this.#scratch64[SCRATCH_GENERATION_START_MS_F64] = nowMs;
+    this.#scratch64[SCRATCH_GENERATION_START_SEQ_F64] = seq;
+  }
+
+  /** Registers `bytes` bytes at `offset` (both multiples of 4) that the caller has written. */
+  patch(offset: number, bytes: number): void {
+    this.#register(offset, bytes);
+    this.#totalBytes += PATCH_HEADER_BYTES + bytes;
+  }
+
+  /** Fills a range with zeros; the redo carries its length only. */
+  zeroFill(offset: number, bytes: number): void {
+    this.#memory.imageBuffer.fill(0, offset, offset + bytes);
+    this.#register(offset, bytes | PATCH_ZERO_FILL);
+    this.#totalBytes += PATCH_HEADER_BYTES;
+  }
+
+  #register(offset: number, length: number): void {
+    const index = this.#patchCount++;
+    invariant(index < PATCHES_MAX, 'a mutation has at most PATCHES_MAX patches');
+    this.#offsets[index] = offset;
+    this.#lengths[index] = length;
+    if (this.onStep !== null) this.onStep('patch');
+  }
+
+  commit(): void {
+    this.#stampChunks();
+    if (this.onStep !== null) this.onStep('stamp');
+    this.#appendRedo();
+    if (this.onStep !== null) this.onStep('append');
+    this.#scratch64[SCRATCH_SEQ_F64] = this.#seq;
+    if (this.onStep !== null) this.onStep('publish');
+  }
+
+  #stampChunks(): void {
+    const generation = this.#scratch32[SCRATCH_GENERATION_WORD]!;
+    for (let i = 0; i < this.#patchCount; i++) {
+      const offset = this.#offsets[i]!;
+      const last = (offset + (this.#lengths[i]! & ~PATCH_ZERO_FILL) - 1) >>> CHUNK_SHIFT;
+      for (let chunk = offset >>> CHUNK_SHIFT; chunk <= last; chunk++) {
+        this.#stamps[chunk] = generation;
+      }
+    }
+  }
+
+  #appendRedo(): void {
+    const ring = this.#ring;
+    const inTransaction = this.#scratch32[SCRATCH_TRANSACTION_WORD]! !== 0;
+    this.#putHeader(this.#totalBytes, REDO_MUTATION, inTransaction ? 0 : REDO_TXN_END);
+    for (let i = 0; i < this.#patchCount; i++) {
+      const offset = this.#offsets[i]!;
+      const length = this.#lengths[i]!;
+      ring.putWord(offset);
+      ring.putWord(length);
+      if (length > 0) ring.putImage(this.#memory.imageBuffer, this.#image32, offset, length);
+    }
+    ring.publish(this.#totalBytes);
+  }
+
+  #putHeader(totalBytes: number, kind: number, flags: number): void {
+    const ring = this.#ring;
+    ring.makeRoom(totalBytes);
+    this.#scratch32[SCRATCH_LAST_RECORD_WORD] = ring.writeWord;
+    ring.putWord(totalBytes);
+    ring.putWord(kind | (flags << 8) | (this.#patchCount << 16));
+    ring.putU64(this.#seq);
+    ring.putWord(this.#scratch32[SCRATCH_GENERATION_WORD]!);
+    ring.putWord(this.#bucket);
+  }
+
+  /** Appends a CHECK marker: at the committed seq, chunk `chunk` has this crc32. Changes no image byte. */
+  appendCheck(chunk: number, crc32: number): void {
+    this.#seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    this.#bucket = 0;
+    this.#patchCount = 0;
+    this.#putHeader(REDO_CHECK_BYTES, REDO_CHECK, REDO_TXN_END);
+    this.#ring.putWord(chunk);
+    this.#ring.putWord(crc32 | 0);
+    this.#ring.publish(REDO_CHECK_BYTES);
+  }
+
+  /** Mutations until `endTransaction` are applied whole by followers. Same passage. */
+  beginTransaction(): void {
+    this.#scratch32[SCRATCH_TRANSACTION_WORD] = 1;
+    this.#scratch32[SCRATCH_LAST_RECORD_WORD] = -1;
+  }
+
+  endTransaction(): void {
+    this.#scratch32[SCRATCH_TRANSACTION_WORD] = 0;
+    const lastRecord = this.#scratch32[SCRATCH_LAST_RECORD_WORD]!;
+    if (lastRecord !== -1) this.#ring.addFlags(lastRecord, REDO_TXN_END);
+  }
+}

@@ -1,0 +1,533 @@
+/** A partition: one image, its scratch, and everything that may be done to them.
+ *
+ *  Attach once per thread. Three ways in, and each method says which it wants:
+ *   - read protocol: token = readBegin(); read; if (!readEnd(token)) read again;
+ *   - passage: enter(); mutate; leave(). Nothing inside may throw or wait;
+ *   - none: the method takes the gate itself.
+ *  Roles: a primary is written through set/remove/...; a follower through applyRedo and landing chunks.
+ *  Knows nothing of sockets, timers or clocks: `nowMs` (unix ms) is passed in. */
+import { crc32 } from 'node:zlib';
+import { Buckets } from './buckets.ts';
+import { type ApplyOutcome, Copy, type Offer } from './copy.ts';
+import { beginRead, endRead, enterGate, leaveGate, TORN_READS_MAX, tryBeginRead } from './gate.ts';
+import type { Geometry } from './geometry.ts';
+import { appendHistory, type HistoryEntry, readHistory } from './history.ts';
+import {
+  CHUNK_BYTES,
+  CHUNK_FREE,
+  HEADER_FLUSH_SEQ,
+  SCRATCH_BASE_VALID_WORD,
+  SCRATCH_CAPACITY_CHUNKS_WORD,
+  SCRATCH_CHECKED_WORD,
+  SCRATCH_CLOCK_F64,
+  SCRATCH_CONSISTENT_WORD,
+  SCRATCH_EPOCH_WORD,
+  SCRATCH_EVICTIONS_F64,
+  SCRATCH_EXPIRIES_F64,
+  SCRATCH_GENERATION_WORD,
+  SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_RECORD_COUNT_WORD,
+  SCRATCH_RING_HEAD_F64,
+  SCRATCH_RING_TAIL_F64,
+  SCRATCH_ROLE_WORD,
+  SCRATCH_SEALED_WORD,
+  SCRATCH_SEQ_F64,
+} from './layout.ts';
+import { type PartitionHandle, PartitionMemory, writeEmptyImage } from './memory.ts';
+import { Mutation, type MutationStep, ROLE_PRIMARY } from './mutation.ts';
+import { type ImageParts, rebuildScratch } from './rebuild.ts';
+import { Records } from './record.ts';
+import { RedoRing } from './ring.ts';
+import { Sieve } from './sieve.ts';
+import { Slab } from './slab.ts';
+import { Sweeper } from './sweeper.ts';
+import { verifyImage } from './verify.ts';
+import { Writer } from './writer.ts';
+
+const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
+const FLUSH_STAMP_MODULO = 2 ** 20;
+
+/** What replication needs of a partition, read under one even gate. */
+export interface StableView {
+  seq: number;
+  generation: number;
+  ringHead: number;
+  ringTail: number;
+  epoch: number;
+  role: number;
+  consistent: boolean;
+  checked: boolean;
+}
+
+export interface PartitionStats {
+  readonly keys: number;
+  readonly records: number;
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  readonly evictions: number;
+  readonly expiries: number;
+}
+
+export class Partition {
+  readonly id: number;
+  readonly geometry: Geometry;
+  readonly imageBuffer: Buffer;
+  /** Per chunk: the generation of its last change. */
+  readonly stamps: Uint32Array;
+  readonly #memory: PartitionMemory;
+  readonly #scratch32: Int32Array;
+  readonly #scratch64: Float64Array;
+  readonly #ring: RedoRing;
+  readonly #mutation: Mutation;
+  readonly #records: Records;
+  readonly #slab: Slab;
+  readonly #buckets: Buckets;
+  readonly #sieve: Sieve;
+  readonly #writer: Writer;
+  readonly #sweeper: Sweeper;
+  readonly #copy: Copy;
+  readonly #parts: ImageParts;
+
+  constructor(handle: PartitionHandle) {
+    const memory = new PartitionMemory(handle);
+    this.id = handle.id;
+    this.geometry = handle.geometry;
+    this.imageBuffer = memory.imageBuffer;
+    this.stamps = memory.stamps;
+    this.#memory = memory;
+    this.#scratch32 = memory.scratch32;
+    this.#scratch64 = memory.scratch64;
+    const ring = new RedoRing(memory);
+    const mutation = new Mutation(memory, ring);
+    const records = new Records(memory);
+    const slab = new Slab(memory);
+    const buckets = new Buckets(memory, slab, records);
+    const sieve = new Sieve(memory, slab);
+    const writer = new Writer(memory, { buckets, records, slab, sieve, mutation });
+    this.#parts = { memory, buckets, records, slab };
+    this.#ring = ring;
+    this.#mutation = mutation;
+    this.#records = records;
+    this.#slab = slab;
+    this.#buckets = buckets;
+    this.#sieve = sieve;
+    this.#writer = writer;
+    this.#sweeper = new Sweeper(memory, { buckets, records, slab, writer, mutation });
+    this.#copy = new Copy(this.#parts, ring);
+  }
+
+  // ------------------------------------------------------------ gate
+
+  enter(): void {
+    enterGate(this.#scratch32);
+  }
+
+  leave(): void {
+    leaveGate(this.#scratch32);
+  }
+
+  readBegin(): number {
+    return beginRead(this.#scratch32);
+  }
+
+  readEnd(token: number): boolean {
+    return endRead(this.#scratch32, token);
+  }
+
+  /** Fills `view` under one even gate; false when a writer is inside or came by: try again later. */
+  tryStable(view: StableView): boolean {
+    const token = tryBeginRead(this.#scratch32);
+    if (token === -1) return false;
+    view.seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    view.generation = this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0;
+    view.ringHead = this.#scratch64[SCRATCH_RING_HEAD_F64]!;
+    view.ringTail = this.#scratch64[SCRATCH_RING_TAIL_F64]!;
+    view.epoch = this.#scratch32[SCRATCH_EPOCH_WORD]! >>> 0;
+    view.role = this.#scratch32[SCRATCH_ROLE_WORD]!;
+    view.consistent = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
+    view.checked = this.#scratch32[SCRATCH_CHECKED_WORD] !== 0;
+    return endRead(this.#scratch32, token);
+  }
+
+  /** Called between the steps of every mutation made through this object; for tests. */
+  set onStep(hook: ((step: MutationStep) => void) | null) {
+    this.#mutation.onStep = hook;
+  }
+
+  // ------------------------------------------------------------ state words
+
+  role(): number {
+    return Atomics.load(this.#scratch32, SCRATCH_ROLE_WORD);
+  }
+
+  epoch(): number {
+    return Atomics.load(this.#scratch32, SCRATCH_EPOCH_WORD) >>> 0;
+  }
+
+  sealed(): boolean {
+    return Atomics.load(this.#scratch32, SCRATCH_SEALED_WORD) !== 0;
+  }
+
+  /** A primary is always consistent. */
+  consistent(): boolean {
+    return Atomics.load(this.#scratch32, SCRATCH_CONSISTENT_WORD) !== 0;
+  }
+
+  checked(): boolean {
+    return Atomics.load(this.#scratch32, SCRATCH_CHECKED_WORD) !== 0;
+  }
+
+  /** Whether writes are taken, re-read inside a passage: role and seal change only in passages. */
+  mayWrite(): boolean {
+    return (
+      this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY &&
+      this.#scratch32[SCRATCH_SEALED_WORD] === 0
+    );
+  }
+
+  /** Sets role and epoch, in a passage of its own; lifts a seal. */
+  setRole(role: number, epoch: number): void {
+    this.enter();
+    Atomics.store(this.#scratch32, SCRATCH_ROLE_WORD, role);
+    Atomics.store(this.#scratch32, SCRATCH_EPOCH_WORD, epoch);
+    Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, 0);
+    this.leave();
+  }
+
+  /** Becomes the primary of `epoch` and records it in the history, in a passage of its own. The copy must be
+   *  consistent, or empty and new. */
+  promote(epoch: number, nowMs: number): void {
+    this.enter();
+    Atomics.store(this.#scratch32, SCRATCH_ROLE_WORD, ROLE_PRIMARY);
+    Atomics.store(this.#scratch32, SCRATCH_EPOCH_WORD, epoch);
+    Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, 0);
+    Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);
+    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 1);
+    this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    const startSeq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    this.#mutation.startGeneration(startSeq, nowMs);
+    this.#mutation.begin(0, nowMs);
+    const generation = this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0;
+    appendHistory(this.#memory, this.#mutation, { epoch, generation, startSeq });
+    this.#mutation.commit();
+    this.leave();
+  }
+
+  /** Stops or resumes taking writes, in a passage of its own. Returns the committed seq. */
+  seal(on: boolean): number {
+    this.enter();
+    Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, on ? 1 : 0);
+    const seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    this.leave();
+    return seq;
+  }
+
+  setChecked(on: boolean): void {
+    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, on ? 1 : 0);
+  }
+
+  /** Raises or lowers how many chunks may be in use; never above what the image is laid out for. */
+  setCapacityChunks(chunks: number): void {
+    const bounded = Math.min(chunks, this.geometry.chunkCount);
+    Atomics.store(this.#scratch32, SCRATCH_CAPACITY_CHUNKS_WORD, bounded);
+  }
+
+  // ------------------------------------------------------------ lookups: read protocol or passage
+
+  /** The record with this key, or 0; hides what is expired or flushed. Without the gate the answer counts only
+   *  after readEnd, but is never out of range. */
+  find(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): number {
+    const ref = this.#buckets.find(hash, key, start, bytes);
+    return ref !== 0 && this.#records.isAbsent(ref, nowMs) ? 0 : ref;
+  }
+
+  /** Starts the cache miss of the bucket; the result only keeps the load from being optimized away. */
+  touchBucket(hash: number): number {
+    return this.#buckets.prefetch(hash);
+  }
+
+  touchSlot(hash: number): number {
+    return this.#buckets.prefetchSlot(hash);
+  }
+
+  /** Notes a read for SIEVE. */
+  mark(ref: number): void {
+    this.#sieve.mark(ref);
+  }
+
+  valueOffset(ref: number): number {
+    return this.#records.valueOffset(ref);
+  }
+
+  valueBytes(ref: number): number {
+    return this.#records.valueBytes(ref);
+  }
+
+  keyOffset(ref: number): number {
+    return this.#records.keyOffset(ref);
+  }
+
+  keyBytes(ref: number): number {
+    return this.#records.keyBytes(ref);
+  }
+
+  /** Unix ms; 0 = never. */
+  expiresAtMs(ref: number): number {
+    return this.#records.expiresAtMs(ref);
+  }
+
+  recordSeq(ref: number): number {
+    return this.#records.seq(ref);
+  }
+
+  /** Whether what was read of `ref` can be a record at all; for copies out of the image without the gate. */
+  inRange(ref: number): boolean {
+    return this.#records.inRange(ref);
+  }
+
+  /** Hides what is expired or flushed, for walks. */
+  isAbsent(ref: number, nowMs: number): boolean {
+    return this.#records.isAbsent(ref, nowMs);
+  }
+
+  /** Changes whenever a key of this hash's bucket may have changed: what WATCH compares. */
+  bucketSeq(hash: number): number {
+    const flushStamp = this.#memory.imageU64(FLUSH_SEQ_WORD) % FLUSH_STAMP_MODULO;
+    return flushStamp * 4_294_967_296 + this.#buckets.seqLow(hash);
+  }
+
+  bucketCount(): number {
+    return this.#buckets.count;
+  }
+
+  /** Visits the records of a bucket, absent ones included. Returns the next bucket, 0 at the end. A record
+   *  can only move to a higher bucket, so an ascending walk misses none that was there all the while. */
+  scanBucket(bucket: number, visit: (ref: number, hash: number) => void): number {
+    if (bucket >= this.#buckets.count) return 0;
+    this.#buckets.visitChain(bucket, visit);
+    return bucket + 1 < this.#buckets.count ? bucket + 1 : 0;
+  }
+
+  /** Some record, or 0: the first one from a bucket chosen by `random` in [0, 1) on. */
+  randomRef(random: number, nowMs: number): number {
+    const count = this.#buckets.count;
+    const first = Math.floor(random * count);
+    const spread = (random * count * 4_096) >>> 0;
+    for (let step = 0; step < count; step++) {
+      const refs: number[] = [];
+      this.#buckets.visitChain((first + step) % count, (ref) => {
+        if (!this.#records.isAbsent(ref, nowMs)) refs.push(ref);
+      });
+      if (refs.length > 0) return refs[spread % refs.length]!;
+    }
+    return 0;
+  }
+
+  // ------------------------------------------------------------ writes: inside a passage, on a primary
+
+  /** Returns SET_OK, OUT_OF_MEMORY or TOO_LARGE. `expiresAtMs` 0 = never. */
+  set(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueBytes: number,
+    expiresAtMs: number,
+    nowMs: number,
+  ): number {
+    return this.#writer.set(
+      hash,
+      key,
+      keyStart,
+      keyBytes,
+      value,
+      valueStart,
+      valueBytes,
+      expiresAtMs,
+      nowMs,
+    );
+  }
+
+  /** Returns 1 if a live key was removed, else 0. */
+  remove(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): number {
+    return this.#writer.remove(hash, key, start, bytes, nowMs);
+  }
+
+  /** Returns 1 if the key is there (and now expires at `expiresAtMs`, 0 = never), else 0. */
+  setExpiry(
+    hash: number,
+    key: Uint8Array,
+    start: number,
+    bytes: number,
+    expiresAtMs: number,
+    nowMs: number,
+  ): number {
+    const ref = this.find(hash, key, start, bytes, nowMs);
+    if (ref === 0) return 0;
+    this.#writer.setExpiry(hash, ref, expiresAtMs, nowMs);
+    return 1;
+  }
+
+  flush(nowMs: number): void {
+    this.#writer.flush(nowMs);
+  }
+
+  beginTransaction(): void {
+    this.#mutation.beginTransaction();
+  }
+
+  endTransaction(): void {
+    this.#mutation.endTransaction();
+  }
+
+  // ------------------------------------------------------------ upkeep: take the gate themselves
+
+  /** Frees expired and flushed records. Returns where to go on, 0 = once around. */
+  sweep(cursorChunk: number, chunkBudget: number, nowMs: number): number {
+    return this.#sweeper.sweep(cursorChunk, chunkBudget, nowMs);
+  }
+
+  stats(): PartitionStats {
+    return {
+      keys: this.#scratch32[SCRATCH_KEY_COUNT_WORD]!,
+      records: this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!,
+      usedBytes: this.#slab.usedChunks * CHUNK_BYTES,
+      capacityBytes: this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]! * CHUNK_BYTES,
+      evictions: this.#scratch64[SCRATCH_EVICTIONS_F64]!,
+      expiries: this.#scratch64[SCRATCH_EXPIRIES_F64]!,
+    };
+  }
+
+  /** Walks image and scratch; returns the first broken rule, or null. Writers wait meanwhile. */
+  verify(): string | null {
+    this.enter();
+    const broken = verifyImage(this.#parts);
+    this.leave();
+    return broken;
+  }
+
+  /** Runs `read` under the read protocol until it was not disturbed, at last through the gate itself. */
+  readStable<T>(read: () => T): T {
+    for (let torn = 0; torn < TORN_READS_MAX; torn++) {
+      const token = this.readBegin();
+      const result = read();
+      if (this.readEnd(token)) return result;
+    }
+    this.enter();
+    const result = read();
+    this.leave();
+    return result;
+  }
+
+  // ------------------------------------------------------------ replication: the sender's side
+
+  history(): HistoryEntry[] {
+    return this.readStable(() => readHistory(this.#memory));
+  }
+
+  /** Chunks at or above it have never been used: all zero. */
+  chunksTouched(): number {
+    return this.#slab.chunksTouched;
+  }
+
+  /** Whether the chunk is all zero and need not be sent in a full sync. */
+  chunkIsFree(chunk: number): boolean {
+    return chunk >= this.#slab.chunksTouched || this.#slab.kind(chunk) === CHUNK_FREE;
+  }
+
+  /** See RedoRing.find. */
+  ringFind(seq: number): number {
+    return this.#ring.find(seq);
+  }
+
+  /** See RedoRing.copy. */
+  ringCopy(from: number, maxBytes: number, into: Buffer): number {
+    return this.#ring.copy(from, maxBytes, into);
+  }
+
+  /** Checksums a chunk and appends the marker to the redo, in one passage. Returns the crc32, or -1 where this
+   *  is not the primary. */
+  appendCheck(chunk: number): number {
+    this.enter();
+    let sum = -1;
+    if (this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY) {
+      sum = this.chunkCrc32(chunk);
+      this.#mutation.appendCheck(chunk, sum);
+    }
+    this.leave();
+    return sum;
+  }
+
+  chunkCrc32(chunk: number): number {
+    return crc32(this.imageBuffer.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES));
+  }
+
+  // ------------------------------------------------------------ replication: the follower's side
+
+  offer(): Offer {
+    return this.#copy.offer();
+  }
+
+  beginBulk(r0Seq: number): void {
+    this.#copy.beginBulk(r0Seq);
+  }
+
+  /** The image bytes where a chunk's payload lands. */
+  chunkBytesView(chunk: number, from: number, to: number): Buffer {
+    const at = chunk * CHUNK_BYTES;
+    return this.imageBuffer.subarray(at + from, at + to);
+  }
+
+  chunkLands(chunk: number): void {
+    this.#copy.chunkLands(chunk);
+  }
+
+  chunkLanded(chunk: number, generation: number): void {
+    this.#copy.chunkLanded(chunk, generation);
+  }
+
+  zeroChunk(chunk: number): void {
+    this.#copy.zeroChunk(chunk);
+  }
+
+  applyRedo(buffer: Buffer, start: number, end: number, clockMs: number): ApplyOutcome {
+    return this.#copy.applyRedo(buffer, start, end, clockMs);
+  }
+
+  becomeConsistent(generation: number): string | null {
+    return this.#copy.becomeConsistent(generation);
+  }
+
+  /** Forgets the copy: an empty image again, no base, not consistent, no role. Nobody may use it meanwhile. */
+  reset(): void {
+    this.enter();
+    this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
+    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
+    for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) {
+      const wasUsed = chunk < this.#slab.chunksTouched || this.stamps[chunk] !== 0;
+      if (wasUsed || this.#memory.landed[chunk] !== 0)
+        this.chunkBytesView(chunk, 0, CHUNK_BYTES).fill(0);
+    }
+    this.stamps.fill(0);
+    this.#memory.landed.fill(0);
+    writeEmptyImage({
+      id: this.id,
+      geometry: this.geometry,
+      image: this.#memory.image32.buffer as SharedArrayBuffer,
+      scratch: this.#scratch32.buffer as SharedArrayBuffer,
+    });
+    this.#scratch64[SCRATCH_SEQ_F64] = 0;
+    this.#scratch64[SCRATCH_CLOCK_F64] = 0;
+    rebuildScratch(this.#parts);
+    this.leave();
+  }
+}
+
+/** Attaches to a partition's memory from this thread.
+ *  @throws StoreError HANDLE_INVALID when the memory is not what the handle says. */
+export function attachPartition(handle: PartitionHandle): Partition {
+  return new Partition(handle);
+}

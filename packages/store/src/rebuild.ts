@@ -1,0 +1,139 @@
+/** Reads an image that arrived as raw chunks and rebuilds what scratch knows of it: used slots and counts.
+ *
+ *  The bytes came off the wire, so every ref and count is checked before it is used. Owner: the follower of the
+ *  copy, once its bytes are consistent and before anyone may read it. */
+import type { Buckets } from './buckets.ts';
+import { firstFreeChunk, type PartitionMemory } from './memory.ts';
+import {
+  BUCKET_BYTES,
+  BUCKET_OVERFLOW_WORD,
+  BUCKETS_MIN,
+  BUCKETS_PER_CHUNK,
+  CHUNK_FREE,
+  CHUNK_INDEX,
+  CHUNK_MASK,
+  CHUNK_OVERFLOW,
+  CHUNK_SHIFT,
+  CHUNK_SLAB,
+  HEADER_FIELDS,
+  HEADER_INDEX_DIRECTORY,
+  IMAGE_MAGIC,
+  INDEX_CHUNKS_MAX,
+  offsetOf,
+  SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_RECORD_COUNT_WORD,
+} from './layout.ts';
+import type { Records } from './record.ts';
+import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES } from './size-classes.ts';
+import type { Slab } from './slab.ts';
+
+export interface ImageParts {
+  memory: PartitionMemory;
+  buckets: Buckets;
+  records: Records;
+  slab: Slab;
+}
+
+const headerU32 = (memory: PartitionMemory, name: string): number =>
+  memory.image32[offsetOf(HEADER_FIELDS, name) >>> 2]! >>> 0;
+
+/** The first broken rule of header, chunk table or index directory; null when all hold. */
+export function brokenFrame({ memory, slab, buckets }: ImageParts): string | null {
+  const { geometry, image32 } = memory;
+  if (headerU32(memory, 'magic') !== IMAGE_MAGIC >>> 0) return 'header: magic';
+  if (memory.imageBuffer.readUInt16LE(4) !== geometry.format) return 'header: format version';
+  if (headerU32(memory, 'partitions') !== geometry.partitions) return 'header: partitions';
+  if (headerU32(memory, 'chunkCount') !== geometry.chunkCount) return 'header: chunk count';
+  const touched = slab.chunksTouched;
+  if (touched < firstFreeChunk(geometry) || touched > geometry.chunkCount) {
+    return `header: chunks touched (${touched}) out of range`;
+  }
+  for (let chunk = firstFreeChunk(geometry); chunk < touched; chunk++) {
+    const kind = slab.kind(chunk);
+    if (kind !== CHUNK_FREE && (kind < CHUNK_INDEX || kind > CHUNK_OVERFLOW)) {
+      return `chunk table: chunk ${chunk} has kind ${kind}`;
+    }
+    if (
+      kind === CHUNK_SLAB &&
+      (slab.sizeClass(chunk) < 1 || slab.sizeClass(chunk) >= CLASS_COUNT)
+    ) {
+      return `chunk table: chunk ${chunk} has size class ${slab.sizeClass(chunk)}`;
+    }
+  }
+  const count = buckets.count;
+  if (count < BUCKETS_MIN || count > INDEX_CHUNKS_MAX * BUCKETS_PER_CHUNK) {
+    return `header: bucket count (${count}) out of range`;
+  }
+  for (let position = 0; position < Math.ceil(count / BUCKETS_PER_CHUNK); position++) {
+    const chunk = image32[(HEADER_INDEX_DIRECTORY >>> 2) + position]!;
+    if (chunk < 1 || chunk >= touched || slab.kind(chunk) !== CHUNK_INDEX) {
+      return `index directory: position ${position} names chunk ${chunk}`;
+    }
+  }
+  return null;
+}
+
+/** Whether `ref` is the start of a slot in a chunk of `kind`. */
+export function isSlot({ memory, slab }: ImageParts, ref: number, kind: number): boolean {
+  const chunk = ref >>> CHUNK_SHIFT;
+  if (ref <= 0 || chunk >= memory.geometry.chunkCount || slab.kind(chunk) !== kind) return false;
+  return (ref & CHUNK_MASK) % SLOT_BYTES[slab.sizeClass(chunk)]! === 0;
+}
+
+/** Walks every bucket, overflow buckets included. The visitor returns a broken rule, or null to go on. */
+export function walkBuckets(
+  parts: ImageParts,
+  visit: (bucketRef: number, bucketNumber: number) => string | null,
+): string | null {
+  const { memory, buckets } = parts;
+  const count = buckets.count;
+  for (let number = 0; number < count; number++) {
+    let hops = 0;
+    for (let bucket = buckets.refOf(number); bucket !== 0; ) {
+      if (hops > 0 && !isSlot(parts, bucket, CHUNK_OVERFLOW)) {
+        return `bucket ${number}: overflow ref ${bucket} is no overflow bucket`;
+      }
+      if (++hops > memory.geometry.chunkCount * BUCKETS_PER_CHUNK)
+        return `bucket ${number}: endless`;
+      const broken = visit(bucket, number);
+      if (broken !== null) return broken;
+      bucket = memory.image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD]!;
+    }
+  }
+  return null;
+}
+
+/** Rebuilds scratch from the image. Returns the first broken rule, or null. */
+export function rebuildScratch(parts: ImageParts): string | null {
+  const brokenHeader = brokenFrame(parts);
+  if (brokenHeader !== null) return brokenHeader;
+  const { memory, records, slab } = parts;
+  slab.rebuildFromTable();
+  let recordCount = 0;
+  let keyCount = 0;
+  const broken = walkBuckets(parts, (bucket, number) => {
+    const word = bucket >>> 2;
+    for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
+      const ref = memory.image32[entry + 1]!;
+      if (ref === 0) continue;
+      if (!isSlot(parts, ref, CHUNK_SLAB) || !records.inRange(ref)) {
+        return `bucket ${number}: ref ${ref} is no record`;
+      }
+      if (slab.isUsed(ref)) return `bucket ${number}: ref ${ref} is referred to twice`;
+      slab.markUsed(ref, slab.sizeClass(ref >>> CHUNK_SHIFT));
+      recordCount++;
+      if (!records.isFlushed(ref)) keyCount++;
+    }
+    const overflow = memory.image32[word + BUCKET_OVERFLOW_WORD]!;
+    if (overflow === 0) return null;
+    if (!isSlot(parts, overflow, CHUNK_OVERFLOW) || (overflow & (BUCKET_BYTES - 1)) !== 0) {
+      return `bucket ${number}: overflow ref ${overflow} is no overflow bucket`;
+    }
+    if (slab.isUsed(overflow)) return `bucket ${number}: overflow bucket ${overflow} linked twice`;
+    slab.markUsed(overflow, OVERFLOW_CLASS);
+    return null;
+  });
+  memory.scratch32[SCRATCH_RECORD_COUNT_WORD] = recordCount;
+  memory.scratch32[SCRATCH_KEY_COUNT_WORD] = keyCount;
+  return broken;
+}

@@ -1,0 +1,50 @@
+/** Size classes: the slot sizes a chunk can be cut into.
+ *
+ *  Class 0 is the 64-byte overflow bucket. Record classes step by 16 bytes up to 1 KiB, then by about
+ *  1/8, each snapped to floor(chunk / n) so that a chunk's tail is not wasted, up to one chunk. */
+import { invariant } from './errors.ts';
+import { BUCKET_BYTES, CHUNK_BYTES, CLASSES_MAX } from './layout.ts';
+
+export const OVERFLOW_CLASS = 0;
+const RECORD_SLOT_BYTES_MIN = 32;
+const FINE_STEP_BYTES = 16;
+const FINE_BYTES_MAX = 1_024;
+const SLOT_ALIGN_MASK = ~15;
+
+function slotSizes(): number[] {
+  const sizes = [BUCKET_BYTES];
+  for (let bytes = RECORD_SLOT_BYTES_MIN; bytes <= FINE_BYTES_MAX; bytes += FINE_STEP_BYTES) {
+    sizes.push(bytes);
+  }
+  let target = FINE_BYTES_MAX;
+  while (sizes[sizes.length - 1]! < CHUNK_BYTES) {
+    target = Math.min(target * 1.125, CHUNK_BYTES);
+    const bytes = Math.floor(CHUNK_BYTES / Math.floor(CHUNK_BYTES / target)) & SLOT_ALIGN_MASK;
+    if (bytes > sizes[sizes.length - 1]!) sizes.push(bytes);
+  }
+  return sizes;
+}
+
+/** Slot bytes by class. */
+export const SLOT_BYTES: Int32Array = Int32Array.from(slotSizes());
+/** Slots that one chunk of a class holds. */
+export const SLOTS_PER_CHUNK: Int32Array = SLOT_BYTES.map((bytes) =>
+  Math.floor(CHUNK_BYTES / bytes),
+);
+export const CLASS_COUNT: number = SLOT_BYTES.length;
+invariant(CLASS_COUNT <= CLASSES_MAX, 'every class has its words in scratch');
+
+/** The smallest class whose slots hold 16 x i bytes, by i. */
+const CLASS_BY_SIXTEENTH: Uint8Array = Uint8Array.from(
+  { length: CHUNK_BYTES / FINE_STEP_BYTES + 1 },
+  (_, sixteenth) => {
+    let sizeClass = 1;
+    while (SLOT_BYTES[sizeClass]! < sixteenth * FINE_STEP_BYTES) sizeClass++;
+    return sizeClass;
+  },
+);
+
+/** The class of a record of `recordBytes` (header, key and value), which must be at most one chunk. */
+export function classOfRecord(recordBytes: number): number {
+  return CLASS_BY_SIXTEENTH[(recordBytes + 15) >>> 4]!;
+}

@@ -1,0 +1,256 @@
+/** The slab: chunks cut into slots of one class, and who uses which slot.
+ *
+ *  What the image says of it (the chunk table, chunksTouched) changes by mutations; the rest (used bits, free
+ *  counts, lists of chunks with free slots) is scratch: free = unreachable from buckets. Owner: whoever is inside
+ *  the gate. On followers the same calls keep it current, so that promotion scans nothing.
+ *  Invariant: a chunk is in its class's free list exactly when its free count is above zero. */
+import { tableChunks } from './geometry.ts';
+import {
+  CHUNK_BYTES,
+  CHUNK_FREE,
+  CHUNK_MASK,
+  CHUNK_OVERFLOW,
+  CHUNK_SHIFT,
+  CHUNK_SLAB,
+  CHUNK_TABLE_ENTRY_BYTES,
+  CHUNK_TABLE_ENTRY_SHIFT,
+  CLASS_CHUNK_COUNT,
+  CLASS_FREE_HEAD,
+  CLASS_USED_SLOTS,
+  CLASS_WORDS,
+  HEADER_CHUNKS_TOUCHED,
+  SCRATCH_CAPACITY_CHUNKS_WORD,
+  SCRATCH_CLASSES_WORD,
+  SCRATCH_FREE_CHUNK_HINT_WORD,
+  SCRATCH_USED_CHUNKS_WORD,
+  SLOT_BIT_SHIFT,
+  SLOT_BITS_PER_CHUNK_WORDS,
+} from './layout.ts';
+import type { PartitionMemory } from './memory.ts';
+import type { Mutation } from './mutation.ts';
+import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+
+const TOUCHED_WORD = HEADER_CHUNKS_TOUCHED >>> 2;
+const CLASS_SHIFT = 8;
+
+export class Slab {
+  readonly #memory: PartitionMemory;
+  readonly #image32: Int32Array;
+  readonly #scratch32: Int32Array;
+  readonly #usedBits: Int32Array;
+  readonly #freeCounts: Int32Array;
+  readonly #hints: Int32Array;
+
+  constructor(memory: PartitionMemory) {
+    this.#memory = memory;
+    this.#image32 = memory.image32;
+    this.#scratch32 = memory.scratch32;
+    this.#usedBits = memory.usedBits;
+    this.#freeCounts = memory.freeCounts;
+    this.#hints = memory.freeHints;
+  }
+
+  // ------------------------------------------------------------ the chunk table
+
+  kind(chunk: number): number {
+    return this.#image32[tableWord(chunk)]! & 0xff;
+  }
+
+  sizeClass(chunk: number): number {
+    return (this.#image32[tableWord(chunk)]! >>> CLASS_SHIFT) & 0xff;
+  }
+
+  get chunksTouched(): number {
+    return this.#image32[TOUCHED_WORD]!;
+  }
+
+  get usedChunks(): number {
+    return this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!;
+  }
+
+  /** Whether `count` more chunks may be taken. */
+  hasFreeChunks(count: number): boolean {
+    return this.usedChunks + count <= this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]!;
+  }
+
+  /** Takes a free chunk for `kind`, inside a mutation. Only after `hasFreeChunks`. */
+  takeChunk(mutation: Mutation, kind: number, sizeClass: number, owner: number): number {
+    let chunk = this.#findFreeChunk();
+    if (chunk === 0) {
+      chunk = this.chunksTouched;
+      this.#image32[TOUCHED_WORD] = chunk + 1;
+      mutation.patch(HEADER_CHUNKS_TOUCHED, 4);
+    }
+    this.#writeTableEntry(mutation, chunk, kind | (sizeClass << CLASS_SHIFT), owner);
+    this.chunkTaken(chunk, kind, sizeClass);
+    return chunk;
+  }
+
+  /** Gives an empty chunk back, inside a mutation: a free chunk is all zero on every copy. */
+  releaseChunk(mutation: Mutation, chunk: number): void {
+    const kind = this.kind(chunk);
+    const sizeClass = this.sizeClass(chunk);
+    mutation.zeroFill(chunk << CHUNK_SHIFT, CHUNK_BYTES);
+    this.#writeTableEntry(mutation, chunk, CHUNK_FREE, 0);
+    this.chunkReleased(chunk, kind, sizeClass);
+  }
+
+  #writeTableEntry(mutation: Mutation, chunk: number, kindAndClass: number, owner: number): void {
+    const word = tableWord(chunk);
+    this.#image32[word] = kindAndClass;
+    this.#image32[word + 1] = owner;
+    mutation.patch(word << 2, CHUNK_TABLE_ENTRY_BYTES);
+  }
+
+  #findFreeChunk(): number {
+    const touched = this.chunksTouched;
+    if (this.usedChunks >= touched) return 0;
+    const hint = this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD]!;
+    for (let i = 0; i < touched; i++) {
+      const chunk = (hint + i) % touched;
+      if (this.kind(chunk) === CHUNK_FREE) {
+        this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = chunk;
+        return chunk;
+      }
+    }
+    return 0;
+  }
+
+  /** Scratch side of a table entry that became owned. */
+  chunkTaken(chunk: number, kind: number, sizeClass: number): void {
+    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!++;
+    if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
+    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!++;
+    this.#freeCounts[chunk] = SLOTS_PER_CHUNK[sizeClass]!;
+    this.#hints[chunk] = 0;
+    this.#linkFree(chunk, sizeClass);
+  }
+
+  /** Scratch side of a table entry that became free; its slots must be free already. */
+  chunkReleased(chunk: number, kind: number, sizeClass: number): void {
+    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!--;
+    this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = chunk;
+    if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
+    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!--;
+    this.#unlinkFree(chunk, sizeClass);
+    this.#freeCounts[chunk] = 0;
+  }
+
+  // ------------------------------------------------------------ slots
+
+  hasFreeSlot(sizeClass: number): boolean {
+    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD]! !== 0;
+  }
+
+  classChunkCount(sizeClass: number): number {
+    return this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!;
+  }
+
+  usedSlots(sizeClass: number): number {
+    return this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!;
+  }
+
+  freeSlots(chunk: number): number {
+    return this.#freeCounts[chunk]!;
+  }
+
+  isEmpty(chunk: number): boolean {
+    return this.#freeCounts[chunk] === SLOTS_PER_CHUNK[this.sizeClass(chunk)]!;
+  }
+
+  /** Takes a free slot, inside a mutation; takes a chunk for the class when it has none left. */
+  takeSlot(mutation: Mutation, sizeClass: number): number {
+    const classAt = classWord(sizeClass);
+    let chunk = this.#scratch32[classAt + CLASS_FREE_HEAD]!;
+    if (chunk === 0) {
+      const kind = sizeClass === OVERFLOW_CLASS ? CHUNK_OVERFLOW : CHUNK_SLAB;
+      chunk = this.takeChunk(mutation, kind, sizeClass, 0);
+    }
+    const slotBytes = SLOT_BYTES[sizeClass]!;
+    const base = chunk << CHUNK_SHIFT;
+    let offset = this.#hints[chunk]! * slotBytes;
+    while (this.isUsed(base + offset)) offset += slotBytes;
+    this.#hints[chunk] = offset / slotBytes + 1;
+    this.markUsed(base + offset, sizeClass);
+    return base + offset;
+  }
+
+  isUsed(ref: number): boolean {
+    const bit = ref >>> SLOT_BIT_SHIFT;
+    return (this.#usedBits[bit >>> 5]! & (1 << (bit & 31))) !== 0;
+  }
+
+  markUsed(ref: number, sizeClass: number): void {
+    const bit = ref >>> SLOT_BIT_SHIFT;
+    this.#usedBits[bit >>> 5]! |= 1 << (bit & 31);
+    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!++;
+    const chunk = ref >>> CHUNK_SHIFT;
+    if (--this.#freeCounts[chunk]! === 0) this.#unlinkFree(chunk, sizeClass);
+  }
+
+  /** Frees a slot; its access mark goes with it. */
+  markFree(ref: number, sizeClass: number): void {
+    const bit = ref >>> SLOT_BIT_SHIFT;
+    this.#usedBits[bit >>> 5]! &= ~(1 << (bit & 31));
+    this.#memory.accessMarks[bit >>> 5]! &= ~(1 << (bit & 31));
+    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!--;
+    const chunk = ref >>> CHUNK_SHIFT;
+    const slot = ((ref & CHUNK_MASK) / SLOT_BYTES[sizeClass]!) | 0;
+    if (slot < this.#hints[chunk]!) this.#hints[chunk] = slot;
+    if (this.#freeCounts[chunk]!++ === 0) this.#linkFree(chunk, sizeClass);
+  }
+
+  #linkFree(chunk: number, sizeClass: number): void {
+    const headAt = classWord(sizeClass) + CLASS_FREE_HEAD;
+    const head = this.#scratch32[headAt]!;
+    this.#memory.nextFree[chunk] = head;
+    this.#memory.previousFree[chunk] = 0;
+    if (head !== 0) this.#memory.previousFree[head] = chunk;
+    this.#scratch32[headAt] = chunk;
+  }
+
+  #unlinkFree(chunk: number, sizeClass: number): void {
+    const previous = this.#memory.previousFree[chunk]!;
+    const next = this.#memory.nextFree[chunk]!;
+    if (previous === 0) this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD] = next;
+    else this.#memory.nextFree[previous] = next;
+    if (next !== 0) this.#memory.previousFree[next] = previous;
+  }
+
+  // ------------------------------------------------------------ rebuilding after a bulk
+
+  /** Clears used bits and access marks of every chunk that was ever touched (and of no other: their pages
+   *  were never paid for). */
+  clearBits(): void {
+    const bitWords =
+      Math.min(this.chunksTouched, this.#memory.geometry.chunkCount) * SLOT_BITS_PER_CHUNK_WORDS;
+    this.#usedBits.fill(0, 0, bitWords);
+    this.#memory.accessMarks.fill(0, 0, bitWords);
+  }
+
+  /** Forgets everything that scratch knows and reads the chunk table anew; slots all count as free. */
+  rebuildFromTable(): void {
+    const { geometry } = this.#memory;
+    const classWords = SLOT_BYTES.length * CLASS_WORDS;
+    this.#scratch32.fill(0, SCRATCH_CLASSES_WORD, SCRATCH_CLASSES_WORD + classWords);
+    this.clearBits();
+    this.#freeCounts.fill(0);
+    const fixedChunks = 1 + tableChunks(geometry);
+    this.#scratch32[SCRATCH_USED_CHUNKS_WORD] = fixedChunks;
+    this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = fixedChunks;
+    for (let chunk = this.chunksTouched - 1; chunk >= fixedChunks; chunk--) {
+      const kind = this.kind(chunk);
+      if (kind !== CHUNK_FREE) this.chunkTaken(chunk, kind, this.sizeClass(chunk));
+    }
+  }
+}
+
+/** Word index of a chunk's entry in the chunk table, which starts at chunk 1. */
+export function tableWord(chunk: number): number {
+  return (CHUNK_BYTES + (chunk << CHUNK_TABLE_ENTRY_SHIFT)) >>> 2;
+}
+
+/** Word index of a class's words in scratch. */
+export function classWord(sizeClass: number): number {
+  return SCRATCH_CLASSES_WORD + sizeClass * CLASS_WORDS;
+}

@@ -1,0 +1,170 @@
+/** The sweeper: walks the slab and frees what readers already do not see.
+ *
+ *  Owner: the storage worker, for partitions led here. It looks without the gate and goes through it only where
+ *  there is something to do, a few records a passage, so that writers never wait long.
+ *  Also gives empty chunks back and, once a flush has emptied the index, makes it small again. */
+import type { Buckets } from './buckets.ts';
+import { enterGate, leaveGate } from './gate.ts';
+import {
+  BUCKETS_MIN,
+  BUCKETS_PER_CHUNK,
+  CHUNK_OVERFLOW,
+  CHUNK_SHIFT,
+  CHUNK_SLAB,
+  SCRATCH_RECORD_COUNT_WORD,
+  SCRATCH_ROLE_WORD,
+  SCRATCH_SEALED_WORD,
+} from './layout.ts';
+import type { PartitionMemory } from './memory.ts';
+import { type Mutation, ROLE_PRIMARY } from './mutation.ts';
+import type { Records } from './record.ts';
+import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import type { Slab } from './slab.ts';
+import type { Writer } from './writer.ts';
+
+const REMOVALS_PER_PASSAGE = 32;
+const BUCKETS_PER_PASSAGE = 256;
+
+export class Sweeper {
+  readonly #memory: PartitionMemory;
+  readonly #scratch32: Int32Array;
+  readonly #buckets: Buckets;
+  readonly #records: Records;
+  readonly #slab: Slab;
+  readonly #writer: Writer;
+  readonly #mutation: Mutation;
+
+  constructor(
+    memory: PartitionMemory,
+    parts: { buckets: Buckets; records: Records; slab: Slab; writer: Writer; mutation: Mutation },
+  ) {
+    this.#memory = memory;
+    this.#scratch32 = memory.scratch32;
+    this.#buckets = parts.buckets;
+    this.#records = parts.records;
+    this.#slab = parts.slab;
+    this.#writer = parts.writer;
+    this.#mutation = parts.mutation;
+  }
+
+  /** Sweeps up to `chunkBudget` chunks from `cursorChunk` on. Returns where to go on; 0 = once around. */
+  sweep(cursorChunk: number, chunkBudget: number, nowMs: number): number {
+    const end = Math.min(cursorChunk + chunkBudget, this.#slab.chunksTouched);
+    for (let chunk = cursorChunk; chunk < end; chunk++) this.#sweepChunk(chunk, nowMs);
+    if (end < this.#slab.chunksTouched) return end;
+    this.#shrinkIndex(nowMs);
+    return 0;
+  }
+
+  #sweepChunk(chunk: number, nowMs: number): void {
+    const kind = this.#slab.kind(chunk);
+    if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
+    if (kind === CHUNK_SLAB) {
+      for (let slot = 0; slot !== -1; ) {
+        slot = this.#nextAbsent(chunk, slot, nowMs);
+        if (slot !== -1) slot = this.#removeFrom(chunk, slot, nowMs);
+      }
+    }
+    if (this.#slab.isEmpty(chunk)) this.#releaseIfEmpty(chunk, nowMs);
+  }
+
+  /** The first slot from `slot` on that seems to hold an absent record, or -1. Looks without the gate. */
+  #nextAbsent(chunk: number, slot: number, nowMs: number): number {
+    const sizeClass = this.#slab.sizeClass(chunk);
+    const slots = SLOTS_PER_CHUNK[sizeClass] ?? 0;
+    for (; slot < slots; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+      if (this.#slab.isUsed(ref) && this.#records.isAbsent(ref, nowMs)) return slot;
+    }
+    return -1;
+  }
+
+  /** One passage: removes absent records from `slot` on. Returns the slot to go on with, -1 at the end. */
+  #removeFrom(chunk: number, slot: number, nowMs: number): number {
+    enterGate(this.#scratch32);
+    let next = -1;
+    if (this.#mayMutate() && this.#slab.kind(chunk) === CHUNK_SLAB) {
+      const sizeClass = this.#slab.sizeClass(chunk);
+      let removals = 0;
+      for (; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
+        if (removals === REMOVALS_PER_PASSAGE) {
+          next = slot;
+          break;
+        }
+        const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+        if (!this.#slab.isUsed(ref)) continue;
+        if (this.#records.isFlushed(ref)) this.#writer.removeRef(ref, nowMs);
+        else if (this.#records.isExpired(ref, nowMs)) this.#writer.expireRef(ref, nowMs);
+        else continue;
+        removals++;
+      }
+    }
+    leaveGate(this.#scratch32);
+    return next;
+  }
+
+  #releaseIfEmpty(chunk: number, nowMs: number): void {
+    enterGate(this.#scratch32);
+    const kind = this.#slab.kind(chunk);
+    if (
+      this.#mayMutate() &&
+      (kind === CHUNK_SLAB || kind === CHUNK_OVERFLOW) &&
+      this.#slab.isEmpty(chunk)
+    ) {
+      this.#writer.releaseChunk(chunk, nowMs);
+    }
+    leaveGate(this.#scratch32);
+  }
+
+  #shrinkIndex(nowMs: number): void {
+    if (this.#buckets.count === BUCKETS_MIN) return;
+    for (let from = 0; from < this.#buckets.count; from += BUCKETS_PER_PASSAGE) {
+      enterGate(this.#scratch32);
+      const empty = this.#mayMutate() && this.#scratch32[SCRATCH_RECORD_COUNT_WORD] === 0;
+      if (empty) this.#dropOverflow(from, nowMs);
+      leaveGate(this.#scratch32);
+      if (!empty) return;
+    }
+    enterGate(this.#scratch32);
+    if (
+      this.#mayMutate() &&
+      this.#scratch32[SCRATCH_RECORD_COUNT_WORD] === 0 &&
+      this.#slab.usedSlots(OVERFLOW_CLASS) === 0
+    ) {
+      this.#resetIndex(nowMs);
+    }
+    leaveGate(this.#scratch32);
+  }
+
+  #dropOverflow(from: number, nowMs: number): void {
+    const end = Math.min(from + BUCKETS_PER_PASSAGE, this.#buckets.count);
+    for (let bucket = from; bucket < end; bucket++) {
+      if (!this.#buckets.hasOverflow(bucket)) continue;
+      this.#mutation.begin(this.#buckets.refOf(bucket), nowMs);
+      this.#buckets.dropOverflow(this.#mutation, bucket);
+      this.#mutation.commit();
+    }
+  }
+
+  /** In one transaction, so that no copy ever has fewer buckets than its directory says. */
+  #resetIndex(nowMs: number): void {
+    const indexChunks = Math.ceil(this.#buckets.count / BUCKETS_PER_CHUNK);
+    this.#mutation.beginTransaction();
+    this.#mutation.begin(0, nowMs);
+    this.#buckets.reset(this.#mutation);
+    this.#mutation.commit();
+    for (let position = 1; position < indexChunks; position++) {
+      this.#mutation.begin(0, nowMs);
+      this.#buckets.retire(this.#mutation, position);
+      this.#mutation.commit();
+    }
+    this.#mutation.endTransaction();
+  }
+
+  #mayMutate(): boolean {
+    return (
+      this.#memory.scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY &&
+      this.#memory.scratch32[SCRATCH_SEALED_WORD] === 0
+    );
+  }
+}
