@@ -60,6 +60,8 @@ export interface StableView {
 }
 
 export interface PartitionStats {
+  /** Last committed seq of a primary, last applied one of a follower. */
+  readonly seq: number;
   readonly keys: number;
   readonly records: number;
   readonly usedBytes: number;
@@ -391,6 +393,7 @@ export class Partition {
 
   stats(): PartitionStats {
     return {
+      seq: this.#scratch64[SCRATCH_SEQ_F64]!,
       keys: this.#scratch32[SCRATCH_KEY_COUNT_WORD]!,
       records: this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!,
       usedBytes: this.#slab.usedChunks * CHUNK_BYTES,

@@ -1,0 +1,251 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  attachPartition,
+  createPartition,
+  type Geometry,
+  type Partition,
+  PartitionMap,
+  planGeometry,
+  REDO_RECORD_BYTES_MAX,
+  ROLE_FOLLOWER,
+  StoreError,
+} from './index.ts';
+
+/** A partition whose history also goes, redo record by redo record, to a follower. */
+class Pair {
+  readonly primary: Partition;
+  readonly follower: Partition;
+  readonly map: PartitionMap;
+  #cursor = 0;
+  readonly #buffer = Buffer.from(new ArrayBuffer(REDO_RECORD_BYTES_MAX));
+
+  constructor(geometry: Geometry, eviction: 'sieve' | 'noeviction') {
+    this.primary = attachPartition(createPartition(geometry, 0, { eviction }));
+    this.follower = attachPartition(createPartition(geometry, 0, { eviction }));
+    this.map = new PartitionMap(this.primary);
+    this.primary.promote(1, 1);
+    this.follower.setRole(ROLE_FOLLOWER, 1);
+    expect(this.follower.becomeConsistent(0)).toBeNull();
+  }
+
+  /** Brings the follower up to date by redo alone. */
+  stream(): void {
+    for (;;) {
+      const bytes = this.primary.ringCopy(this.#cursor, this.#buffer.length, this.#buffer);
+      if (bytes <= 0) return expect(bytes).toBe(0);
+      this.#cursor += bytes;
+      const outcome = this.follower.applyRedo(this.#buffer, 0, bytes, 0);
+      expect(outcome).toMatchObject({ ok: true });
+    }
+  }
+
+  assertEqualAndSound(): void {
+    this.stream();
+    expect(this.primary.verify()).toBeNull();
+    expect(this.follower.verify()).toBeNull();
+    const used = this.primary.chunksTouched() * 65_536;
+    expect(
+      this.primary.imageBuffer
+        .subarray(0, used)
+        .equals(this.follower.imageBuffer.subarray(0, used)),
+    ).toBe(true);
+    expect(this.follower.stats()).toMatchObject({
+      keys: this.primary.stats().keys,
+      records: this.primary.stats().records,
+      usedBytes: this.primary.stats().usedBytes,
+    });
+    expect(this.follower.stamps).toEqual(this.primary.stamps);
+  }
+}
+
+const GEOMETRY = planGeometry({ partitions: 1, capacityBytes: 8 << 20 });
+
+type Step =
+  | {
+      op: 'set';
+      key: number;
+      bytes: number;
+      ttlMs: number;
+      nx: boolean;
+      xx: boolean;
+      keepTtl: boolean;
+    }
+  | { op: 'delete' | 'persist' | 'get'; key: number }
+  | { op: 'expire'; key: number; ttlMs: number }
+  | { op: 'wait'; ms: number }
+  | { op: 'flush' | 'sweep' };
+
+const key = fc.nat(60);
+const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      op: fc.constant('set' as const),
+      key,
+      bytes: fc.oneof(fc.nat(200), fc.nat(65_000)),
+      ttlMs: fc.constantFrom(0, 0, 5, 50),
+      nx: fc.boolean(),
+      xx: fc.boolean(),
+      keepTtl: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constantFrom('delete' as const, 'persist' as const, 'get' as const),
+      key,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('expire' as const),
+      key,
+      ttlMs: fc.integer({ min: 1, max: 40 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('wait' as const), ms: fc.nat(30) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('flush' as const, 'sweep' as const) }) },
+);
+
+const keyOf = (n: number): Buffer => Buffer.from(`key:${n}`);
+
+function runModel(steps: Step[]): void {
+  const pair = new Pair(GEOMETRY, 'sieve');
+  const oracle = new Map<number, { value: Buffer; expiresAtMs: number }>();
+  let nowMs = 1_000;
+  const live = (n: number) => {
+    const entry = oracle.get(n);
+    return entry !== undefined && (entry.expiresAtMs === 0 || entry.expiresAtMs > nowMs)
+      ? entry
+      : undefined;
+  };
+  for (const step of steps) {
+    if (step.op === 'wait') nowMs += step.ms;
+    else if (step.op === 'flush') {
+      pair.primary.enter();
+      pair.primary.flush(nowMs);
+      pair.primary.leave();
+      oracle.clear();
+    } else if (step.op === 'sweep') {
+      expect(pair.primary.sweep(0, 100_000, nowMs)).toBe(0);
+    } else if (step.op === 'set') {
+      const before = live(step.key);
+      const value = Buffer.alloc(step.bytes, step.key + 1);
+      const expiresAtMs = step.ttlMs === 0 ? undefined : nowMs + step.ttlMs;
+      const options = {
+        nx: step.nx && !step.xx,
+        xx: step.xx,
+        get: true,
+        ...(expiresAtMs === undefined ? { keepTtl: step.keepTtl } : { expiresAtMs }),
+      };
+      const result = pair.map.set(keyOf(step.key), value, nowMs, options);
+      const applies = before === undefined ? !options.xx : !options.nx;
+      expect(result).toEqual({ applied: applies, previous: before?.value ?? null });
+      if (applies)
+        oracle.set(step.key, {
+          value,
+          expiresAtMs: expiresAtMs ?? (step.keepTtl ? (before?.expiresAtMs ?? 0) : 0),
+        });
+    } else if (step.op === 'delete') {
+      expect(pair.map.delete(keyOf(step.key), nowMs)).toBe(live(step.key) !== undefined);
+      oracle.delete(step.key);
+    } else if (step.op === 'persist') {
+      const entry = live(step.key);
+      expect(pair.map.persist(keyOf(step.key), nowMs)).toBe(
+        entry !== undefined && entry.expiresAtMs !== 0,
+      );
+      if (entry !== undefined) entry.expiresAtMs = 0;
+    } else if (step.op === 'expire') {
+      const entry = live(step.key);
+      expect(pair.map.expire(keyOf(step.key), nowMs + step.ttlMs, nowMs)).toBe(entry !== undefined);
+      if (entry !== undefined) entry.expiresAtMs = nowMs + step.ttlMs;
+    } else expect(pair.map.get(keyOf(step.key), nowMs)).toEqual(live(step.key)?.value ?? null);
+    pair.stream();
+  }
+  for (let n = 0; n <= 60; n++)
+    expect(pair.map.get(keyOf(n), nowMs)).toEqual(live(n)?.value ?? null);
+  pair.assertEqualAndSound();
+}
+
+describe('store: model', () => {
+  test('any history agrees with a plain Map, verifies, and gives a follower the same bytes by redo alone', () => {
+    fc.assert(fc.property(fc.array(stepArbitrary, { maxLength: 120 }), runModel), { numRuns: 150 });
+  });
+
+  test('the index grows by splits: 60,000 small records stay findable and scan whole', () => {
+    const pair = new Pair(GEOMETRY, 'noeviction');
+    const count = 60_000;
+    for (let i = 0; i < count; i++) {
+      pair.map.set(Buffer.from(`k${i}`), Buffer.from(`v${i}`), 1);
+      if (i % 500 === 0) pair.stream();
+    }
+    expect(pair.primary.bucketCount()).toBeGreaterThan(count / 5);
+    for (let i = 0; i < count; i += 7)
+      expect(pair.map.get(Buffer.from(`k${i}`), 1)?.toString()).toBe(`v${i}`);
+    const seen = new Set<string>();
+    let cursor = 0;
+    do {
+      const page = pair.map.scan(cursor, 100, 1);
+      for (const k of page.keys) seen.add(k.toString());
+      cursor = page.cursor;
+    } while (cursor !== 0);
+    expect(seen.size).toBe(count);
+    pair.assertEqualAndSound();
+  });
+
+  test('a full partition evicts under sieve and goes on through changing sizes', () => {
+    const pair = new Pair(GEOMETRY, 'sieve');
+    let n = 0;
+    for (const bytes of [60_000, 100, 3_000, 20, 30_000]) {
+      for (let i = 0; i < 12_000_000 / bytes && i < 60_000; i++) {
+        pair.map.set(Buffer.from(`k${n++}`), Buffer.alloc(bytes, n), 1);
+        if (n % 20 === 0) pair.stream();
+      }
+      pair.assertEqualAndSound();
+    }
+    expect(pair.primary.stats().evictions).toBeGreaterThan(0);
+    expect(pair.primary.stats().usedBytes).toBeLessThanOrEqual(8 << 20);
+  });
+
+  test('noeviction answers out of memory, changes nothing, and takes writes again after a delete', () => {
+    const pair = new Pair(GEOMETRY, 'noeviction');
+    let stored = 0;
+    const fill = (): void => {
+      for (;;) pair.map.set(Buffer.from(`k${stored++}`), Buffer.alloc(30_000, stored), 1);
+    };
+    expect(fill).toThrow(StoreError);
+    stored--;
+    const seq = stored;
+    expect(() => pair.map.set(Buffer.from('more'), Buffer.alloc(30_000), 1)).toThrow(/full/);
+    expect(pair.map.get(Buffer.from('k0'), 1)?.length).toBe(30_000);
+    expect(pair.map.delete(Buffer.from('k0'), 1)).toBe(true);
+    expect(pair.map.set(Buffer.from('more'), Buffer.alloc(30_000), 1).applied).toBe(true);
+    expect(pair.primary.stats().keys).toBe(seq);
+    pair.primary.stats();
+  });
+
+  test('after a flush and a sweep all chunks but the first are free again and the index is small', () => {
+    const pair = new Pair(GEOMETRY, 'sieve');
+    for (let i = 0; i < 40_000; i++) {
+      pair.map.set(Buffer.from(`k${i}`), Buffer.alloc(20), 1);
+      if (i % 500 === 0) pair.stream();
+    }
+    pair.primary.enter();
+    pair.primary.flush(2);
+    pair.primary.leave();
+    expect(pair.primary.stats().keys).toBe(0);
+    expect(pair.map.get(Buffer.from('k1'), 2)).toBeNull();
+    pair.stream();
+    for (let cursor = 0; ; ) {
+      cursor = pair.primary.sweep(cursor, 1, 2);
+      pair.stream();
+      if (cursor === 0) break;
+    }
+    pair.primary.sweep(0, 1_000, 2);
+    expect(pair.primary.bucketCount()).toBe(1_024);
+    expect(pair.primary.stats().usedBytes).toBe(3 * 65_536);
+    pair.assertEqualAndSound();
+  });
+});
