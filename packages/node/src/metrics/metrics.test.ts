@@ -163,7 +163,10 @@ describe('metrics', () => {
     const sources = sourcesOf();
     sources.counters[0]?.command(SET, 5, 0.001);
     const input = await createMetrics(sources).metrics();
-    const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], { input });
+    const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], {
+      input,
+      encoding: 'utf8',
+    });
     expect(`${stdout}${stderr}`).toBe('');
     expect(status).toBe(0);
   });

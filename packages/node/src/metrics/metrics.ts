@@ -51,14 +51,15 @@ function addCommandMetrics(registry: Registry, sources: MetricSources): void {
     total('errors'),
     'command',
   );
-  new SharedHistogram({
-    name: 'ingot_command_seconds',
-    help: 'Seconds of work per command; a command of a batch counts its share',
-    label: 'command',
-    bounds: LATENCY_BOUNDS_SECONDS,
-    registry,
-    read: () => commandSeconds(sources),
-  });
+  registry.registerMetric(
+    new SharedHistogram({
+      name: 'ingot_command_seconds',
+      help: 'Seconds of work per command; a command of a batch counts its share',
+      label: 'command',
+      bounds: LATENCY_BOUNDS_SECONDS,
+      read: () => commandSeconds(sources),
+    }),
+  );
 }
 
 /** Commands that were never called are left out: a histogram costs 19 series. */

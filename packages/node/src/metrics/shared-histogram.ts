@@ -1,7 +1,7 @@
 /** A Prometheus histogram whose buckets are counted elsewhere: in shared memory, by the workers.
  *  prom-client's own class can only observe values one by one, so the series are made here. */
 
-import { Histogram, type Registry } from 'prom-client';
+import { Histogram } from 'prom-client';
 
 export interface HistogramSeries {
   readonly label: string;
@@ -15,8 +15,7 @@ interface Source<Label extends string> {
   readonly help: string;
   readonly label: Label;
   readonly bounds: readonly number[];
-  readonly registry: Registry;
-  read(): Iterable<HistogramSeries>;
+  readonly read: () => Iterable<HistogramSeries>;
 }
 
 type Exported<Label extends string> = Awaited<ReturnType<Histogram<Label>['get']>>;
@@ -26,8 +25,8 @@ export class SharedHistogram<Label extends string> extends Histogram<Label> {
   readonly #source: Source<Label>;
 
   constructor(source: Source<Label>) {
-    const { name, help, label, bounds, registry } = source;
-    super({ name, help, labelNames: [label], buckets: [...bounds], registers: [registry] });
+    const { name, help, label, bounds } = source;
+    super({ name, help, labelNames: [label], buckets: [...bounds], registers: [] });
     this.#source = source;
   }
 

@@ -129,10 +129,9 @@ export class LocalPartitions {
     const { partition, handle } = held;
     switch (step.kind) {
       case 'promote':
-        return promote(partition, step.epoch);
+        return partition.promote(step.epoch, Date.now());
       case 'follow':
-        partition.setRole(ROLE_FOLLOWER, step.epoch);
-        return partition.seal(false);
+        return partition.setRole(ROLE_FOLLOWER, step.epoch);
       case 'retire':
         return partition.setRole(ROLE_NONE, partition.epoch());
       case 'attach':
@@ -168,12 +167,4 @@ export class LocalPartitions {
     this.#held.delete(id);
     this.#listener.detach(id);
   }
-}
-
-/** The copy is sealed until its new epoch has begun, so that no write comes in between. */
-function promote(partition: Partition, epoch: number): void {
-  partition.seal(true);
-  partition.setRole(ROLE_PRIMARY, epoch);
-  partition.beginEpoch(epoch, Date.now());
-  partition.seal(false);
 }

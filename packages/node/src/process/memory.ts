@@ -3,10 +3,9 @@
  *  out for a later, larger capacity costs nothing until it is touched. */
 
 import { totalmem } from 'node:os';
-import type { Geometry } from '@ingot/store';
+import { CHUNK_BYTES, type Geometry } from '@ingot/store';
 import { type IngotError, refusal } from '../shared/errors.ts';
 
-const CHUNK_BYTES = 65_536;
 /** used bits and access marks (1 bit each per 32 bytes) and the per-chunk tables */
 const SCRATCH_SHARE = 1 / 128 + 1 / 1024;
 

@@ -37,14 +37,14 @@ function statusOf(
   known: PartitionReplicationStatus | undefined,
 ): PartitionStatus {
   const role = roleName(partition);
-  const { keys, usedBytes } = partition.stats();
+  const { seq, keys, usedBytes } = partition.stats();
   return {
     id: partition.id,
     role,
     epoch: partition.epoch(),
-    seq: partition.seq(),
-    consistent: role === 'primary' || partition.consistent(),
-    checked: role === 'primary' || partition.checked(),
+    seq,
+    consistent: partition.consistent(),
+    checked: partition.checked(),
     keys,
     usedBytes,
     followers: role === 'primary' ? (known?.followers ?? []).map(followerStatus) : [],

@@ -153,8 +153,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     if (partition === undefined || this.#workers === null || !this.#leads(id)) {
       return { ok: false, seq: 0, why: `partition ${id} is not led by ${this.#settings.id}` };
     }
-    partition.seal(true);
-    const seq = partition.seq();
+    const seq = partition.seal(true);
     const caughtUp = await this.#workers
       .awaitAck(id, to, seq, SEAL_TIMEOUT_MS)
       .catch((error: Error) => this.#log('warn', 'seal.failed', { partition: id, error }));
@@ -235,7 +234,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #publish(map: ClusterMap): void {
     this.#map = map;
     this.#workers?.post({ kind: 'map', map });
-    this.#log('info', 'map.applied', { version: map.version });
+    this.#log('debug', 'map.applied', { version: map.version });
     this.#checkReady();
   }
 

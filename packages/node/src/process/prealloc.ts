@@ -2,10 +2,9 @@
  *  An atomic `or` with 0 writes a word without changing it, whatever others write meanwhile: the
  *  image's bytes stay as they are. Goes in slices, so that its thread can do other work between. */
 
-import type { PartitionHandle } from '@ingot/store';
+import { CHUNK_BYTES, type PartitionHandle } from '@ingot/store';
 
 const PAGE_WORDS = 1_024;
-const CHUNK_BYTES = 65_536;
 const SLICE_PAGES = 4_096;
 
 /** Yields after every 16 MiB. Touches what may come into use now, not what is laid out for later. */

@@ -4,11 +4,7 @@
 
 import { ReplicationHub } from '@ingot/replication';
 import { attachPartition } from '@ingot/store';
-import type {
-  FromReplicationWorker,
-  ReplicationStatus,
-  ToReplicationWorker,
-} from '../shared/messages.ts';
+import type { ReplicationStatus, ToReplicationWorker } from '../shared/messages.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
 import { bindError } from './ports.ts';
 import { replicationView } from './replication-view.ts';
@@ -35,7 +31,7 @@ const hub = new ReplicationHub({
 let toldDigest = '';
 const statusTimer = setInterval(tellStatus, STATUS_INTERVAL_MS);
 
-onMessage<ToReplicationWorker>((message) => {
+onMessage((message: ToReplicationWorker) => {
   switch (message.kind) {
     case 'map':
       return hub.configure(replicationView(message.map, nodeId));
@@ -94,5 +90,5 @@ function tellStatus(): void {
   const digest = statusDigest(current);
   if (digest === toldDigest) return;
   toldDigest = digest;
-  post<FromReplicationWorker>({ kind: 'replicationStatus', status: current });
+  post({ kind: 'replicationStatus', status: current });
 }

@@ -14,7 +14,7 @@ let untouched: PartitionHandle[] = [];
 let touching = false;
 let timer: NodeJS.Timeout | undefined;
 
-onMessage<ToStorageWorker>((message) => {
+onMessage((message: ToStorageWorker) => {
   if (message.kind === 'attach') attach(message.handle);
   else if (message.kind === 'detach') rounds.detach(message.partition);
   else if (message.kind === 'stop') stop();

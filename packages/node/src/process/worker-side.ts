@@ -1,19 +1,24 @@
 /** A worker's end of the line to the main thread: its data, its messages, its log. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import type { FromWorker, WorkerData } from '../shared/messages.ts';
+import type {
+  FromDataWorker,
+  FromReplicationWorker,
+  FromWorker,
+  WorkerData,
+} from '../shared/messages.ts';
 import type { NodeLog } from './log.ts';
 
 export function ownData(): WorkerData {
   return workerData as WorkerData;
 }
 
-export function post<From = FromWorker>(message: From): void {
+export function post(message: FromWorker | FromDataWorker | FromReplicationWorker): void {
   parentPort?.postMessage(message);
 }
 
-export function onMessage<To>(handle: (message: To) => void): void {
-  parentPort?.on('message', handle);
+export function onMessage(handle: (message: never) => void): void {
+  parentPort?.on('message', handle as (message: unknown) => void);
 }
 
 /** Nothing keeps the thread alive any more but what is still open. */

@@ -1,0 +1,105 @@
+import {
+  attachPartition,
+  CHUNK_BYTES,
+  createPartition,
+  hashKey,
+  type Partition,
+  planGeometry,
+  ROLE_FOLLOWER,
+} from '@ingot/store';
+import { describe, expect, test } from 'vitest';
+import { ROUND_INTERVAL_MS, STEP_INTERVAL_MS, SweepRounds } from './sweep-rounds.ts';
+
+const NOW_MS = 1_800_000_000_000;
+const geometry = planGeometry({ partitions: 1, capacityBytes: 8 << 20, capacityMaxBytes: 8 << 20 });
+
+function led(id = 0): Partition {
+  const partition = attachPartition(createPartition(geometry, id));
+  partition.promote(1, NOW_MS);
+  return partition;
+}
+
+/** Keys of about 1 KiB, so that a few hundred of them fill several chunks. */
+function fill(partition: Partition, count: number, expiresAtMs: number): void {
+  const value = Buffer.alloc(1_000);
+  for (let i = 0; i < count; i++) {
+    const key = Buffer.from(`key-${expiresAtMs}-${i}`);
+    const hash = hashKey(key, 0, key.length);
+    partition.enter();
+    partition.set(hash, key, 0, key.length, value, 0, value.length, expiresAtMs, NOW_MS);
+    partition.leave();
+  }
+}
+
+function roundsOver(...partitions: Partition[]): SweepRounds {
+  const rounds = new SweepRounds();
+  for (const partition of partitions) rounds.attach(partition);
+  return rounds;
+}
+
+/** Steps with a clock that moves as asked, until a whole round has passed. Returns the steps taken. */
+function runOneRound(rounds: SweepRounds, fromMs: number): number {
+  let steps = 0;
+  for (let nowMs = fromMs; nowMs < fromMs + 2 * ROUND_INTERVAL_MS; steps++) {
+    nowMs += Math.max(rounds.step(nowMs), 1);
+  }
+  return steps;
+}
+
+describe('sweep rounds', () => {
+  test('expired records go, live ones stay', () => {
+    const partition = led();
+    fill(partition, 500, NOW_MS + 10);
+    fill(partition, 500, 0);
+    runOneRound(roundsOver(partition), NOW_MS + 20);
+    expect(partition.stats()).toMatchObject({ keys: 500, records: 500, expiries: 500 });
+    expect(partition.verify()).toBeNull();
+  });
+
+  test('flushed records go at once, without pauses, and give their memory back', () => {
+    const partition = led();
+    const emptyBytes = partition.stats().usedBytes;
+    fill(partition, 3_000, 0);
+    partition.enter();
+    partition.flush(NOW_MS);
+    partition.leave();
+    expect(partition.stats()).toMatchObject({ keys: 0, records: 3_000 });
+    const rounds = roundsOver(partition);
+    while (rounds.step(NOW_MS) === 0);
+    expect(partition.stats()).toMatchObject({ keys: 0, records: 0 });
+    runOneRound(rounds, NOW_MS);
+    // The index may keep a chunk of overflow buckets.
+    expect(partition.stats().usedBytes).toBeLessThanOrEqual(emptyBytes + CHUNK_BYTES);
+  });
+
+  test('a follower is left alone: it removes what its primary removes', () => {
+    const partition = led();
+    fill(partition, 100, NOW_MS + 10);
+    partition.setRole(ROLE_FOLLOWER, 2);
+    runOneRound(roundsOver(partition), NOW_MS + 20);
+    expect(partition.stats().records).toBe(100);
+  });
+
+  test('a sealed partition does not make it spin', () => {
+    const partition = led();
+    fill(partition, 100, 0);
+    partition.enter();
+    partition.flush(NOW_MS);
+    partition.leave();
+    partition.seal(true);
+    expect(roundsOver(partition).step(NOW_MS)).toBe(STEP_INTERVAL_MS);
+  });
+
+  test('an idle node steps a few times per second, however many partitions it leads', () => {
+    const rounds = roundsOver(...Array.from({ length: 64 }, (_, id) => led(id)));
+    expect(runOneRound(rounds, NOW_MS)).toBeLessThanOrEqual(
+      (2 * ROUND_INTERVAL_MS) / STEP_INTERVAL_MS,
+    );
+  });
+
+  test('a partition that is taken away in the middle of a round is passed over', () => {
+    const rounds = roundsOver(led(0), led(1));
+    rounds.detach(0);
+    expect(rounds.step(NOW_MS)).toBe(STEP_INTERVAL_MS);
+  });
+});
