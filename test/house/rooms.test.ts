@@ -65,6 +65,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'disk stays at the edge',
     files: [
       /^node\/src\/cli\//,
+      /^node\/src\/commands\/version\.ts$/, // the version in package.json
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
     ],
   },

@@ -1,8 +1,8 @@
 /** The command line: which commands there are and which options each takes. Parsing and help are
  *  commander's; checking and precedence are values.ts'. Commands are loaded when they are asked
  *  for, so that `ingot status` does not load a server. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import { INGOT_VERSION } from '../commands/version.ts';
 import { EXIT_OK, EXIT_USAGE, usageError } from '../shared/errors.ts';
 import { ASK_OPTIONS, type OptionRow, SERVE_OPTIONS, UP_OPTIONS } from './options.ts';
 import { defaultText, unitText } from './option-table.ts';
@@ -54,7 +54,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
   const program = new Command('ingot')
     .description('A cache cluster that speaks the Redis protocol.')
-    .version(version(), '--version', 'print the version')
+    .version(INGOT_VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .exitOverride()
@@ -76,11 +76,6 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     return outcomeOf(error);
   }
   return exitCode;
-}
-
-export function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function commanderOption(row: OptionRow): Option {

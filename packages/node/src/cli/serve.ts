@@ -1,12 +1,18 @@
 /** `ingot serve`: one node, until it is asked to stop. */
 import { startNode } from '../process/node.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
+import { createLogger } from '../shared/log.ts';
+import { isLoopback } from './address.ts';
 import { settingsFrom } from './serve-settings.ts';
 import { listenForStop } from './signals.ts';
 import type { OptionValues } from './values.ts';
 
 export async function serve(values: OptionValues): Promise<number> {
   const settings = settingsFrom(values, process.env);
+  if (!isLoopback(settings.host)) {
+    const text = `listening on ${settings.host} without credentials: whoever reaches it can read and write`;
+    createLogger(settings).warn({ event: 'insecure' }, text);
+  }
   const stopAsked = Promise.withResolvers<void>();
   listenForStop({
     onFirst: stopAsked.resolve,

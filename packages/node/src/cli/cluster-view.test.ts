@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import type { ClusterStatus, PartitionStatus } from '../control/types.ts';
+import { viewOf, viewText } from './cluster-view.ts';
+
+const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 5, follower: 6 };
+
+const leading: PartitionStatus = {
+  id: 0,
+  role: 'primary',
+  epoch: 4,
+  seq: 1042,
+  consistent: true,
+  checked: true,
+  keys: 7,
+  usedBytes: 65_536,
+  followers: [
+    {
+      node: 'n2',
+      state: 'streaming',
+      ackedSeq: 1040,
+      checked: true,
+      lagSeq: 2,
+      lagSeconds: 0.0015,
+    },
+  ],
+};
+
+const answer: ClusterStatus = {
+  map: {
+    version: 12,
+    clusterId: 'c1',
+    mapHost: 'n1',
+    partitions: 2,
+    copies: 2,
+    capacityBytes: 0,
+    capacityMaxBytes: 0,
+    valueMaxBytes: 0,
+    eviction: 'sieve',
+    nodes: [
+      { id: 'n1', incarnation: 2, state: 'up', advertise: '127.0.0.1', ports },
+      { id: 'n2', incarnation: 1, state: 'down', advertise: '::1', ports },
+    ],
+    placement: [
+      { epoch: 4, primary: 'n1', followers: ['n2'], lost: false },
+      { epoch: 2, primary: 'n2', followers: [], lost: true },
+    ],
+    operations: {},
+  },
+  nodes: [
+    {
+      node: 'n1',
+      why: '',
+      status: { node: 'n1', incarnation: 2, mapVersion: 12, partitions: [leading] },
+    },
+    { node: 'n2', why: 'connection refused', status: null },
+  ],
+};
+
+test('status: a node shows its addresses and what it holds', () => {
+  const [first, second] = viewOf(answer).nodes;
+  expect(first).toMatchObject({ id: 'n1', state: 'up', incarnation: 2, leads: 1, follows: 0 });
+  expect(first.addresses.client).toBe('127.0.0.1:1');
+  expect(second.addresses.control).toBe('[::1]:3');
+  expect(second.silence).toBe('connection refused');
+});
+
+test('status: a partition shows what its primary knows of it, and null where that is silent', () => {
+  const [first, second] = viewOf(answer).partitions;
+  expect(first).toMatchObject({ epoch: 4, primary: 'n1', seq: 1042, keys: 7 });
+  expect(first.followers).toEqual([
+    { node: 'n2', state: 'streaming', seq: 1040, lagSeqs: 2, lagSeconds: 0.0015 },
+  ]);
+  expect(second).toMatchObject({ primary: 'n2', seq: null, keys: null, lost: true });
+});
+
+test('status: the text has a line per node and partition, and names what is wrong', () => {
+  const text = viewText(viewOf(answer));
+  expect(text).toContain('cluster c1, map version 12');
+  expect(text).toMatch(/^n2 +down +1 +1 +1 +\[::1\]:1 /m);
+  expect(text).toMatch(/^0 +4 +n1 +1042 +7 +n2 streaming at 1040, lag 2 \(0\.002 s\)$/m);
+  expect(text).toMatch(/^1 +2 +n2 +\? +\? +none$/m);
+  expect(text).toContain('n2 does not answer: connection refused');
+  expect(text).toContain('lost, began again empty: partitions 1');
+});
