@@ -10,6 +10,20 @@ interface FromFixture {
   kind: 'greeting' | 'started';
 }
 
+/** A worker that answers, refuses, dies or ends as the messages ask. */
+const FIXTURE = `
+  import { parentPort } from 'node:worker_threads';
+  parentPort.on('message', ({ kind, id }) => {
+    if (kind === 'double') parentPort.postMessage({ kind: 'reply', id, result: id * 2 });
+    else if (kind === 'refuse') parentPort.postMessage({ kind: 'reply', id, error: 'not today' });
+    else if (kind === 'greet') parentPort.postMessage({ kind: 'greeting' });
+    else if (kind === 'fail') parentPort.postMessage({ kind: 'failed', code: 'X', text: 'no port' });
+    else if (kind === 'die') throw new Error('out of luck');
+    else if (kind === 'stop') parentPort.close();
+  });
+  parentPort.postMessage({ kind: 'started' });
+`;
+
 describe('worker thread', () => {
   let thread: WorkerThread<ToFixture, FromFixture>;
   let heard: FromFixture[];
@@ -23,7 +37,7 @@ describe('worker thread', () => {
     death = died.promise;
     thread = new WorkerThread<ToFixture, FromFixture>({
       name: 'fixture',
-      module: './worker-thread.fixture',
+      entry: new URL(`data:text/javascript,${encodeURIComponent(FIXTURE)}`),
       data: {} as WorkerData,
       onMessage: (message) => heard.push(message),
       died: (error) => {

@@ -19,8 +19,7 @@ type Handled = 'ready' | 'reply' | 'failed';
 
 export interface WorkerThreadOptions<From extends { kind: string }> {
   readonly name: string;
-  /** module path without extension, relative to this file */
-  readonly module: string;
+  readonly entry: URL;
   readonly data: WorkerData;
   /** everything the thread says that is not handled here */
   readonly onMessage: (message: Exclude<From, { kind: Handled }>) => void;
@@ -38,9 +37,9 @@ export class WorkerThread<To extends { kind: string }, From extends { kind: stri
   #stopping = false;
   #lastUse: EventLoopUtilization | undefined;
 
-  constructor({ name, module, data, onMessage, died }: WorkerThreadOptions<From>) {
+  constructor({ name, entry, data, onMessage, died }: WorkerThreadOptions<From>) {
     this.name = name;
-    this.#worker = new Worker(workerEntry(module), { name, workerData: data });
+    this.#worker = new Worker(entry, { name, workerData: data });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#worker.on('message', (message: FromWorker) => {
@@ -100,10 +99,4 @@ export class WorkerThread<To extends { kind: string }, From extends { kind: stri
     if ('error' in message) pending?.reject(new Error(message.error));
     else pending?.resolve(message.result);
   }
-}
-
-/** Workers run as this module does: from source, or built. */
-function workerEntry(module: string): URL {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`${module}.${extension}`, import.meta.url);
 }

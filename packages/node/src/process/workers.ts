@@ -63,7 +63,7 @@ export class Workers {
     this.counters = blocks.map((block) => new WorkerCounters(block));
     this.#replication = new WorkerThread({
       ...common('replication'),
-      module: './replication-worker',
+      entry: entryOf('./replication-worker'),
       data: dataOf(0, createCounters()),
       onMessage: (message) => {
         if (message.kind === 'log') options.onLog('replication', message);
@@ -72,7 +72,7 @@ export class Workers {
     });
     this.#storage = new WorkerThread({
       ...common('storage'),
-      module: './storage-worker',
+      entry: entryOf('./storage-worker'),
       data: dataOf(0, createCounters()),
       onMessage: (message) => options.onLog('storage', message),
     });
@@ -80,7 +80,7 @@ export class Workers {
       const name = `data-${index}`;
       const worker: DataWorker = new WorkerThread({
         ...common(name),
-        module: '../serving/data-worker',
+        entry: entryOf('../serving/data-worker'),
         data: dataOf(index, block),
         onMessage: (message) => {
           if (message.kind === 'log') options.onLog(name, message);
@@ -166,4 +166,10 @@ async function answerTo(
       error: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** Workers run as this module does: from source, or built. */
+function entryOf(module: string): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`${module}.${extension}`, import.meta.url);
 }
