@@ -37,15 +37,20 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     files: [
       /^node\/src\/process\//, // the threads' entries and the supervisor: where time comes from
       /^node\/src\/serving\/data-worker\.ts$/, // reads the clock once per batch
+      /^node\/src\/control\/control-client\.ts$/, // gRPC takes deadlines as points in time
       /^node\/src\/cli\/signals\.ts$/, // tells a second key press from an echo of the first
     ],
   },
-  { what: /\bMath\.random\b/, why: 'chance is passed in', files: [] },
+  {
+    what: /\bMath\.random\b/,
+    why: 'chance is passed in',
+    files: [/^node\/src\/commands\/keyspace\.ts$/], // RANDOMKEY
+  },
   {
     what: /['"]node:net['"]/,
     why: 'sockets stay at the edge',
     files: [
-      /^replication\/src\/tcp\.ts$/,
+      /^replication\/src\/link\.ts$/, // the one file of replication that touches TCP
       /^node\/src\/serving\//,
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
       /^node\/src\/cli\//,
@@ -118,7 +123,7 @@ interface Source {
 function sourcesOf(room: string): Source[] {
   const folder = join(repository, 'packages', room, 'src');
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .filter((file) => file.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(file))
     .filter((file) => !file.split('/').includes('gen'))
     .map((file) => ({
       path: `${room}/src/${file}`,
