@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { NO_REPLICATION } from './node-report.ts';
+import { statusDigest } from './status-digest.ts';
+
+const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 4, lagSeq: 0, lagSeconds: 0 };
+const partition = {
+  id: 0,
+  role: 1,
+  epoch: 1,
+  seq: 4,
+  consistent: true,
+  checked: true,
+  followers: [follower],
+};
+
+test('status digest: the same status, the same text; any change, another', () => {
+  const status = { ...NO_REPLICATION, partitions: [partition] };
+  const digest = statusDigest(status);
+  expect(statusDigest(structuredClone(status))).toBe(digest);
+  const changed = [
+    { ...status, partitions: [{ ...partition, seq: 5 }] },
+    { ...status, partitions: [{ ...partition, consistent: false }] },
+    { ...status, partitions: [{ ...partition, followers: [] }] },
+    { ...status, partitions: [{ ...partition, followers: [{ ...follower, ackedSeq: 3 }] }] },
+    { ...status, counters: { ...status.counters, fullSyncs: 1 } },
+  ].map(statusDigest);
+  expect(new Set([digest, ...changed]).size).toBe(1 + changed.length);
+});
