@@ -103,7 +103,7 @@ export class Coordinator {
     this.#leavers.delete(request.id);
     const { incarnation } = nodeOf(map, request.id) as MapNode;
     this.#options.log.info(
-      { event: 'nodeJoined', peer: request.id, incarnation },
+      { event: 'node.joined', peer: request.id, incarnation },
       `${request.id} joined, life ${incarnation}`,
     );
     this.#options.nudge();
@@ -199,7 +199,7 @@ export class Coordinator {
   #abandon(map: ClusterMap, handOver: HandOver, why: string): void {
     const { partition, from, to } = handOver;
     this.#options.log.warn(
-      { event: 'handOverFailed', partition, from, to, why },
+      { event: 'partition.handOverFailed', partition, from, to, why },
       `partition ${partition} stays on ${from} for now: ${why}`,
     );
     this.#retryAtMs.set(partition, this.#options.nowMs() + handOverRetryMs);

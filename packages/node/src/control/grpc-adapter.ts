@@ -30,18 +30,24 @@ export const channelOptions: ChannelOptions = {
   'grpc.max_send_message_length': messageBytesMax,
 };
 
+/** The metadata that says which cluster a caller belongs to. */
+export const clusterIdKey = 'ingot-cluster-id';
+
 type Method = GenServiceMethods[string];
 type Input<M extends Method> = MessageShape<M['input']>;
 type Output<M extends Method> = MessageShape<M['output']>;
 
 /** The handlers that a service asks for, as grpc-js wants them. */
-export type Handlers<Methods extends GenServiceMethods> = {
+type Handlers<Methods extends GenServiceMethods> = {
   [Name in keyof Methods]: Methods[Name]['methodKind'] extends 'unary'
     ? handleUnaryCall<Input<Methods[Name]>, Output<Methods[Name]>>
     : Methods[Name]['methodKind'] extends 'server_streaming'
       ? handleServerStreamingCall<Input<Methods[Name]>, Output<Methods[Name]>>
       : handleBidiStreamingCall<Input<Methods[Name]>, Output<Methods[Name]>>;
 };
+
+export type ServiceHandlers<Service> =
+  Service extends GenService<infer Methods> ? Handlers<Methods> : never;
 
 /** What `Server.addService` takes. */
 export function serviceParts<Methods extends GenServiceMethods>(
@@ -121,9 +127,11 @@ export function toWire(error: unknown): Partial<ServiceError> {
 }
 
 /** The other end of `toWire`; other errors pass through. */
-export function fromWire(error: ServiceError): Error {
-  const [code] = error.metadata?.get('ingot-code') ?? [];
-  return code === undefined ? error : new IngotError(String(code), error.details, EXIT_REFUSED);
+export function fromWire(error: unknown): Error {
+  const { metadata, details } = error as Partial<ServiceError>;
+  const code = metadata?.get('ingot-code')[0];
+  if (code === undefined) return error as Error;
+  return new IngotError(String(code), details ?? '', EXIT_REFUSED);
 }
 
 type WireDefinition = MethodDefinition<MessageShape<DescMethod['input']>, unknown>;

@@ -2,15 +2,18 @@
 import type { HandOver, Step, StepKind } from './steps.ts';
 import type { ControlLog } from './types.ts';
 
-/** What a line says after the node's id; `count` stands for the partitions concerned. */
-const sentences: Record<StepKind, (count: string) => string> = {
-  nodeDown: () => 'is down: no heartbeat for a second',
-  nodeUp: () => 'is up again',
-  nodeRemoved: () => 'has left the cluster',
-  followerAdded: (count) => `starts to copy ${count}`,
-  followerDropped: (count) => `gives up its copies of ${count}`,
-  primaryNamed: (count) => `leads ${count}: the former primary came back without data`,
-  partitionLost: (count) => `starts ${count} again, empty: lost, no copy was left`,
+/** The event, and what the line says after the node's id; `count` stands for the partitions. */
+const lines: Record<StepKind, [event: string, text: (count: string) => string]> = {
+  nodeDown: ['node.down', () => 'is down: no heartbeat for a second'],
+  nodeUp: ['node.up', () => 'is up again'],
+  nodeRemoved: ['node.left', () => 'has left the cluster'],
+  followerAdded: ['copy.added', (count) => `starts to copy ${count}`],
+  followerDropped: ['copy.dropped', (count) => `gives up its copies of ${count}`],
+  primaryNamed: [
+    'primary.named',
+    (count) => `leads ${count}: the former primary came back without data`,
+  ],
+  partitionLost: ['partition.lost', (count) => `starts ${count} again, empty: no copy was left`],
 };
 
 const warnings: ReadonlySet<StepKind> = new Set(['nodeDown', 'partitionLost']);
@@ -19,8 +22,9 @@ export function logSteps(log: ControlLog, steps: readonly Step[]): void {
   for (const group of Map.groupBy(steps, (step) => `${step.kind} ${step.node}`).values()) {
     const { kind, node } = group[0];
     const partitions = group.map((step) => step.partition).filter((id) => id >= 0);
-    const fields = { event: kind, peer: node, ...(partitions.length > 0 ? { partitions } : {}) };
-    const text = `${node} ${sentences[kind](countOf(partitions))}`;
+    const [event, sentence] = lines[kind];
+    const fields = { event, peer: node, ...(partitions.length > 0 ? { partitions } : {}) };
+    const text = `${node} ${sentence(countOf(partitions))}`;
     if (warnings.has(kind)) log.warn(fields, text);
     else log.info(fields, text);
   }
@@ -31,7 +35,7 @@ export function logHandOvers(log: ControlLog, handOvers: readonly HandOver[]): v
     const { from, to } = group[0];
     const partitions = group.map((handOver) => handOver.partition);
     log.info(
-      { event: 'handedOver', from, to, partitions },
+      { event: 'partition.handedOver', from, to, partitions },
       `${from} handed ${countOf(partitions)} over to ${to}`,
     );
   }

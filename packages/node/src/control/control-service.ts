@@ -1,0 +1,216 @@
+/** The calls of ingot.proto, answered: who may ask what, and in which words. What they do is done by
+ *  the map host, the seal guard and cluster-queries. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  type handleUnaryCall,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { refusal } from '../shared/errors.ts';
+import { addressOf, type ClusterMap, type MapNode, mapNodeSchema, nodeOf } from '../shared/map.ts';
+import {
+  clusterStatus,
+  localStatus,
+  type QueryContext,
+  verifyCluster,
+  verifyLed,
+} from './cluster-queries.ts';
+import type { JoinRequest } from './coordinator.ts';
+import {
+  CompareAndSetMapReplySchema,
+  type Control,
+  type HeartbeatAck,
+  HeartbeatAckSchema,
+  type JoinRequest as JoinMessage,
+  JoinReplySchema,
+  LeaveReplySchema,
+  type MapReply,
+  MapReplySchema,
+  type NodeStatus as NodeMessage,
+  SealReplySchema,
+  UnsealReplySchema,
+  type VerifyEvent as VerifyMessage,
+  VerifyEventSchema,
+  type VerifyRequest,
+  type WatchMapRequest,
+} from './gen/ingot_pb.ts';
+import { clusterIdKey, type ServiceHandlers, toWire } from './grpc-adapter.ts';
+import type { MapHost } from './map-host.ts';
+import type { SealGuard } from './seal-guard.ts';
+import {
+  clusterStatusToWire,
+  mapFromWire,
+  mapToWire,
+  nodeStatusFromWire,
+  verifyReportToWire,
+} from './wire.ts';
+
+/** This node, once it belongs to a cluster. */
+export interface Member extends QueryContext {
+  seals: SealGuard;
+  /** On the founder; null elsewhere. */
+  host: MapHost | null;
+}
+
+/** `member` answers null as long as the node is starting: callers are told to try again. */
+export function controlHandlers(member: () => Member | null): ServiceHandlers<typeof Control> {
+  const asMember = (metadata: Metadata): Member => checkedMember(member(), metadata, 'required');
+  const asGuest = (metadata: Metadata): Member => checkedMember(member(), metadata, 'optional');
+  return {
+    join: unary(async (message, metadata) => {
+      const { host, map } = asGuest(metadata);
+      const outcome: MessageInitShape<typeof JoinReplySchema>['outcome'] =
+        host === null
+          ? { case: 'askInstead', value: mapHostAddress(map()) }
+          : { case: 'mapJson', value: mapToWire(await host.register(joinRequest(message))) };
+      return create(JoinReplySchema, { outcome });
+    }),
+
+    leave: unary(async ({ node }, metadata) => {
+      await hostOf(asMember(metadata)).leave(node);
+      return create(LeaveReplySchema);
+    }),
+
+    readMap: unary(async (_, metadata) => {
+      const { map } = await hostOf(asMember(metadata)).store.read();
+      return create(MapReplySchema, { mapJson: mapToWire(map) });
+    }),
+
+    compareAndSetMap: unary(async ({ expectedVersion, mapJson, operationId }, metadata) => {
+      const { store } = hostOf(asMember(metadata));
+      const next = mapFromWire(mapJson);
+      const outcome = await store.compareAndSet(expectedVersion, next, operationId);
+      return create(CompareAndSetMapReplySchema, { conflict: outcome === 'conflict' });
+    }),
+
+    seal: unary(async ({ partition, epoch, to }, metadata) => {
+      const { ok, seq, why = '' } = await asMember(metadata).seals.seal(partition, epoch, to);
+      return create(SealReplySchema, { ok, seq: BigInt(seq), why });
+    }),
+
+    unseal: unary(async ({ partition, epoch }, metadata) => {
+      asMember(metadata).seals.unseal(partition, epoch);
+      return create(UnsealReplySchema);
+    }),
+
+    status: unary(async ({ localOnly }, metadata) => {
+      const context = asGuest(metadata);
+      return clusterStatusToWire(await (localOnly ? localStatus(context) : clusterStatus(context)));
+    }),
+
+    watchMap: streaming(async (call) => watchMap(call, hostOf(asMember(call.metadata)))),
+    verify: streaming((call) => verify(call, asGuest(call.metadata))),
+    heartbeat: streaming(async (call) => heartbeat(call, hostOf(asMember(call.metadata)))),
+  };
+}
+
+/** The map as it is and each newer one. A slow reader gets the newest that there is when it is ready. */
+function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: MapHost): void {
+  let held: ClusterMap | null = null;
+  const send = (map: ClusterMap): void => {
+    held = null;
+    call.write(create(MapReplySchema, { mapJson: mapToWire(map) }));
+  };
+  const stop = host.store.watch(call.request.fromVersion, (map) => {
+    if (call.writableNeedDrain) held = map;
+    else send(map);
+  });
+  call.on('drain', () => {
+    if (held !== null) send(held);
+  });
+  call.on('cancelled', stop);
+}
+
+function heartbeat(call: ServerDuplexStream<NodeMessage, HeartbeatAck>, host: MapHost): void {
+  call.on('data', (message: NodeMessage) => {
+    try {
+      host.hear(nodeStatusFromWire(message));
+      call.write(create(HeartbeatAckSchema));
+    } catch (error) {
+      call.removeAllListeners('data');
+      call.emit('error', toWire(error));
+    }
+  });
+  call.on('end', () => call.end());
+}
+
+async function verify(
+  call: ServerWritableStream<VerifyRequest, VerifyMessage>,
+  context: QueryContext,
+): Promise<void> {
+  const { partitions } = call.request;
+  const events = partitions.length > 0 ? verifyLed(context, partitions) : verifyCluster(context);
+  for await (const { progress, found } of events) {
+    if (call.cancelled) return;
+    call.write(create(VerifyEventSchema, { ...progress, ...verifyReportToWire(found) }));
+  }
+  call.end();
+}
+
+class NotReady extends Error {}
+
+function checkedMember(
+  member: Member | null,
+  metadata: Metadata,
+  clusterId: 'required' | 'optional',
+): Member {
+  if (member === null) throw new NotReady('the node is still starting');
+  const own = member.map().clusterId;
+  const [named] = metadata.get(clusterIdKey);
+  if (named === undefined && clusterId === 'optional') return member;
+  if (named === own) return member;
+  throw refusal(
+    'OTHER_CLUSTER',
+    `this node belongs to cluster ${own}, the call is meant for ${named ?? 'none'}; check the addresses`,
+  );
+}
+
+function hostOf({ host, map }: Member): MapHost {
+  if (host !== null) return host;
+  throw refusal('NOT_MAP_HOST', `the cluster map is kept at ${mapHostAddress(map())}; ask there`);
+}
+
+function mapHostAddress(map: ClusterMap): string {
+  return addressOf(nodeOf(map, map.mapHost) as MapNode, 'control');
+}
+
+/** Throws an IngotError where it is no sound request. */
+function joinRequest(message: JoinMessage): JoinRequest {
+  const { node: id, advertise, ports, clusterId, lastIncarnation } = message;
+  const parsed = mapNodeSchema.safeParse({ id, advertise, ports, incarnation: 0, state: 'up' });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw refusal(
+      'BAD_JOIN',
+      `the join request is unsound at ${issue.path.join('.')}: ${issue.message}`,
+    );
+  }
+  return { id, advertise, ports: parsed.data.ports, clusterId, lastIncarnation };
+}
+
+function unary<Request, Reply>(
+  answer: (request: Request, metadata: Metadata) => Promise<Reply>,
+): handleUnaryCall<Request, Reply> {
+  return (call, callback) => {
+    answer(call.request, call.metadata).then(
+      (reply) => callback(null, reply),
+      (error: unknown) => callback(serviceError(error)),
+    );
+  };
+}
+
+function streaming<Call extends { emit(event: 'error', error: object): boolean }>(
+  answer: (call: Call) => Promise<void>,
+): (call: Call) => void {
+  return (call) => {
+    answer(call).catch((error: unknown) => call.emit('error', serviceError(error)));
+  };
+}
+
+function serviceError(error: unknown): Partial<ServiceError> {
+  if (error instanceof NotReady) return { code: status.UNAVAILABLE, details: error.message };
+  return toWire(error);
+}
