@@ -27,11 +27,11 @@ export const readmePath: string = join(import.meta.dirname, '..', '..', 'README.
 export function withOptionTables(readme: string): string {
   let text = readme;
   for (const [marker, rows] of TABLES) {
-    const [open, close] = [`<!-- options: ${marker} -->\n`, '\n<!-- end -->'];
+    const [open, close] = [`<!-- options: ${marker} -->\n`, '<!-- end -->'];
     const from = text.indexOf(open) + open.length;
     const to = text.indexOf(close, from);
     if (from < open.length || to < 0) throw new Error(`README.md has no table "${marker}"`);
-    text = `${text.slice(0, from)}\n${optionTable(rows)}\n${text.slice(to)}`;
+    text = `${text.slice(0, from)}\n${optionTable(rows)}\n\n${text.slice(to)}`;
   }
   return text;
 }

@@ -159,7 +159,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
     'path',
     null,
     'folder',
-    'identity and last cluster map; ingot-data/<id> unless set',
+    'identity and last cluster map; ingot-data/ID unless set',
   ),
   flag('found', 'found a new cluster'),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
