@@ -1,0 +1,208 @@
+/** CLIENT: what a connection says of itself, and the list of all connections of the node.
+ *  The list is gathered by the main thread from every data worker; `describeClient` is the line that
+ *  each of them answers per session, in Redis' fields. */
+
+import type { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Execution } from '../serving/execution.ts';
+import type { Session } from '../serving/session.ts';
+import type { Questions } from '../shared/messages.ts';
+import { container } from './container.ts';
+import {
+  INVALID_CLIENT_ID,
+  INVALID_CLIENT_NAME,
+  SYNTAX_ERROR,
+  unknownClientType,
+  unrecognizedOption,
+} from './errors.ts';
+import type { CommandRow, Flag } from './row.ts';
+
+const FIRST_PRINTABLE = 0x21;
+const LAST_PRINTABLE = 0x7e;
+
+/** Argument `i` as a client or library name, or null when a character is not allowed in one. */
+export function checkedClientName(args: Args, i: number): string | null {
+  const start = args.start(i);
+  for (let at = start; at < start + args.bytes(i); at++) {
+    if (args.buf[at] < FIRST_PRINTABLE || args.buf[at] > LAST_PRINTABLE) return null;
+  }
+  return args.text(i);
+}
+
+/** One line of CLIENT LIST. */
+export function describeClient(session: Session, nowMs: number): string {
+  const seconds = (sinceMs: number): number => Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
+  const fields: readonly [string, string | number][] = [
+    ['id', session.id],
+    ['addr', session.address],
+    ['laddr', session.localAddress],
+    ['name', session.name],
+    ['age', seconds(session.connectedAtMs)],
+    ['idle', seconds(session.lastActiveAtMs)],
+    ['flags', session.readOnly ? 'r' : 'N'],
+    ['db', 0],
+    ['multi', session.queuedCount],
+    ['watch', session.watchedCount],
+    ['cmd', session.lastCommand],
+    ['user', 'default'],
+    ['resp', session.protocol],
+    ['lib-name', session.libName],
+    ['lib-ver', session.libVersion],
+  ];
+  return fields.map(([name, value]) => `${name}=${value}`).join(' ');
+}
+
+/** CLIENT LIST [TYPE type | ID id ...]. */
+function list(execution: Execution, args: Args, out: ReplyWriter): void {
+  const wanted = parseFilter(args);
+  if (typeof wanted === 'string') return out.error(wanted);
+  const lines = execution.worker.ask('clientList') as Promise<Questions['clientList']>;
+  execution.session.replyLater(
+    lines.then((all) => (late) => {
+      const text = all.filter(wanted).map((line) => `${line}\n`);
+      late.verbatim(text.join(''));
+    }),
+  );
+}
+
+type LineFilter = (line: string) => boolean;
+
+/** Which lines CLIENT LIST was asked for, or the error reply. */
+function parseFilter(args: Args): LineFilter | string {
+  if (args.count === 2) return () => true;
+  if (args.is(2, 'TYPE') && args.count === 4) return typeFilter(args);
+  if (args.is(2, 'ID') && args.count > 3) return idFilter(args);
+  return SYNTAX_ERROR;
+}
+
+/** Every client is a normal one: followers do not come through these listeners. */
+const CLIENT_TYPES = ['NORMAL', 'MASTER', 'REPLICA', 'SLAVE', 'PUBSUB'];
+
+function typeFilter(args: Args): LineFilter | string {
+  const type = CLIENT_TYPES.find((word) => args.is(3, word));
+  return type === undefined ? unknownClientType(args, 3) : () => type === 'NORMAL';
+}
+
+function idFilter(args: Args): LineFilter | string {
+  const prefixes: string[] = [];
+  for (let i = 3; i < args.count; i++) {
+    const id = args.integer(i);
+    if (!(id >= 1)) return INVALID_CLIENT_ID;
+    prefixes.push(`id=${id} `);
+  }
+  return (line) => prefixes.some((prefix) => line.startsWith(prefix));
+}
+
+function info(execution: Execution, _args: Args, out: ReplyWriter): void {
+  out.verbatim(`${describeClient(execution.session, execution.nowMs)}\n`);
+}
+
+function connectionId(execution: Execution, _args: Args, out: ReplyWriter): void {
+  out.integer(execution.session.id);
+}
+
+function getname(execution: Execution, _args: Args, out: ReplyWriter): void {
+  const { name } = execution.session;
+  if (name === '') out.nil();
+  else out.bulkText(name);
+}
+
+function setname(execution: Execution, args: Args, out: ReplyWriter): void {
+  const name = checkedClientName(args, 2);
+  if (name === null) return out.error(INVALID_CLIENT_NAME);
+  execution.session.name = name;
+  out.ok();
+}
+
+const LIBRARY_ATTRIBUTES = [
+  { word: 'LIB-NAME', field: 'libName' },
+  { word: 'LIB-VER', field: 'libVersion' },
+] as const;
+
+function setinfo(execution: Execution, args: Args, out: ReplyWriter): void {
+  const attribute = LIBRARY_ATTRIBUTES.find(({ word }) => args.is(2, word));
+  if (attribute === undefined) return out.error(unrecognizedOption(args, 2));
+  const value = checkedClientName(args, 3);
+  if (value === null) {
+    const name = attribute.word.toLowerCase();
+    return out.error(`ERR ${name} cannot contain spaces, newlines or special characters.`);
+  }
+  execution.session[attribute.field] = value;
+  out.ok();
+}
+
+/** NO-EVICT and NO-TOUCH: accepted, because nothing is lost by ignoring them. */
+function onOrOff(_execution: Execution, args: Args, out: ReplyWriter): void {
+  if (args.is(2, 'ON') || args.is(2, 'OFF')) out.ok();
+  else out.error(SYNTAX_ERROR);
+}
+
+const ORDINARY: readonly Flag[] = ['noscript', 'loading', 'stale'];
+const ADMIN: readonly Flag[] = ['admin', ...ORDINARY];
+
+export const CLIENT_COMMAND: CommandRow = container({
+  name: 'client',
+  arity: -2,
+  flags: [],
+  group: 'connection',
+  categories: { own: null, subcommands: '@connection' },
+  summary: 'Names and lists connections.',
+  subcommands: [
+    {
+      word: 'id',
+      arity: 2,
+      flags: ORDINARY,
+      summary: 'Returns the id of the connection.',
+      run: connectionId,
+    },
+    {
+      word: 'info',
+      arity: 2,
+      flags: ORDINARY,
+      summary: 'Describes this connection in one line.',
+      run: info,
+    },
+    {
+      word: 'list',
+      arity: -2,
+      flags: ADMIN,
+      summary: 'Describes every connection of this node, one line each.',
+      run: list,
+    },
+    {
+      word: 'getname',
+      arity: 2,
+      flags: ORDINARY,
+      summary: 'Returns the name of the connection.',
+      run: getname,
+    },
+    {
+      word: 'setname',
+      arity: 3,
+      flags: ORDINARY,
+      summary: 'Names the connection.',
+      run: setname,
+    },
+    {
+      word: 'setinfo',
+      arity: 4,
+      flags: ORDINARY,
+      summary: 'Tells the name or the version of the client library.',
+      run: setinfo,
+    },
+    {
+      word: 'no-evict',
+      arity: 3,
+      flags: ADMIN,
+      summary: 'Accepted and ignored: connections are not evicted.',
+      run: onOrOff,
+    },
+    {
+      word: 'no-touch',
+      arity: 3,
+      flags: ORDINARY,
+      summary: 'Accepted and ignored.',
+      run: onOrOff,
+    },
+  ],
+});

@@ -1,0 +1,211 @@
+/** CLUSTER: the map in the words of Redis Cluster clients.
+ *  SLOTS and SHARDS list primaries at their cluster ports and followers at their follower ports;
+ *  NODES lists each node once, as a master at its cluster port. Answered on every listener, so that a
+ *  cluster client may begin at any port. */
+
+import { slotOfKey, HASH_SLOTS, partitionOfSlot } from '@ingot/store';
+import type { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Execution } from '../serving/execution.ts';
+import type { ClusterMap, MapNode } from '../shared/map.ts';
+import { clusterView, redisNodeId, type Shard, type SlotRange } from './cluster-view.ts';
+import { container } from './container.ts';
+import { INVALID_SLOT } from './errors.ts';
+import { KeyList } from './key-list.ts';
+import { KeyWalk } from './key-walk.ts';
+import type { CommandRow, Flag } from './row.ts';
+
+function slots(execution: Execution, _args: Args, out: ReplyWriter): void {
+  const { map } = execution.worker;
+  const entries = clusterView(map).shards.flatMap((shard) =>
+    shard.ranges.map((range) => ({ range, shard })),
+  );
+  entries.sort((a, b) => a.range.from - b.range.from);
+  out.array(entries.length);
+  for (const { range, shard } of entries) {
+    out.array(3 + shard.followers.length);
+    out.integer(range.from);
+    out.integer(range.to);
+    writeEndpoint(map, shard.primary, shard.primary.ports.cluster, out);
+    for (const node of shard.followers) writeEndpoint(map, node, node.ports.follower, out);
+  }
+}
+
+function writeEndpoint(map: ClusterMap, node: MapNode, port: number, out: ReplyWriter): void {
+  out.array(4);
+  out.bulkText(node.advertise);
+  out.integer(port);
+  out.bulkText(redisNodeId(map, node.id));
+  out.map(0);
+}
+
+function shards(execution: Execution, _args: Args, out: ReplyWriter): void {
+  const { map } = execution.worker;
+  const all = clusterView(map).shards;
+  out.array(all.length);
+  for (const shard of all) {
+    out.map(2);
+    out.bulkText('slots');
+    out.array(shard.ranges.length * 2);
+    for (const { from, to } of shard.ranges) {
+      out.integer(from);
+      out.integer(to);
+    }
+    out.bulkText('nodes');
+    out.array(1 + shard.followers.length);
+    writeShardNode(map, shard, shard.primary, out);
+    for (const follower of shard.followers) writeShardNode(map, shard, follower, out);
+  }
+}
+
+function writeShardNode(map: ClusterMap, shard: Shard, node: MapNode, out: ReplyWriter): void {
+  const leads = node === shard.primary;
+  const fields: readonly [string, string | number][] = [
+    ['id', redisNodeId(map, node.id)],
+    ['port', leads ? node.ports.cluster : node.ports.follower],
+    ['ip', node.advertise],
+    ['endpoint', node.advertise],
+    ['role', leads ? 'master' : 'replica'],
+    ['replication-offset', 0],
+    ['health', node.state === 'up' ? 'online' : 'failed'],
+  ];
+  out.map(fields.length);
+  for (const [name, value] of fields) {
+    out.bulkText(name);
+    if (typeof value === 'number') out.integer(value);
+    else out.bulkText(value);
+  }
+}
+
+function nodes(execution: Execution, _args: Args, out: ReplyWriter): void {
+  const { map, nodeId } = execution.worker;
+  const lines = map.nodes.map((node) => describeNode(map, node, node.id === nodeId));
+  out.verbatim(lines.join(''));
+}
+
+/** One line of CLUSTER NODES: id, address, flags, master, ping, pong, epoch, link, slots. */
+function describeNode(map: ClusterMap, node: MapNode, isMyself: boolean): string {
+  const isUp = node.state === 'up';
+  const flags = `${isMyself ? 'myself,' : ''}master${isUp ? '' : ',fail'}`;
+  const ranges = clusterView(map).rangesLed.get(node.id) ?? [];
+  const fields = [
+    redisNodeId(map, node.id),
+    `${node.advertise}:${node.ports.cluster}@${node.ports.control}`,
+    flags,
+    '-',
+    '0',
+    '0',
+    String(node.incarnation),
+    isUp ? 'connected' : 'disconnected',
+    ...ranges.map(describeRange),
+  ];
+  return `${fields.join(' ')}\n`;
+}
+
+function describeRange({ from, to }: SlotRange): string {
+  return from === to ? String(from) : `${from}-${to}`;
+}
+
+function info(execution: Execution, _args: Args, out: ReplyWriter): void {
+  const { map } = execution.worker;
+  const { slotsAssigned, slotsServed, rangesLed, epochMax } = clusterView(map);
+  const lines: readonly [string, string | number][] = [
+    ['cluster_state', slotsServed === HASH_SLOTS ? 'ok' : 'fail'],
+    ['cluster_slots_assigned', slotsAssigned],
+    ['cluster_slots_ok', slotsServed],
+    ['cluster_slots_pfail', 0],
+    ['cluster_slots_fail', slotsAssigned - slotsServed],
+    ['cluster_known_nodes', map.nodes.length],
+    ['cluster_size', rangesLed.size],
+    ['cluster_current_epoch', epochMax],
+    ['cluster_my_epoch', execution.worker.incarnation],
+    ['cluster_stats_messages_sent', 0],
+    ['cluster_stats_messages_received', 0],
+    ['ingot_map_version', map.version],
+  ];
+  out.verbatim(lines.map(([name, value]) => `${name}:${value}\r\n`).join(''));
+}
+
+function myid(execution: Execution, _args: Args, out: ReplyWriter): void {
+  out.bulkText(redisNodeId(execution.worker.map, execution.worker.nodeId));
+}
+
+function keyslot(_execution: Execution, args: Args, out: ReplyWriter): void {
+  out.integer(slotOfKey(args.buf, args.start(2), args.bytes(2)));
+}
+
+/** Counts by walking the slot's partition; 0 where this node holds no copy of it. */
+function countkeysinslot(execution: Execution, args: Args, out: ReplyWriter): void {
+  const slot = args.integer(2);
+  if (!(slot >= 0 && slot < HASH_SLOTS)) return out.error(INVALID_SLOT);
+  const { worker, nowMs } = execution;
+  const partition = worker.partitions[partitionOfSlot(slot, worker.map.partitions)];
+  if (!partition) return out.integer(0);
+  const keys = new KeyList();
+  const inSlot = (image: Buffer, start: number, bytes: number): boolean =>
+    slotOfKey(image, start, bytes) === slot;
+  new KeyWalk(keys, nowMs, inSlot).all(partition);
+  out.integer(keys.count);
+}
+
+const FLAGS: readonly Flag[] = ['stale'];
+
+export const CLUSTER_COMMAND: CommandRow = container({
+  name: 'cluster',
+  arity: -2,
+  flags: [],
+  group: 'cluster',
+  categories: { own: null, subcommands: null },
+  summary: 'Describes the cluster to cluster clients.',
+  subcommands: [
+    {
+      word: 'slots',
+      arity: 2,
+      flags: FLAGS,
+      summary: 'Returns which nodes serve which slots.',
+      run: slots,
+    },
+    {
+      word: 'shards',
+      arity: 2,
+      flags: FLAGS,
+      summary: 'Returns slots and nodes, grouped by the nodes that hold the same slots.',
+      run: shards,
+    },
+    {
+      word: 'nodes',
+      arity: 2,
+      flags: FLAGS,
+      summary: 'Describes every node in one line.',
+      run: nodes,
+    },
+    {
+      word: 'info',
+      arity: 2,
+      flags: FLAGS,
+      summary: 'Describes the state of the cluster.',
+      run: info,
+    },
+    {
+      word: 'myid',
+      arity: 2,
+      flags: FLAGS,
+      summary: 'Returns the id of this node.',
+      run: myid,
+    },
+    {
+      word: 'keyslot',
+      arity: 3,
+      flags: FLAGS,
+      summary: 'Returns the slot of a key.',
+      run: keyslot,
+    },
+    {
+      word: 'countkeysinslot',
+      arity: 3,
+      flags: FLAGS,
+      summary: 'Returns how many keys of a slot this node holds.',
+      run: countkeysinslot,
+    },
+  ],
+});

@@ -1,0 +1,182 @@
+/** Commands about one connection: HELLO AUTH PING ECHO QUIT SELECT READONLY READWRITE ASKING.
+ *  No passwords are configured yet: AUTH is answered as Redis answers it then. */
+
+import type { Args } from '../resp/args.ts';
+import type { Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import type { Execution } from '../serving/execution.ts';
+import { checkedClientName } from './client.ts';
+import {
+  INVALID_CLIENT_NAME,
+  invalidHelloOption,
+  NOT_AN_INTEGER,
+  SYNTAX_ERROR,
+  wrongArity,
+} from './errors.ts';
+import { type CommandRow, command, type Flag, type RowInput, type Run } from './row.ts';
+import { REDIS_VERSION } from './version.ts';
+
+const NO_PASSWORD_CONFIGURED =
+  'ERR AUTH <password> called without any password configured for the default user. ' +
+  'Are you sure your configuration is correct?';
+const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
+const NOT_A_PROTOCOL = 'ERR Protocol version is not an integer or out of range';
+const UNSUPPORTED_PROTOCOL = 'NOPROTO unsupported protocol version';
+const DB_OUT_OF_RANGE = 'ERR DB index is out of range';
+
+/** Redis' one user, who needs no password. */
+const DEFAULT_USER = 'default';
+
+/** HELLO [version [AUTH user password] [SETNAME name]]: nothing changes unless all of it is right. */
+function hello(execution: Execution, args: Args, out: ReplyWriter): void {
+  const { session } = execution;
+  const protocol = args.count > 1 ? args.integer(1) : session.protocol;
+  if (Number.isNaN(protocol)) return out.error(NOT_A_PROTOCOL);
+  if (protocol !== 2 && protocol !== 3) return out.error(UNSUPPORTED_PROTOCOL);
+  let user = DEFAULT_USER;
+  let name: string | null = session.name;
+  for (let i = 2; i < args.count; i++) {
+    const following = args.count - 1 - i;
+    if (args.is(i, 'AUTH') && following >= 2) {
+      user = args.text(i + 1);
+      i += 2;
+    } else if (args.is(i, 'SETNAME') && following >= 1) {
+      name = checkedClientName(args, ++i);
+    } else {
+      return out.error(invalidHelloOption(args, i));
+    }
+  }
+  if (user !== DEFAULT_USER) return out.error(WRONG_PASSWORD);
+  if (name === null) return out.error(INVALID_CLIENT_NAME);
+  session.name = name;
+  session.protocol = protocol satisfies Protocol;
+  out.protocol = protocol;
+  greet(execution, out);
+}
+
+function greet({ session }: Execution, out: ReplyWriter): void {
+  out.map(7);
+  out.bulkText('server');
+  out.bulkText('redis');
+  out.bulkText('version');
+  out.bulkText(REDIS_VERSION);
+  out.bulkText('proto');
+  out.integer(session.protocol);
+  out.bulkText('id');
+  out.integer(session.id);
+  out.bulkText('mode');
+  out.bulkText(session.listener === 'client' ? 'standalone' : 'cluster');
+  out.bulkText('role');
+  out.bulkText('master');
+  out.bulkText('modules');
+  out.array(0);
+}
+
+function auth(_execution: Execution, args: Args, out: ReplyWriter): void {
+  if (args.count > 3) out.error(SYNTAX_ERROR);
+  else if (args.count === 2) out.error(NO_PASSWORD_CONFIGURED);
+  else if (args.text(1) !== DEFAULT_USER) out.error(WRONG_PASSWORD);
+  else out.ok();
+}
+
+function ping(_execution: Execution, args: Args, out: ReplyWriter): void {
+  if (args.count === 1) out.simple('PONG');
+  else if (args.count === 2) out.bulk(args.buf, args.start(1), args.bytes(1));
+  else out.error(wrongArity('ping'));
+}
+
+function echo(_execution: Execution, args: Args, out: ReplyWriter): void {
+  out.bulk(args.buf, args.start(1), args.bytes(1));
+}
+
+function quit(execution: Execution, _args: Args, out: ReplyWriter): void {
+  out.ok();
+  execution.session.closeAfterReplies();
+}
+
+function select(_execution: Execution, args: Args, out: ReplyWriter): void {
+  const index = args.integer(1);
+  if (Number.isNaN(index)) out.error(NOT_AN_INTEGER);
+  else if (index !== 0) out.error(DB_OUT_OF_RANGE);
+  else out.ok();
+}
+
+/** Sets a switch of the session. On the client port READONLY and ASKING change nothing. */
+function setSwitch(name: 'readOnly' | 'asking', on: boolean): Run {
+  return (execution, _args, out) => {
+    execution.session[name] = on;
+    out.ok();
+  };
+}
+
+function connection(row: Omit<RowInput, 'kind' | 'group'>): CommandRow {
+  return command({ ...row, kind: 'connection', group: 'connection' });
+}
+
+/** Flags of what must work at any time. */
+const ALWAYS: readonly Flag[] = ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'];
+
+export const CONNECTION_COMMANDS: readonly CommandRow[] = [
+  connection({
+    name: 'hello',
+    arity: -1,
+    flags: ALWAYS,
+    summary: 'Chooses the protocol version and greets.',
+    run: hello,
+  }),
+  connection({
+    name: 'auth',
+    arity: -2,
+    flags: ALWAYS,
+    summary: 'Authenticates the connection; no passwords are configured.',
+    run: auth,
+  }),
+  connection({
+    name: 'ping',
+    arity: -1,
+    flags: ['fast'],
+    summary: 'Answers PONG, or the argument.',
+    run: ping,
+  }),
+  connection({
+    name: 'echo',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    summary: 'Answers the argument.',
+    run: echo,
+  }),
+  connection({
+    name: 'quit',
+    arity: -1,
+    flags: ALWAYS,
+    summary: 'Closes the connection.',
+    run: quit,
+  }),
+  connection({
+    name: 'select',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    summary: 'Chooses the database; there is only 0.',
+    run: select,
+  }),
+  connection({
+    name: 'readonly',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    summary: 'Allows reads from follower copies on the follower port.',
+    run: setSwitch('readOnly', true),
+  }),
+  connection({
+    name: 'readwrite',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    summary: 'Forbids reads from follower copies again.',
+    run: setSwitch('readOnly', false),
+  }),
+  connection({
+    name: 'asking',
+    arity: 1,
+    flags: ['fast'],
+    summary: 'Tells that the next command follows an ASK redirect, of which there are none.',
+    run: setSwitch('asking', true),
+  }),
+];

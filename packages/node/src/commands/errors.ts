@@ -1,0 +1,79 @@
+/** Error replies of commands: Redis' words where Redis has them, because clients match on them;
+ *  where Ingot refuses something of its own, the text says what to do.
+ *  A reply error begins with its code word; `ReplyWriter.error` adds the dash. */
+
+import type { Args } from '../resp/args.ts';
+
+export const SYNTAX_ERROR = 'ERR syntax error';
+export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
+export const WOULD_OVERFLOW = 'ERR increment or decrement would overflow';
+export const DECREMENT_WOULD_OVERFLOW = 'ERR decrement would overflow';
+export const INVALID_CURSOR = 'ERR invalid cursor';
+export const INVALID_SLOT = 'ERR Invalid slot';
+export const INVALID_CLIENT_ID = 'ERR Invalid client ID';
+export const INVALID_CLIENT_NAME =
+  'ERR Client names cannot contain spaces, newlines or special characters.';
+/** A keyspace call met a partition between two owners. Like Redis' own TRYAGAIN, clients retry it. */
+export const NOT_LED_HERE = 'TRYAGAIN a partition is moving to another node; run the command again';
+export const OUT_OF_MEMORY: string =
+  "OOM command not allowed when used memory > 'maxmemory'. " +
+  'Raise --capacity, delete keys, or allow eviction with --eviction sieve';
+
+/** Redis shows at most this much of a command that it does not know. */
+const EXCERPT_BYTES_MAX = 128;
+
+export function wrongArity(commandName: string): string {
+  return `ERR wrong number of arguments for '${commandName}' command`;
+}
+
+export function invalidExpireTime(commandName: string): string {
+  return `ERR invalid expire time in '${commandName}' command`;
+}
+
+export function valueTooLarge(valueBytes: number, maxBytes: number): string {
+  return (
+    `ERR value of ${valueBytes} bytes exceeds the maximum of ${maxBytes} ` +
+    '(raise --capacity or --value-max, or lower --partitions)'
+  );
+}
+
+export function keyTooLarge(keyBytes: number, maxBytes: number): string {
+  return `ERR key of ${keyBytes} bytes exceeds the maximum of ${maxBytes} (use a shorter key)`;
+}
+
+export function invalidHelloOption(args: Args, i: number): string {
+  return `ERR Syntax error in HELLO option '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
+}
+
+export function unknownClientType(args: Args, i: number): string {
+  return `ERR Unknown client type '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
+}
+
+export function unrecognizedOption(args: Args, i: number): string {
+  return `ERR Unrecognized option '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
+}
+
+export function unsupportedOption(args: Args, i: number): string {
+  return `ERR Unsupported option ${excerpt(args, i, EXCERPT_BYTES_MAX)}`;
+}
+
+export function unknownSubcommand(containerName: string, args: Args): string {
+  const given = excerpt(args, 1, EXCERPT_BYTES_MAX);
+  return `ERR unknown subcommand '${given}'. Try ${containerName.toUpperCase()} HELP.`;
+}
+
+/** Redis' text, with the beginnings of the arguments. */
+export function unknownCommand(args: Args): string {
+  let given = '';
+  for (let i = 1; i < args.count && given.length < EXCERPT_BYTES_MAX; i++) {
+    given += `'${excerpt(args, i, EXCERPT_BYTES_MAX - given.length)}' `;
+  }
+  const name = excerpt(args, 0, EXCERPT_BYTES_MAX);
+  return `ERR unknown command '${name}', with args beginning with: ${given}`;
+}
+
+/** The beginning of an argument as text, so that a huge one costs no more than a short one. */
+function excerpt(args: Args, i: number, maxBytes: number): string {
+  const start = args.start(i);
+  return args.buf.toString('utf8', start, start + Math.min(args.bytes(i), maxBytes));
+}

@@ -1,0 +1,197 @@
+/** The sections of INFO as rows: which fields each has and where they come from.
+ *  Fields are those that redis-cli, ioredis, node-redis and redis_exporter read, under Redis' names;
+ *  what has no meaning here says what Redis says when the thing is unused. `ingot_` fields are ours. */
+
+import { createHash } from 'node:crypto';
+import { totalmem } from 'node:os';
+import type { PartitionStats } from '@ingot/store';
+import type { WorkerContext } from '../serving/execution.ts';
+import type { ListenerKind } from '../serving/session.ts';
+import { nodeOf } from '../shared/map.ts';
+import type { NodeStats } from '../shared/messages.ts';
+import { INGOT_VERSION, REDIS_VERSION } from './version.ts';
+
+export interface InfoSource {
+  readonly worker: WorkerContext;
+  readonly listener: ListenerKind;
+  readonly nowMs: number;
+  readonly node: NodeStats;
+  readonly totals: PartitionStats;
+}
+
+type Fields = readonly (readonly [name: string, value: string | number])[];
+
+export interface InfoSection {
+  readonly name: string;
+  readonly fields: (source: InfoSource) => Fields;
+}
+
+const MICROSECONDS = 1e6;
+const SECONDS_PER_DAY = 86_400;
+
+function server({ worker, listener, nowMs, node }: InfoSource): Fields {
+  const uptimeSeconds = Math.max(0, Math.floor((nowMs - node.startedAtMs) / 1000));
+  const { settings } = worker;
+  return [
+    ['redis_version', REDIS_VERSION],
+    ['redis_mode', listener === 'client' ? 'standalone' : 'cluster'],
+    ['ingot_version', INGOT_VERSION],
+    ['ingot_node', worker.nodeId],
+    ['ingot_incarnation', worker.incarnation],
+    ['os', `${process.platform} ${process.arch}`],
+    ['arch_bits', 64],
+    ['node_version', process.version],
+    ['process_id', process.pid],
+    ['run_id', runId(worker)],
+    ['tcp_port', settings.ports[listener]],
+    ['server_time_usec', nowMs * 1000],
+    ['uptime_in_seconds', uptimeSeconds],
+    ['uptime_in_days', Math.floor(uptimeSeconds / SECONDS_PER_DAY)],
+    ['io_threads_active', settings.workers > 1 ? 1 : 0],
+    ['executable', process.execPath],
+    ['config_file', ''],
+  ];
+}
+
+/** 40 hex digits that change with each life of the node, as Redis' run id does. */
+function runId({ map, nodeId, incarnation }: WorkerContext): string {
+  return createHash('sha1').update(`${map.clusterId}/${nodeId}/${incarnation}`).digest('hex');
+}
+
+function clients({ node }: InfoSource): Fields {
+  return [
+    ['connected_clients', node.counters.connections],
+    ['cluster_connections', 0],
+    ['blocked_clients', 0],
+    ['tracking_clients', 0],
+  ];
+}
+
+function memory({ worker, totals }: InfoSource): Fields {
+  const rssBytes = process.memoryUsage.rss();
+  return [
+    ['used_memory', totals.usedBytes],
+    ['used_memory_human', human(totals.usedBytes)],
+    ['used_memory_rss', rssBytes],
+    ['used_memory_rss_human', human(rssBytes)],
+    ['used_memory_dataset', totals.usedBytes],
+    ['total_system_memory', totalmem()],
+    ['total_system_memory_human', human(totalmem())],
+    ['maxmemory', totals.capacityBytes],
+    ['maxmemory_human', human(totals.capacityBytes)],
+    ['maxmemory_policy', worker.map.eviction],
+    ['mem_allocator', 'arena'],
+  ];
+}
+
+const UNITS = ['B', 'K', 'M', 'G', 'T'];
+
+/** As Redis writes sizes: 1.50M. */
+function human(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
+  return power === 0 ? `${bytes}B` : `${(bytes / 1024 ** power).toFixed(2)}${UNITS[power]}`;
+}
+
+function persistence(): Fields {
+  return [
+    ['loading', 0],
+    ['async_loading', 0],
+    ['rdb_changes_since_last_save', 0],
+    ['rdb_bgsave_in_progress', 0],
+    ['rdb_last_bgsave_status', 'ok'],
+    ['aof_enabled', 0],
+    ['aof_rewrite_in_progress', 0],
+    ['aof_last_write_status', 'ok'],
+  ];
+}
+
+function stats({ node, totals }: InfoSource): Fields {
+  const { counters } = node;
+  const syncs = node.replication.counters;
+  return [
+    ['total_connections_received', counters.connectionsTotal],
+    ['total_commands_processed', node.commands],
+    ['total_net_input_bytes', counters.receivedBytes],
+    ['total_net_output_bytes', counters.sentBytes],
+    ['rejected_connections', 0],
+    ['sync_full', syncs.fullSyncs],
+    ['sync_partial_ok', syncs.partialSyncs],
+    ['sync_partial_err', 0],
+    ['expired_keys', totals.expiries],
+    ['evicted_keys', totals.evictions],
+    ['keyspace_hits', counters.hits],
+    ['keyspace_misses', counters.misses],
+    ['pubsub_channels', 0],
+    ['pubsub_patterns', 0],
+    ['ingot_forwarded_commands', counters.forwarded],
+    ['ingot_follower_reads', counters.followerReads],
+  ];
+}
+
+/** The node as a master whose replicas are the nodes that follow any of its partitions; a replica's
+ *  offset is the sum of what it has acknowledged, its lag the worst of its partitions. */
+function replication({ worker, node }: InfoSource): Fields {
+  const led = node.replication.partitions.filter(({ id }) => worker.leads(id));
+  const replicas = new Map<string, { offset: number; lagSeconds: number; online: boolean }>();
+  for (const { followers } of led) {
+    for (const { node: id, state, ackedSeq, lagSeconds } of followers) {
+      const replica = replicas.get(id) ?? { offset: 0, lagSeconds: 0, online: true };
+      replica.offset += ackedSeq;
+      replica.lagSeconds = Math.max(replica.lagSeconds, lagSeconds);
+      replica.online &&= state === 'streaming';
+      replicas.set(id, replica);
+    }
+  }
+  const lines = [...replicas].map(([id, { offset, lagSeconds, online }], i) => {
+    const address = nodeOf(worker.map, id);
+    const state = online ? 'online' : 'send_bulk';
+    const lag = Math.round(lagSeconds);
+    return [
+      `slave${i}`,
+      `ip=${address?.advertise},port=${address?.ports.follower},state=${state},offset=${offset},lag=${lag}`,
+    ] as const;
+  });
+  return [
+    ['role', 'master'],
+    ['connected_slaves', replicas.size],
+    ...lines,
+    ['master_replid', runId(worker)],
+    ['master_repl_offset', led.reduce((sum, { seq }) => sum + seq, 0)],
+    ['second_repl_offset', -1],
+    ['repl_backlog_active', 1],
+  ];
+}
+
+function cpu(): Fields {
+  const { system, user } = process.cpuUsage();
+  return [
+    ['used_cpu_sys', (system / MICROSECONDS).toFixed(6)],
+    ['used_cpu_user', (user / MICROSECONDS).toFixed(6)],
+  ];
+}
+
+function cluster({ worker, listener }: InfoSource): Fields {
+  return [
+    ['cluster_enabled', listener === 'client' ? 0 : 1],
+    ['ingot_map_version', worker.map.version],
+    ['ingot_partitions', worker.map.partitions],
+    ['ingot_nodes', worker.map.nodes.length],
+  ];
+}
+
+/** Absent without keys, as in Redis. How many of them expire is not counted. */
+function keyspace({ totals }: InfoSource): Fields {
+  return totals.keys === 0 ? [] : [['db0', `keys=${totals.keys},expires=0,avg_ttl=0`]];
+}
+
+export const INFO_SECTIONS: readonly InfoSection[] = [
+  { name: 'Server', fields: server },
+  { name: 'Clients', fields: clients },
+  { name: 'Memory', fields: memory },
+  { name: 'Persistence', fields: persistence },
+  { name: 'Stats', fields: stats },
+  { name: 'Replication', fields: replication },
+  { name: 'CPU', fields: cpu },
+  { name: 'Cluster', fields: cluster },
+  { name: 'Keyspace', fields: keyspace },
+];

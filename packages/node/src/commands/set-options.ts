@@ -1,0 +1,101 @@
+/** The options of SET and GETEX: rows of words, what each excludes, and what its argument means.
+ *  Parsing fills one reused object, so that SET EX allocates nothing. */
+
+import type { Args } from '../resp/args.ts';
+import type { Execution } from '../serving/execution.ts';
+import { invalidExpireTime, NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
+import {
+  absoluteMs,
+  MS_FROM_NOW,
+  readTime,
+  SECONDS_FROM_NOW,
+  type TimeUnit,
+  UNIX_MS,
+  UNIX_SECONDS,
+} from './expiry-times.ts';
+
+export const OPTION_NX = 1;
+export const OPTION_XX = 2;
+export const OPTION_GET = 4;
+export const OPTION_KEEPTTL = 8;
+export const OPTION_PERSIST = 16;
+const OPTION_EX = 32;
+const OPTION_PX = 64;
+const OPTION_EXAT = 128;
+const OPTION_PXAT = 256;
+/** Every option that sets, keeps or drops the expiry: they exclude one another. */
+const EXPIRY_OPTIONS =
+  OPTION_KEEPTTL | OPTION_PERSIST | OPTION_EX | OPTION_PX | OPTION_EXAT | OPTION_PXAT;
+
+interface OptionRow {
+  readonly word: string;
+  readonly bit: number;
+  /** Options that may not stand beside it. */
+  readonly excludes: number;
+  /** Unit of the argument that follows; none when absent. */
+  readonly time?: TimeUnit;
+}
+
+const NX: OptionRow = { word: 'NX', bit: OPTION_NX, excludes: OPTION_XX };
+const XX: OptionRow = { word: 'XX', bit: OPTION_XX, excludes: OPTION_NX };
+const GET: OptionRow = { word: 'GET', bit: OPTION_GET, excludes: 0 };
+const KEEPTTL: OptionRow = expiryOption('KEEPTTL', OPTION_KEEPTTL);
+const PERSIST: OptionRow = expiryOption('PERSIST', OPTION_PERSIST);
+const TIMES: readonly OptionRow[] = [
+  { ...expiryOption('EX', OPTION_EX), time: SECONDS_FROM_NOW },
+  { ...expiryOption('PX', OPTION_PX), time: MS_FROM_NOW },
+  { ...expiryOption('EXAT', OPTION_EXAT), time: UNIX_SECONDS },
+  { ...expiryOption('PXAT', OPTION_PXAT), time: UNIX_MS },
+];
+
+export const SET_OPTIONS: readonly OptionRow[] = [...TIMES, NX, XX, GET, KEEPTTL];
+export const GETEX_OPTIONS: readonly OptionRow[] = [...TIMES, PERSIST];
+
+function expiryOption(word: string, bit: number): OptionRow {
+  return { word, bit, excludes: EXPIRY_OPTIONS & ~bit };
+}
+
+/** What was asked for. One object per table of commands, reused: read it before the next parse. */
+export class WriteOptions {
+  bits = 0;
+  /** Unix ms, when one of EX PX EXAT PXAT was given; else 0. */
+  expiresAtMs = 0;
+
+  has(bit: number): boolean {
+    return (this.bits & bit) !== 0;
+  }
+
+  /** Reads the options from argument `from` on.
+   *  @returns the error reply, or null. */
+  parse(
+    rows: readonly OptionRow[],
+    commandName: string,
+    execution: Execution,
+    args: Args,
+    from: number,
+  ): string | null {
+    this.bits = 0;
+    this.expiresAtMs = 0;
+    let unit: TimeUnit | undefined;
+    let timeAt = 0;
+    for (let i = from; i < args.count; i++) {
+      const row = rowOf(rows, args, i);
+      if (row === null || (this.bits & row.excludes) !== 0) return SYNTAX_ERROR;
+      this.bits |= row.bit;
+      if (row.time === undefined) continue;
+      unit = row.time;
+      timeAt = ++i;
+      if (timeAt >= args.count) return SYNTAX_ERROR;
+    }
+    if (unit === undefined) return null;
+    const time = readTime(args, timeAt);
+    if (Number.isNaN(time)) return NOT_AN_INTEGER;
+    this.expiresAtMs = absoluteMs(time, unit, execution.nowMs);
+    return time > 0 && !Number.isNaN(this.expiresAtMs) ? null : invalidExpireTime(commandName);
+  }
+}
+
+function rowOf(rows: readonly OptionRow[], args: Args, i: number): OptionRow | null {
+  for (const row of rows) if (args.is(i, row.word)) return row;
+  return null;
+}

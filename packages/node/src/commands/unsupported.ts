@@ -1,0 +1,77 @@
+/** Commands that Redis has and Ingot has not, by the reason why.
+ *  Their error begins as for any unknown command, because clients look for those words, and then
+ *  says what is missing instead of quoting the arguments. */
+
+import type { Args } from '../resp/args.ts';
+import { unknownCommand } from './errors.ts';
+
+const ONLY_STRINGS = 'Ingot holds strings only';
+const FROM_THE_MAP = 'roles come from the cluster map alone';
+const NOT_YET = 'this version does not have it';
+
+const REASONS: readonly { readonly why: string; readonly names: string }[] = [
+  {
+    why: `${ONLY_STRINGS}, no lists`,
+    names: `blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos lpush
+      lpushx lrange lrem lset ltrim rpop rpoplpush rpush rpushx sort sort_ro`,
+  },
+  {
+    why: `${ONLY_STRINGS}, no hashes`,
+    names: `hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan
+      hset hsetnx hstrlen hvals`,
+  },
+  {
+    why: `${ONLY_STRINGS}, no sets`,
+    names: `sadd scard sdiff sdiffstore sinter sintercard sinterstore sismember smembers smismember
+      smove spop srandmember srem sscan sunion sunionstore`,
+  },
+  {
+    why: `${ONLY_STRINGS}, no sorted sets`,
+    names: `bzmpop bzpopmax bzpopmin zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard
+      zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex
+      zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange
+      zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore geoadd geodist
+      geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch
+      geosearchstore`,
+  },
+  {
+    why: `${ONLY_STRINGS}, no streams`,
+    names: `xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange xread xreadgroup
+      xrevrange xsetid xtrim`,
+  },
+  {
+    why: `${ONLY_STRINGS} as whole values, no bit fields and no HyperLogLog`,
+    names: 'bitcount bitfield bitfield_ro bitop bitpos getbit setbit pfadd pfcount pfmerge',
+  },
+  {
+    why: 'Ingot runs no scripts: use MULTI and EXEC',
+    names: 'eval eval_ro evalsha evalsha_ro fcall fcall_ro function script',
+  },
+  {
+    why: 'Ingot has no publish and subscribe',
+    names:
+      'psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe',
+  },
+  { why: FROM_THE_MAP, names: 'failover psync replconf replicaof role slaveof sync' },
+  { why: 'there is one database', names: 'move swapdb' },
+  {
+    why: NOT_YET,
+    names: `acl bgrewriteaof bgsave copy debug dump getrange incrbyfloat lastsave latency lcs lolwut
+      memory migrate module monitor msetnx object rename renamenx reset restore save setrange
+      shutdown slowlog substr time wait waitaof`,
+  },
+];
+
+const reasonByName: ReadonlyMap<string, string> = new Map(
+  REASONS.flatMap(({ why, names }) => names.split(/\s+/).map((name) => [name, why] as const)),
+);
+
+const NAME_BYTES_MAX = Math.max(...Array.from(reasonByName.keys(), (name) => name.length));
+
+/** The error reply for a command that is in no row of the table. */
+export function unknownCommandError(args: Args): string {
+  const name = args.bytes(0) <= NAME_BYTES_MAX ? args.text(0) : '';
+  const why = reasonByName.get(name.toLowerCase());
+  if (why === undefined) return unknownCommand(args);
+  return `ERR unknown command '${name}': ${why} (COMMAND LIST names what there is)`;
+}
