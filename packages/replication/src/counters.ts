@@ -1,0 +1,30 @@
+/** Counters of one node's replication, from the start of the hub. They never fall. */
+
+export interface HubCounters {
+  /** Finished syncs to followers that had nothing in common with us, and to those that had. */
+  fullSyncs: number;
+  partialSyncs: number;
+  /** All bytes on replication connections, both roles. */
+  bytesSent: number;
+  bytesReceived: number;
+  /** Payload bytes sent to followers. */
+  chunkBytesSent: number;
+  redoBytesSent: number;
+  /** Chunks that a follower found different. */
+  checksFailed: number;
+  /** HELLOs refused, and connections that were no HELLO. */
+  refusals: number;
+}
+
+export function createHubCounters(): HubCounters {
+  return {
+    fullSyncs: 0,
+    partialSyncs: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    chunkBytesSent: 0,
+    redoBytesSent: 0,
+    checksFailed: 0,
+    refusals: 0,
+  };
+}

@@ -1,0 +1,16 @@
+/** What replication tells the log. Flat rows, so that any logger takes them. */
+
+export type ReplicationEventName =
+  | 'syncStarted'
+  | 'syncFinished'
+  | 'checkPassed'
+  | 'checkFailed'
+  | 'refused'
+  | 'handshakeFailed'
+  | 'connectionLost';
+
+export interface ReplicationEvent {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly event: ReplicationEventName;
+  readonly [field: string]: string | number;
+}

@@ -1,0 +1,187 @@
+/** A local copy's connection to its primary: keeps one open, performs what the follower machine asks for.
+ *
+ *  Owner: the hub of the follower. Reconnects with bounded, doubling pauses, forgotten as soon as a primary
+ *  welcomes us or the map changes. Decides nothing about replication: `Follower` does. */
+import { CHUNK_BYTES, FORMAT_VERSION, type Partition, ROLE_FOLLOWER } from '@ingot/store';
+import { Follower, type FollowerAction } from './follower.ts';
+import { type FrameHeader, WELCOME } from './frame.ts';
+import { BYTE_ORDER_MARK, type Hello } from './hello.ts';
+import { Link, type LinkOwner, type OutgoingFrame } from './link.ts';
+import type { NodeState } from './node-state.ts';
+
+const retryFirstMs = 50;
+const retryMaxMs = 2_000;
+/** A primary says something every second. */
+const silenceMaxMs = 5_000;
+
+/** Whom to follow, by the map. */
+export interface Source {
+  readonly node: string;
+  readonly epoch: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+export class FollowerConnection implements LinkOwner {
+  readonly #state: NodeState;
+  readonly #partition: Partition;
+  readonly #source: Source;
+  #link: Link | null = null;
+  #follower: Follower | null = null;
+  #retryMs = retryFirstMs;
+  #retryAtMs = 0;
+  #heardMs = 0;
+  #lastLogged = '';
+  #stopped = false;
+
+  constructor(state: NodeState, partition: Partition, source: Source) {
+    this.#state = state;
+    this.#partition = partition;
+    this.#source = source;
+  }
+
+  isFrom(partition: Partition, source: Source): boolean {
+    const { node, epoch, host, port } = this.#source;
+    return (
+      this.#partition === partition &&
+      node === source.node &&
+      epoch === source.epoch &&
+      host === source.host &&
+      port === source.port
+    );
+  }
+
+  /** Now and then: connects when it is time to, gives up a primary that went silent. */
+  tick(nowMs: number): void {
+    this.#count();
+    if (this.#link !== null) {
+      if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
+    } else if (!this.#stopped && nowMs >= this.#retryAtMs && this.#isFollower()) {
+      this.#heardMs = nowMs;
+      this.#link = Link.connect(this.#source, this);
+    }
+  }
+
+  /** The supervisor sets role and epoch; until then there is nobody to be. */
+  #isFollower(): boolean {
+    const { role, epoch } = {
+      role: this.#partition.role(),
+      epoch: this.#partition.epoch(),
+    };
+    return role === ROLE_FOLLOWER && epoch === this.#source.epoch;
+  }
+
+  stop(reason: string): void {
+    this.#stopped = true;
+    this.#link?.close(reason);
+  }
+
+  #nowMs(): number {
+    return this.#state.identity.nowMs();
+  }
+
+  // ------------------------------------------------------------ what the connection brings
+
+  opened(): void {
+    const { buffers } = this.#state;
+    const { epoch } = this.#source;
+    this.#follower = new Follower({
+      partition: this.#partition,
+      epoch,
+      hello: this.#hello(),
+      buffers,
+    });
+    this.#perform(this.#follower.start(this.#nowMs()));
+  }
+
+  place(header: FrameHeader): Buffer | string {
+    return this.#follower?.place(header) ?? 'the connection has ended';
+  }
+
+  frame(header: FrameHeader, payload: Buffer): string | null {
+    if (this.#follower === null) return 'the connection has ended';
+    this.#heardMs = this.#nowMs();
+    if (header.type === WELCOME) {
+      this.#retryMs = retryFirstMs;
+      this.#lastLogged = '';
+    }
+    this.#perform(this.#follower.step(header, payload, this.#heardMs));
+    return null;
+  }
+
+  closed(reason: string): void {
+    this.#follower?.close();
+    this.#follower = null;
+    this.#count();
+    this.#link = null;
+    this.#retryAtMs = this.#nowMs() + this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
+    if (!this.#stopped) this.#logOnce('connectionLost', reason);
+  }
+
+  #perform(actions: readonly FollowerAction[]): void {
+    const frames: OutgoingFrame[] = [];
+    for (const action of actions) {
+      switch (action.kind) {
+        case 'send':
+          frames.push(action);
+          break;
+        case 'log':
+          this.#state.identity.log(action.event);
+          break;
+        case 'refused':
+          this.#logOnce('refused', `${action.refusal.code}: ${action.refusal.text}`);
+          return this.#link?.close(`refused: ${action.refusal.code}`);
+        case 'drop':
+          return this.#link?.close(action.reason);
+      }
+    }
+    if (frames.length > 0) this.#link?.send(frames);
+  }
+
+  #hello(): Hello {
+    const { nodeId, incarnation, clusterId } = this.#state.identity;
+    const { id, geometry } = this.#partition;
+    const { base, history, stamps } = this.#partition.offer();
+    return {
+      storeFormat: FORMAT_VERSION,
+      byteOrder: BYTE_ORDER_MARK,
+      clusterId,
+      nodeId,
+      incarnation,
+      partition: id,
+      partitions: geometry.partitions,
+      chunkBytes: CHUNK_BYTES,
+      chunkCount: geometry.chunkCount,
+      valueMaxBytes: geometry.valueMaxBytes,
+      base,
+      consistent: this.#partition.consistent(),
+      checked: this.#partition.checked(),
+      history,
+      stamps: stamps.subarray(0, stamps.findLastIndex((stamp) => stamp !== 0) + 1),
+    };
+  }
+
+  /** A reason that repeats with every retry is worth one line. */
+  #logOnce(event: 'refused' | 'connectionLost', reason: string): void {
+    const line = `${event} ${reason}`;
+    if (line === this.#lastLogged) return;
+    this.#lastLogged = line;
+    const primary = this.#source.node;
+    this.#state.identity.log({
+      level: 'warn',
+      event,
+      partition: this.#partition.id,
+      primary,
+      reason,
+    });
+  }
+
+  #count(): void {
+    if (this.#link === null) return;
+    this.#state.counters.bytesSent += this.#link.bytesSent;
+    this.#state.counters.bytesReceived += this.#link.bytesReceived;
+    this.#link.bytesSent = 0;
+    this.#link.bytesReceived = 0;
+  }
+}

@@ -1,0 +1,49 @@
+/** The copies followed here: one outgoing connection per partition that the map gives a primary elsewhere. */
+import { FollowerConnection, type Source } from './follower-connection.ts';
+import type { NodeState } from './node-state.ts';
+
+export class Following {
+  readonly #state: NodeState;
+  readonly #connections = new Map<number, FollowerConnection>();
+
+  constructor(state: NodeState) {
+    this.#state = state;
+  }
+
+  /** Opens what should exist and ends what should not, before it returns. */
+  update(): void {
+    const { partitions, identity } = this.#state;
+    for (const [id, connection] of this.#connections) {
+      const source = this.#sourceOf(id);
+      const partition = partitions.get(id);
+      if (source !== null && partition !== undefined && connection.isFrom(partition, source))
+        continue;
+      connection.stop('the map names another primary');
+      this.#connections.delete(id);
+    }
+    const nowMs = identity.nowMs();
+    for (const [id, partition] of partitions) {
+      const source = this.#sourceOf(id);
+      if (source === null) continue;
+      let connection = this.#connections.get(id);
+      if (connection === undefined) {
+        connection = new FollowerConnection(this.#state, partition, source);
+        this.#connections.set(id, connection);
+      }
+      connection.tick(nowMs);
+    }
+  }
+
+  close(): void {
+    for (const connection of this.#connections.values()) connection.stop('the node stops');
+    this.#connections.clear();
+  }
+
+  #sourceOf(id: number): Source | null {
+    const { views, identity } = this.#state;
+    const view = views.get(id);
+    if (view === undefined || view.primary === null || view.primaryAddress === null) return null;
+    if (!view.followers.includes(identity.nodeId)) return null;
+    return { node: view.primary, epoch: view.epoch, ...view.primaryAddress };
+  }
+}

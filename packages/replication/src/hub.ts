@@ -1,0 +1,161 @@
+/** The replication hub of a node: which connections should exist, and what the rest of the node may ask.
+ *
+ *  Owner: the replication worker. The map (through `configure`) alone says who follows whom; roles and epochs are read
+ *  from the partitions. Sleeps on a shared word while nobody writes; steps the senders at once when somebody did,
+ *  and then once per `gatherMs` until there is nothing left to send. */
+import type { Partition, StableView } from '@ingot/store';
+import type { HubCounters } from './counters.ts';
+import { Following } from './following.ts';
+import { Leading } from './leading.ts';
+import { type Listener, listenForLinks } from './link.ts';
+import { type NodeIdentity, NodeState } from './node-state.ts';
+import { Sleeper } from './sleeper.ts';
+import type { VerifyReport } from './verify.ts';
+import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
+
+/** Writes of so long travel together. */
+const gatherMs = 1;
+/** Deadlines, reconnects and signs of life; also finds writes that nobody announced. */
+const tickMs = 100;
+
+export interface HubOptions extends NodeIdentity {
+  readonly host: string;
+  /** 0 = any; see `port` after `listen`. */
+  readonly port: number;
+  /** Shared by the node's threads: see `Sleeper`. */
+  readonly wake: Int32Array;
+}
+
+export class ReplicationHub {
+  readonly #options: HubOptions;
+  readonly #state: NodeState;
+  readonly #leading: Leading;
+  readonly #following: Following;
+  readonly #sleeper: Sleeper;
+  #listener: Listener | null = null;
+  #ticker: NodeJS.Timeout | null = null;
+  #running = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#state = new NodeState(options);
+    this.#sleeper = new Sleeper(options.wake);
+    this.#leading = new Leading(this.#state, () => this.#sleeper.wake());
+    this.#following = new Following(this.#state);
+  }
+
+  /** Opens the listener and starts. Rejects with the error of the bind. */
+  async listen(): Promise<void> {
+    const { host, port } = this.#options;
+    this.#listener = await listenForLinks(host, port, (socket) => this.#leading.accept(socket));
+    this.#running = true;
+    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    void this.#sendWhatIsWritten();
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return this.#listener?.port ?? this.#options.port;
+  }
+
+  async close(): Promise<void> {
+    this.#running = false;
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#following.close();
+    this.#leading.close();
+    this.#sleeper.wake();
+    await this.#listener?.close();
+  }
+
+  attach(partition: Partition): void {
+    this.#state.partitions.set(partition.id, partition);
+    this.#update();
+  }
+
+  /** Ends every connection that touches the partition's memory before it returns. */
+  detach(id: number): void {
+    this.#state.partitions.delete(id);
+    this.#update();
+  }
+
+  configure(view: ReplicationView): void {
+    this.#state.views.clear();
+    for (const partition of view.partitions) this.#state.views.set(partition.id, partition);
+    this.#state.incarnations = view.incarnations;
+    this.#update();
+  }
+
+  /** Something was written, or a role has changed. */
+  wake(): void {
+    if (this.#running) this.#following.update();
+    this.#sleeper.wake();
+  }
+
+  #update(): void {
+    this.#leading.update();
+    if (this.#running) this.#following.update();
+  }
+
+  // ------------------------------------------------------------ what the node asks
+
+  status(): PartitionReplicationStatus[] {
+    return [...this.#state.partitions.values()].map((partition) => {
+      const { seq } = partition.stats();
+      return {
+        id: partition.id,
+        role: partition.role(),
+        epoch: partition.epoch(),
+        seq,
+        consistent: partition.consistent(),
+        checked: partition.checked(),
+        followers: this.#leading.followersOf(partition, seq),
+      };
+    });
+  }
+
+  counters(): HubCounters {
+    return { ...this.#state.counters };
+  }
+
+  /** Resolves true once `node` holds a consistent copy up to `seq`, false after `timeoutMs`. */
+  awaitAck(partitionId: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
+    return this.#leading.awaitAck(partitionId, node, seq, timeoutMs);
+  }
+
+  /** Compares every chunk in use of these partitions, which must be led here, with all followers, by CHECK markers. */
+  async verify(partitionIds: readonly number[]): Promise<VerifyReport> {
+    const report: VerifyReport = { chunksChecked: 0, differences: [], notChecked: [] };
+    for (const id of partitionIds) await this.#leading.verify(id, lookPatiently, report);
+    return report;
+  }
+
+  // ------------------------------------------------------------ sending
+
+  async #sendWhatIsWritten(): Promise<void> {
+    while (this.#running) {
+      if (this.#leading.stepAll()) {
+        await pause(gatherMs);
+        continue;
+      }
+      this.#sleeper.announce();
+      // A write may have come between the last look and the announcement.
+      if (!this.#leading.stepAll()) await this.#sleeper.sleep();
+    }
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.nowMs();
+    this.#leading.tick(nowMs);
+    this.#following.update();
+    this.#leading.stepAll();
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Reads a partition under an even gate; a passage lasts microseconds. */
+async function lookPatiently(partition: Partition): Promise<StableView> {
+  const view = {} as StableView;
+  while (!partition.tryStable(view)) await pause(0);
+  return view;
+}

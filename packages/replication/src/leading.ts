@@ -1,0 +1,212 @@
+/** The followers of the partitions led here: their sessions, and what the node asks about them.
+ *
+ *  Owner: the hub. One session per (partition, follower); a newer connection replaces an older one, because its end
+ *  may not have been noticed yet. At most `bulksMax` bulks at once. */
+import type { Socket } from 'node:net';
+import { type Partition, ROLE_PRIMARY, type StableView } from '@ingot/store';
+import { AckWaiters } from './ack-waiters.ts';
+import { refuse } from './admission.ts';
+import { BulkSlots } from './bulk-slots.ts';
+import type { CheckAnswer } from './checks.ts';
+import type { Hello } from './hello.ts';
+import { Link } from './link.ts';
+import type { NodeState } from './node-state.ts';
+import { type SenderHost, SenderSession } from './sender-session.ts';
+import { type VerifyReport, VerifyRun } from './verify.ts';
+import type { FollowerReplicationStatus } from './view.ts';
+import type { Refusal } from './welcome.ts';
+
+/** Connections that have not said HELLO yet. */
+const handshakesMax = 256;
+
+const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
+const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition!.id, node);
+
+export class Leading implements SenderHost {
+  readonly state: NodeState;
+  readonly #handshakes = new Set<SenderSession>();
+  readonly #sessions = new Map<string, SenderSession>();
+  readonly #bulks = new BulkSlots<SenderSession>((session) => {
+    session.step({ kind: 'bulkGranted' });
+  });
+  readonly #acks = new AckWaiters();
+  readonly #verifying = new Set<VerifyRun>();
+  readonly #wake: () => void;
+
+  /** `wake` is called when there is redo to send that no data worker wrote. */
+  constructor(state: NodeState, wake: () => void) {
+    this.state = state;
+    this.#wake = wake;
+  }
+
+  accept(socket: Socket): void {
+    const session = new SenderSession(this);
+    session.serve(Link.accept(socket, session));
+    this.#handshakes.add(session);
+    if (this.#handshakes.size > handshakesMax)
+      session.close('too many connections without a HELLO');
+  }
+
+  /** Lets every sender look for redo. Returns whether one had something to do. */
+  stepAll(): boolean {
+    let busy = false;
+    for (const session of this.#sessions.values()) {
+      if (session.step({ kind: 'continue' })) busy = true;
+    }
+    return busy;
+  }
+
+  tick(nowMs: number): void {
+    for (const session of this.#handshakes) session.tick(nowMs);
+    for (const session of this.#sessions.values()) session.tick(nowMs);
+  }
+
+  /** Ends the sessions that the map no longer names, before it returns. */
+  update(): void {
+    const { views, partitions, incarnations } = this.state;
+    for (const session of this.#sessions.values()) {
+      const { partition, node, epoch, incarnation } = session;
+      const view = views.get(partition!.id);
+      const isNamed =
+        view !== undefined &&
+        this.state.leads(view.id) &&
+        partitions.get(view.id) === partition &&
+        view.epoch === epoch &&
+        view.followers.includes(node) &&
+        incarnations[node] === incarnation;
+      if (!isNamed) session.close('the map no longer names this follower');
+    }
+  }
+
+  close(): void {
+    for (const session of this.#handshakes) session.close('the node stops');
+    for (const session of this.#sessions.values()) session.close('the node stops');
+    this.#acks.close();
+  }
+
+  // ------------------------------------------------------------ what the node asks
+
+  followersOf(partition: Partition, committed: number): FollowerReplicationStatus[] {
+    if (!this.state.leads(partition.id)) return [];
+    const followers = this.state.views.get(partition.id)?.followers ?? [];
+    return followers.map((node) => {
+      const session = this.#sessions.get(keyOf(partition.id, node));
+      const ackedSeq = session?.ackedSeq ?? 0;
+      return {
+        node,
+        state: session?.state ?? 'connecting',
+        ackedSeq,
+        lagSeq: Math.max(0, committed - ackedSeq),
+        lagSeconds: session?.lagSeconds ?? 0,
+      };
+    });
+  }
+
+  awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
+    return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
+  }
+
+  /** Adds to `report` what CHECK markers say of every follower of one partition. */
+  async verify(
+    id: number,
+    look: (partition: Partition) => Promise<StableView>,
+    report: VerifyReport,
+  ): Promise<void> {
+    const partition = this.state.partitions.get(id);
+    const view = this.state.views.get(id);
+    if (partition === undefined || view === undefined || !this.state.leads(id)) {
+      const { nodeId } = this.state.identity;
+      report.notChecked.push({
+        partition: id,
+        node: nodeId,
+        why: 'it does not lead the partition',
+      });
+      return;
+    }
+    const ready: string[] = [];
+    for (const node of view.followers) {
+      const state = this.#sessions.get(keyOf(id, node))?.state ?? 'connecting';
+      if (state === 'streaming' || state === 'checking') ready.push(node);
+      else report.notChecked.push({ partition: id, node, why: whyNot(state) });
+    }
+    const run = new VerifyRun(partition, ready, report);
+    this.#verifying.add(run);
+    await run.run(() => look(partition), this.#wake);
+    this.#verifying.delete(run);
+  }
+
+  // ------------------------------------------------------------ what the sessions say
+
+  admit(hello: Hello, epoch: number): Partition | Refusal {
+    const { identity, partitions, views, incarnations, counters } = this.state;
+    const refusal = refuse(hello, epoch, {
+      clusterId: identity.clusterId,
+      incarnationOf: (nodeId) => incarnations[nodeId],
+      partition: (id) => {
+        const partition = partitions.get(id);
+        const view = views.get(id);
+        if (partition === undefined || view === undefined) return null;
+        const isPrimary = this.state.leads(id) && partition.role() === ROLE_PRIMARY;
+        return {
+          geometry: partition.geometry,
+          epoch: view.epoch,
+          isPrimary,
+          followers: view.followers,
+        };
+      },
+    });
+    if (refusal !== null) counters.refusals++;
+    return refusal ?? partitions.get(hello.partition)!;
+  }
+
+  admitted(session: SenderSession): void {
+    this.#handshakes.delete(session);
+    const key = keyOfSession(session);
+    this.#sessions.get(key)?.close('the follower connected again');
+    this.#sessions.set(key, session);
+  }
+
+  awaitBulk(session: SenderSession): void {
+    this.#lost(session, 'it fell behind and is being copied again');
+    this.#bulks.request(session);
+  }
+
+  bulkEnded(session: SenderSession): void {
+    this.#bulks.release(session);
+  }
+
+  acknowledged(session: SenderSession, seq: number): void {
+    this.#acks.acknowledged(keyOfSession(session), seq);
+  }
+
+  answered(session: SenderSession, answer: CheckAnswer): void {
+    if (answer.expected !== answer.actual) this.state.counters.checksFailed++;
+    for (const run of this.#verifying) run.answered(session.partition!.id, session.node, answer);
+  }
+
+  closed(session: SenderSession, reason: string): void {
+    const { log } = this.state.identity;
+    if (this.#handshakes.delete(session)) {
+      if (session.wasRefused) return;
+      this.state.counters.refusals++;
+      log({ level: 'warn', event: 'handshakeFailed', remote: session.remote, reason });
+      return;
+    }
+    const partition = session.partition!.id;
+    this.#bulks.release(session);
+    this.#lost(session, 'the connection was lost');
+    if (this.#sessions.get(keyOfSession(session)) === session) {
+      this.#sessions.delete(keyOfSession(session));
+    }
+    log({ level: 'warn', event: 'connectionLost', partition, node: session.node, reason });
+  }
+
+  #lost(session: SenderSession, why: string): void {
+    this.#acks.forget(keyOfSession(session));
+    for (const run of this.#verifying) run.lost(session.partition!.id, session.node, why);
+  }
+}
+
+function whyNot(state: FollowerReplicationStatus['state']): string {
+  return state === 'connecting' ? 'it is not connected' : 'it is still being copied';
+}

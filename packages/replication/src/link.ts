@@ -1,0 +1,146 @@
+/** TCP: the one file that touches it. A link is a socket that speaks frames.
+ *
+ *  Sending: the frames of one batch leave in one gathered write, payloads as they are; a CHUNK's payload is a view of
+ *  the live image, which only the kernel reads.
+ *  Receiving: the connecting side uses the public `onread` option with a function that returns the view where the
+ *  next bytes belong, so chunks land in the image without a copy in user space. The accepting side only gets small
+ *  frames and takes `data` events.
+ *  Bounded: a peer that does not read is cut off once `writeQueueBytesMax` wait for it.
+ *  Knows frames, not what they mean. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+
+/** One batch of a sender, and room for small frames. */
+const writeQueueBytesMax = 524_288;
+const connectTimeoutMs = 3_000;
+const keepAliveMs = 10_000;
+
+export interface LinkOwner extends FrameSink {
+  /** The connection is up. Only on the connecting side. */
+  opened(): void;
+  /** Called once; `reason` says which rule was broken, or what the network said. */
+  closed(reason: string): void;
+}
+
+export interface OutgoingFrame {
+  readonly header: FrameHeader;
+  readonly payload: Buffer;
+}
+
+export class Link {
+  readonly #socket: Socket;
+  readonly #owner: LinkOwner;
+  #closed = false;
+  bytesSent = 0;
+  bytesReceived = 0;
+
+  private constructor(socket: Socket, owner: LinkOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs);
+    socket.on('error', (error) => this.close(error.message));
+    socket.on('end', () => this.close('the peer ended the connection'));
+    socket.on('close', () => this.close('the connection was closed'));
+  }
+
+  /** The accepting side. */
+  static accept(socket: Socket, owner: LinkOwner): Link {
+    const link = new Link(socket, owner);
+    const reader = new FrameReader(owner);
+    socket.on('data', (bytes: Buffer) => {
+      link.bytesReceived += bytes.length;
+      link.#judge(reader.push(bytes));
+    });
+    return link;
+  }
+
+  /** The connecting side. */
+  static connect(address: { host: string; port: number }, owner: LinkOwner): Link {
+    const reader = new FrameReader(owner);
+    const socket = connect({
+      host: address.host,
+      port: address.port,
+      onread: {
+        buffer: () => reader.target(),
+        callback: (bytes) => {
+          link.bytesReceived += bytes;
+          link.#judge(reader.advance(bytes));
+          return !link.#closed;
+        },
+      },
+    });
+    const link = new Link(socket, owner);
+    const timer = setTimeout(
+      () => link.close('the connection was not accepted in time'),
+      connectTimeoutMs,
+    );
+    socket.on('close', () => clearTimeout(timer));
+    socket.on('connect', () => {
+      clearTimeout(timer);
+      owner.opened();
+    });
+    return link;
+  }
+
+  /** `host:port` of the peer. */
+  get remote(): string {
+    return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
+  }
+
+  /** Hands a batch to the kernel. `written` runs once all of it was accepted, never before this returns. */
+  send(frames: readonly OutgoingFrame[], written: () => void = (): void => {}): void {
+    if (this.#closed) return;
+    const socket = this.#socket;
+    socket.cork();
+    frames.forEach(({ header, payload }, i) => {
+      this.bytesSent += FRAME_HEADER_BYTES + payload.length;
+      // The kernel often accepts at once; setImmediate lets other connections have their turn.
+      const done = i < frames.length - 1 ? undefined : (): unknown => setImmediate(written);
+      if (payload.length > 0) socket.write(encodeHeader(header));
+      socket.write(payload.length > 0 ? payload : encodeHeader(header), done);
+    });
+    socket.uncork();
+    if (socket.writableLength > writeQueueBytesMax) this.close('the peer does not read');
+  }
+
+  /** Ends the connection now; what is queued is still tried when `flush` is set. */
+  close(reason: string, flush = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (flush) this.#socket.destroySoon();
+    else this.#socket.destroy();
+    this.#owner.closed(reason);
+  }
+
+  #judge(broken: string | null): void {
+    if (broken !== null) this.close(`broken rule: ${broken}`);
+  }
+}
+
+export interface Listener {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Listens for links. Rejects with the error of the bind. */
+export function listenForLinks(
+  host: string,
+  port: number,
+  accept: (socket: Socket) => void,
+): Promise<Listener> {
+  const { promise, resolve, reject } = Promise.withResolvers<Listener>();
+  const server: Server = createServer(accept);
+  server.once('error', reject);
+  server.listen(port, host, () => {
+    server.off('error', reject);
+    server.on('error', () => {}); // a connection that failed to be accepted is the peer's to retry
+    const address = server.address();
+    resolve({
+      port: typeof address === 'object' && address !== null ? address.port : port,
+      close: () => new Promise<void>((closed) => server.close(() => closed())),
+    });
+  });
+  return promise;
+}

@@ -1,0 +1,34 @@
+/** What the two sides of a hub share: who this node is, which partitions are here, what the map says of them.
+ *
+ *  Writer: the hub. Readers: `Leading` and `Following`, in the same thread. */
+import type { Partition } from '@ingot/store';
+import { createHubCounters, type HubCounters } from './counters.ts';
+import type { ReplicationEvent } from './events.ts';
+import { RedoBuffers } from './redo-buffers.ts';
+import type { PartitionView } from './view.ts';
+
+export interface NodeIdentity {
+  readonly nodeId: string;
+  readonly incarnation: number;
+  readonly clusterId: string;
+  readonly log: (event: ReplicationEvent) => void;
+  readonly nowMs: () => number;
+}
+
+export class NodeState {
+  readonly identity: NodeIdentity;
+  readonly partitions: Map<number, Partition> = new Map();
+  readonly views: Map<number, PartitionView> = new Map();
+  incarnations: Readonly<Record<string, number>> = {};
+  readonly counters: HubCounters = createHubCounters();
+  readonly buffers: RedoBuffers = new RedoBuffers();
+
+  constructor(identity: NodeIdentity) {
+    this.identity = identity;
+  }
+
+  /** Whether the map names this node primary of the partition. */
+  leads(id: number): boolean {
+    return this.views.get(id)?.primary === this.identity.nodeId;
+  }
+}

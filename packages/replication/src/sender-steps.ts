@@ -1,0 +1,47 @@
+/** What goes into a sender and what comes out: the whole contract between the machine and the hub. */
+import type { Partition } from '@ingot/store';
+import type { CheckAnswer } from './checks.ts';
+import type { ReplicationEvent } from './events.ts';
+import type { FrameHeader } from './frame.ts';
+import type { Hello } from './hello.ts';
+import type { RedoBuffers } from './redo-buffers.ts';
+import type { SyncKind } from './welcome.ts';
+
+export type SenderEvent =
+  /** There may be something to do. */
+  | { readonly kind: 'continue' }
+  /** The kernel has accepted all that was handed over. */
+  | { readonly kind: 'written' }
+  /** The node lets this sender run its bulk. */
+  | { readonly kind: 'bulkGranted' }
+  /** Nothing was sent for a while. */
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'frame'; readonly header: FrameHeader; readonly payload: Buffer };
+
+export type SenderAction =
+  /** Sends of one step go out as one write, and are reported `written` once. CHUNK payloads are views of the live
+   *  image: they must be read by the kernel itself. */
+  | { readonly kind: 'send'; readonly header: FrameHeader; readonly payload: Buffer }
+  | { readonly kind: 'again' }
+  | { readonly kind: 'awaitBulk' }
+  | { readonly kind: 'bulkEnded' }
+  /** The follower holds a consistent copy up to `seq`. */
+  | { readonly kind: 'acknowledged'; readonly seq: number }
+  | { readonly kind: 'answered'; readonly answer: CheckAnswer }
+  | { readonly kind: 'synced'; readonly sync: SyncKind }
+  | { readonly kind: 'log'; readonly event: ReplicationEvent }
+  /** Terminal: the connection must end. */
+  | { readonly kind: 'drop'; readonly reason: string };
+
+export type FollowerState = 'connecting' | 'bulk' | 'catchup' | 'checking' | 'streaming';
+
+export interface SenderOptions {
+  readonly partition: Partition;
+  readonly epoch: number;
+  /** Of the primary. */
+  readonly nodeId: string;
+  readonly incarnation: number;
+  /** Of the follower. */
+  readonly hello: Hello;
+  readonly buffers: RedoBuffers;
+}
