@@ -25,6 +25,10 @@ export class Args {
 
   /** Builds arguments of their own memory: queued, forwarded or generated commands, and tests. */
   static of(...parts: readonly (string | Uint8Array)[]): Args {
+    return Args.from(parts);
+  }
+
+  static from(parts: readonly (string | Uint8Array)[]): Args {
     const pieces = parts.map((part) => Buffer.from(part as string));
     const table = new Int32Array(pieces.length * 2);
     let start = 0;
@@ -36,6 +40,16 @@ export class Args {
     const args = new Args();
     args.aim(Buffer.concat(pieces), table, 0, pieces.length);
     return args;
+  }
+
+  /** The same arguments in memory of their own, for later. */
+  detach(): Args {
+    return this.slice(0, this.count);
+  }
+
+  /** Arguments [first, first + count), in memory of their own. */
+  slice(first: number, count: number): Args {
+    return Args.from(Array.from({ length: count }, (_, i) => this.view(first + i)));
   }
 
   /** Byte offset of argument `i` in `buf`. */
@@ -70,8 +84,12 @@ export class Args {
 
   /** Argument `i` in memory of its own. */
   copy(i: number): Buffer {
+    return Buffer.from(this.view(i));
+  }
+
+  private view(i: number): Uint8Array {
     const start = this.start(i);
-    return Buffer.from(this.buf.subarray(start, start + this.bytes(i)));
+    return this.buf.subarray(start, start + this.bytes(i));
   }
 
   /** Argument `i` as a safe integer, or NaN: not an integer, or beyond 2^53 (ask `bigint`). */

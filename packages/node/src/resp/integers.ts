@@ -36,7 +36,7 @@ export function readInt64(buf: Buffer, start: number, bytes: number): bigint | n
   const small = readSafeInteger(buf, start, bytes);
   if (!Number.isNaN(small)) return BigInt(small);
   if (bytes < SAFE_DIGITS_MAX + 1 || bytes > 20) return null;
-  const text = buf.latin1Slice(start, start + bytes);
+  const text = buf.toString('latin1', start, start + bytes);
   if (!/^-?[1-9][0-9]*$/.test(text)) return null;
   const value = BigInt(text);
   return value >= INT64_MIN && value <= INT64_MAX ? value : null;

@@ -17,6 +17,8 @@ const DOLLAR = 0x24;
 const STAR = 0x2a;
 
 const BYTES_INITIAL = 64 * 1024;
+/** A buffer that one reply made larger than this is not kept. */
+const KEPT_BYTES_MAX = 1024 * 1024;
 const LIMIT_BYTES_DEFAULT = 512 * 1024 * 1024;
 /** Below this a byte loop beats the flat cost (about 45 ns) of Buffer.copy. */
 const LOOP_BYTES_MAX = 32;
@@ -175,10 +177,22 @@ export class ReplyWriter {
     this.length = at + 2;
   }
 
+  /** Starts over. */
+  reset(): void {
+    this.rewind(0);
+    if (this.buffer.length > KEPT_BYTES_MAX) this.surrender();
+  }
+
+  /** Leaves the buffer to whoever still reads it, and starts over in a new one. */
+  surrender(): void {
+    this.rewind(0);
+    this.buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+  }
+
   /** Takes the written bytes out as memory of their own and starts over. */
   take(): Buffer {
     const taken = Buffer.from(this.buffer.subarray(0, this.length));
-    this.rewind(0);
+    this.reset();
     return taken;
   }
 
@@ -187,7 +201,7 @@ export class ReplyWriter {
     const out = this.buffer;
     let at = this.length;
     out[at++] = type.charCodeAt(0);
-    at += out.utf8Write(text, at, text.length * 3);
+    at += out.write(text, at, 'utf8');
     out[at] = CR;
     out[at + 1] = LF;
     this.length = at + 2;
@@ -199,8 +213,8 @@ export class ReplyWriter {
     this.header(type, bytes);
     const out = this.buffer;
     let at = this.length;
-    at += out.latin1Write(prefix, at, prefix.length);
-    at += out.utf8Write(text, at, bytes - prefix.length);
+    at += out.write(prefix, at, 'latin1');
+    at += out.write(text, at, 'utf8');
     out[at] = CR;
     out[at + 1] = LF;
     this.length = at + 2;

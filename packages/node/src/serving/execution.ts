@@ -103,9 +103,14 @@ export class Execution {
     return hashKey(args.buf, start, args.bytes(i));
   }
 
-  /** The executor: the key that starts at `start` has this hash. -1 forgets. */
+  /** The executor: the key that starts at `start` of the receive buffer has this hash. */
   rememberHash(start: number, hash: number): void {
     this.knownStart = start;
     this.knownHash = hash;
+  }
+
+  /** The executor: the arguments that come now lie in another buffer. */
+  forgetHash(): void {
+    this.knownStart = -1;
   }
 }

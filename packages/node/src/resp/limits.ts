@@ -1,0 +1,17 @@
+/** Bounds on what one client may make this process hold while it sends a command.
+ *  The settings give the configurable ones; the rest is Redis' own. */
+
+export interface ParserLimits {
+  readonly maxBulkBytes: number;
+  readonly maxArguments: number;
+  readonly maxQueryBufferBytes: number;
+}
+
+export const DEFAULT_LIMITS: ParserLimits = {
+  maxBulkBytes: 512 * 1024 * 1024,
+  maxArguments: 1024 * 1024,
+  maxQueryBufferBytes: 1024 * 1024 * 1024,
+};
+
+/** Longest inline command, and longest `*n` or `$n` line. */
+export const LINE_BYTES_MAX: number = 64 * 1024;

@@ -1,0 +1,285 @@
+/** Finds every complete command in a receive buffer at once.
+ *
+ *  The result is flat Int32Arrays, reused for every batch of a worker: no object, string or closure
+ *  per command. Argument k of the whole batch is `args[2k]` (start) and `args[2k + 1]` (bytes);
+ *  command i has `argCounts[i]` of them from index `firstArgs[i]` and ends before byte `ends[i]`.
+ *
+ *  Two things leave the flat path, each as a batch of its own:
+ *  - an inline command, whose words are unquoted into `inlineBuffer` (the receive buffer stays as
+ *    it came, so bytes that could not be executed yet are simply parsed again);
+ *  - a command of many arguments that is still arriving: a LongCommand of its connection collects
+ *    it, so that a client that sends byte by byte costs time linear in what it sends.
+ *
+ *  Memory: nothing is allocated from a declared length, only from bytes that are there.
+ *  Errors are Redis' texts. Commands before the error stand; nothing after it is looked at. */
+
+import { Buffer } from 'node:buffer';
+import { splitInline } from './inline.ts';
+import { LINE_BYTES_MAX, type ParserLimits } from './limits.ts';
+
+const CR = 0x0d;
+const LF = 0x0a;
+const STAR = 0x2a;
+const DOLLAR = 0x24;
+
+/** Commands of one batch. More than this gains nothing and holds the event loop longer. */
+export const BATCH_COMMANDS_MAX = 1024;
+
+const ARGS_INITIAL = 4096;
+/** An unfinished command with this many arguments continues as a LongCommand. */
+const LONG_ARGUMENTS_MIN = 64;
+
+const LINE_DIGITS_MAX = 15;
+
+/** readLine outcomes below zero. */
+const INCOMPLETE = -1;
+const INVALID = -2;
+
+/** A command of many arguments in the making; its starts are relative to its first byte. */
+export class LongCommand {
+  args: Int32Array = new Int32Array(0);
+  argsWanted = 0;
+  argsDone = 0;
+  /** Parsed up to here, from the command's first byte on. */
+  at = 0;
+}
+
+export class Parser {
+  /** What the batch's arguments lie in: the receive buffer, or `inlineBuffer`. */
+  buffer: Buffer = Buffer.alloc(0);
+  commands = 0;
+  firstArgs: Int32Array = new Int32Array(BATCH_COMMANDS_MAX);
+  argCounts: Int32Array = new Int32Array(BATCH_COMMANDS_MAX);
+  /** Where to go on, had everything up to and including command i been executed. */
+  ends: Int32Array = new Int32Array(BATCH_COMMANDS_MAX);
+  args: Int32Array;
+  /** Consumed by the batch as a whole: the end of the last command or of skipped empty lines. */
+  consumed = 0;
+  /** The protocol error that follows the batch's commands, or null. */
+  error: string | null = null;
+  /** Set when the bytes end within a command of many arguments: pass it to the next call. */
+  long: LongCommand | null = null;
+
+  private readonly limits: ParserLimits;
+  private readonly flatArgs: Int32Array = new Int32Array(ARGS_INITIAL * 2);
+  private readonly inlineBuffer: Buffer = Buffer.alloc(LINE_BYTES_MAX);
+  private argCount = 0;
+  /** The number of the line that readLine accepted last. */
+  private lineValue = 0;
+
+  constructor(limits: ParserLimits) {
+    this.limits = limits;
+    this.args = this.flatArgs;
+  }
+
+  /** Parses bytes [start, end). `long` is what the previous call left for the same connection, and
+   *  start is then the first byte of that command. */
+  parse(buffer: Buffer, start: number, end: number, long: LongCommand | null): void {
+    this.buffer = buffer;
+    this.commands = 0;
+    this.argCount = 0;
+    this.consumed = start;
+    this.error = null;
+    this.long = null;
+    this.args = this.flatArgs;
+    if (long !== null) {
+      this.continueLong(long, start, end);
+      return;
+    }
+    let at = start;
+    while (at < end && this.commands < BATCH_COMMANDS_MAX) {
+      if (buffer[at] !== STAR) {
+        if (this.commands === 0) this.parseInline(at, end);
+        return;
+      }
+      at = this.parseMultiBulk(at, end);
+      if (at < 0) return;
+      this.consumed = at;
+    }
+  }
+
+  /** One `*n` command from `at`: where the next one starts, or INCOMPLETE or INVALID. */
+  private parseMultiBulk(at: number, end: number): number {
+    const buffer = this.buffer;
+    let next = this.readLine(at + 1, end, 'invalid multibulk length');
+    if (next < 0) return next;
+    const count = this.lineValue;
+    if (count > this.limits.maxArguments) return this.fail('invalid multibulk length');
+    if (count <= 0) return next;
+
+    const firstArg = this.argCount;
+    let args = this.args;
+    for (let i = 0; i < count; i++) {
+      const cell = (firstArg + i) << 1;
+      if (cell === args.length) args = this.growArgs();
+      // The common header `$n\r\n` with one or two digits, read without a call.
+      let bytes = 0;
+      const digit = (buffer[next + 1] as number) - 0x30;
+      if (next + 5 < end && buffer[next] === DOLLAR && digit >= 0 && digit <= 9) {
+        const second = buffer[next + 2] as number;
+        if (second === CR && buffer[next + 3] === LF) {
+          bytes = digit;
+          next += 4;
+        } else if (
+          digit !== 0 &&
+          second >= 0x30 &&
+          second <= 0x39 &&
+          buffer[next + 3] === CR &&
+          buffer[next + 4] === LF
+        ) {
+          bytes = digit * 10 + second - 0x30;
+          next += 5;
+        } else {
+          next = this.bulkHeader(next, end);
+          bytes = this.lineValue;
+        }
+      } else {
+        next = this.bulkHeader(next, end);
+        bytes = this.lineValue;
+      }
+      if (next < 0 || next + bytes + 2 > end) {
+        if (next === INVALID) return INVALID;
+        if (i >= LONG_ARGUMENTS_MIN) this.beginLong(at, count);
+        return INCOMPLETE;
+      }
+      args[cell] = next;
+      args[cell + 1] = bytes;
+      next += bytes;
+      if (buffer[next] !== CR || buffer[next + 1] !== LF) {
+        return this.fail('expected CRLF after a bulk');
+      }
+      next += 2;
+    }
+    this.argCount = firstArg + count;
+    this.addCommand(firstArg, count, next);
+    return next;
+  }
+
+  /** The `$n` line at `at`: where its payload starts (`lineValue` long), or INCOMPLETE, INVALID. */
+  private bulkHeader(at: number, end: number): number {
+    if (at >= end) return INCOMPLETE;
+    const type = this.buffer[at] as number;
+    if (type !== DOLLAR) {
+      return this.fail(`expected '$', got '${String.fromCharCode(type)}'`);
+    }
+    const next = this.readLine(at + 1, end, 'invalid bulk length');
+    if (next < 0) return next;
+    if (this.lineValue < 0 || this.lineValue > this.limits.maxBulkBytes) {
+      return this.fail('invalid bulk length');
+    }
+    return next;
+  }
+
+  /** Reads `<integer>\r\n` from `at` into lineValue: the position after it, or below zero. */
+  private readLine(at: number, end: number, invalid: string): number {
+    const buffer = this.buffer;
+    let i = at;
+    const negative = i < end && buffer[i] === 0x2d;
+    if (negative) i++;
+    const digitsAt = i;
+    let value = 0;
+    // More digits than a double keeps exactly is invalid whatever they say, and bounds the line.
+    for (; i < end; i++) {
+      const digit = (buffer[i] as number) - 0x30;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+      if (i - digitsAt >= LINE_DIGITS_MAX) return this.fail(invalid);
+    }
+    if (i >= end) return INCOMPLETE;
+    if (i === digitsAt || buffer[i] !== CR) return this.fail(invalid);
+    if (i - digitsAt > 1 && buffer[digitsAt] === 0x30) return this.fail(invalid);
+    if (i + 1 >= end) return INCOMPLETE;
+    if (buffer[i + 1] !== LF) return this.fail(invalid);
+    this.lineValue = negative ? -value : value;
+    return i + 2;
+  }
+
+  /** Words of one line, as a batch of one. Empty lines before it are skipped. */
+  private parseInline(start: number, end: number): void {
+    const buffer = this.buffer;
+    let at = start;
+    while (at < end && buffer[at] !== STAR) {
+      const lineEnd = buffer.indexOf(LF, at);
+      if (lineEnd === -1 || lineEnd >= end) {
+        if (end - at > LINE_BYTES_MAX) this.fail('too big inline request');
+        return;
+      }
+      if (lineEnd - at > LINE_BYTES_MAX) {
+        this.fail('too big inline request');
+        return;
+      }
+      const words = splitInline(buffer, at, lineEnd, this.inlineBuffer);
+      if (words === null) {
+        this.fail('unbalanced quotes in request');
+        return;
+      }
+      at = lineEnd + 1;
+      this.consumed = at;
+      if (words.length > 0) {
+        this.buffer = this.inlineBuffer;
+        this.args = words;
+        this.addCommand(0, words.length >> 1, at);
+        return;
+      }
+    }
+  }
+
+  private addCommand(firstArg: number, count: number, end: number): void {
+    const i = this.commands++;
+    this.firstArgs[i] = firstArg;
+    this.argCounts[i] = count;
+    this.ends[i] = end;
+  }
+
+  private fail(text: string): typeof INVALID {
+    this.error = `ERR Protocol error: ${text}`;
+    return INVALID;
+  }
+
+  private growArgs(): Int32Array {
+    const larger = new Int32Array(this.args.length * 2);
+    larger.set(this.args);
+    this.args = larger;
+    return larger;
+  }
+
+  private beginLong(start: number, count: number): void {
+    const long = new LongCommand();
+    long.argsWanted = count;
+    this.long = long;
+    long.at = this.buffer.indexOf(LF, start) + 1 - start;
+  }
+
+  /** Takes a LongCommand as far as the bytes go; complete, it is the whole batch. */
+  private continueLong(long: LongCommand, start: number, end: number): void {
+    let next = start + long.at;
+    while (long.argsDone < long.argsWanted) {
+      next = this.bulkHeader(next, end);
+      const bytes = this.lineValue;
+      if (next === INVALID) return;
+      if (next < 0 || next + bytes + 2 > end) break;
+      if (this.buffer[next + bytes] !== CR || this.buffer[next + bytes + 1] !== LF) {
+        this.fail('expected CRLF after a bulk');
+        return;
+      }
+      if (long.argsDone * 2 === long.args.length) {
+        const larger = new Int32Array(Math.max(ARGS_INITIAL, long.args.length * 2));
+        larger.set(long.args);
+        long.args = larger;
+      }
+      long.args[long.argsDone * 2] = next - start;
+      long.args[long.argsDone * 2 + 1] = bytes;
+      long.argsDone++;
+      next += bytes + 2;
+      long.at = next - start;
+    }
+    if (long.argsDone < long.argsWanted) {
+      this.long = long;
+      return;
+    }
+    for (let i = 0; i < long.argsDone; i++) long.args[i * 2] += start;
+    this.args = long.args;
+    this.addCommand(0, long.argsDone, next);
+    this.consumed = next;
+  }
+}

@@ -1,0 +1,351 @@
+/** One client connection: its receive buffer, its place in line, its way out.
+ *
+ *  Bytes arrive in the worker's shared buffer and are executed from there; only what could not be
+ *  executed yet (half a command, or a connection on hold) is kept in `rest`, a buffer of its own.
+ *  A connection on hold executes nothing and keeps its order; each reason is a bit, and when the
+ *  last one is lifted it goes on with `rest`.
+ *  Bounds: on hold it reads ahead READ_AHEAD_BYTES_MAX and then stops reading; the socket is given
+ *  more output only when it took the last; LATE_MAX replies may be due. So a slow or hostile client
+ *  holds a bounded amount of memory and delays nobody.
+ *  Owner: the worker that accepted it, for good. */
+
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { LongCommand } from '../resp/parser.ts';
+import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import type { Parkable } from './parking.ts';
+import { type LateReply, ReplyQueue } from './reply-queue.ts';
+import type { ListenerKind, Session, WriteReply } from './session.ts';
+import type { Transaction, Watches } from './transaction-state.ts';
+import { addressesOf, Wire } from './wire.ts';
+
+/** Why a connection does not execute. */
+export const Hold = {
+  /** A partition is between two owners. */
+  parked: 1,
+  /** The command in hand works elsewhere, and the next one must see its effect. */
+  work: 2,
+  /** The next command must come after all replies that are due. */
+  replies: 4,
+  /** The client does not read fast enough. */
+  output: 8,
+  /** The link to another node is full. */
+  link: 16,
+  /** Too many replies are due. */
+  late: 32,
+} as const;
+
+export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
+export const LATE_MAX = 1024;
+const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
+const WRITE_BYTES_MAX: number = 256 * 1024;
+
+/** What a connection needs of its worker. */
+export interface ConnectionHost {
+  /** Every connection of the worker reads into this. */
+  readonly receiveBuffer: Buffer;
+  /** For replies that leave outside of a batch. */
+  readonly lateOutput: ReplyWriter;
+  readonly maxQueryBufferBytes: number;
+  /** Executes what is complete in [start, end) and returns how far it came. */
+  execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
+  /** Hands over what the running batch has written so far. */
+  emitBatch(connection: Connection): void;
+  received(bytes: number): void;
+  sent(bytes: number): void;
+  closed(connection: Connection): void;
+}
+
+export class Connection implements Session, Parkable {
+  readonly id: number;
+  readonly listener: ListenerKind;
+  readonly address: string;
+  readonly localAddress: string;
+  readonly connectedAtMs: number;
+  lastActiveAtMs: number;
+  lastCommand = 'NULL';
+  protocol: Protocol = 2;
+  name = '';
+  libName = '';
+  libVersion = '';
+  readOnly = false;
+  asking = false;
+
+  /** Bits of Hold; 0 = executes. */
+  hold = 0;
+  /** The client's next bytes are of no interest: the connection ends after its replies. */
+  closing = false;
+  /** Nothing special is going on: plain commands may take the fast paths. */
+  plain = true;
+  watches: Watches | null = null;
+  /** Set while EXEC runs keyless commands: where to refuse a `replyLater`, which it cannot await. */
+  laterRefusal: ReplyWriter | null = null;
+  /** The parser's, for a command of many arguments that is still arriving. */
+  long: LongCommand | null = null;
+
+  private readonly host: ConnectionHost;
+  private readonly wire: Wire;
+  private readonly replies: ReplyQueue = new ReplyQueue();
+  private rest: Buffer | null = null;
+  private restStart = 0;
+  private restEnd = 0;
+  private openTransaction: Transaction | null = null;
+  /** Another node's link: partitions it was refused and has not resumed; null for clients. */
+  private refusals: Set<number> | null = null;
+  private ended = false;
+  private destroyed = false;
+  private runScheduled = false;
+  private flushScheduled = false;
+
+  constructor(
+    host: ConnectionHost,
+    accepted: Socket,
+    id: number,
+    listener: ListenerKind,
+    nowMs: number,
+  ) {
+    this.host = host;
+    this.id = id;
+    this.listener = listener;
+    this.connectedAtMs = nowMs;
+    this.lastActiveAtMs = nowMs;
+    const addresses = addressesOf(accepted);
+    this.address = addresses.remote;
+    this.localAddress = addresses.local;
+    this.wire = new Wire(accepted, host.receiveBuffer, {
+      onBytes: (buffer, bytes) => this.receive(buffer, bytes),
+      onDrain: () => this.drained(),
+      onEnd: () => this.inputEnded(),
+      onClose: () => this.wireClosed(),
+    });
+  }
+
+  /** Not null between MULTI and EXEC. */
+  get transaction(): Transaction | null {
+    return this.openTransaction;
+  }
+
+  set transaction(transaction: Transaction | null) {
+    this.openTransaction = transaction;
+    this.updatePlain();
+  }
+
+  get queuedCount(): number {
+    return this.openTransaction?.queued.length ?? -1;
+  }
+
+  get watchedCount(): number {
+    return this.watches?.keys.length ?? 0;
+  }
+
+  /** Replies that are due, in whatever state. */
+  get repliesDue(): boolean {
+    return !this.replies.empty;
+  }
+
+  /** Another node forwards its clients' commands through this connection. */
+  get isLink(): boolean {
+    return this.refusals !== null;
+  }
+
+  becomeLink(): void {
+    this.refusals ??= new Set();
+  }
+
+  /** A link's command was refused: so is all that follows for the partition, until `resume`. */
+  refuse(partitionId: number): void {
+    this.refusals?.add(partitionId);
+    this.updatePlain();
+  }
+
+  resume(partitionId: number): void {
+    this.refusals?.delete(partitionId);
+    this.updatePlain();
+  }
+
+  refuses(partitionId: number): boolean {
+    return this.refusals?.has(partitionId) === true;
+  }
+
+  closeAfterReplies(): void {
+    this.closing = true;
+  }
+
+  /** Ends it now, replies or not. */
+  destroy(): void {
+    this.wire.destroy();
+  }
+
+  replyLater(work: Promise<WriteReply>): void {
+    if (this.laterRefusal !== null) {
+      work.catch(() => {});
+      this.laterRefusal.error('ERR this command cannot be part of a transaction');
+      return;
+    }
+    const reply = this.reserveReply();
+    const protocol = this.protocol;
+    const settle = (write: WriteReply): void => {
+      const out = new ReplyWriter(1024);
+      out.protocol = protocol;
+      write(out);
+      reply.settle(out.take());
+    };
+    work.then(settle, (reason: unknown) => {
+      const text = reason instanceof Error ? reason.message : String(reason);
+      settle((out) => out.error(`ERR ${text}`));
+    });
+  }
+
+  /** Keeps the place of the command in hand in the order of replies. */
+  reserveReply(): LateReply {
+    this.host.emitBatch(this);
+    const reply = this.replies.reserve(() => this.scheduleFlush());
+    if (this.replies.lateCount >= LATE_MAX || this.replies.waitingBytes >= LATE_BYTES_MAX) {
+      this.hold |= Hold.late;
+    }
+    return reply;
+  }
+
+  /** Takes a batch's output: to the socket, or behind the replies that are due. */
+  emit(out: ReplyWriter): void {
+    if (out.length > 0) {
+      if (this.replies.empty) this.write(out);
+      else this.replies.push(out.take());
+    }
+    if (this.closing && this.replies.empty) this.wire.end();
+  }
+
+  release(reasons: number): void {
+    this.hold &= ~reasons;
+    if (this.hold === 0) this.scheduleRun();
+  }
+
+  unpark(): void {
+    this.release(Hold.parked);
+  }
+
+  private updatePlain(): void {
+    const refusing = this.refusals !== null && this.refusals.size > 0;
+    this.plain = this.openTransaction === null && !refusing;
+  }
+
+  private receive(buffer: Buffer, bytes: number): void {
+    this.host.received(bytes);
+    if (this.closing || this.destroyed) return;
+    if (this.rest === null && this.hold === 0) {
+      const consumed = this.host.execute(this, buffer, 0, bytes);
+      if (consumed < bytes && !this.closing) this.keep(buffer, consumed, bytes);
+    } else {
+      this.keep(buffer, 0, bytes);
+      if (this.hold === 0) this.executeRest();
+    }
+    if (this.hold !== 0 && this.restEnd - this.restStart > READ_AHEAD_BYTES_MAX) this.wire.pause();
+  }
+
+  /** Adds bytes to `rest`, which grows with what arrives and never with what is announced. */
+  private keep(buffer: Buffer, start: number, end: number): void {
+    const held = this.restEnd - this.restStart;
+    const needed = held + end - start;
+    if (needed > this.host.maxQueryBufferBytes) {
+      this.closing = true;
+      this.wire.destroy();
+      return;
+    }
+    const rest = this.rest;
+    if (rest === null || this.restEnd + end - start > rest.length) {
+      const fits = rest !== null && needed <= rest.length;
+      const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(4096, needed + (held >> 1)));
+      rest?.copy(target, 0, this.restStart, this.restEnd);
+      this.rest = target;
+      this.restStart = 0;
+      this.restEnd = held;
+    }
+    buffer.copy(this.rest as Buffer, this.restEnd, start, end);
+    this.restEnd += end - start;
+  }
+
+  private executeRest(): void {
+    const rest = this.rest;
+    if (rest === null) return;
+    this.restStart = this.host.execute(this, rest, this.restStart, this.restEnd);
+    if (this.restStart === this.restEnd || this.closing) {
+      this.rest = null;
+      this.restStart = 0;
+      this.restEnd = 0;
+    }
+  }
+
+  private scheduleRun(): void {
+    if (this.runScheduled || this.destroyed) return;
+    this.runScheduled = true;
+    // Not at once: whoever lifted the hold may be in the middle of another connection's batch.
+    setImmediate(() => {
+      this.runScheduled = false;
+      if (this.hold !== 0 || this.destroyed || this.closing) return;
+      this.executeRest();
+      if (this.hold === 0) this.wire.resume();
+      this.finishInput();
+    });
+  }
+
+  private scheduleFlush(): void {
+    if (this.flushScheduled || this.destroyed) return;
+    this.flushScheduled = true;
+    // Once per event: all replies that one read from another node has brought leave together.
+    queueMicrotask(() => {
+      this.flushScheduled = false;
+      this.flushReplies();
+    });
+  }
+
+  private flushReplies(): void {
+    const { replies } = this;
+    const out = this.host.lateOutput;
+    while ((this.hold & Hold.output) === 0) {
+      replies.drain(out, WRITE_BYTES_MAX);
+      if (out.length === 0) break;
+      this.write(out);
+    }
+    if (replies.empty) {
+      if (this.closing) this.wire.end();
+      this.release(Hold.replies | Hold.late);
+      this.finishInput();
+    } else if (replies.lateCount < LATE_MAX / 2 && replies.waitingBytes < LATE_BYTES_MAX / 2) {
+      this.release(Hold.late);
+    }
+  }
+
+  private write(out: ReplyWriter): void {
+    this.host.sent(out.length);
+    if (!this.wire.write(out.buffer, out.length)) {
+      this.hold |= Hold.output;
+      out.surrender();
+    }
+    out.reset();
+  }
+
+  private drained(): void {
+    this.hold &= ~Hold.output;
+    this.flushReplies();
+    this.release(0);
+  }
+
+  private inputEnded(): void {
+    this.ended = true;
+    this.finishInput();
+  }
+
+  /** The client sends nothing more: close once it has been answered. */
+  private finishInput(): void {
+    if (!this.ended || this.hold !== 0 || this.runScheduled || !this.replies.empty) return;
+    this.wire.end();
+  }
+
+  private wireClosed(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.closing = true;
+    this.rest = null;
+    this.host.closed(this);
+  }
+}

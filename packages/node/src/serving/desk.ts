@@ -1,0 +1,142 @@
+/** What the executing parts of one worker share, and the one way to deal with a key that this node
+ *  cannot answer for. One Desk per worker; everything on it is reused, nothing is per connection. */
+
+import type { Partition } from '@ingot/store';
+import { partitionOfSlot, slotOfKey } from '@ingot/store';
+import { Counter, type WorkerCounters } from '../metrics/layout.ts';
+import type { Args } from '../resp/args.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { CommandLookup } from './command-lookup.ts';
+import { type Connection, Hold } from './connection.ts';
+import type { CallCounts } from './call-counts.ts';
+import type { Command, Execution } from './execution.ts';
+import type { Forwarding } from './forwarding.ts';
+import type { Parking } from './parking.ts';
+import type { Passage } from './passage.ts';
+import { DOWN_TEXT, type Route, route } from './routing.ts';
+
+/** What became of a command. */
+export const Outcome = {
+  /** Not executed: the connection is on hold and will come back to it. */
+  held: 0,
+  /** Executed here, or answered with an error. */
+  done: 1,
+  /** Sent to its owner; counted there. */
+  forwarded: 2,
+} as const;
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+const TRY_AGAIN_TEXT = 'TRYAGAIN the partition of this key is changing its owner';
+
+/** What a desk asks of the worker that it belongs to. */
+export interface DeskHost {
+  readonly nodeId: string;
+  readonly map: ClusterMap;
+  readonly partitions: readonly (Partition | null)[];
+  readonly counters: WorkerCounters;
+  nowMs(): number;
+}
+
+export class Desk {
+  readonly host: DeskHost;
+  readonly lookup: CommandLookup;
+  readonly execution: Execution;
+  readonly passage: Passage;
+  readonly forwarding: Forwarding;
+  readonly parking: Parking;
+  /** Replies of the running batch. */
+  readonly out: ReplyWriter = new ReplyWriter();
+  readonly calls: CallCounts;
+  /** For parts of a reply that is put together. */
+  readonly scratch: ReplyWriter = new ReplyWriter();
+
+  constructor(
+    host: DeskHost,
+    lookup: CommandLookup,
+    execution: Execution,
+    passage: Passage,
+    forwarding: Forwarding,
+    parking: Parking,
+    calls: CallCounts,
+  ) {
+    this.host = host;
+    this.lookup = lookup;
+    this.execution = execution;
+    this.passage = passage;
+    this.forwarding = forwarding;
+    this.parking = parking;
+    this.calls = calls;
+  }
+
+  partition(partitionId: number): Partition | null {
+    return this.host.partitions[partitionId] ?? null;
+  }
+
+  /** The partition of argument `i` as a key. */
+  partitionOf(args: Args, i: number): number {
+    return partitionOfSlot(this.slotOf(args, i), this.host.map.partitions);
+  }
+
+  slotOf(args: Args, i: number): number {
+    return slotOfKey(args.buf, args.start(i), args.bytes(i));
+  }
+
+  /** Redis' rule: exactly `arity` arguments with the name, or at least -arity. */
+  arityHolds(command: Command, count: number): boolean {
+    return command.arity >= 0 ? count === command.arity : count >= -command.arity;
+  }
+
+  /** Who answers for this partition; `slot` is the key's, where there is one. */
+  route(connection: Connection, partitionId: number, slot: number, read: boolean): Route {
+    const { map, nodeId } = this.host;
+    return route({
+      map,
+      nodeId,
+      partition: this.partition(partitionId),
+      partitionId,
+      slot,
+      listener: connection.listener,
+      copyWillDo: read && connection.readOnly && connection.listener === 'follower',
+    });
+  }
+
+  /** Parks the connection, or answers why this node does not serve the partition. */
+  turnAway(connection: Connection, partitionId: number, to: Route): Outcome {
+    const { out } = this;
+    if (to.to === 'refuse') {
+      if (to.text.startsWith('MOVED')) {
+        this.host.counters.add(Counter.redirects, 1);
+        connection.refuse(partitionId);
+      }
+      out.error(to.text);
+      return Outcome.done;
+    }
+    // Other clients' commands wait behind this one on a link: its sender waits instead.
+    if (connection.isLink) {
+      connection.refuse(partitionId);
+      out.error(TRY_AGAIN_TEXT);
+      return Outcome.done;
+    }
+    switch (this.parking.park(connection, partitionId, this.host.nowMs())) {
+      case 'parked':
+        this.host.counters.add(Counter.parks, 1);
+        connection.hold |= Hold.parked;
+        return Outcome.held;
+      case 'gaveUp':
+        out.error(DOWN_TEXT);
+        return Outcome.done;
+      case 'full':
+        out.error(TRY_AGAIN_TEXT);
+        return Outcome.done;
+    }
+  }
+
+  /** True when a link may take another command; else the connection is on hold until it may. */
+  hasRoom(connection: Connection, to: Route & { to: 'peer' }): boolean {
+    const room = (): void => connection.release(Hold.link);
+    if (this.forwarding.hasRoom(to.node, connection.protocol, room)) return true;
+    connection.hold |= Hold.link;
+    return false;
+  }
+}

@@ -1,0 +1,138 @@
+/** Every command but plain GET and SET: by the kind of its row, to whoever runs that kind.
+ *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
+
+import { partitionOfSlot } from '@ingot/store';
+import { unknownCommand, wrongArity } from '../commands/errors.ts';
+import { Counter } from '../metrics/layout.ts';
+import type { Args } from '../resp/args.ts';
+import type { Connection } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import type { Command } from './execution.ts';
+import { runSplit } from './fan-out.ts';
+import { isInternal, runInternal } from './internal-commands.ts';
+import { onePartition } from './keys.ts';
+import { runKeyspace } from './keyspace.ts';
+import { runHere, runOnCopy } from './local-run.ts';
+import type { Route } from './routing.ts';
+import type { Transactions } from './transactions.ts';
+
+const CROSSSLOT_TEXT = "CROSSSLOT Keys in request don't hash to the same slot";
+/** What a browser sends first. Redis closes such connections without an answer, so that a web page
+ *  cannot make a visitor's browser write into a cache on the visitor's network; so do we. */
+const HTTP_WORDS: readonly string[] = ['POST', 'HOST:'];
+/** Commands that are not queued between MULTI and EXEC. */
+const NEVER_QUEUED: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit']);
+
+const ERROR = 0x2d;
+
+export class Dispatch {
+  private readonly desk: Desk;
+  private readonly transactions: Transactions;
+
+  constructor(desk: Desk, transactions: Transactions) {
+    this.desk = desk;
+    this.transactions = transactions;
+  }
+
+  /** One command; `index` is its row, or -1. Counts it, unless held or forwarded. */
+  run(connection: Connection, index: number, args: Args): Outcome {
+    const { desk } = this;
+    const { out, calls } = desk;
+    const command = desk.lookup.commands[index];
+    if (command === undefined) {
+      this.unknown(connection, args);
+      return Outcome.done;
+    }
+    const from = out.mark();
+    const queueing = connection.transaction !== null && !NEVER_QUEUED.has(command.name);
+    const outcome = this.execute(connection, index, command, args, queueing);
+    if (outcome === Outcome.forwarded) desk.host.counters.add(Counter.forwarded, 1);
+    if (outcome !== Outcome.done || queueing) return outcome;
+    calls.count(index);
+    if (out.length > from && out.buffer[from] === ERROR) calls.error(index);
+    return outcome;
+  }
+
+  private execute(
+    connection: Connection,
+    index: number,
+    command: Command,
+    args: Args,
+    queueing: boolean,
+  ): Outcome {
+    const { desk } = this;
+    if (!desk.arityHolds(command, args.count)) {
+      desk.out.error(wrongArity(command.name));
+      if (connection.transaction !== null) connection.transaction.aborted = true;
+      return Outcome.done;
+    }
+    if (queueing) return this.transactions.queue(connection, index, command, args);
+    switch (command.kind) {
+      case 'transaction':
+        return this.transactions.run(connection, command, args);
+      case 'keyspace':
+        return runKeyspace(desk, connection, command, args);
+      case 'connection':
+        if (isInternal(command)) return runInternal(desk, connection, command, args);
+        desk.passage.close();
+        command.run(desk.execution, args, desk.out);
+        return Outcome.done;
+      default:
+        return this.keyed(connection, command, args);
+    }
+  }
+
+  private keyed(connection: Connection, command: Command, args: Args): Outcome {
+    const { desk } = this;
+    const { out } = desk;
+    const slot = desk.slotOf(args, command.keys.first);
+    const several = command.keys.last !== command.keys.first;
+    const partitionId = several
+      ? onePartition(desk, command, args)
+      : partitionOfSlot(slot, desk.host.map.partitions);
+    if (partitionId < 0) {
+      if (connection.listener === 'client' && command.split !== undefined) {
+        desk.passage.close();
+        return runSplit(desk, connection, command, args);
+      }
+      out.error(CROSSSLOT_TEXT);
+      return Outcome.done;
+    }
+    if (connection.refuses(partitionId)) return desk.turnAway(connection, partitionId, PARK);
+    const partition = desk.partition(partitionId);
+    if (partition !== null && runHere(desk, command, partition, args, out)) return Outcome.done;
+    desk.passage.close();
+    const to = desk.route(connection, partitionId, slot, command.kind === 'read');
+    switch (to.to) {
+      case 'peer': {
+        if (!desk.hasRoom(connection, to)) return Outcome.held;
+        const sink = connection.reserveReply();
+        const { protocol } = connection;
+        desk.forwarding.forward(to.node, protocol, partitionId, null, args, 0, sink);
+        return Outcome.forwarded;
+      }
+      case 'copy':
+        if (partition !== null && runOnCopy(desk, command, partition, args, out)) {
+          return Outcome.done;
+        }
+        return desk.turnAway(connection, partitionId, PARK);
+      case 'here':
+        // It became ours since it was tried: try again.
+        return this.keyed(connection, command, args);
+      default:
+        return desk.turnAway(connection, partitionId, to);
+    }
+  }
+
+  private unknown(connection: Connection, args: Args): void {
+    if (HTTP_WORDS.some((word) => args.is(0, word))) {
+      connection.closing = true;
+      connection.destroy();
+      return;
+    }
+    this.desk.out.error(unknownCommand(args));
+    if (connection.transaction !== null) connection.transaction.aborted = true;
+  }
+}
+
+const PARK: Route = { to: 'park' };

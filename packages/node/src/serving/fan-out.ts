@@ -1,0 +1,90 @@
+/** Commands of several keys whose partitions differ, on the client port (MGET, MSET, DEL, ...).
+ *  The command is cut into one call per partition, each atomic by itself; local calls run at once,
+ *  the others travel, and the replies become one by the command's `split` rule. Before the first
+ *  call runs, every partition must have an owner that can be asked: a whole call is parked or
+ *  refused, not half of it. */
+
+import { Buffer } from 'node:buffer';
+import { Args } from '../resp/args.ts';
+import { type Desk, Outcome } from './desk.ts';
+import type { Connection } from './connection.ts';
+import type { Command, SplitRule } from './execution.ts';
+import { keyIndexes } from './keys.ts';
+import { JoinedReply } from './joined-reply.ts';
+import { runHere } from './local-run.ts';
+import type { Route } from './routing.ts';
+
+/** The arguments of one partition's call, and where its results belong in the whole. */
+interface Part {
+  readonly partitionId: number;
+  readonly args: Args;
+  readonly positions: number[];
+  route: Route;
+}
+
+export function runSplit(
+  desk: Desk,
+  connection: Connection,
+  command: Command,
+  args: Args,
+): Outcome {
+  const parts = cut(desk, command, args);
+  for (const part of parts) {
+    part.route = desk.route(connection, part.partitionId, 0, command.kind === 'read');
+    const { to } = part.route;
+    if (to === 'refuse' || to === 'park') {
+      return desk.turnAway(connection, part.partitionId, part.route);
+    }
+    if (part.route.to === 'peer' && !desk.hasRoom(connection, part.route)) return Outcome.held;
+  }
+  const rule = command.split as SplitRule;
+  const allHere = parts.every((part) => part.route.to === 'here');
+  const join = new JoinedReply(
+    rule,
+    parts.map((part) => part.positions),
+    connection.protocol,
+  );
+  if (!allHere) join.settleInto(connection.reserveReply());
+  let ran = true;
+  parts.forEach((part, i) => {
+    if (part.route.to === 'peer') {
+      const { node } = part.route;
+      const { protocol } = connection;
+      desk.forwarding.forward(node, protocol, part.partitionId, null, part.args, 0, join.part(i));
+      return;
+    }
+    const { scratch, execution } = desk;
+    scratch.protocol = connection.protocol;
+    execution.forgetHash();
+    const partition = desk.partition(part.partitionId);
+    ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
+    if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
+    join.part(i).settle(scratch.take());
+  });
+  if (allHere) join.writeTo(desk.out);
+  return Outcome.done;
+}
+
+function cut(desk: Desk, command: Command, args: Args): Part[] {
+  const { step } = command.keys;
+  const pieces: Map<number, { args: Uint8Array[]; positions: number[] }> = new Map();
+  keyIndexes(command.keys, args.count).forEach((i, position) => {
+    const partitionId = desk.partitionOf(args, i);
+    let piece = pieces.get(partitionId);
+    if (piece === undefined) {
+      piece = { args: [Buffer.from(command.name)], positions: [] };
+      pieces.set(partitionId, piece);
+    }
+    for (let k = 0; k < step && i + k < args.count; k++) {
+      const start = args.start(i + k);
+      piece.args.push(args.buf.subarray(start, start + args.bytes(i + k)));
+    }
+    piece.positions.push(position);
+  });
+  return [...pieces].map(([partitionId, piece]) => ({
+    partitionId,
+    args: Args.from(piece.args),
+    positions: piece.positions,
+    route: { to: 'here' },
+  }));
+}

@@ -1,0 +1,266 @@
+/** Commands for keys that live on another node, on their way there and back.
+ *
+ *  One link per (peer, RESP version) and worker, to the owner's cluster port, which never forwards: a
+ *  command travels one hop or none. Replies come back as raw bytes.
+ *
+ *  A refusal (-MOVED, -TRYAGAIN) means "not executed", and the owner goes on refusing that partition
+ *  on that link until INGOT.RESUME. So whatever was sent behind a refused command is refused as well,
+ *  and everything for that partition lines up here, in order, until the map changes or RETRY_MS
+ *  pass. A client's commands to one partition therefore never overtake each other.
+ *  Bounds: a command is tried for RETRY_MS_MAX after its first refusal, once more when its link broke
+ *  before it left; a command that may have been executed is never sent again. */
+
+import { Buffer } from 'node:buffer';
+import type { Args } from '../resp/args.ts';
+import type { Protocol } from '../resp/reply-writer.ts';
+import type { ClusterMap, MapNode } from '../shared/map.ts';
+import { type Executed, encode, NOTHING, type PeerCall, PeerLink } from './peer-link.ts';
+import type { ReplySink } from './reply-queue.ts';
+import { DOWN_TEXT } from './routing.ts';
+
+export const RETRY_MS = 25;
+export const RETRY_MS_MAX = 5_000;
+
+export const UNKNOWN_TEXT =
+  'ERR the connection to the node that owns this key broke; whether the command was executed is unknown';
+const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in time';
+
+/** What forwarding needs of the worker. */
+export interface ForwardingHost {
+  readonly map: ClusterMap;
+  nowMs(): number;
+}
+
+/** A command that waits for its partition to settle. */
+interface WaitingCommand {
+  readonly command: Buffer;
+  readonly protocol: Protocol;
+  readonly sink: ReplySink;
+  readonly refusedSinceMs: number;
+}
+
+export class Forwarding {
+  private readonly host: ForwardingHost;
+  private readonly links: Map<string, PeerLink> = new Map();
+  private readonly waiting: Map<number, WaitingCommand[]> = new Map();
+  private readonly wantRoom: Set<() => void> = new Set();
+  private retryTimer: NodeJS.Timeout | null = null;
+
+  constructor(host: ForwardingHost) {
+    this.host = host;
+  }
+
+  /** False when the link to this node has all it may hold: `onRoom` is called once it has room. */
+  hasRoom(node: MapNode, protocol: Protocol, onRoom: () => void): boolean {
+    if (!this.link(node, protocol).full) return true;
+    this.wantRoom.add(onRoom);
+    return false;
+  }
+
+  /** Sends arguments [from ..) of `args`, after `name` unless null, to the owner of the partition.
+   *  `sink` gets exactly one reply. */
+  forward(
+    node: MapNode,
+    protocol: Protocol,
+    partitionId: number,
+    name: string | null,
+    args: Args,
+    from: number,
+    sink: ReplySink,
+  ): void {
+    const waiting = this.waiting.get(partitionId);
+    if (waiting === undefined) {
+      const link = this.link(node, protocol);
+      link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0, false));
+      return;
+    }
+    const parts: Uint8Array[] = name === null ? [] : [Buffer.from(name)];
+    for (let i = from; i < args.count; i++) parts.push(args.copy(i));
+    waiting.push({
+      command: encode(parts),
+      protocol,
+      sink,
+      refusedSinceMs: this.host.nowMs(),
+    });
+  }
+
+  /** Sends a command that is about no partition. A refusal goes to `sink` like any reply. */
+  ask(node: MapNode, protocol: Protocol, command: Buffer, sink: ReplySink): void {
+    const link = this.link(node, protocol);
+    link.send(command, new ForwardedCall(this, link, -1, sink, 0, false));
+  }
+
+  /** One write per link for everything a batch has forwarded. */
+  flush(): void {
+    for (const link of this.links.values()) link.flush();
+  }
+
+  /** A new map: nodes that are down take no commands, and refused ones may have an owner again. */
+  mapChanged(): void {
+    for (const node of this.host.map.nodes) {
+      if (node.state === 'up') continue;
+      this.links.get(`${node.id}/2`)?.close();
+      this.links.get(`${node.id}/3`)?.close();
+    }
+    this.retry();
+  }
+
+  /** Called a few times per second. */
+  tick(nowMs: number): void {
+    for (const link of [...this.links.values()]) link.checkPatience(nowMs);
+  }
+
+  close(): void {
+    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
+    for (const link of [...this.links.values()]) link.close();
+  }
+
+  /** The owner said that it did not execute `call`; nor will it execute what was sent after it. */
+  refused(call: ForwardedCall): void {
+    const { link, partitionId } = call;
+    link.refusing.add(partitionId);
+    let waiting = this.waiting.get(partitionId);
+    if (waiting === undefined) {
+      waiting = [];
+      this.waiting.set(partitionId, waiting);
+    }
+    const refused = [call, ...(link.callsOf(partitionId) as ForwardedCall[])];
+    for (const each of refused) {
+      if (each.settled) continue;
+      each.settled = true;
+      waiting.push({
+        command: link.commandOf(each),
+        protocol: link.protocol,
+        sink: each.sink,
+        refusedSinceMs: each.refusedSinceMs || this.host.nowMs(),
+      });
+    }
+    this.retryTimer ??= setTimeout(() => this.retry(), RETRY_MS);
+  }
+
+  /** The link broke before `call` left. */
+  notSent(call: ForwardedCall): void {
+    const owner = call.secondTry ? null : this.owner(call.partitionId);
+    if (owner === null) {
+      call.sink.settle(errorLine(DOWN_TEXT));
+      return;
+    }
+    const link = this.link(owner, call.link.protocol);
+    const again = new ForwardedCall(this, link, call.partitionId, call.sink, 0, true);
+    link.send(call.link.commandOf(call), again);
+    link.flush();
+  }
+
+  private retry(): void {
+    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
+    this.retryTimer = null;
+    const batches = [...this.waiting];
+    this.waiting.clear();
+    for (const [partitionId, commands] of batches) this.retryPartition(partitionId, commands);
+    this.flush();
+  }
+
+  private retryPartition(partitionId: number, commands: readonly WaitingCommand[]): void {
+    const owner = this.owner(partitionId);
+    const nowMs = this.host.nowMs();
+    for (const { command, protocol, sink, refusedSinceMs } of commands) {
+      if (owner === null || nowMs - refusedSinceMs > RETRY_MS_MAX) {
+        sink.settle(errorLine(owner === null ? DOWN_TEXT : UNSETTLED_TEXT));
+        continue;
+      }
+      const link = this.link(owner, protocol);
+      link.resume(partitionId);
+      link.send(command, new ForwardedCall(this, link, partitionId, sink, refusedSinceMs, false));
+    }
+  }
+
+  private owner(partitionId: number): MapNode | null {
+    const { map } = this.host;
+    const primary = map.placement[partitionId]?.primary;
+    return map.nodes.find((node) => node.id === primary && node.state === 'up') ?? null;
+  }
+
+  private link(node: MapNode, protocol: Protocol): PeerLink {
+    const key = `${node.id}/${protocol}`;
+    let link = this.links.get(key);
+    if (link === undefined) {
+      link = new PeerLink({
+        host: node.advertise,
+        port: node.ports.cluster,
+        protocol,
+        nowMs: () => this.host.nowMs(),
+        onClose: () => this.links.delete(key),
+        onRoom: () => this.giveRoom(),
+      });
+      this.links.set(key, link);
+    }
+    return link;
+  }
+
+  private giveRoom(): void {
+    const waiters = [...this.wantRoom];
+    this.wantRoom.clear();
+    for (const onRoom of waiters) onRoom();
+  }
+}
+
+/** One command on one link. */
+class ForwardedCall implements PeerCall {
+  sent: Buffer = NOTHING;
+  sentStart = 0;
+  sentEnd = 0;
+  /** Its answer has been given, or another call carries it on. */
+  settled = false;
+
+  readonly link: PeerLink;
+  readonly partitionId: number;
+  readonly sink: ReplySink;
+  /** When this command was refused for the first time; 0 = it was not. */
+  readonly refusedSinceMs: number;
+  readonly secondTry: boolean;
+  private readonly forwarding: Forwarding;
+
+  constructor(
+    forwarding: Forwarding,
+    link: PeerLink,
+    partitionId: number,
+    sink: ReplySink,
+    refusedSinceMs: number,
+    secondTry: boolean,
+  ) {
+    this.forwarding = forwarding;
+    this.link = link;
+    this.partitionId = partitionId;
+    this.sink = sink;
+    this.refusedSinceMs = refusedSinceMs;
+    this.secondTry = secondTry;
+  }
+
+  replied(buffer: Buffer, start: number, end: number): void {
+    if (this.settled) return;
+    if (this.partitionId >= 0 && isRefusal(buffer, start)) {
+      this.forwarding.refused(this);
+      return;
+    }
+    this.settled = true;
+    this.sink.settle(Buffer.from(buffer.subarray(start, end)));
+  }
+
+  failed(executed: Executed): void {
+    if (this.settled) return;
+    this.settled = true;
+    if (executed === 'no' && this.partitionId >= 0) this.forwarding.notSent(this);
+    else this.sink.settle(errorLine(executed === 'no' ? DOWN_TEXT : UNKNOWN_TEXT));
+  }
+}
+
+export function errorLine(text: string): Buffer {
+  return Buffer.from(`-${text}\r\n`);
+}
+
+/** `-MOVED ` or `-TRYAGAIN `: the owner did not execute the command. */
+export function isRefusal(reply: Buffer, start: number): boolean {
+  if (reply[start] !== 0x2d) return false;
+  const line = reply.toString('latin1', start, start + 10);
+  return line.startsWith('-MOVED ') || line.startsWith('-TRYAGAIN ');
+}

@@ -1,0 +1,129 @@
+/** What nodes say to each other on the cluster port, besides what clients say:
+ *
+ *  INGOT.LINK                  this connection carries other clients' commands: never park it, refuse
+ *  INGOT.RESUME partition      answer for the partition again that was refused on this link
+ *  INGOT.TOKEN key             what WATCH remembers of a key
+ *  INGOT.EXEC partition ...    one partition's part of a transaction, in one passage
+ *  (INGOT.SCAN is an ordinary row, see commands/scan.ts.)
+ *
+ *  All are harmless from a client: none does what its own commands could not. */
+
+import type { Args } from '../resp/args.ts';
+import type { Connection } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import { execHere } from './exec-here.ts';
+import type { Command } from './execution.ts';
+import { onePartition } from './keys.ts';
+import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
+import { readToken } from './watch-token.ts';
+
+const MALFORMED_TEXT = 'ERR malformed command between nodes';
+
+type Run = (desk: Desk, connection: Connection, args: Args) => Outcome;
+
+const RUNS: Readonly<Record<string, Run>> = {
+  'ingot.link': (desk, connection) => {
+    connection.becomeLink();
+    desk.out.ok();
+    return Outcome.done;
+  },
+  'ingot.resume': (desk, connection, args) => {
+    connection.resume(args.integer(1));
+    desk.out.ok();
+    return Outcome.done;
+  },
+  'ingot.token': token,
+  'ingot.exec': exec,
+};
+
+/** Rows for the lookup; `runInternal` has their code. */
+export const INTERNAL_COMMANDS: readonly Command[] = [
+  row('ingot.link', 1),
+  row('ingot.resume', 2),
+  row('ingot.token', 2),
+  row('ingot.exec', -3),
+];
+
+export function isInternal(command: Command): boolean {
+  return command.name in RUNS;
+}
+
+export function runInternal(
+  desk: Desk,
+  connection: Connection,
+  command: Command,
+  args: Args,
+): Outcome {
+  desk.passage.close();
+  return (RUNS[command.name] as Run)(desk, connection, args);
+}
+
+function row(name: string, arity: number): Command {
+  return {
+    name,
+    arity,
+    kind: 'connection',
+    flags: ['admin', 'noscript'],
+    categories: ['@admin', '@slow', '@dangerous'],
+    keys: { first: 0, last: 0, step: 0 },
+    run: (_execution, _args, out) => out.error(MALFORMED_TEXT),
+  };
+}
+
+function token(desk: Desk, connection: Connection, args: Args): Outcome {
+  const partitionId = desk.partitionOf(args, 1);
+  const to = desk.route(connection, partitionId, desk.slotOf(args, 1), false);
+  if (connection.refuses(partitionId))
+    return desk.turnAway(connection, partitionId, { to: 'park' });
+  const partition = desk.partition(partitionId);
+  if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
+  desk.out.simple(readToken(desk, partition, args.copy(1)));
+  return Outcome.done;
+}
+
+function exec(desk: Desk, connection: Connection, args: Args): Outcome {
+  const partitionId = args.integer(1);
+  const parsed = parseExec(desk, partitionId, args);
+  if (parsed === null) {
+    desk.out.error(MALFORMED_TEXT);
+    return Outcome.done;
+  }
+  const to = desk.route(connection, partitionId, 0, false);
+  if (connection.refuses(partitionId))
+    return desk.turnAway(connection, partitionId, { to: 'park' });
+  const partition = desk.partition(partitionId);
+  if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
+  if (execHere(desk, partition, parsed.queued, parsed.watched, desk.out)) return Outcome.done;
+  return desk.turnAway(connection, partitionId, { to: 'park' });
+}
+
+/** Null unless every word is in its place and every key is of this partition. */
+function parseExec(
+  desk: Desk,
+  partitionId: number,
+  args: Args,
+): { queued: QueuedCommand[]; watched: WatchedKey[] } | null {
+  const watched: WatchedKey[] = [];
+  const queued: QueuedCommand[] = [];
+  const watchCount = args.integer(2);
+  let at = 3;
+  if (!(watchCount >= 0) || at + watchCount * 2 > args.count) return null;
+  for (let i = 0; i < watchCount; i++, at += 2) {
+    if (desk.partitionOf(args, at) !== partitionId) return null;
+    watched.push({ key: args.copy(at), partitionId, token: args.text(at + 1) });
+  }
+  while (at < args.count) {
+    const count = args.integer(at);
+    if (!(count >= 1) || at + 1 + count > args.count) return null;
+    const own = args.slice(at + 1, count);
+    const index = desk.lookup.find(own.buf, own.start(0), own.bytes(0));
+    const command = desk.lookup.commands[index];
+    if (command === undefined || (command.kind !== 'read' && command.kind !== 'write')) return null;
+    if (!desk.arityHolds(command, count) || onePartition(desk, command, own) !== partitionId) {
+      return null;
+    }
+    queued.push({ index, args: own, partitionId });
+    at += 1 + count;
+  }
+  return { queued, watched };
+}

@@ -1,0 +1,84 @@
+/** One reply made of the replies of several parts (partitions, or nodes), which may come in any
+ *  order. An error of any part is the whole's: some parts may then have been executed. */
+
+import type { Buffer } from 'node:buffer';
+import { ReplyScanner } from '../resp/reply-scanner.ts';
+import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import type { SplitRule } from './execution.ts';
+import type { ReplySink } from './reply-queue.ts';
+
+const ERROR = 0x2d;
+const LF = 0x0a;
+
+export class JoinedReply {
+  private readonly rule: SplitRule;
+  /** Per part: where its elements belong in a gathered reply. */
+  private readonly positions: readonly (readonly number[])[];
+  private readonly protocol: Protocol;
+  private readonly replies: (Buffer | null)[];
+  private missing: number;
+  private sink: ReplySink | null = null;
+
+  constructor(rule: SplitRule, positions: readonly (readonly number[])[], protocol: Protocol) {
+    this.rule = rule;
+    this.positions = positions;
+    this.protocol = protocol;
+    this.replies = positions.map(() => null);
+    this.missing = positions.length;
+  }
+
+  /** The whole goes there as soon as the last part is in. */
+  settleInto(sink: ReplySink): void {
+    this.sink = sink;
+  }
+
+  part(i: number): ReplySink {
+    return {
+      settle: (reply: Buffer): void => {
+        this.replies[i] = reply;
+        this.missing--;
+        if (this.missing > 0 || this.sink === null) return;
+        const out = new ReplyWriter(1024);
+        out.protocol = this.protocol;
+        this.writeTo(out);
+        this.sink.settle(out.take());
+      },
+    };
+  }
+
+  /** All parts are in. */
+  writeTo(out: ReplyWriter): void {
+    const replies = this.replies as Buffer[];
+    const failed = replies.find((reply) => reply[0] === ERROR);
+    if (failed !== undefined) out.raw(failed, 0, failed.length);
+    else if (this.rule === 'ok') out.ok();
+    else if (this.rule === 'sum') out.integer(replies.reduce((sum, r) => sum + integerOf(r), 0));
+    else this.gather(replies, out);
+  }
+
+  private gather(replies: readonly Buffer[], out: ReplyWriter): void {
+    const elements: Buffer[] = [];
+    replies.forEach((reply, part) => {
+      const positions = this.positions[part] as readonly number[];
+      elementsOf(reply).forEach((element, k) => {
+        elements[positions[k] as number] = element;
+      });
+    });
+    out.array(elements.length);
+    for (const element of elements) out.raw(element, 0, element.length);
+  }
+}
+
+/** The integer of a `:n` reply. */
+export function integerOf(reply: Buffer): number {
+  return Number(reply.toString('latin1', 1, reply.length - 2));
+}
+
+/** The encoded elements of an array reply. */
+export function elementsOf(reply: Buffer): Buffer[] {
+  const scanner = new ReplyScanner();
+  scanner.push(reply.subarray(reply.indexOf(LF) + 1));
+  const elements: Buffer[] = [];
+  while (scanner.next()) elements.push(scanner.buffer.subarray(scanner.start, scanner.end));
+  return elements;
+}

@@ -1,0 +1,206 @@
+/** Commands over all partitions: DBSIZE, KEYS, RANDOMKEY, FLUSHALL, FLUSHDB, SCAN.
+ *
+ *  On the cluster and follower ports they cover what is led here. On the client port they cover the
+ *  cluster: the same command goes to every other leader's cluster port, and the answers are joined by
+ *  the row's `combine` rule. They are a barrier in their connection: they start when every reply
+ *  before them is in, and what follows waits for them, so FLUSHALL between two SETs means what it
+ *  says. If the map changed meanwhile, a partition may have been covered twice or not at all, and
+ *  the command runs again (each of them may), ROUNDS_MAX times at most.
+ *  SCAN's cursor names a partition: that call goes to its leader alone. */
+
+import type { Buffer } from 'node:buffer';
+import type { Args } from '../resp/args.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { MapNode } from '../shared/map.ts';
+import { type Connection, Hold } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import { type Command, CURSOR_PARTITION_FACTOR } from './execution.ts';
+import { errorLine, isRefusal } from './forwarding.ts';
+import { elementsOf, integerOf } from './joined-reply.ts';
+import { encode } from './peer-link.ts';
+import type { ReplySink } from './reply-queue.ts';
+import { DOWN_TEXT } from './routing.ts';
+
+const ROUNDS_MAX = 200;
+const ROUND_MS = 25;
+const SCAN_BETWEEN_NODES = 'ingot.scan';
+const ERROR = 0x2d;
+const NIL_REPLIES: readonly string[] = ['$-1\r\n', '_\r\n'];
+
+export function runKeyspace(
+  desk: Desk,
+  connection: Connection,
+  command: Command,
+  args: Args,
+): Outcome {
+  const { execution, out } = desk;
+  desk.passage.close();
+  if (command.combine === 'cursor') {
+    const whole = connection.listener === 'client' || command.name === SCAN_BETWEEN_NODES;
+    if (whole) return runCursor(desk, connection, command, args);
+  }
+  const unsettled = firstUnsettled(desk);
+  if (unsettled >= 0) return desk.turnAway(connection, unsettled, { to: 'park' });
+  const leaders = connection.listener === 'client' ? otherLeaders(desk) : [];
+  if (leaders === null) {
+    out.error(DOWN_TEXT);
+    return Outcome.done;
+  }
+  if (leaders.length === 0) {
+    execution.wholeCluster = connection.listener === 'client';
+    command.run(execution, args, out);
+    return Outcome.done;
+  }
+  if (connection.repliesDue) {
+    connection.hold |= Hold.replies;
+    return Outcome.held;
+  }
+  const sink = connection.reserveReply();
+  connection.hold |= Hold.work;
+  new Gathering(desk, connection, command, args.detach(), sink).round();
+  return Outcome.done;
+}
+
+/** SCAN: to the leader of the cursor's partition. */
+function runCursor(desk: Desk, connection: Connection, command: Command, args: Args): Outcome {
+  const { execution, out } = desk;
+  const partitionId = Math.floor(args.integer(1) / CURSOR_PARTITION_FACTOR);
+  // A cursor that is none: the command itself says what is wrong with it.
+  const known = partitionId >= 0 && partitionId < desk.host.map.partitions;
+  const to = known ? desk.route(connection, partitionId, 0, true) : null;
+  if (to === null || to.to === 'here') {
+    execution.wholeCluster = true;
+    command.run(execution, args, out);
+    return Outcome.done;
+  }
+  if (to.to !== 'peer') return desk.turnAway(connection, partitionId, to);
+  if (!desk.hasRoom(connection, to)) return Outcome.held;
+  const { protocol } = connection;
+  const sink = connection.reserveReply();
+  desk.forwarding.forward(to.node, protocol, partitionId, 'INGOT.SCAN', args, 1, sink);
+  return Outcome.forwarded;
+}
+
+/** A partition that the map gives to this node, and that this node does not serve yet; or -1. */
+function firstUnsettled(desk: Desk): number {
+  const { map, nodeId } = desk.host;
+  return map.placement.findIndex(
+    (entry, id) => entry.primary === nodeId && desk.partition(id)?.mayWrite() !== true,
+  );
+}
+
+/** The other nodes that lead something, or null when a partition has no leader that is up. */
+function otherLeaders(desk: Desk): MapNode[] | null {
+  const { map, nodeId } = desk.host;
+  const leaders: Set<MapNode> = new Set();
+  for (const entry of map.placement) {
+    if (entry.primary === nodeId) continue;
+    const node = map.nodes.find(({ id, state }) => id === entry.primary && state === 'up');
+    if (node === undefined) return null;
+    leaders.add(node);
+  }
+  return [...leaders];
+}
+
+/** One such command on its way through the cluster. */
+class Gathering {
+  private readonly desk: Desk;
+  private readonly connection: Connection;
+  private readonly command: Command;
+  private readonly args: Args;
+  private readonly sink: ReplySink;
+  private rounds = 0;
+  private mapVersion = 0;
+  private replies: Buffer[] = [];
+  private missing = 0;
+
+  constructor(desk: Desk, connection: Connection, command: Command, args: Args, sink: ReplySink) {
+    this.desk = desk;
+    this.connection = connection;
+    this.command = command;
+    this.args = args;
+    this.sink = sink;
+  }
+
+  round(): void {
+    const { desk, args, connection } = this;
+    this.rounds++;
+    this.mapVersion = desk.host.map.version;
+    const leaders = otherLeaders(desk);
+    if (leaders === null) {
+      this.finish(errorLine(DOWN_TEXT));
+      return;
+    }
+    this.replies = [this.runHere()];
+    this.missing = leaders.length;
+    if (this.missing === 0) this.roundEnded();
+    const parts = Array.from({ length: args.count }, (_, i) => args.copy(i));
+    const question = encode(parts);
+    for (const node of leaders) {
+      desk.forwarding.ask(node, connection.protocol, question, {
+        settle: (reply) => {
+          this.replies.push(reply);
+          this.missing--;
+          if (this.missing === 0) this.roundEnded();
+        },
+      });
+    }
+    desk.forwarding.flush();
+  }
+
+  private roundEnded(): void {
+    const unsettled = this.replies.some((reply) => isRefusal(reply, 0));
+    const moved = this.mapVersion !== this.desk.host.map.version;
+    if ((unsettled || moved) && this.rounds < ROUNDS_MAX) {
+      setTimeout(() => this.round(), ROUND_MS);
+      return;
+    }
+    this.finish(this.joined());
+  }
+
+  private finish(reply: Buffer): void {
+    this.sink.settle(reply);
+    this.connection.release(Hold.work);
+  }
+
+  private runHere(): Buffer {
+    const { execution, scratch, host } = this.desk;
+    execution.session = this.connection;
+    execution.nowMs = host.nowMs();
+    execution.wholeCluster = true;
+    execution.forgetHash();
+    scratch.protocol = this.connection.protocol;
+    this.command.run(execution, this.args, scratch);
+    return scratch.take();
+  }
+
+  private joined(): Buffer {
+    const { replies } = this;
+    const failed = replies.find((reply) => reply[0] === ERROR);
+    if (failed !== undefined) return failed;
+    const out = new ReplyWriter(1024);
+    switch (this.command.combine) {
+      case 'sum':
+        out.integer(replies.reduce((sum, reply) => sum + integerOf(reply), 0));
+        break;
+      case 'concat': {
+        const elements = replies.flatMap((reply) => elementsOf(reply));
+        out.array(elements.length);
+        for (const element of elements) out.raw(element, 0, element.length);
+        break;
+      }
+      case 'any':
+        return anyOf(replies);
+      default:
+        out.ok();
+    }
+    return out.take();
+  }
+}
+
+/** One of the replies that are not nil, where there is one. */
+function anyOf(replies: readonly Buffer[]): Buffer {
+  const found = replies.filter((reply) => !NIL_REPLIES.includes(reply.toString('latin1')));
+  const choices = found.length > 0 ? found : replies;
+  return choices[Math.floor(Math.random() * choices.length)] as Buffer;
+}

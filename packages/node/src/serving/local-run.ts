@@ -1,0 +1,97 @@
+/** Runs a read or a write on a partition of this node, under the rules of its kind: a read inside
+ *  the read protocol, again from a rewound mark when it was torn; a write inside a passage. */
+
+import { type Partition, TORN_READS_MAX } from '@ingot/store';
+import { Counter } from '../metrics/layout.ts';
+import type { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Desk } from './desk.ts';
+import type { Command } from './execution.ts';
+import { readableCopy } from './routing.ts';
+
+/** False when the partition is not served here: nothing was executed or written to `out`. */
+export function runHere(
+  desk: Desk,
+  command: Command,
+  partition: Partition,
+  args: Args,
+  out: ReplyWriter,
+): boolean {
+  const { execution, passage } = desk;
+  execution.partition = partition;
+  execution.hits = 0;
+  execution.misses = 0;
+  if (command.kind === 'write') {
+    if (!passage.open(partition)) return false;
+    // Several keys, one transaction: followers apply all of it or nothing.
+    if (command.split !== undefined) partition.beginTransaction();
+    command.run(execution, args, out);
+    if (command.split !== undefined) partition.endTransaction();
+  } else if (passage.inside === partition) {
+    command.run(execution, args, out);
+  } else {
+    passage.close();
+    if (!read(desk, command, partition, args, out, isLed)) return false;
+  }
+  countLookups(desk);
+  return true;
+}
+
+/** A read of a follower copy; false when it is no consistent copy (any more). */
+export function runOnCopy(
+  desk: Desk,
+  command: Command,
+  partition: Partition,
+  args: Args,
+  out: ReplyWriter,
+): boolean {
+  const { execution } = desk;
+  desk.passage.close();
+  execution.partition = partition;
+  if (!read(desk, command, partition, args, out, readableCopy)) return false;
+  countLookups(desk);
+  desk.host.counters.add(Counter.followerReads, 1);
+  return true;
+}
+
+function read(
+  desk: Desk,
+  command: Command,
+  partition: Partition,
+  args: Args,
+  out: ReplyWriter,
+  allowed: (partition: Partition) => boolean,
+): boolean {
+  const { execution } = desk;
+  const mark = out.mark();
+  for (let tries = 0; tries < TORN_READS_MAX; tries++) {
+    const token = partition.readBegin();
+    if (!allowed(partition)) return false;
+    execution.hits = 0;
+    execution.misses = 0;
+    command.run(execution, args, out);
+    if (partition.readEnd(token)) return true;
+    out.rewind(mark);
+  }
+  partition.enter();
+  const permitted = allowed(partition);
+  if (permitted) {
+    execution.hits = 0;
+    execution.misses = 0;
+    command.run(execution, args, out);
+  }
+  partition.leave();
+  return permitted;
+}
+
+/** Role and seal change in passages only, so the read protocol guards these words too. */
+function isLed(partition: Partition): boolean {
+  return partition.mayWrite();
+}
+
+function countLookups(desk: Desk): void {
+  const { execution } = desk;
+  const { counters } = desk.host;
+  if (execution.hits > 0) counters.add(Counter.hits, execution.hits);
+  if (execution.misses > 0) counters.add(Counter.misses, execution.misses);
+}

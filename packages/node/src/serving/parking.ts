@@ -1,0 +1,68 @@
+/** Connections that wait because a partition is between two owners (sealed, handed over, or led here
+ *  by the map before its role word says so). They stop executing, keep their order, and try again at
+ *  each change of map, role or attachment.
+ *  Bounds: a partition is waited for PARK_MS_MAX at most; after that its commands are answered
+ *  CLUSTERDOWN at once until something changes. At most PARKED_MAX connections wait. */
+
+export const PARK_MS_MAX = 5_000;
+export const PARKED_MAX = 10_000;
+
+export interface Parkable {
+  /** Executes what it has; parks again if nothing changed for it. */
+  unpark(): void;
+}
+
+export type ParkAnswer = 'parked' | 'gaveUp' | 'full';
+
+export class Parking {
+  private readonly parked: Set<Parkable> = new Set();
+  /** Partition -> when its first waiter started to wait. */
+  private readonly since: Map<number, number> = new Map();
+  private readonly unsettled: (partitionId: number) => boolean;
+
+  /** `unsettled` says whether a partition is still between two owners. */
+  constructor(unsettled: (partitionId: number) => boolean) {
+    this.unsettled = unsettled;
+  }
+
+  get size(): number {
+    return this.parked.size;
+  }
+
+  park(who: Parkable, partitionId: number, nowMs: number): ParkAnswer {
+    const since = this.since.get(partitionId);
+    if (since === undefined) this.since.set(partitionId, nowMs);
+    else if (nowMs - since >= PARK_MS_MAX) return 'gaveUp';
+    if (this.parked.size >= PARKED_MAX && !this.parked.has(who)) return 'full';
+    this.parked.add(who);
+    return 'parked';
+  }
+
+  forget(who: Parkable): void {
+    this.parked.delete(who);
+  }
+
+  /** A map, role or attachment changed: everybody tries again. Waits for partitions that are still
+   *  unsettled go on counting, so changes elsewhere do not keep a client waiting for ever. */
+  changed(): void {
+    for (const partitionId of this.since.keys()) {
+      if (!this.unsettled(partitionId)) this.since.delete(partitionId);
+    }
+    this.releaseAll();
+  }
+
+  /** Lets go of everybody once a partition's time is over; called a few times per second. */
+  expire(nowMs: number): void {
+    for (const since of this.since.values()) {
+      if (nowMs - since < PARK_MS_MAX || this.parked.size === 0) continue;
+      this.releaseAll();
+      return;
+    }
+  }
+
+  private releaseAll(): void {
+    const waiting = [...this.parked];
+    this.parked.clear();
+    for (const who of waiting) who.unpark();
+  }
+}

@@ -1,0 +1,231 @@
+/** One connection to another node's cluster port: commands out, replies back in the same order.
+ *
+ *  Commands are encoded into one buffer and leave in one write per flush, so a client's batch stays
+ *  a batch on its way to the owner. Replies are cut apart without being understood and handed on
+ *  as raw bytes.
+ *  What a failure means: a command that was never handed to the socket was not executed ('no'); of
+ *  any other nobody can say ('unknown').
+ *  Bounds: PENDING_MAX commands and UNSENT_BYTES_MAX bytes before `full` asks callers to wait;
+ *  CONNECT_MS_MAX to connect; SILENCE_MS_MAX without a byte while replies are due. */
+
+import { Buffer } from 'node:buffer';
+import { connect, type Socket } from 'node:net';
+import type { Args } from '../resp/args.ts';
+import { ReplyScanner } from '../resp/reply-scanner.ts';
+import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+
+export const PENDING_MAX = 16_384;
+export const UNSENT_BYTES_MAX: number = 16 * 1024 * 1024;
+export const CONNECT_MS_MAX = 1_000;
+/** Longer than the owner's own patience with a partition that changes hands. */
+export const SILENCE_MS_MAX = 7_000;
+
+/** Whether the command reached the owner. */
+export type Executed = 'no' | 'unknown';
+
+/** One command on its way. */
+export interface PeerCall {
+  /** What the command is about, or -1. */
+  readonly partitionId: number;
+  /** The encoded command is `sent[sentStart .. sentEnd)`, once it was handed to the socket. */
+  sent: Buffer;
+  sentStart: number;
+  sentEnd: number;
+  replied(buffer: Buffer, start: number, end: number): void;
+  failed(executed: Executed): void;
+}
+
+export interface PeerLinkOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly nowMs: () => number;
+  /** The link is broken and everything on it has been failed: forget it. */
+  readonly onClose: () => void;
+  /** `full` was true and is not any more. */
+  readonly onRoom: () => void;
+}
+
+export class PeerLink {
+  readonly protocol: Protocol;
+  /** Partitions that the peer refuses on this link until it is told INGOT.RESUME. */
+  readonly refusing: Set<number> = new Set();
+
+  private readonly options: PeerLinkOptions;
+  private readonly socket: Socket;
+  private readonly scanner: ReplyScanner = new ReplyScanner();
+  private readonly unsent: ReplyWriter = new ReplyWriter(16 * 1024);
+  /** Commands encoded into `unsent`, not handed to the socket. */
+  private unsentCalls: PeerCall[] = [];
+  /** Commands whose replies are due, oldest first from `pendingHead`. */
+  private pending: PeerCall[] = [];
+  private pendingHead = 0;
+  private connected = false;
+  private closed = false;
+  private wasFull = false;
+  private quietSinceMs: number;
+
+  constructor(options: PeerLinkOptions) {
+    this.options = options;
+    this.protocol = options.protocol;
+    this.quietSinceMs = options.nowMs();
+    this.socket = connect({ host: options.host, port: options.port, noDelay: true });
+    this.socket.on('connect', () => {
+      this.connected = true;
+      this.quietSinceMs = options.nowMs();
+      this.flush();
+    });
+    this.socket.on('data', (data: Buffer) => this.receive(data));
+    this.socket.on('drain', () => this.flush());
+    // 'close' follows and fails what was under way.
+    this.socket.on('error', () => this.socket.destroy());
+    this.socket.on('end', () => this.socket.destroy());
+    this.socket.on('close', () => this.fail());
+    this.send(encode(['INGOT.LINK']), ignoredCall());
+    if (options.protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
+  }
+
+  get full(): boolean {
+    const calls = this.pending.length - this.pendingHead + this.unsentCalls.length;
+    const full = calls >= PENDING_MAX || this.unsent.length >= UNSENT_BYTES_MAX;
+    if (full) this.wasFull = true;
+    return full;
+  }
+
+  /** Arguments [from, args.count) of `args`, after `name` where that is not null. */
+  sendArgs(name: string | null, args: Args, from: number, call: PeerCall): void {
+    const out = this.unsent;
+    call.sentStart = out.length;
+    out.array(args.count - from + (name === null ? 0 : 1));
+    if (name !== null) out.bulkText(name);
+    for (let i = from; i < args.count; i++) out.bulk(args.buf, args.start(i), args.bytes(i));
+    call.sentEnd = out.length;
+    this.unsentCalls.push(call);
+  }
+
+  /** An encoded command. */
+  send(command: Buffer, call: PeerCall): void {
+    call.sentStart = this.unsent.length;
+    this.unsent.raw(command, 0, command.length);
+    call.sentEnd = this.unsent.length;
+    this.unsentCalls.push(call);
+  }
+
+  /** Lets the peer answer for a partition again that it has refused on this link. */
+  resume(partitionId: number): void {
+    if (!this.refusing.delete(partitionId)) return;
+    this.send(encode('INGOT.RESUME', String(partitionId)), ignoredCall());
+  }
+
+  /** Commands about this partition whose replies are still to come, oldest first. */
+  callsOf(partitionId: number): PeerCall[] {
+    const calls = [...this.pending.slice(this.pendingHead), ...this.unsentCalls];
+    return calls.filter((call) => call.partitionId === partitionId);
+  }
+
+  /** The encoded bytes of a command on this link. */
+  commandOf(call: PeerCall): Buffer {
+    if (call.sent !== NOTHING) return call.sent.subarray(call.sentStart, call.sentEnd);
+    return Buffer.from(this.unsent.buffer.subarray(call.sentStart, call.sentEnd));
+  }
+
+  /** Hands what was encoded to the socket, in one write; called once per batch. */
+  flush(): void {
+    if (!this.connected || this.closed || this.unsentCalls.length === 0) return;
+    if (this.socket.writableNeedDrain) return;
+    if (this.pendingHead === this.pending.length) this.quietSinceMs = this.options.nowMs();
+    const chunk = this.unsent.take();
+    for (const call of this.unsentCalls) {
+      call.sent = chunk;
+      this.pending.push(call);
+    }
+    this.unsentCalls = [];
+    this.socket.write(chunk);
+  }
+
+  /** Gives up on a peer that does not answer; called a few times per second. */
+  checkPatience(nowMs: number): void {
+    const quietMs = nowMs - this.quietSinceMs;
+    const due = this.pendingHead < this.pending.length;
+    if ((!this.connected && quietMs > CONNECT_MS_MAX) || (due && quietMs > SILENCE_MS_MAX)) {
+      this.close();
+    }
+  }
+
+  close(): void {
+    this.socket.destroy();
+    this.fail();
+  }
+
+  private receive(data: Buffer): void {
+    this.quietSinceMs = this.options.nowMs();
+    const scanner = this.scanner;
+    scanner.push(data);
+    while (scanner.next()) {
+      const call = this.pending[this.pendingHead] as PeerCall | undefined;
+      if (call === undefined) {
+        this.close();
+        return;
+      }
+      this.pendingHead++;
+      call.replied(scanner.buffer, scanner.start, scanner.end);
+    }
+    if (scanner.invalid) this.close();
+    if (this.pendingHead === this.pending.length) {
+      this.pending = [];
+      this.pendingHead = 0;
+    } else if (this.pendingHead > 4096) {
+      this.pending.splice(0, this.pendingHead);
+      this.pendingHead = 0;
+    }
+    this.noticeRoom();
+  }
+
+  private noticeRoom(): void {
+    if (!this.wasFull || this.full) return;
+    this.wasFull = false;
+    this.options.onRoom();
+  }
+
+  private fail(): void {
+    if (this.closed) return;
+    this.closed = true;
+    const maybeExecuted = this.pending.slice(this.pendingHead);
+    const notSent = this.unsentCalls;
+    const commands = this.unsent.take();
+    for (const call of notSent) call.sent = commands;
+    this.pending = [];
+    this.pendingHead = 0;
+    this.unsentCalls = [];
+    this.options.onClose();
+    for (const call of maybeExecuted) call.failed('unknown');
+    for (const call of notSent) call.failed('no');
+    this.options.onRoom();
+  }
+}
+
+/** One command as a client would send it. */
+export function encode(parts: readonly (string | Uint8Array)[]): Buffer {
+  const out = new ReplyWriter(1024);
+  out.array(parts.length);
+  for (const part of parts) {
+    const bytes = Buffer.from(part as string);
+    out.bulk(bytes, 0, bytes.length);
+  }
+  return out.take();
+}
+
+/** `sent` of a call that was not handed to the socket. */
+export const NOTHING: Buffer = Buffer.alloc(0);
+
+/** For commands of the link itself, whose replies nobody waits for. */
+function ignoredCall(): PeerCall {
+  return {
+    partitionId: -1,
+    sent: NOTHING,
+    sentStart: 0,
+    sentEnd: 0,
+    replied: () => {},
+    failed: () => {},
+  };
+}

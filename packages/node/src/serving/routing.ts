@@ -1,0 +1,67 @@
+/** Who answers for a partition, and what to say when it is not this node.
+ *
+ *  Order of the questions matters. The role word in the partition's own memory comes first: it is
+ *  never behind the map that this worker has read, and it is the only thing the fast paths look at.
+ *  The map comes second, for keys that live elsewhere, and the listener decides the wording:
+ *  the client port forwards, the cluster port redirects, the follower port also reads local copies.
+ *
+ *  Pure: decides from what it is given, changes nothing. */
+
+import { type Partition, ROLE_FOLLOWER } from '@ingot/store';
+import type { ClusterMap, MapNode } from '../shared/map.ts';
+import type { ListenerKind } from './session.ts';
+
+export type Route =
+  /** This node leads it: enter and execute. */
+  | { readonly to: 'here' }
+  /** A consistent copy here may answer this read. */
+  | { readonly to: 'copy' }
+  /** Between two owners: wait for the next change, then ask again. */
+  | { readonly to: 'park' }
+  /** The owner must be asked, through its cluster port. */
+  | { readonly to: 'peer'; readonly node: MapNode }
+  /** Answer this line. */
+  | { readonly to: 'refuse'; readonly text: string };
+
+export interface RouteQuestion {
+  readonly map: ClusterMap;
+  readonly nodeId: string;
+  readonly partition: Partition | null;
+  readonly partitionId: number;
+  /** The slot of the key: MOVED names it. */
+  readonly slot: number;
+  readonly listener: ListenerKind;
+  /** A read on a READONLY connection of the follower port. */
+  readonly copyWillDo: boolean;
+}
+
+const HERE: Route = { to: 'here' };
+const COPY: Route = { to: 'copy' };
+const PARK: Route = { to: 'park' };
+
+export const DOWN_TEXT = 'CLUSTERDOWN the node that owns this key is down';
+
+export function route(question: RouteQuestion): Route {
+  const { map, partition, partitionId } = question;
+  if (partition?.mayWrite() === true) return HERE;
+  const entry = map.placement[partitionId];
+  // Sealed, or named by the map before the role word says so: one of the two moves soon.
+  if (partition?.sealed() === true || entry?.primary === question.nodeId) return PARK;
+  if (question.copyWillDo && partition !== null && readableCopy(partition)) return COPY;
+  if (entry === undefined || entry.primary === null) {
+    return refuse('CLUSTERDOWN no copy of this key has a node to serve it');
+  }
+  const owner = map.nodes.find((node) => node.id === entry.primary);
+  if (owner === undefined || owner.state === 'down') return refuse(DOWN_TEXT);
+  if (question.listener === 'client') return { to: 'peer', node: owner };
+  return refuse(`MOVED ${question.slot} ${owner.advertise}:${owner.ports.cluster}`);
+}
+
+/** Consistent: every key is as it was at one moment of the primary's past, and complete. */
+export function readableCopy(partition: Partition): boolean {
+  return partition.role() === ROLE_FOLLOWER && partition.consistent();
+}
+
+function refuse(text: string): Route {
+  return { to: 'refuse', text };
+}

@@ -1,0 +1,305 @@
+/** MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+ *
+ *  EXEC is atomic within one partition: all its commands run in one passage, and followers apply it
+ *  in one. On the cluster port everything must be of one partition (-CROSSSLOT). On the client port
+ *  a transaction without WATCH may span partitions, for clients that only mean to batch: it is cut by
+ *  partition, each part atomic by itself, the replies in the order of the commands.
+ *  A part that another node leads travels as one internal command (see internal-commands.ts).
+ *  WATCH compares, inside that passage, what the key's bucket looked like; a change of owner, or
+ *  another key of the same bucket, may abort without need. */
+
+import { Buffer } from 'node:buffer';
+import type { Partition } from '@ingot/store';
+import { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import { type Connection, Hold } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import type { Command } from './execution.ts';
+import { JoinedReply } from './joined-reply.ts';
+import { onePartition } from './keys.ts';
+import type { Route } from './routing.ts';
+import { execHere } from './exec-here.ts';
+import { readToken } from './watch-token.ts';
+import type { QueuedCommand, Transaction, WatchedKey } from './transaction-state.ts';
+
+const CROSSSLOT_TEXT = "CROSSSLOT Keys in request don't hash to the same slot";
+const EXECABORT_TEXT = 'EXECABORT Transaction discarded because of previous errors.';
+
+/** Bytes that one connection may queue. */
+export const QUEUED_BYTES_MAX: number = 64 * 1024 * 1024;
+
+/** Names of internal commands, as they travel. */
+export const EXEC_BETWEEN_NODES = 'INGOT.EXEC';
+export const TOKEN_BETWEEN_NODES = 'INGOT.TOKEN';
+
+export class Transactions {
+  private readonly desk: Desk;
+
+  constructor(desk: Desk) {
+    this.desk = desk;
+  }
+
+  /** A row of kind 'transaction'. */
+  run(connection: Connection, command: Command, args: Args): Outcome {
+    const { out, passage } = this.desk;
+    passage.close();
+    switch (command.name) {
+      case 'multi':
+        if (connection.transaction !== null) out.error('ERR MULTI calls can not be nested');
+        else {
+          connection.transaction = { queued: [], queuedBytes: 0, aborted: false };
+          out.ok();
+        }
+        return Outcome.done;
+      case 'discard':
+        if (connection.transaction === null) out.error('ERR DISCARD without MULTI');
+        else {
+          connection.transaction = null;
+          connection.watches = null;
+          out.ok();
+        }
+        return Outcome.done;
+      case 'unwatch':
+        connection.watches = null;
+        out.ok();
+        return Outcome.done;
+      case 'watch':
+        return this.watch(connection, args);
+      default:
+        return this.exec(connection);
+    }
+  }
+
+  /** A command between MULTI and EXEC that exists and has the right number of arguments. */
+  queue(connection: Connection, index: number, command: Command, args: Args): Outcome {
+    const transaction = connection.transaction as Transaction;
+    const refused = this.whyNotQueued(connection, transaction, command, args);
+    if (refused !== null) {
+      this.desk.out.error(refused);
+      transaction.aborted = true;
+      return Outcome.done;
+    }
+    const keyed = command.keys.first > 0;
+    const partitionId = keyed ? this.desk.partitionOf(args, command.keys.first) : -1;
+    const own = args.detach();
+    transaction.queuedBytes += own.buf.length;
+    transaction.queued.push({ index, args: own, partitionId });
+    this.desk.out.simple('QUEUED');
+    return Outcome.done;
+  }
+
+  private whyNotQueued(
+    connection: Connection,
+    transaction: Transaction,
+    command: Command,
+    args: Args,
+  ): string | null {
+    if (transaction.queuedBytes > QUEUED_BYTES_MAX) return 'ERR the transaction is too large';
+    if (command.kind === 'keyspace') {
+      return `ERR '${command.name}' covers all partitions and cannot be part of a transaction`;
+    }
+    if (command.keys.first === 0) return null;
+    const partitionId = onePartition(this.desk, command, args);
+    if (partitionId < 0) return CROSSSLOT_TEXT;
+    if (connection.listener === 'client') return null;
+    const other = transaction.queued.find((queued) => queued.partitionId >= 0);
+    if (other !== undefined && other.partitionId !== partitionId) return CROSSSLOT_TEXT;
+    const slot = this.desk.slotOf(args, command.keys.first);
+    const to = this.desk.route(connection, partitionId, slot, false);
+    return to.to === 'refuse' ? to.text : null;
+  }
+
+  private watch(connection: Connection, args: Args): Outcome {
+    const { desk } = this;
+    const { out } = desk;
+    if (connection.transaction !== null) {
+      out.error('ERR WATCH inside MULTI is not allowed');
+      return Outcome.done;
+    }
+    const routes: { i: number; partitionId: number; to: Route }[] = [];
+    for (let i = 1; i < args.count; i++) {
+      const partitionId = desk.partitionOf(args, i);
+      const to = desk.route(connection, partitionId, desk.slotOf(args, i), false);
+      if (to.to === 'refuse' || to.to === 'park') return desk.turnAway(connection, partitionId, to);
+      if (to.to === 'peer' && !desk.hasRoom(connection, to)) return Outcome.held;
+      routes.push({ i, partitionId, to });
+    }
+    connection.watches ??= { keys: [] };
+    const { keys } = connection.watches;
+    let missing = routes.filter(({ to }) => to.to === 'peer').length;
+    if (missing === 0) out.ok();
+    // EXEC must find all tokens in place: what follows waits until they are.
+    const done = missing === 0 ? null : connection.reserveReply();
+    if (done !== null) connection.hold |= Hold.work;
+    let failed: Buffer | null = null;
+    for (const { i, partitionId, to } of routes) {
+      const key = args.copy(i);
+      if (to.to !== 'peer') {
+        const token = readToken(desk, desk.partition(partitionId) as Partition, key);
+        keys.push({ key, partitionId, token });
+        continue;
+      }
+      const question = Args.of(TOKEN_BETWEEN_NODES, key);
+      desk.forwarding.forward(to.node, 2, partitionId, null, question, 0, {
+        settle: (reply) => {
+          if (reply[0] === 0x2b) {
+            keys.push({ key, partitionId, token: reply.toString('latin1', 1, reply.length - 2) });
+          } else failed = reply;
+          missing--;
+          if (missing > 0) return;
+          done?.settle(failed ?? Buffer.from('+OK\r\n'));
+          connection.release(Hold.work);
+        },
+      });
+    }
+    return Outcome.done;
+  }
+
+  private exec(connection: Connection): Outcome {
+    const { desk } = this;
+    const { out } = desk;
+    const { transaction } = connection;
+    if (transaction === null) {
+      out.error('ERR EXEC without MULTI');
+      return Outcome.done;
+    }
+    const watched = connection.watches?.keys ?? [];
+    const parts = partsOf(transaction.queued, watched);
+    const refused = transaction.aborted
+      ? EXECABORT_TEXT
+      : parts.length > 1 && (watched.length > 0 || connection.listener !== 'client')
+        ? CROSSSLOT_TEXT
+        : null;
+    if (refused !== null) {
+      connection.transaction = null;
+      connection.watches = null;
+      out.error(refused);
+      return Outcome.done;
+    }
+    for (const part of parts) {
+      part.to = desk.route(connection, part.partitionId, part.slot(desk), false);
+      if (part.to.to === 'park') {
+        const outcome = desk.turnAway(connection, part.partitionId, part.to);
+        if (outcome === Outcome.done) this.forget(connection);
+        return outcome;
+      }
+      if (part.to.to === 'peer' && !desk.hasRoom(connection, part.to)) return Outcome.held;
+    }
+    this.forget(connection);
+    const down = parts.find((part) => part.to.to === 'refuse');
+    if (down !== undefined) return desk.turnAway(connection, down.partitionId, down.to);
+    this.runParts(connection, transaction.queued, parts, watched);
+    return Outcome.done;
+  }
+
+  private forget(connection: Connection): void {
+    connection.transaction = null;
+    connection.watches = null;
+  }
+
+  private runParts(
+    connection: Connection,
+    queued: readonly QueuedCommand[],
+    parts: readonly Part[],
+    watched: readonly WatchedKey[],
+  ): void {
+    const { desk } = this;
+    const { out } = desk;
+    const keyless = queued.flatMap((each, position) => (each.partitionId < 0 ? [position] : []));
+    const single = parts.length === 1 && keyless.length === 0 ? (parts[0] as Part) : null;
+    if (single !== null && single.to.to !== 'peer') {
+      this.runPart(single, watched, out);
+      return;
+    }
+    const positions = [...parts.map((part) => part.positions), keyless];
+    const join = new JoinedReply('gather', positions, connection.protocol);
+    const remote = parts.some((part) => part.to.to === 'peer');
+    if (remote) join.settleInto(connection.reserveReply());
+    // A transaction that a watched key stopped answers nil as a whole: keyless parts with it.
+    join.part(parts.length).settle(this.runKeyless(keyless.map((i) => queued[i] as QueuedCommand)));
+    parts.forEach((part, i) => {
+      if (part.to.to === 'peer') {
+        const { node } = part.to;
+        const command = execArgs(desk, part, watched);
+        const { protocol } = connection;
+        desk.forwarding.forward(node, protocol, part.partitionId, null, command, 0, join.part(i));
+      } else {
+        desk.scratch.protocol = connection.protocol;
+        this.runPart(part, watched, desk.scratch);
+        join.part(i).settle(desk.scratch.take());
+      }
+    });
+    if (!remote) join.writeTo(out);
+  }
+
+  private runPart(part: Part, watched: readonly WatchedKey[], out: ReplyWriter): void {
+    const partition = this.desk.partition(part.partitionId) as Partition;
+    if (!execHere(this.desk, partition, part.queued, watched, out)) {
+      out.error('TRYAGAIN the partition of these keys changed its owner meanwhile');
+    }
+  }
+
+  /** PING and the like: outside of any passage, they may look at partitions themselves. */
+  private runKeyless(queued: readonly QueuedCommand[]): Buffer {
+    const { scratch, execution, lookup } = this.desk;
+    const connection = execution.session as Connection;
+    scratch.protocol = connection.protocol;
+    scratch.array(queued.length);
+    connection.laterRefusal = scratch;
+    for (const { index, args } of queued) {
+      (lookup.commands[index] as Command).run(execution, args, scratch);
+    }
+    connection.laterRefusal = null;
+    return scratch.take();
+  }
+}
+
+/** What one EXEC does on one partition. */
+class Part {
+  readonly partitionId: number;
+  readonly queued: QueuedCommand[] = [];
+  readonly positions: number[] = [];
+  private readonly anyKey: Args;
+  to: Route = { to: 'here' };
+
+  constructor(partitionId: number, anyKey: Args) {
+    this.partitionId = partitionId;
+    this.anyKey = anyKey;
+  }
+
+  slot(desk: Desk): number {
+    return desk.slotOf(this.anyKey, 0);
+  }
+}
+
+function partsOf(queued: readonly QueuedCommand[], watched: readonly WatchedKey[]): Part[] {
+  const parts: Map<number, Part> = new Map();
+  const partOf = (partitionId: number, key: () => Uint8Array): Part => {
+    let part = parts.get(partitionId);
+    if (part === undefined) {
+      part = new Part(partitionId, Args.of(key()));
+      parts.set(partitionId, part);
+    }
+    return part;
+  };
+  for (const { partitionId, key } of watched) partOf(partitionId, () => key);
+  queued.forEach((each, position) => {
+    if (each.partitionId < 0) return;
+    const part = partOf(each.partitionId, () => each.args.copy(1));
+    part.queued.push(each);
+    part.positions.push(position);
+  });
+  return [...parts.values()];
+}
+
+/** INGOT.EXEC partition watches (key token)* (argumentCount argument*)* */
+function execArgs(desk: Desk, part: Part, watched: readonly WatchedKey[]): Args {
+  const words: (string | Uint8Array)[] = [EXEC_BETWEEN_NODES, String(part.partitionId)];
+  words.push(String(watched.length));
+  for (const { key, token } of watched) words.push(key, token);
+  for (const { index, args } of part.queued) {
+    words.push(String(args.count), (desk.lookup.commands[index] as Command).name);
+    for (let i = 1; i < args.count; i++) words.push(args.copy(i));
+  }
+  return Args.from(words);
+}

@@ -1,0 +1,215 @@
+/** One data worker without its thread: listeners, connections, partitions, the map, the executor.
+ *  Owner: data-worker.ts in a node; tests and benchmarks make one on their own thread.
+ *  Everything that changes from outside (map, roles, attachments) comes in through a method here, and
+ *  each wakes the connections that were waiting for it. */
+
+import { Buffer } from 'node:buffer';
+import type { Server, Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
+import { COMMANDS } from '../commands/table.ts';
+import { Counter, WorkerCounters } from '../metrics/layout.ts';
+import { Parser } from '../resp/parser.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { Question, WorkerData } from '../shared/messages.ts';
+import type { Settings } from '../shared/settings.ts';
+import { BatchExecutor } from './batch.ts';
+import { CallCounts } from './call-counts.ts';
+import { CommandLookup } from './command-lookup.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { Desk } from './desk.ts';
+import { Dispatch } from './dispatch.ts';
+import { Execution, type WorkerContext } from './execution.ts';
+import { Forwarding } from './forwarding.ts';
+import { INTERNAL_COMMANDS } from './internal-commands.ts';
+import { listenOn } from './listening.ts';
+import { Parking } from './parking.ts';
+import { Passage } from './passage.ts';
+import type { ListenerKind } from './session.ts';
+import { Transactions } from './transactions.ts';
+
+const RECEIVE_BYTES: number = 64 * 1024;
+const TICK_MS = 250;
+/** Clients of one worker; the next one is told so and closed. */
+const CONNECTIONS_MAX = 10_000;
+const LISTENERS: readonly ListenerKind[] = ['client', 'cluster', 'follower'];
+
+/** Words of WorkerData.wake. */
+const WAKE_ASLEEP = 0;
+
+export type Ask = (what: Question) => Promise<unknown>;
+
+export class ServingWorker implements WorkerContext, ConnectionHost {
+  readonly nodeId: string;
+  readonly incarnation: number;
+  readonly workerIndex: number;
+  readonly settings: Settings;
+  readonly counters: WorkerCounters;
+  readonly partitions: (Partition | null)[];
+  readonly sessions: Map<number, Connection> = new Map();
+  readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  readonly lateOutput: ReplyWriter = new ReplyWriter();
+  readonly maxQueryBufferBytes: number;
+  map: ClusterMap;
+
+  private readonly wake: Int32Array;
+  private readonly askMain: Ask;
+  private readonly parking: Parking;
+  private readonly forwarding: Forwarding;
+  private readonly desk: Desk;
+  private readonly executor: BatchExecutor;
+  private readonly clock: { originMs: number } = { originMs: performance.timeOrigin };
+  private readonly servers: Server[] = [];
+  private readonly ticker: NodeJS.Timeout;
+  private nextSession: number;
+
+  constructor(data: WorkerData, ask: Ask) {
+    this.nodeId = data.nodeId;
+    this.incarnation = data.incarnation;
+    this.workerIndex = data.workerIndex;
+    this.settings = data.settings;
+    this.counters = new WorkerCounters(data.counters);
+    this.map = data.map;
+    this.wake = data.wake;
+    this.askMain = ask;
+    this.maxQueryBufferBytes = data.settings.limits.maxQueryBufferBytes;
+    this.nextSession = data.workerIndex + 1;
+    this.partitions = Array.from({ length: data.map.partitions }, () => null);
+    for (const handle of data.handles) this.partitions[handle.id] = attachPartition(handle);
+
+    const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS]);
+    this.parking = new Parking((partitionId) => this.unsettled(partitionId));
+    this.forwarding = new Forwarding(this);
+    this.desk = new Desk(
+      this,
+      lookup,
+      new Execution(this),
+      new Passage(),
+      this.forwarding,
+      this.parking,
+      new CallCounts(lookup.commands.length),
+    );
+    const dispatch = new Dispatch(this.desk, new Transactions(this.desk));
+    const parser = new Parser(data.settings.limits);
+    this.executor = new BatchExecutor(this.desk, dispatch, parser, this.clock, () =>
+      this.wakeReplication(),
+    );
+    this.syncClock();
+    this.ticker = setInterval(() => this.tick(), TICK_MS).unref();
+  }
+
+  /** Opens the three ports. Rejects with the sentence that says which one could not be opened. */
+  async listen(): Promise<void> {
+    for (const kind of LISTENERS) {
+      const { host, ports } = this.settings;
+      const accept = (socket: Socket): void => this.accept(socket, kind);
+      const server = await listenOn(kind, host, ports[kind], this.workerIndex, accept);
+      if (server !== null) this.servers.push(server);
+    }
+  }
+
+  /** Ends every connection and link. */
+  stop(): void {
+    clearInterval(this.ticker);
+    for (const server of this.servers) server.close();
+    for (const connection of this.sessions.values()) connection.destroy();
+    this.forwarding.close();
+  }
+
+  mapChanged(map: ClusterMap): void {
+    if (map.version < this.map.version) return;
+    this.map = map;
+    this.parking.changed();
+    this.forwarding.mapChanged();
+  }
+
+  roleChanged(): void {
+    this.parking.changed();
+  }
+
+  attach(handle: PartitionHandle): void {
+    this.partitions[handle.id] = attachPartition(handle);
+    this.parking.changed();
+  }
+
+  detach(partitionId: number): void {
+    this.partitions[partitionId] = null;
+    this.parking.changed();
+  }
+
+  nowMs(): number {
+    return Math.floor(this.clock.originMs + performance.now());
+  }
+
+  leads(partitionId: number): boolean {
+    return this.partitions[partitionId]?.mayWrite() === true;
+  }
+
+  ask(what: string): Promise<unknown> {
+    return this.askMain(what as Question);
+  }
+
+  execute(connection: Connection, buffer: Buffer, start: number, end: number): number {
+    return this.executor.run(connection, buffer, start, end);
+  }
+
+  emitBatch(connection: Connection): void {
+    this.desk.passage.close();
+    connection.emit(this.desk.out);
+  }
+
+  received(bytes: number): void {
+    this.counters.add(Counter.receivedBytes, bytes);
+  }
+
+  sent(bytes: number): void {
+    this.counters.add(Counter.sentBytes, bytes);
+  }
+
+  closed(connection: Connection): void {
+    this.sessions.delete(connection.id);
+    this.parking.forget(connection);
+    this.counters.set(Counter.connections, this.sessions.size);
+  }
+
+  private accept(socket: Socket, kind: ListenerKind): void {
+    if (this.sessions.size >= CONNECTIONS_MAX) {
+      socket.end('-ERR max number of clients reached\r\n');
+      return;
+    }
+    const id = this.nextSession;
+    this.nextSession += this.settings.workers;
+    const connection = new Connection(this, socket, id, kind, this.nowMs());
+    this.sessions.set(id, connection);
+    this.counters.add(Counter.connectionsTotal, 1);
+    this.counters.set(Counter.connections, this.sessions.size);
+  }
+
+  /** The map gives it to this node, or it is sealed: it is between two owners. */
+  private unsettled(partitionId: number): boolean {
+    const partition = this.partitions[partitionId];
+    if (partition?.mayWrite() === true) return false;
+    return partition?.sealed() === true || this.map.placement[partitionId]?.primary === this.nodeId;
+  }
+
+  private tick(): void {
+    this.syncClock();
+    const nowMs = this.nowMs();
+    this.parking.expire(nowMs);
+    this.forwarding.tick(nowMs);
+  }
+
+  /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */
+  private syncClock(): void {
+    this.clock.originMs = Date.now() - performance.now();
+  }
+
+  /** One load per batch that wrote, and a system call only when the worker sleeps. */
+  private wakeReplication(): void {
+    const { wake } = this;
+    if (Atomics.load(wake, WAKE_ASLEEP) !== 1) return;
+    Atomics.store(wake, WAKE_ASLEEP, 0);
+    Atomics.notify(wake, WAKE_ASLEEP);
+  }
+}
