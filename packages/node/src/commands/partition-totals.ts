@@ -4,11 +4,19 @@ import type { PartitionStats } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';
 import { partitionsLed } from './key-walk.ts';
 
-export function partitionTotals(worker: WorkerContext): PartitionStats {
-  const totals = { keys: 0, records: 0, usedBytes: 0, capacityBytes: 0, evictions: 0, expiries: 0 };
-  for (const partition of partitionsLed(worker)) {
-    const stats = partition.stats();
-    for (const name of Object.keys(totals) as (keyof PartitionStats)[]) totals[name] += stats[name];
-  }
-  return totals;
+export type PartitionTotals = Omit<PartitionStats, 'seq'>;
+
+export function partitionTotals(worker: WorkerContext): PartitionTotals {
+  const all = partitionsLed(worker).map((partition) => partition.stats());
+  const sum = (name: keyof PartitionStats): number =>
+    all.reduce((total, stats) => total + stats[name], 0);
+  return {
+    seq: sum('seq'),
+    keys: sum('keys'),
+    records: sum('records'),
+    usedBytes: sum('usedBytes'),
+    capacityBytes: sum('capacityBytes'),
+    evictions: sum('evictions'),
+    expiries: sum('expiries'),
+  };
 }
