@@ -22,7 +22,8 @@ function noAnswer(address: string, error: unknown): unknown {
   if (code === undefined) return error;
   return unreachable(
     `the node at ${address}`,
-    details || (GrpcStatus[code] ?? String(code)),
+    // grpc-js wraps the system's word for it in a paragraph of its own.
+    /\bE[A-Z]{4,}\b/.exec(details ?? '')?.[0] ?? GrpcStatus[code] ?? String(code),
     'check that it runs and that --node names its control port',
   );
 }

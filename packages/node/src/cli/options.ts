@@ -195,7 +195,7 @@ export const UP_OPTIONS: readonly OptionRow[] = [
 export const ASK_OPTIONS: readonly OptionRow[] = [
   text(
     'node',
-    'text',
+    'address',
     '127.0.0.1:7600',
     'host:control',
     'control address of any node of the cluster',

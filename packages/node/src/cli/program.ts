@@ -65,8 +65,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     for (const option of row.options) command.addOption(commanderOption(option));
     if (row.takesConfigFile) command.option('--config <file>', 'YAML file of options');
     command.action(async () => {
+      const values = valuesOf(row, command);
       const run = await row.load();
-      exitCode = await run(valuesOf(row, command));
+      exitCode = await run(values);
     });
   }
   try {
