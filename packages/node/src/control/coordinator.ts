@@ -85,8 +85,8 @@ export class Coordinator {
       throw refusal(
         'RETIRED',
         node === null
-          ? `node ${report.node} is no longer part of the cluster; start it with another --data-dir to join again`
-          : `node ${report.node} was started again elsewhere, this process has been replaced; stop it`,
+          ? `node ${report.node} is no longer part of the cluster; start it again if it is to join again`
+          : `node ${report.node} was started again, which ends this process`,
       );
     }
     this.#view.hear(report, this.#options.nowMs());
@@ -223,8 +223,7 @@ export class Coordinator {
       );
     }
     const known = nodeOf(map, id);
-    const inUse = known !== null && this.#view.silentMs(id, this.#options.nowMs()) <= downAfterMs;
-    if (inUse && known.incarnation !== lastIncarnation) {
+    if (known !== null && this.#isAlive(map, id) && known.incarnation !== lastIncarnation) {
       throw refusal(
         'NODE_ID_IN_USE',
         `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,
@@ -232,6 +231,11 @@ export class Coordinator {
     }
     const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
     return { id, incarnation, state: 'up', advertise, ports };
+  }
+
+  #isAlive(map: ClusterMap, node: NodeId): boolean {
+    const silentMs = this.#view.silentMs(node, this.#options.nowMs());
+    return this.#view.hasHeard(map, node) && silentMs <= downAfterMs;
   }
 }
 

@@ -1,0 +1,233 @@
+/** The membership side of one node: its place in the cluster, the map, heartbeats, the control port.
+ *  Owner: the main thread. A node founds a cluster, joins one, or returns to the one that its data dir
+ *  belongs to; the founder also hosts the map (map-host.ts). Without the map host a node goes on with
+ *  the last map it saw.
+ *  Invariant: the map that listeners see only ever gets newer. */
+import { type IngotError, usageError } from '../shared/errors.ts';
+import { addressOf, type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
+import { ControlClient } from './control-client.ts';
+import { ControlServer } from './control-server.ts';
+import type { JoinRequest } from './coordinator.ts';
+import { foundCluster, refuseOtherClusters } from './founding.ts';
+import { heartbeatIntervalMs, Heartbeats } from './heartbeats.ts';
+import type { Identity } from './identity.ts';
+import { joinCluster } from './joining.ts';
+import { MapHost } from './map-host.ts';
+import type { ClusterMapStore } from './map-store.ts';
+import { MapWatchers } from './map-watchers.ts';
+import { Peers } from './peers.ts';
+import { RemoteMapStore } from './remote-map-store.ts';
+import { SealGuard } from './seal-guard.ts';
+import { SingleMapStore } from './single-map-store.ts';
+import type {
+  ControlLog,
+  ControlPlaneApi,
+  ControlSettings,
+  ControlStart,
+  NodeCallbacks,
+  NodeReport,
+} from './types.ts';
+
+/** How long a node that joins for the first time looks for somebody to join through. */
+const joinPatienceMs = 10_000;
+
+export interface ControlPlaneOptions {
+  settings: ControlSettings;
+  identity: Identity;
+  log: ControlLog;
+  node: NodeCallbacks;
+}
+
+export class ControlPlane implements ControlPlaneApi {
+  readonly #settings: ControlSettings;
+  readonly #identity: Identity;
+  readonly #log: ControlLog;
+  readonly #node: NodeCallbacks;
+  readonly #server = new ControlServer();
+  readonly #watchers = new MapWatchers();
+  readonly #stopping = new AbortController();
+  /** What `stop` has to end, in the order in which it was begun. */
+  readonly #endings: (() => void)[] = [];
+  #askToLeave: () => Promise<void> = () => Promise.reject(new Error('the node has not joined'));
+  #map: ClusterMap | null = null;
+  #incarnation = 0;
+  #isLeaving = false;
+
+  constructor({ settings, identity, log, node }: ControlPlaneOptions) {
+    this.#settings = settings;
+    this.#identity = identity;
+    this.#log = log;
+    this.#node = node;
+  }
+
+  async start(): Promise<ControlStart> {
+    const { host, ports } = this.#settings;
+    await this.#server.listen(host, ports.control);
+    this.#endings.push(() => this.#server.close());
+    await refuseOtherClusters(this.#settings, this.#identity);
+    const founded = await this.#foundIfAsked();
+    const store = SingleMapStore.open(this.#identity.mapDatabase);
+    if (store === null) await this.#startAsMember();
+    else await this.#startAsHost(store, founded);
+    return { map: this.map(), incarnation: this.#incarnation };
+  }
+
+  onMap(listener: (map: ClusterMap) => void): void {
+    this.#watchers.add(this.map().version, listener);
+  }
+
+  map(): ClusterMap {
+    if (this.#map === null) throw new Error('the control plane has no map before start');
+    return this.#map;
+  }
+
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    await this.#askToLeave();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const end of this.#endings.splice(0).reverse()) end();
+  }
+
+  async #foundIfAsked(): Promise<ClusterMap | null> {
+    if (!this.#settings.found || this.#identity.membership() !== null) return null;
+    const { id, advertise, ports } = this.#settings;
+    const founder: MapNode = { id, advertise, ports, incarnation: 1, state: 'up' };
+    const map = await foundCluster(this.#settings, this.#identity, founder);
+    this.#log.info({ event: 'cluster.founded', clusterId: map.clusterId });
+    return map;
+  }
+
+  /** `founded` is the first map, which lists this life already; null when the founder returns. */
+  async #startAsHost(store: SingleMapStore, founded: ClusterMap | null): Promise<void> {
+    const { id } = this.#settings;
+    const { map: stored } = await store.read();
+    const { peers, seals } = this.#startParts(stored.clusterId);
+    const host = new MapHost({ store, self: id, log: this.#log, peers, seals }, stored);
+    // Whoever holds the lock of the data dir may end whatever life the map lists.
+    const lastIncarnation = nodeOf(stored, id)?.incarnation ?? 0;
+    const request = this.#joinRequest(stored.clusterId, lastIncarnation);
+    await this.#enter(founded ?? (await host.register(request)), store);
+    host.start();
+    this.#endings.push(() => host.stop());
+    const interval = setInterval(() => host.hear(this.#report()), heartbeatIntervalMs);
+    this.#endings.push(() => clearInterval(interval));
+    this.#askToLeave = () => host.leave(id);
+    this.#server.serve({ self: id, node: this.#node, peers, map: () => this.map(), seals, host });
+  }
+
+  async #startAsMember(): Promise<void> {
+    const { id } = this.#settings;
+    const joined = await this.#join();
+    const { peers, seals } = this.#startParts(joined.clusterId);
+    const host = nodeOf(joined, joined.mapHost) as MapNode;
+    const client = new ControlClient(addressOf(host, 'control'), joined.clusterId);
+    this.#endings.push(() => client.close());
+    await this.#enter(joined, new RemoteMapStore(client));
+    const heartbeats = new Heartbeats({
+      client,
+      report: () => this.#report(),
+      refused: (reason) => this.#refused(reason),
+      connected: (isConnected) => this.#logLink(host, isConnected),
+    });
+    this.#endings.push(() => heartbeats.stop());
+    this.#askToLeave = () => client.leave(id);
+    this.#server.serve({
+      self: id,
+      node: this.#node,
+      peers,
+      map: () => this.map(),
+      seals,
+      host: null,
+    });
+  }
+
+  #join(): Promise<ClusterMap> {
+    const { id, join } = this.#settings;
+    const membership = this.#identity.membership();
+    if (membership === null && join.length === 0) {
+      throw usageError(
+        `the data dir ${this.#identity.dataDir} belongs to no cluster yet; start with --found or with --join host:control-port`,
+      );
+    }
+    const lastMap = this.#identity.lastMap();
+    const known = (lastMap?.nodes ?? []).filter((node) => node.id !== id);
+    const remembered = known.map((node) => addressOf(node, 'control'));
+    return joinCluster({
+      addresses: [...new Set([...join, ...remembered])],
+      request: this.#joinRequest(membership?.clusterId ?? '', membership?.incarnation ?? 0),
+      patienceMs: membership === null ? joinPatienceMs : Number.POSITIVE_INFINITY,
+      log: this.#log,
+      signal: this.#stopping.signal,
+    });
+  }
+
+  #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
+    const { id, advertise, ports } = this.#settings;
+    return { id, advertise, ports, clusterId, lastIncarnation };
+  }
+
+  #startParts(clusterId: string): { peers: Peers; seals: SealGuard } {
+    const peers = new Peers(clusterId);
+    this.#watchers.add(0, (map) => peers.follow(map));
+    this.#endings.push(() => peers.close());
+    const seals = new SealGuard({
+      node: this.#node,
+      self: this.#settings.id,
+      map: () => this.map(),
+      later: (delayMs, then) => {
+        const timer = setTimeout(then, delayMs);
+        return () => clearTimeout(timer);
+      },
+    });
+    this.#endings.push(() => seals.stop());
+    return { peers, seals };
+  }
+
+  /** This life is in the map: remembers it, and follows the map from here on. */
+  async #enter(map: ClusterMap, store: ClusterMapStore): Promise<void> {
+    const { incarnation } = nodeOf(map, this.#settings.id) as MapNode;
+    this.#incarnation = incarnation;
+    const nodeId = this.#settings.id;
+    await this.#identity.saveMembership({ nodeId, clusterId: map.clusterId, incarnation });
+    this.#adopt(map);
+    this.#endings.push(store.watch(BigInt(map.version), (newer) => this.#adopt(newer)));
+  }
+
+  #adopt(map: ClusterMap): void {
+    if (this.#map !== null && map.version <= this.#map.version) return;
+    this.#map = map;
+    this.#watchers.tell(map);
+    if (map.mapHost !== this.#settings.id) this.#remember(map);
+    const incarnation = nodeOf(map, this.#settings.id)?.incarnation;
+    if (incarnation === undefined) this.#retire('the node was taken out of the cluster');
+    else if (incarnation > this.#incarnation) this.#retire('a later start of the node replaced it');
+  }
+
+  #remember(map: ClusterMap): void {
+    this.#identity.saveMap(map).catch((error: Error) => {
+      this.#log.warn({ event: 'map.notSaved', why: error.message });
+    });
+  }
+
+  #refused({ code, message }: IngotError): void {
+    if (code === 'RETIRED') this.#retire(message);
+    else this.#log.warn({ event: 'mapHost.refused', code }, message);
+  }
+
+  /** A node that asked to leave knows. */
+  #retire(reason: string): void {
+    if (!this.#isLeaving) this.#node.retired(reason);
+  }
+
+  #report(): NodeReport {
+    return { ...this.#node.report(), node: this.#settings.id, incarnation: this.#incarnation };
+  }
+
+  #logLink({ id }: MapNode, isConnected: boolean): void {
+    if (isConnected) this.#log.info({ event: 'mapHost.connected', peer: id });
+    else this.#log.warn({ event: 'mapHost.away', peer: id }, 'goes on with the last cluster map');
+  }
+}

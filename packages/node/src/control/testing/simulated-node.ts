@@ -1,0 +1,163 @@
+/** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words each.
+ *  What a copy holds is told by its seq alone, so "has the data" is "has the seq".
+ *  It breaks with an error where the map asks for something that would lose data. */
+import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../../shared/map.ts';
+import type {
+  CopyRole,
+  FollowerState,
+  NodeCallbacks,
+  NodeReport,
+  NodeStatus,
+  PartitionReport,
+  SealOutcome,
+  VerifyReport,
+} from '../types.ts';
+
+interface Copy {
+  role: CopyRole;
+  epoch: number;
+  seq: number;
+  consistent: boolean;
+  sealed: boolean;
+  /** On a primary: how far each follower is. */
+  followers: Map<NodeId, FollowerState>;
+}
+
+export class SimulatedNode implements NodeCallbacks {
+  readonly id: NodeId;
+  readonly incarnation: number;
+  readonly copies = new Map<number, Copy>();
+  readonly retirements: string[] = [];
+  map: ClusterMap | null = null;
+
+  constructor(id: NodeId, incarnation: number) {
+    this.id = id;
+    this.incarnation = incarnation;
+  }
+
+  /** Brings the copies in line with a map, as the node process does. */
+  apply(map: ClusterMap): void {
+    if (this.map !== null && map.version <= this.map.version) return;
+    this.map = map;
+    for (const [partition, entry] of map.placement.entries()) {
+      if (!holdsCopy(entry, this.id)) {
+        this.copies.delete(partition);
+        continue;
+      }
+      const role = entry.primary === this.id ? 'primary' : 'follower';
+      const copy = this.copies.get(partition) ?? emptyCopy();
+      this.copies.set(partition, copy);
+      if (role === 'primary' && copy.role !== 'primary') this.#lead(copy, partition, map);
+      if (role === 'follower' || copy.epoch !== entry.epoch) copy.sealed = false;
+      copy.role = role;
+      copy.epoch = entry.epoch;
+      const peers = copiesOf(entry).filter((node) => node !== this.id);
+      copy.followers = new Map(
+        role === 'primary'
+          ? peers.map((node) => [node, copy.followers.get(node) ?? 'connecting'])
+          : [],
+      );
+    }
+  }
+
+  /** A client writes; only an unsealed primary takes it. */
+  write(partition: number): boolean {
+    const copy = this.copies.get(partition);
+    if (copy?.role !== 'primary' || copy.sealed) return false;
+    copy.seq++;
+    return true;
+  }
+
+  /** One follower catches up with this primary, completely. */
+  sendTo(follower: SimulatedNode, partition: number): void {
+    const own = this.copies.get(partition);
+    const copy = follower.copies.get(partition);
+    if (own?.role !== 'primary' || copy?.role !== 'follower' || copy.epoch !== own.epoch) return;
+    copy.seq = own.seq;
+    copy.consistent = true;
+    own.followers.set(follower.id, 'streaming');
+  }
+
+  report(): NodeReport {
+    return {
+      node: this.id,
+      incarnation: this.incarnation,
+      mapVersion: this.map?.version ?? 0,
+      partitions: [...this.copies].map(([id, copy]) => partitionReport(id, copy)),
+    };
+  }
+
+  async seal(partition: number, to: NodeId): Promise<SealOutcome> {
+    const copy = this.copies.get(partition);
+    if (copy?.followers.get(to) !== 'streaming') return { ok: false, seq: 0, why: 'not in sync' };
+    copy.sealed = true;
+    return { ok: true, seq: copy.seq };
+  }
+
+  unseal(partition: number): void {
+    const copy = this.copies.get(partition);
+    if (copy !== undefined) copy.sealed = false;
+  }
+
+  async verify(partitions: number[]): Promise<VerifyReport> {
+    return { chunksChecked: partitions.length, differences: [], notChecked: [] };
+  }
+
+  async status(): Promise<NodeStatus> {
+    const { partitions, ...node } = this.report();
+    return {
+      ...node,
+      partitions: partitions.map((partition) => ({
+        ...partition,
+        keys: partition.seq,
+        usedBytes: 65_536,
+        followers: partition.followers.map((follower) => ({
+          ...follower,
+          lagSeq: partition.seq - follower.ackedSeq,
+          lagSeconds: 0,
+        })),
+      })),
+    };
+  }
+
+  retired(reason: string): void {
+    this.retirements.push(reason);
+  }
+
+  #lead(copy: Copy, partition: number, map: ClusterMap): void {
+    const { epoch, lost } = map.placement[partition];
+    if (!copy.consistent && epoch > 1 && !lost) {
+      throw new Error(`${this.id} is to lead partition ${partition} without its data`);
+    }
+    copy.consistent = true;
+  }
+}
+
+function emptyCopy(): Copy {
+  return {
+    role: 'none',
+    epoch: 0,
+    seq: 0,
+    consistent: false,
+    sealed: false,
+    followers: new Map(),
+  };
+}
+
+function partitionReport(id: number, copy: Copy): PartitionReport {
+  const { role, epoch, seq, consistent, followers } = copy;
+  return {
+    id,
+    role,
+    epoch,
+    seq,
+    consistent,
+    checked: consistent,
+    followers: [...followers].map(([node, state]) => ({
+      node,
+      state,
+      ackedSeq: state === 'streaming' ? seq : 0,
+      checked: state === 'streaming',
+    })),
+  };
+}
