@@ -3,6 +3,7 @@
  *  A reply error begins with its code word; `ReplyWriter.error` adds the dash. */
 
 import type { Args } from '../resp/args.ts';
+import { whyUnsupported } from './unsupported.ts';
 
 export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
@@ -62,13 +63,17 @@ export function unknownSubcommand(containerName: string, args: Args): string {
   return `ERR unknown subcommand '${given}'. Try ${containerName.toUpperCase()} HELP.`;
 }
 
-/** Redis' text, with the beginnings of the arguments. */
+/** For a command that is in no row of the table: why Ingot has not got it, or Redis' text with the
+ *  beginnings of the arguments. Both begin alike, because clients look for those words. */
 export function unknownCommand(args: Args): string {
+  const name = excerpt(args, 0, EXCERPT_BYTES_MAX);
+  const why = whyUnsupported(name);
+  if (why !== null)
+    return `ERR unknown command '${name}': ${why} (COMMAND LIST names what there is)`;
   let given = '';
   for (let i = 1; i < args.count && given.length < EXCERPT_BYTES_MAX; i++) {
     given += `'${excerpt(args, i, EXCERPT_BYTES_MAX - given.length)}' `;
   }
-  const name = excerpt(args, 0, EXCERPT_BYTES_MAX);
   return `ERR unknown command '${name}', with args beginning with: ${given}`;
 }
 

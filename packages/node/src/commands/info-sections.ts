@@ -130,7 +130,7 @@ function stats({ node, totals }: InfoSource): Fields {
 
 /** The node as a master whose replicas are the nodes that follow any of its partitions; a replica's
  *  offset is the sum of what it has acknowledged, its lag the worst of its partitions. */
-function replication({ worker, node }: InfoSource): Fields {
+function replication({ worker, node, totals }: InfoSource): Fields {
   const led = node.replication.partitions.filter(({ id }) => worker.leads(id));
   const replicas = new Map<string, { offset: number; lagSeconds: number; online: boolean }>();
   for (const { followers } of led) {
@@ -156,7 +156,7 @@ function replication({ worker, node }: InfoSource): Fields {
     ['connected_slaves', replicas.size],
     ...lines,
     ['master_replid', runId(worker)],
-    ['master_repl_offset', led.reduce((sum, { seq }) => sum + seq, 0)],
+    ['master_repl_offset', totals.seq],
     ['second_repl_offset', -1],
     ['repl_backlog_active', 1],
   ];

@@ -2,9 +2,6 @@
  *  Their error begins as for any unknown command, because clients look for those words, and then
  *  says what is missing instead of quoting the arguments. */
 
-import type { Args } from '../resp/args.ts';
-import { unknownCommand } from './errors.ts';
-
 const ONLY_STRINGS = 'Ingot holds strings only';
 const FROM_THE_MAP = 'roles come from the cluster map alone';
 const NOT_YET = 'this version does not have it';
@@ -66,12 +63,7 @@ const reasonByName: ReadonlyMap<string, string> = new Map(
   REASONS.flatMap(({ why, names }) => names.split(/\s+/).map((name) => [name, why] as const)),
 );
 
-const NAME_BYTES_MAX = Math.max(...Array.from(reasonByName.keys(), (name) => name.length));
-
-/** The error reply for a command that is in no row of the table. */
-export function unknownCommandError(args: Args): string {
-  const name = args.bytes(0) <= NAME_BYTES_MAX ? args.text(0) : '';
-  const why = reasonByName.get(name.toLowerCase());
-  if (why === undefined) return unknownCommand(args);
-  return `ERR unknown command '${name}': ${why} (COMMAND LIST names what there is)`;
+/** Why Ingot has no command of this name (any case), or null where Redis has none either. */
+export function whyUnsupported(name: string): string | null {
+  return reasonByName.get(name.toLowerCase()) ?? null;
 }

@@ -1,0 +1,227 @@
+/** One node in one thread, for tests of commands: real partitions, arguments and replies, under the
+ *  rules by which the executor runs each kind of command. Time stands still until a test moves it. */
+
+import {
+  attachPartition,
+  createPartition,
+  type EvictionPolicy,
+  type Partition,
+  partitionOfSlot,
+  planGeometry,
+  slotOfKey,
+} from '@ingot/store';
+import { COUNTER_NAMES, createCounters, WorkerCounters } from '../metrics/layout.ts';
+import { Args } from '../resp/args.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import { Execution, type WorkerContext } from '../serving/execution.ts';
+import type { ListenerKind, Session, WriteReply } from '../serving/session.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { NodeStats } from '../shared/messages.ts';
+import type { Settings } from '../shared/settings.ts';
+import { describeClient } from './client.ts';
+import { unknownCommand, wrongArity } from './errors.ts';
+import { decodeReply, type Reply } from './reply.fixture.ts';
+import { arityHolds } from './row.ts';
+import { COMMANDS, commandIndexByName } from './table.ts';
+
+export const START_MS = 1_700_000_000_000;
+
+const PORTS = {
+  client: 7401,
+  replication: 7501,
+  control: 7601,
+  http: 7701,
+  cluster: 7801,
+  follower: 7901,
+};
+
+export interface SingleNodeOptions {
+  partitions?: number;
+  capacityBytes?: number;
+  eviction?: EvictionPolicy;
+  listener?: ListenerKind;
+  map?: ClusterMap;
+}
+
+class FakeSession implements Session {
+  readonly id = 7;
+  readonly address = '127.0.0.1:50000';
+  readonly localAddress = '127.0.0.1:7401';
+  readonly connectedAtMs = START_MS;
+  lastActiveAtMs = START_MS;
+  lastCommand = '';
+  protocol: 2 | 3 = 2;
+  name = '';
+  libName = '';
+  libVersion = '';
+  readOnly = false;
+  asking = false;
+  readonly queuedCount = -1;
+  readonly watchedCount = 0;
+  closing = false;
+  late: Promise<WriteReply> | null = null;
+  readonly listener: ListenerKind;
+
+  constructor(listener: ListenerKind) {
+    this.listener = listener;
+  }
+
+  closeAfterReplies(): void {
+    this.closing = true;
+  }
+
+  replyLater(work: Promise<WriteReply>): void {
+    this.late = work;
+  }
+}
+
+export class SingleNode {
+  readonly partitions: Partition[];
+  readonly session: FakeSession;
+  readonly execution: Execution;
+  nowMs = START_MS;
+  private readonly out = new ReplyWriter();
+
+  constructor(options: SingleNodeOptions = {}) {
+    const {
+      partitions = 1,
+      capacityBytes = partitions * 8 * 2 ** 20,
+      eviction = 'sieve',
+    } = options;
+    const geometry = planGeometry({ partitions, capacityBytes, capacityMaxBytes: capacityBytes });
+    this.partitions = Array.from({ length: partitions }, (_, id) => {
+      const partition = attachPartition(createPartition(geometry, id, { eviction }));
+      partition.promote(1, this.nowMs);
+      return partition;
+    });
+    this.session = new FakeSession(options.listener ?? 'client');
+    this.execution = new Execution(
+      this.workerContext(options.map ?? mapOfOne(partitions, capacityBytes, eviction)),
+    );
+    this.execution.session = this.session;
+    this.execution.wholeCluster = this.session.listener === 'client';
+  }
+
+  /** Runs a command and decodes its reply. */
+  ask(...parts: (string | Uint8Array)[]): Reply {
+    return decodeReply(this.askRaw(...parts));
+  }
+
+  /** Runs a command that is answered late. */
+  async askLate(...parts: (string | Uint8Array)[]): Promise<Reply> {
+    this.askRaw(...parts);
+    const write = await this.session.late;
+    this.session.late = null;
+    write?.(this.out);
+    return decodeReply(this.out.take());
+  }
+
+  /** Runs a command; its reply as bytes. */
+  askRaw(...parts: (string | Uint8Array)[]): Buffer {
+    this.out.protocol = this.session.protocol;
+    this.run(Args.of(...parts));
+    return this.out.take();
+  }
+
+  private run(args: Args): void {
+    const { out, execution } = this;
+    const row = COMMANDS[commandIndexByName(args.text(0))];
+    if (row === undefined) return out.error(unknownCommand(args));
+    if (!arityHolds(row, args.count)) return out.error(wrongArity(row.name));
+    execution.nowMs = this.nowMs;
+    execution.forgetHash();
+    const { first } = row.keys;
+    if (first > 0) {
+      const slot = slotOfKey(args.buf, args.start(first), args.bytes(first));
+      execution.partition = this.partitions[partitionOfSlot(slot, this.partitions.length)];
+    }
+    const { partition } = execution;
+    if (row.kind === 'read') {
+      partition.readStable(() => row.run(execution, args, out));
+    } else if (row.kind === 'write') {
+      partition.enter();
+      row.run(execution, args, out);
+      partition.leave();
+    } else {
+      row.run(execution, args, out);
+    }
+  }
+
+  private workerContext(map: ClusterMap): WorkerContext {
+    const { partitions, session } = this;
+    const answers: Record<string, () => unknown> = {
+      clientList: () => [describeClient(session, this.nowMs)],
+      nodeStats: () => nodeStats(partitions),
+    };
+    return {
+      nodeId: 'n1',
+      incarnation: 1,
+      workerIndex: 0,
+      settings: settings(),
+      counters: new WorkerCounters(createCounters()),
+      map,
+      partitions,
+      sessions: new Map([[session.id, session]]),
+      leads: (id) => map.placement[id]?.primary === 'n1',
+      ask: async (what) => answers[what](),
+    };
+  }
+}
+
+export function mapOfOne(
+  partitions: number,
+  capacityBytes: number,
+  eviction: EvictionPolicy,
+): ClusterMap {
+  return {
+    version: 1,
+    clusterId: 'test',
+    mapHost: 'n1',
+    partitions,
+    copies: 1,
+    capacityBytes,
+    capacityMaxBytes: capacityBytes,
+    valueMaxBytes: 2 ** 20,
+    eviction,
+    nodes: [{ id: 'n1', incarnation: 1, state: 'up', advertise: '127.0.0.1', ports: { ...PORTS } }],
+    placement: Array.from({ length: partitions }, () => ({
+      epoch: 1,
+      primary: 'n1',
+      followers: [],
+      lost: false,
+    })),
+    operations: {},
+  };
+}
+
+function settings(): Settings {
+  return {
+    host: '127.0.0.1',
+    advertise: '127.0.0.1',
+    ports: PORTS,
+    dataDir: '/tmp/n1',
+    workers: 1,
+    limits: { maxBulkBytes: 2 ** 29, maxArguments: 2 ** 20, maxQueryBufferBytes: 2 ** 30 },
+  } as Settings;
+}
+
+function nodeStats(partitions: readonly Partition[]): NodeStats {
+  return {
+    startedAtMs: START_MS - 5_000,
+    dataWorkers: 1,
+    commands: 3,
+    counters: Object.fromEntries(COUNTER_NAMES.map((name) => [name, 1])),
+    replication: {
+      partitions: partitions.map(({ id }) => ({
+        id,
+        role: 1,
+        epoch: 1,
+        seq: 5,
+        consistent: true,
+        checked: true,
+        followers: [{ node: 'n2', state: 'streaming', ackedSeq: 4, lagSeq: 1, lagSeconds: 0.1 }],
+      })),
+      counters: { fullSyncs: 2, partialSyncs: 1 },
+    },
+  } as unknown as NodeStats;
+}
