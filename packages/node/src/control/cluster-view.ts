@@ -63,6 +63,11 @@ export class ClusterView {
     this.#leaving.delete(node);
   }
 
+  /** What the node said no longer counts, until it speaks again. */
+  doubt(node: NodeId): void {
+    this.#heard.delete(node);
+  }
+
   startLeaving(node: NodeId): void {
     this.#leaving.add(node);
   }

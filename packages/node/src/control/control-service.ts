@@ -10,7 +10,14 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { refusal } from '../shared/errors.ts';
-import { addressOf, type ClusterMap, type MapNode, mapNodeSchema, nodeOf } from '../shared/map.ts';
+import {
+  addressOf,
+  type ClusterMap,
+  type MapNode,
+  mapNodeSchema,
+  type NodeId,
+  nodeOf,
+} from '../shared/map.ts';
 import {
   clusterStatus,
   localStatus,
@@ -125,16 +132,27 @@ function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: M
 }
 
 function heartbeat(call: ServerDuplexStream<NodeMessage, HeartbeatAck>, host: MapHost): void {
+  let sender: NodeId | null = null;
+  const ended = (): void => {
+    if (sender !== null) host.heartbeatsEnded(sender);
+    sender = null;
+  };
   call.on('data', (message: NodeMessage) => {
     try {
-      host.hear(nodeStatusFromWire(message));
+      const report = nodeStatusFromWire(message);
+      host.hear(report);
+      sender = report.node;
       call.write(create(HeartbeatAckSchema));
     } catch (error) {
       call.removeAllListeners('data');
       call.emit('error', toWire(error));
     }
   });
-  call.on('end', () => call.end());
+  call.on('cancelled', ended);
+  call.on('end', () => {
+    ended();
+    call.end();
+  });
 }
 
 async function verify(

@@ -92,6 +92,11 @@ export class Coordinator {
     this.#view.hear(report, this.#options.nowMs());
   }
 
+  /** The stream of a node's heartbeats has ended. It is not down yet, but nothing is built on it. */
+  heartbeatsEnded(node: NodeId): void {
+    this.#view.doubt(node);
+  }
+
   /** Enters a new life of a node, or a new node, into the map. Rejects with an IngotError where it is
    *  refused. */
   async register(request: JoinRequest): Promise<ClusterMap> {

@@ -64,6 +64,10 @@ export class MapHost {
     this.#coordinator.hear(this.#map, report);
   }
 
+  heartbeatsEnded(node: NodeId): void {
+    this.#coordinator.heartbeatsEnded(node);
+  }
+
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#interval);

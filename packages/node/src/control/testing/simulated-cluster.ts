@@ -1,11 +1,11 @@
 /** A coordinator over a memory store, simulated nodes, and a clock that stands still unless it is told.
  *  Everything that happens is a call: heartbeats, the arrival of a map, a follower catching up. */
-import { type ClusterMap, copiesOf, type MapNode, type NodeId } from '../../shared/map.ts';
+import { type ClusterMap, copiesOf, type MapNode, type NodeId, nodeOf } from '../../shared/map.ts';
 import { Coordinator } from '../coordinator.ts';
 import { foundingMap } from '../map-changes.ts';
 import { MapProposer } from '../map-proposer.ts';
 import { MemoryMapStore } from '../memory-map-store.ts';
-import type { ControlLog, LogFields } from '../types.ts';
+import type { ControlLog, LogFields, SealOutcome } from '../types.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
 export const anyPorts: MapNode['ports'] = {
@@ -79,6 +79,7 @@ export class SimulatedCluster {
   /** kill -9: the process and its memory are gone. */
   kill(id: NodeId): void {
     this.nodes.delete(id);
+    this.coordinator.heartbeatsEnded(id);
   }
 
   /** Every running node hears of the map, sends what it leads to its followers, and reports. */
@@ -94,10 +95,13 @@ export class SimulatedCluster {
     this.beat();
   }
 
-  /** Every running node sends a heartbeat. */
+  /** Every running node sends a heartbeat; one that has left the map ends instead. */
   beat(): void {
     if (!this.nodes.has(this.map.mapHost)) return;
-    for (const node of this.nodes.values()) this.coordinator.hear(this.map, node.report());
+    for (const [id, node] of this.nodes) {
+      if (nodeOf(this.map, id) === null) this.nodes.delete(id);
+      else this.coordinator.hear(this.map, node.report());
+    }
   }
 
   /** One step of the coordinator; seals that it asks for are answered before this resolves. */
@@ -135,12 +139,21 @@ export class SimulatedCluster {
     this.nodes.set(id, node);
   }
 
+  /** What is on its way to the next primary arrives, or the seal fails. */
+  async #seal(primary: SimulatedNode, partition: number, to: NodeId): Promise<SealOutcome> {
+    const outcome = await primary.seal(partition, to);
+    const follower = this.nodes.get(to);
+    if (!outcome.ok || follower === undefined) return { ...outcome, ok: false };
+    primary.sendTo(follower, partition);
+    return { ...outcome, ok: follower.copies.get(partition)?.seq === outcome.seq };
+  }
+
   #newCoordinator(): Coordinator {
     const log = { info: this.#log, warn: this.#log, error: this.#log } satisfies ControlLog;
     return new Coordinator({
       proposer: new MapProposer(this.store, 'n1', () => `operation-${++this.#operations}`),
       sealCalls: {
-        seal: async ({ id }, { partition, to }) => this.node(id).seal(partition, to),
+        seal: ({ id }, { partition, to }) => this.#seal(this.node(id), partition, to),
         unseal: async ({ id }, { partition }) => this.nodes.get(id)?.unseal(partition),
       },
       log,
