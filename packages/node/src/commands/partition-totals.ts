@@ -4,9 +4,7 @@ import type { PartitionStats } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';
 import { partitionsLed } from './key-walk.ts';
 
-export type PartitionTotals = Omit<PartitionStats, 'seq'>;
-
-export function partitionTotals(worker: WorkerContext): PartitionTotals {
+export function partitionTotals(worker: WorkerContext): PartitionStats {
   const all = partitionsLed(worker).map((partition) => partition.stats());
   const sum = (name: keyof PartitionStats): number =>
     all.reduce((total, stats) => total + stats[name], 0);
