@@ -24,11 +24,7 @@ export class ChildNode {
   #end: ChildEnd | null = null;
   readonly #lastLines: string[] = [];
 
-  constructor(
-    plan: NodePlan,
-    onLogLine: (line: string) => void,
-    onErrorLine: (line: string) => void,
-  ) {
+  constructor(plan: NodePlan, onLogLine: (line: string) => void) {
     this.plan = plan;
     this.#process = spawn(process.execPath, [...process.execArgv, process.argv[1], ...plan.args], {
       detached: true,
@@ -39,7 +35,6 @@ export class ChildNode {
     readLines(this.#process.stderr, (line) => {
       this.#lastLines.push(line);
       if (this.#lastLines.length > LAST_LINES_MAX) this.#lastLines.shift();
-      onErrorLine(line);
     });
     this.ended = new Promise((resolve) => {
       this.#process.once('close', (code: number | null, signal: NodeJS.Signals | null) => {

@@ -5,18 +5,24 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT_REFUSED, IngotError } from '../shared/errors.ts';
+import { hostPort } from './address.ts';
+import { askNode } from './ask.ts';
 import { type ChildEnd, ChildNode } from './child-node.ts';
+import { isSettled } from './settled.ts';
 import { type NodePlan, UP_HOST } from './up-plan.ts';
 
 /** How cli/main.ts begins the sentence that ends a command. */
 const ERROR_PREFIX = 'ingot: ';
 const POLL_MS = 100;
+/** A cluster that takes longer to spread its partitions is announced all the same: it serves. */
+const SETTLE_POLLS_MAX = 600;
 const STOP_GRACE_MS = 15_000;
 
 export interface ClusterEvents {
   readonly onLogLine: (line: string) => void;
-  readonly onErrorLine: (node: string, line: string) => void;
   readonly onReady: (child: ChildNode) => void;
+  /** All are ready; partitions still move to where they belong. */
+  readonly onSpreading: () => void;
   /** A node ended that nobody asked to end, after all were ready. */
   readonly onLost: (child: ChildNode, end: ChildEnd) => void;
 }
@@ -30,13 +36,14 @@ export class LocalCluster {
     this.#events = events;
   }
 
-  /** Resolves when every node is ready, or when a stop was asked for meanwhile. */
+  /** Resolves when every node is ready and has its share, or when a stop was asked for meanwhile. */
   async start(plans: readonly NodePlan[]): Promise<void> {
     const [first, ...others] = plans;
     const founder = this.#spawn(first);
     await this.#until(founder, () => accepts(first.ports.control));
     for (const plan of others) this.#spawn(plan);
     await Promise.all(this.children.map((child) => this.#awaitReady(child)));
+    if (!this.#stopping && others.length > 0) await this.#awaitSettled(founder);
     if (this.#stopping) return;
     for (const child of this.children) {
       void child.ended.then((end) => {
@@ -61,8 +68,7 @@ export class LocalCluster {
   }
 
   #spawn(plan: NodePlan): ChildNode {
-    const onErrorLine = (line: string): void => this.#events.onErrorLine(plan.id, line);
-    const child = new ChildNode(plan, this.#events.onLogLine, onErrorLine);
+    const child = new ChildNode(plan, this.#events.onLogLine);
     this.children.push(child);
     return child;
   }
@@ -70,6 +76,16 @@ export class LocalCluster {
   async #awaitReady(child: ChildNode): Promise<void> {
     await this.#until(child, () => isReady(child.plan.ports.http));
     if (!this.#stopping) this.#events.onReady(child);
+  }
+
+  async #awaitSettled(founder: ChildNode): Promise<void> {
+    this.#events.onSpreading();
+    const address = hostPort(UP_HOST, founder.plan.ports.control);
+    let polls = 0;
+    await this.#until(
+      founder,
+      async () => ++polls > SETTLE_POLLS_MAX || (await isSettledAt(address)),
+    );
   }
 
   async #until(child: ChildNode, holds: () => Promise<boolean>): Promise<void> {
@@ -102,6 +118,16 @@ function accepts(port: number): Promise<boolean> {
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
     socket.once('connect', () => socket.destroy());
   });
+}
+
+async function isSettledAt(address: string): Promise<boolean> {
+  try {
+    return isSettled(await askNode(address, (client) => client.status('cluster')));
+  } catch (error) {
+    // A node that is too busy to answer is asked again.
+    if (error instanceof IngotError) return false;
+    throw error;
+  }
 }
 
 async function isReady(httpPort: number): Promise<boolean> {

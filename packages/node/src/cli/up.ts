@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { lineFormatter } from '../shared/log.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { hostPort } from './address.ts';
+import { EventPrinter } from './event-printer.ts';
 import { endText, LocalCluster } from './local-cluster.ts';
 import { clusterSettingsFrom } from './serve-settings.ts';
 import { listenForStop } from './signals.ts';
@@ -23,19 +23,13 @@ export async function up(values: OptionValues): Promise<number> {
 }
 
 async function runCluster(plans: readonly NodePlan[]): Promise<number> {
-  const readable = lineFormatter(process.stdout.isTTY);
-  let isUp = false;
-  let allEnded = false;
+  const events = new EventPrinter(print, process.stdout.isTTY);
   const cluster = new LocalCluster({
-    onLogLine: (line) => {
-      // Until the table is printed only what is wrong is news.
-      if (isUp || isWarning(line)) print(readable(line).trimEnd());
-    },
-    onErrorLine: (node, line) => {
-      if (isUp) print(`${node}: ${line}`);
-    },
+    onLogLine: (line) => events.add(line),
     onReady: (child) => print(`${child.plan.id} is ready`),
+    onSpreading: () => print('spreading the partitions over the nodes'),
     onLost: (child, end) => {
+      for (const line of end.lastLines) print(`${child.plan.id}: ${line}`);
       print(`${child.plan.id} ${endText(end)}; it is not restarted. To start it again:`);
       print(`  ${restartCommand(child.plan)}`);
     },
@@ -44,22 +38,23 @@ async function runCluster(plans: readonly NodePlan[]): Promise<number> {
   listenForStop({ onFirst: () => stopAsked.resolve('stop'), onSecond: () => cluster.kill() });
   // A cluster whose nodes have all died is still here: they may be started again by hand.
   const alive = setInterval(() => undefined, 2 ** 30);
+  let allEndedAsAsked = false;
   try {
     print(`starting ${plans.map((plan) => plan.id).join(', ')}`);
     const outcome = await Promise.race([cluster.start(plans), stopAsked.promise]);
     if (outcome !== 'stop') {
-      isUp = true;
-      print(
-        `\n${addressTable(cluster)}\n\ntry: redis-cli -p ${plans[0].ports.client} set hello world\n`,
-      );
+      print(`\n${addressTable(cluster)}\n`);
+      print(`try: redis-cli -p ${plans[0].ports.client} set hello world\n`);
+      events.everything();
       await stopAsked.promise;
     }
     print('stopping; Ctrl-C again ends the nodes at once');
   } finally {
     clearInterval(alive);
-    allEnded = await cluster.stop();
+    events.onlyErrors();
+    allEndedAsAsked = await cluster.stop();
   }
-  return allEnded ? EXIT_OK : EXIT_INTERRUPTED;
+  return allEndedAsAsked ? EXIT_OK : EXIT_INTERRUPTED;
 }
 
 function addressTable(cluster: LocalCluster): string {
@@ -85,17 +80,6 @@ function openFolder(given: string | null): DataFolder {
   if (given !== null) return { path: resolve(given), close: () => undefined };
   const path = mkdtempSync(join(tmpdir(), 'ingot-'));
   return { path, close: () => rmSync(path, { recursive: true, force: true }) };
-}
-
-const PINO_WARN_LEVEL = 40;
-
-/** What is no log line at all is worth a look too. */
-function isWarning(line: string): boolean {
-  try {
-    return (JSON.parse(line) as { level: number }).level >= PINO_WARN_LEVEL;
-  } catch {
-    return true;
-  }
 }
 
 function print(text: string): void {
