@@ -1,11 +1,14 @@
 /** The control port of a node. It listens before the node is a member, so that a port in use is found
  *  out before anybody is told of the node; until `serve` is called, callers are told to try again. */
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { portInUse, refusal } from '../shared/errors.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
 import { controlHandlers, type Member } from './control-service.ts';
 import { Control } from './gen/ingot_pb.ts';
 import { channelOptions, serviceParts } from './grpc-adapter.ts';
+
+// Whatever goes wrong arrives as an error, and is said once, in the node's own words.
+setLogVerbosity(logVerbosity.NONE);
 
 export class ControlServer {
   readonly #server = new Server(channelOptions);

@@ -151,6 +151,17 @@ describe('coordinator: handovers', () => {
     expect(cluster.map.placement[partition].primary).toBe('n2');
   });
 
+  test('a next primary that lost its memory after the seal is not named', async () => {
+    const cluster = await readyToHandOver();
+    await cluster.step();
+    cluster.kill('n2');
+    await cluster.start('n2');
+    await cluster.step();
+    expect(ledBy(cluster.map, 'n1')).toHaveLength(2);
+    await cluster.settle();
+    expect(cluster.map.placement.some(({ lost }) => lost)).toBe(false);
+  });
+
   test('a follower that fell behind keeps its primary where it is, unsealed', async () => {
     const cluster = await readyToHandOver();
     for (const copy of cluster.node('n1').copies.values()) copy.followers.set('n2', 'bulk');

@@ -244,7 +244,13 @@ export class Coordinator {
   }
 }
 
-function isStillDue(map: ClusterMap, { partition, epoch, from, to }: HandOver): boolean {
+function isStillDue(map: ClusterMap, handOver: HandOver): boolean {
+  const { partition, epoch, from, to, toIncarnation } = handOver;
   const entry = map.placement[partition];
-  return entry.epoch === epoch && entry.primary === from && holdsCopy(entry, to);
+  return (
+    entry.epoch === epoch &&
+    entry.primary === from &&
+    holdsCopy(entry, to) &&
+    nodeOf(map, to)?.incarnation === toIncarnation
+  );
 }

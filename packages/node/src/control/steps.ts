@@ -12,7 +12,9 @@ import {
   copiesOn,
   holdsCopy,
   isUp,
+  type MapNode,
   type NodeId,
+  nodeOf,
 } from '../shared/map.ts';
 import { type ClusterView, downAfterMs } from './cluster-view.ts';
 import {
@@ -51,6 +53,8 @@ export interface HandOver {
   epoch: number;
   from: NodeId;
   to: NodeId;
+  /** The life of `to` that is in sync; a later one holds nothing. */
+  toIncarnation: number;
 }
 
 export function planSteps(map: ClusterMap, view: ClusterView, nowMs: number): Step[] {
@@ -91,7 +95,8 @@ export function planHandOvers(map: ClusterMap, view: ClusterView): HandOver[] {
     if (from === null || from === to) continue;
     const expected = [to, ...target[partition].followers.filter((node) => isUp(map, node))];
     if (expected.every((node) => view.isInSync(map, partition, node))) {
-      handOvers.push({ partition, epoch, from, to });
+      const { incarnation: toIncarnation } = nodeOf(map, to) as MapNode;
+      handOvers.push({ partition, epoch, from, to, toIncarnation });
     }
   }
   return handOvers;

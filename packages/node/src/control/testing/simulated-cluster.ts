@@ -41,10 +41,10 @@ export function mapFoundedBy(founder: NodeId, { partitions, copies }: Shape): Cl
 export class SimulatedCluster {
   readonly store: MemoryMapStore;
   /** Those whose process runs. */
-  readonly nodes = new Map<NodeId, SimulatedNode>();
+  readonly nodes: Map<NodeId, SimulatedNode> = new Map();
   readonly events: LogFields[] = [];
   coordinator: Coordinator;
-  nowMs = 0;
+  nowMs: number = 0;
   map: ClusterMap;
   #operations = 0;
 

@@ -13,7 +13,7 @@ import type {
   VerifyReport,
 } from '../types.ts';
 
-interface Copy {
+export interface Copy {
   role: CopyRole;
   epoch: number;
   seq: number;
@@ -26,7 +26,7 @@ interface Copy {
 export class SimulatedNode implements NodeCallbacks {
   readonly id: NodeId;
   readonly incarnation: number;
-  readonly copies = new Map<number, Copy>();
+  readonly copies: Map<number, Copy> = new Map();
   readonly retirements: string[] = [];
   map: ClusterMap | null = null;
 

@@ -1,0 +1,136 @@
+/** What tests of the control plane on loopback need: free ports, folders that vanish, control planes with
+ *  simulated nodes behind them, and a way to wait for a condition. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClusterMap, NodeId } from '../../shared/map.ts';
+import { ControlPlane } from '../control-plane.ts';
+import { type Identity, openIdentity } from '../identity.ts';
+import type { ControlLog, ControlSettings, LogFields } from '../types.ts';
+import { anyPorts } from './simulated-cluster.ts';
+import { SimulatedNode } from './simulated-node.ts';
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export async function until(holds: () => boolean, timeoutMs: number = 15_000): Promise<void> {
+  for (const deadline = Date.now() + timeoutMs; !holds(); await delay(10)) {
+    if (Date.now() > deadline) throw new Error(`it never came about: ${holds}`);
+  }
+}
+
+export class LogRecorder implements ControlLog {
+  readonly lines: LogFields[] = [];
+
+  info(fields: LogFields): void {
+    this.lines.push(fields);
+  }
+
+  warn(fields: LogFields): void {
+    this.lines.push(fields);
+  }
+
+  error(fields: LogFields): void {
+    this.lines.push(fields);
+  }
+
+  events(): string[] {
+    return this.lines.map(({ event }) => event);
+  }
+}
+
+/** One node: a real control plane and identity, a simulated rest. */
+export interface TestMember {
+  plane: ControlPlane;
+  node: SimulatedNode;
+  identity: Identity;
+  log: LogRecorder;
+  settings: ControlSettings;
+  stop(): Promise<void>;
+}
+
+/** Nodes of one test; `close` stops those that run and removes their data dirs. */
+export class TestMembers {
+  readonly #running: Set<TestMember> = new Set();
+  readonly #folder: string = mkdtempSync(join(tmpdir(), 'ingot-control-'));
+
+  dataDir(id: NodeId): string {
+    return join(this.#folder, id);
+  }
+
+  async start(
+    id: NodeId,
+    change: Partial<ControlSettings> & { dataDir?: string } = {},
+  ): Promise<TestMember> {
+    const { dataDir = this.dataDir(id), ...changed } = change;
+    const settings = { ...testSettings(id, await freePort()), ...changed };
+    const identity = await openIdentity(dataDir, id);
+    const log = new LogRecorder();
+    const node = new SimulatedNode(id, 0);
+    const plane = new ControlPlane({ settings, identity, log, node });
+    const stop = async (): Promise<void> => {
+      if (!this.#running.delete(member)) return;
+      await plane.stop();
+      await identity.close();
+    };
+    const member: TestMember = { plane, node, identity, log, settings, stop };
+    this.#running.add(member);
+    try {
+      node.apply((await plane.start()).map);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    plane.onMap((map) => node.apply(map));
+    return member;
+  }
+
+  /** Lets every primary send what it has to its followers, once. */
+  replicate(): void {
+    for (const { node: primary } of this.#running) {
+      for (const [partition, { followers }] of primary.copies) {
+        for (const id of followers.keys()) {
+          const follower = [...this.#running].find(({ node }) => node.id === id);
+          if (follower !== undefined) primary.sendTo(follower.node, partition);
+        }
+      }
+    }
+  }
+
+  /** Waits, with replication going on, until `holds` of the map of every running node. */
+  async settled(holds: (map: ClusterMap) => boolean): Promise<void> {
+    await until(() => {
+      this.replicate();
+      return [...this.#running].every(({ plane }) => holds(plane.map()));
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const member of [...this.#running]) await member.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function testSettings(id: NodeId, controlPort: number): ControlSettings {
+  return {
+    id,
+    host: '127.0.0.1',
+    advertise: '127.0.0.1',
+    ports: { ...anyPorts, control: controlPort },
+    found: false,
+    join: [],
+    partitions: 8,
+    copies: 2,
+    capacityBytes: 2 ** 30,
+    capacityMaxBytes: 2 ** 33,
+    valueMaxBytes: null,
+    eviction: 'sieve',
+  };
+}
