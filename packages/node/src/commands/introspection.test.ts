@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { COMMANDS_MAX } from '../metrics/layout.ts';
+import { SingleNode } from './single-node.fixture.ts';
+import { COMMANDS, commandIndexByName, commandNames } from './table.ts';
+
+describe('the command table', () => {
+  it('names are lower case and unique, and fit the counters', () => {
+    expect(new Set(commandNames).size).toBe(commandNames.length);
+    expect(commandNames.every((name) => name === name.toLowerCase())).toBe(true);
+    expect(commandNames.length).toBeLessThanOrEqual(COMMANDS_MAX);
+  });
+
+  it('an index stands for a name in any case', () => {
+    expect(COMMANDS[commandIndexByName('gEt')].name).toBe('get');
+    expect(commandIndexByName('nosuch')).toBe(-1);
+  });
+
+  it('reads and writes name keys, and several keys say how they split', () => {
+    const keyed = COMMANDS.filter(({ kind }) => kind === 'read' || kind === 'write');
+    const broken = keyed.filter(
+      ({ keys, split }) => keys.first !== 1 || (split !== undefined) !== (keys.last === -1),
+    );
+    expect(broken).toEqual([]);
+  });
+});
+
+describe('COMMAND', () => {
+  const node = new SingleNode();
+
+  it('COUNT, LIST and the bare command agree', () => {
+    const all = node.ask('COMMAND') as unknown[][];
+    expect(node.ask('COMMAND', 'COUNT')).toBe(all.length);
+    expect(node.ask('COMMAND', 'LIST')).toEqual(all.map(([name]) => name));
+  });
+
+  it('INFO describes commands and subcommands, nil for unknown ones', () => {
+    const [get, , id] = node.ask('COMMAND', 'INFO', 'GET', 'nosuch', 'client|id') as unknown[][];
+    expect(get.slice(0, 6)).toEqual(['get', 2, ['readonly', 'fast'], 1, 1, 1]);
+    expect(id.slice(0, 2)).toEqual(['client|id', 2]);
+    expect(node.ask('COMMAND', 'INFO', 'nosuch')).toEqual([null]);
+  });
+
+  it('LIST filters by pattern and category', () => {
+    expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'PATTERN', 'get*')).toEqual([
+      'get',
+      'getset',
+      'getdel',
+      'getex',
+    ]);
+    expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'ACLCAT', 'transaction')).toEqual([
+      'multi',
+      'exec',
+      'discard',
+      'watch',
+      'unwatch',
+    ]);
+    expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'MODULE', 'x')).toEqual([]);
+    expect(node.ask('COMMAND', 'LIST', 'x')).toEqual({ error: 'ERR syntax error' });
+  });
+
+  it('DOCS says what a command does', () => {
+    expect(node.ask('COMMAND', 'DOCS', 'get', 'nosuch')).toEqual([
+      'get',
+      ['summary', 'Returns the value of a key.', 'group', 'string'],
+    ]);
+  });
+});
+
+describe('unknown commands', () => {
+  const node = new SingleNode();
+
+  it('have the text of Redis, with the beginnings of their arguments', () => {
+    expect(node.ask('foo', 'bar', 'b\r\nz')).toEqual({
+      error: "ERR unknown command 'foo', with args beginning with: 'bar' 'b  z' ",
+    });
+    const { error } = node.ask('foo', 'x'.repeat(1_000)) as { error: string };
+    expect(error.length).toBeLessThan(200);
+  });
+
+  it.each([
+    ['LPUSH', /^ERR unknown command 'LPUSH': Ingot holds strings only, no lists/],
+    ['hset', /^ERR unknown command 'hset': Ingot holds strings only, no hashes/],
+    ['EVALSHA', /^ERR unknown command 'EVALSHA': Ingot runs no scripts/],
+    ['SUBSCRIBE', /^ERR unknown command 'SUBSCRIBE': Ingot has no publish and subscribe/],
+    ['REPLICAOF', /roles come from the cluster map alone/],
+    ['RENAME', /this version does not have it \(COMMAND LIST names what there is\)$/],
+  ])('%s says what is missing', (name, text) => {
+    expect(node.ask(name, 'a', 'b')).toEqual({ error: expect.stringMatching(text) });
+  });
+});
+
+describe('CONFIG GET', () => {
+  const node = new SingleNode();
+
+  it('matches patterns in any case', () => {
+    expect(node.ask('CONFIG', 'GET', 'SAVE')).toEqual(['save', '']);
+    expect(node.ask('CONFIG', 'GET', 'append*', 'databases')).toEqual([
+      'appendonly',
+      'no',
+      'databases',
+      '1',
+    ]);
+    expect(node.ask('CONFIG', 'GET', 'maxmemory*')).toEqual([
+      'maxmemory',
+      String(8 * 2 ** 20),
+      'maxmemory-policy',
+      'sieve',
+    ]);
+    expect(node.ask('CONFIG', 'GET', 'nosuch')).toEqual([]);
+  });
+
+  it('refuses to set', () => {
+    expect(node.ask('CONFIG', 'SET', 'maxmemory', '1')).toEqual({
+      error: "ERR unknown subcommand 'SET'. Try CONFIG HELP.",
+    });
+  });
+});
+
+describe('INFO', () => {
+  it('has the fields that clients and exporters read', async () => {
+    const node = new SingleNode();
+    node.ask('SET', 'a', '1');
+    const info = (await node.askLate('INFO')) as string;
+    const lines = info.split('\r\n');
+    for (const line of [
+      '# Server',
+      'redis_version:7.2.0',
+      'redis_mode:standalone',
+      'tcp_port:7401',
+      'uptime_in_seconds:5',
+      'loading:0',
+      'connected_clients:1',
+      'total_commands_processed:3',
+      'keyspace_hits:1',
+      'sync_full:2',
+      'role:master',
+      'connected_slaves:1',
+      'cluster_enabled:0',
+      'db0:keys=1,expires=0,avg_ttl=0',
+    ]) {
+      expect(lines).toContain(line);
+    }
+    expect(info).toMatch(/\r\ningot_version:\d+\.\d+\.\d+\r\n/);
+  });
+
+  it('answers the sections asked for, and nothing for unknown ones', async () => {
+    const node = new SingleNode({ listener: 'cluster' });
+    expect(await node.askLate('INFO', 'Cluster')).toMatch(/^# Cluster\r\ncluster_enabled:1\r\n/);
+    expect(await node.askLate('INFO', 'keyspace')).toBe('# Keyspace\r\n');
+    expect(node.ask('INFO', 'nosuch')).toBe('');
+    const two = (await node.askLate('INFO', 'cpu', 'clients')) as string;
+    expect(two.match(/^# \w+/gm)).toEqual(['# Clients', '# CPU']);
+    expect(await node.askLate('INFO', 'everything')).toContain('# Replication');
+  });
+});
