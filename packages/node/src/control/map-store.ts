@@ -1,6 +1,7 @@
 /** The register that holds the cluster map. One value, linearizable; the data path never asks it.
  *  Drivers: single-map-store.ts (LMDB on the founder), remote-map-store.ts (that one, through gRPC),
  *  memory-map-store.ts (tests). map-store.test.ts holds what every driver must do. */
+import { refusal } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
 
 export type CompareAndSetOutcome = 'ok' | 'conflict' | 'unknown';
@@ -27,15 +28,12 @@ export interface ClusterMapStore {
   watch(from: bigint, onMap: (map: ClusterMap) => void): () => void;
 }
 
-/** The first rule that a proposal breaks, or null. Every driver asks before it stores. */
-export function brokenProposalRule(
-  expected: bigint,
-  next: ClusterMap,
-  operationId: string,
-): string | null {
-  if (BigInt(next.version) !== expected + 1n) return 'a proposal carries the next version';
-  if (!Object.values(next.operations).includes(operationId)) {
-    return 'a proposal names its operation id';
+/** Throws where a proposal is unsound. Every driver asks before it stores. */
+export function checkProposal(expected: bigint, next: ClusterMap, operationId: string): void {
+  if (BigInt(next.version) !== expected + 1n) {
+    throw refusal('BAD_PROPOSAL', 'a proposed map carries the next version');
   }
-  return null;
+  if (!Object.values(next.operations).includes(operationId)) {
+    throw refusal('BAD_PROPOSAL', 'a proposed map names its operation id');
+  }
 }

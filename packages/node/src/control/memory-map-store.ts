@@ -2,7 +2,7 @@
  *  proposers can be seen to cope. */
 import type { ClusterMap } from '../shared/map.ts';
 import {
-  brokenProposalRule,
+  checkProposal,
   type ClusterMapStore,
   type CompareAndSetOutcome,
   type VersionedMap,
@@ -30,11 +30,10 @@ export class MemoryMapStore implements ClusterMapStore {
     next: ClusterMap,
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
+    checkProposal(expected, next, operationId);
     const loss = this.loseNext;
     this.loseNext = 'none';
     if (loss === 'proposal') return 'unknown';
-    const broken = brokenProposalRule(expected, next, operationId);
-    if (broken !== null) throw new Error(broken);
     if (BigInt(this.#map.version) !== expected) return 'conflict';
     this.#map = next;
     this.#watchers.tell(next);

@@ -4,7 +4,12 @@ import { IngotError } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { Backoff } from './backoff.ts';
 import type { ControlClient } from './control-client.ts';
-import type { ClusterMapStore, CompareAndSetOutcome, VersionedMap } from './map-store.ts';
+import {
+  checkProposal,
+  type ClusterMapStore,
+  type CompareAndSetOutcome,
+  type VersionedMap,
+} from './map-store.ts';
 import { mapFromWire } from './wire.ts';
 
 const firstRetryMs = 100;
@@ -27,6 +32,7 @@ export class RemoteMapStore implements ClusterMapStore {
     next: ClusterMap,
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
+    checkProposal(expected, next, operationId);
     try {
       return await this.#client.compareAndSetMap(expected, next, operationId);
     } catch (error) {

@@ -4,7 +4,7 @@
 import type { Database } from 'lmdb';
 import { type ClusterMap, parseClusterMap } from '../shared/map.ts';
 import {
-  brokenProposalRule,
+  checkProposal,
   type ClusterMapStore,
   type CompareAndSetOutcome,
   type VersionedMap,
@@ -37,13 +37,12 @@ export class SingleMapStore implements ClusterMapStore {
     return { version: BigInt(this.#map.version), map: this.#map };
   }
 
-  compareAndSet(
+  async compareAndSet(
     expected: bigint,
     next: ClusterMap,
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
-    const broken = brokenProposalRule(expected, next, operationId);
-    if (broken !== null) return Promise.reject(new Error(broken));
+    checkProposal(expected, next, operationId);
     const change = this.#lastChange.then(() => this.#replace(expected, next));
     this.#lastChange = change.catch(() => undefined);
     return change;

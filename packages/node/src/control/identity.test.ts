@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openIdentity } from './identity.ts';
+import { mapFoundedBy } from './testing/simulated-cluster.ts';
+
+let dir: string;
+
+beforeEach(() => {
+  dir = join(mkdtempSync(join(tmpdir(), 'ingot-identity-')), 'data');
+});
+
+afterEach(() => {
+  rmSync(join(dir, '..'), { recursive: true, force: true });
+});
+
+const membership = { nodeId: 'n1', clusterId: 'c', incarnation: 3 };
+const map = mapFoundedBy('n1', { partitions: 4, copies: 2 });
+
+describe('identity', () => {
+  test('a new data dir belongs to no cluster', async () => {
+    const identity = await openIdentity(dir, 'n1');
+    expect(identity.membership()).toBe(null);
+    expect(identity.lastMap()).toBe(null);
+    await identity.close();
+  });
+
+  test('membership and the last map are there after a restart', async () => {
+    const first = await openIdentity(dir, 'n1');
+    await first.saveMembership(membership);
+    await first.saveMap(map);
+    await first.close();
+    const again = await openIdentity(dir, 'n1');
+    expect(again.membership()).toEqual(membership);
+    expect(again.lastMap()).toEqual(map);
+    await again.close();
+  });
+
+  test('the data dir of another node is refused, unlocked again, and not touched', async () => {
+    const first = await openIdentity(dir, 'n1');
+    await first.found(membership, map);
+    await first.close();
+    await expect(openIdentity(dir, 'n2')).rejects.toMatchObject({
+      code: 'DATA_DIR_OF_OTHER_NODE',
+      exitCode: 4,
+      message: expect.stringContaining('--id n1'),
+    });
+    const again = await openIdentity(dir, 'n1');
+    expect(again.membership()).toEqual(membership);
+    await again.close();
+  });
+
+  test('a data dir below a file is refused', async () => {
+    await expect(openIdentity('/dev/null/data', 'n1')).rejects.toMatchObject({
+      code: 'DATA_DIR_UNUSABLE',
+      exitCode: 4,
+    });
+  });
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import {
+  withFollowerAdded,
+  withFollowerDropped,
+  withNewLife,
+  withNodeRemoved,
+  withNodeState,
+  withPartitionLost,
+  withPrimary,
+} from './map-changes.ts';
+import { anyPorts, mapFoundedBy } from './testing/simulated-cluster.ts';
+
+const founded = mapFoundedBy('n1', { partitions: 3, copies: 2 });
+const n2 = { id: 'n2', incarnation: 1, state: 'up', advertise: 'h', ports: anyPorts } as const;
+const joined = withFollowerAdded(withNewLife(founded, n2), 1, 'n2');
+
+describe('map changes', () => {
+  test('the founder keeps the map and leads everything at epoch 1', () => {
+    expect(founded.mapHost).toBe('n1');
+    expect(founded.placement).toEqual(
+      Array(3).fill({ epoch: 1, primary: 'n1', followers: [], lost: false }),
+    );
+  });
+
+  test('a follower is added once and only where it is asked for', () => {
+    expect(joined.placement.map(({ followers }) => followers)).toEqual([[], ['n2'], []]);
+    expect(withFollowerAdded(joined, 1, 'n2').placement[1]).toBe(joined.placement[1]);
+    expect(withFollowerAdded(joined, 1, 'n1').placement[1]).toBe(joined.placement[1]);
+  });
+
+  test('a new primary is an epoch more, and the former one follows', () => {
+    expect(withPrimary(joined, 1, 'n2').placement[1]).toEqual({
+      epoch: 2,
+      primary: 'n2',
+      followers: ['n1'],
+      lost: false,
+    });
+  });
+
+  test('a new life leads nothing: its epochs stay until a copy is named', () => {
+    const returned = withNewLife(joined, { ...founded.nodes[0], incarnation: 2 });
+    expect(returned.nodes.map(({ id, incarnation }) => [id, incarnation])).toEqual([
+      ['n1', 2],
+      ['n2', 1],
+    ]);
+    expect(returned.placement[1]).toEqual({
+      epoch: 1,
+      primary: null,
+      followers: ['n2', 'n1'],
+      lost: false,
+    });
+  });
+
+  test('a lost partition starts again at the next epoch and stays marked', () => {
+    const returned = withNewLife(joined, { ...founded.nodes[0], incarnation: 2 });
+    const lost = withPartitionLost(returned, 0, 'n1');
+    expect(lost.placement[0]).toEqual({ epoch: 2, primary: 'n1', followers: [], lost: true });
+    const moved = withPrimary(withFollowerAdded(lost, 0, 'n2'), 0, 'n2');
+    expect(moved.placement[0].lost).toBe(true);
+  });
+
+  test('dropping, marking and removing leave the rest as it is', () => {
+    expect(withFollowerDropped(joined, 1, 'n2').placement).toEqual(founded.placement);
+    expect(withNodeState(joined, 'n2', 'down').nodes.map(({ state }) => state)).toEqual([
+      'up',
+      'down',
+    ]);
+    const operations = { n1: 'a', n2: 'b' };
+    const removed = withNodeRemoved({ ...joined, operations }, 'n2');
+    expect(removed.nodes).toEqual(founded.nodes);
+    expect(removed.operations).toEqual({ n1: 'a' });
+  });
+
+  test('no change touches the map it starts from', () => {
+    const before = structuredClone(joined);
+    withPartitionLost(withPrimary(withNodeRemoved(joined, 'n2'), 1, 'n2'), 0, 'n1');
+    expect(joined).toEqual(before);
+  });
+});

@@ -1,0 +1,72 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { sealKeptMs, sealUsableMs } from './coordinator.ts';
+import { withFollowerAdded, withNewLife, withPrimary } from './map-changes.ts';
+import { SealGuard } from './seal-guard.ts';
+import { anyPorts, mapFoundedBy } from './testing/simulated-cluster.ts';
+import { SimulatedNode } from './testing/simulated-node.ts';
+
+const n2 = { id: 'n2', incarnation: 1, state: 'up', advertise: 'h', ports: anyPorts } as const;
+const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });
+const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
+
+let map = joined;
+let node: SimulatedNode;
+let guard: SealGuard;
+let pending: { delayMs: number; then: () => void }[];
+
+beforeEach(() => {
+  map = joined;
+  pending = [];
+  node = new SimulatedNode('n1', 1);
+  node.apply(joined);
+  node.copies.get(0)?.followers.set('n2', 'streaming');
+  guard = new SealGuard({
+    node,
+    self: 'n1',
+    map: () => map,
+    later: (delayMs, then) => {
+      const timer = { delayMs, then };
+      pending.push(timer);
+      return () => {
+        pending = pending.filter((other) => other !== timer);
+      };
+    },
+  });
+});
+
+function isSealed(): boolean | undefined {
+  return node.copies.get(0)?.sealed;
+}
+
+describe('seal guard', () => {
+  test('a primary stays sealed longer than a coordinator uses the seal, then unseals', async () => {
+    expect(await guard.seal(0, 1, 'n2')).toMatchObject({ ok: true });
+    expect(pending.map(({ delayMs }) => delayMs)).toEqual([sealKeptMs]);
+    expect(sealKeptMs).toBeGreaterThan(sealUsableMs);
+    expect(isSealed()).toBe(true);
+    pending[0].then();
+    expect(isSealed()).toBe(false);
+  });
+
+  test('an Unseal unseals at once, and for good', async () => {
+    await guard.seal(0, 1, 'n2');
+    guard.unseal(0, 1);
+    expect(isSealed()).toBe(false);
+    expect(pending).toEqual([]);
+  });
+
+  test('after the handover neither the timer nor a late Unseal changes anything', async () => {
+    await guard.seal(0, 1, 'n2');
+    map = withPrimary(joined, 0, 'n2');
+    pending[0].then();
+    guard.unseal(0, 1);
+    expect(isSealed()).toBe(true);
+  });
+
+  test('a seal for another epoch, or of a partition led elsewhere, is refused', async () => {
+    expect(await guard.seal(0, 2, 'n2')).toMatchObject({ ok: false });
+    map = withPrimary(joined, 0, 'n2');
+    expect(await guard.seal(0, 2, 'n1')).toMatchObject({ ok: false });
+    expect(isSealed()).toBe(false);
+  });
+});

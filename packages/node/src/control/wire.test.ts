@@ -1,0 +1,83 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { NodeStatusSchema } from './gen/ingot_pb.ts';
+import { mapFoundedBy } from './testing/simulated-cluster.ts';
+import type { NodeStatus } from './types.ts';
+import {
+  clusterStatusFromWire,
+  clusterStatusToWire,
+  mapFromWire,
+  mapToWire,
+  nodeStatusFromWire,
+  nodeStatusToWire,
+} from './wire.ts';
+
+const states = ['connecting', 'bulk', 'catchup', 'checking', 'streaming'] as const;
+const status: NodeStatus = {
+  node: 'n1',
+  incarnation: 2,
+  mapVersion: 9,
+  partitions: [
+    {
+      id: 3,
+      role: 'primary',
+      epoch: 4,
+      seq: 2 ** 40,
+      consistent: true,
+      checked: true,
+      keys: 5,
+      usedBytes: 65_536,
+      followers: states.map((state, index) => ({
+        node: `f${index}`,
+        state,
+        ackedSeq: index,
+        checked: index === 4,
+        lagSeq: 7,
+        lagSeconds: 0.25,
+      })),
+    },
+    {
+      id: 4,
+      role: 'none',
+      epoch: 0,
+      seq: 0,
+      consistent: false,
+      checked: false,
+      keys: 0,
+      usedBytes: 0,
+      followers: [],
+    },
+  ],
+};
+const map = mapFoundedBy('n1', { partitions: 4, copies: 2 });
+
+describe('control wire', () => {
+  test('what a node says of itself arrives as it was said', () => {
+    const bytes = toBinary(NodeStatusSchema, nodeStatusToWire(status));
+    expect(nodeStatusFromWire(fromBinary(NodeStatusSchema, bytes))).toEqual(status);
+  });
+
+  test('a state that this version does not know counts as the least', () => {
+    const message = nodeStatusToWire(status);
+    message.partitions[0].followers[4].state = 99;
+    expect(nodeStatusFromWire(message).partitions[0].followers[4].state).toBe('connecting');
+  });
+
+  test('a cluster status keeps the nodes that did not answer', () => {
+    const whole = {
+      map,
+      nodes: [
+        { node: 'n1', status, why: '' },
+        { node: 'n2', status: null, why: 'no answer' },
+      ],
+    };
+    expect(clusterStatusFromWire(clusterStatusToWire(whole))).toEqual(whole);
+  });
+
+  test('a map that breaks a rule does not get in', () => {
+    expect(mapFromWire(mapToWire(map))).toEqual(map);
+    expect(() => mapFromWire(mapToWire({ ...map, partitions: 8 }))).toThrow(/one entry/);
+    expect(() => mapFromWire('{}')).toThrow();
+    expect(() => mapFromWire('not JSON')).toThrow();
+  });
+});
