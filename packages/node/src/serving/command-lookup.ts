@@ -1,6 +1,7 @@
 /** From the bytes of a command name to its index in the command table, ignoring case.
  *  A perfect hash: the constructor searches for a multiplier under which no two names collide, so a
- *  lookup is one hash of four bytes and the length, one table read, and one comparison. */
+ *  lookup is one hash of the name, one table read and one comparison. Longer names than any command's
+ *  are refused unread. */
 
 import type { Buffer } from 'node:buffer';
 import { Buffer as Bytes } from 'node:buffer';
@@ -17,10 +18,12 @@ export class CommandLookup {
   private readonly slots: Int16Array;
   private readonly shift: number;
   private readonly multiplier: number;
+  private readonly longest: number;
 
   constructor(commands: readonly Command[]) {
     this.commands = commands;
     this.names = commands.map((command) => Bytes.from(command.name, 'latin1'));
+    this.longest = Math.max(...this.names.map((name) => name.length));
     this.firstKeys = Int16Array.from(commands, (command) => command.keys.first);
     for (let bits = 8; ; bits++) {
       const found = findMultiplier(this.names, 32 - bits);
@@ -34,7 +37,7 @@ export class CommandLookup {
 
   /** The command's index, or -1 when there is none of this name. */
   find(buf: Buffer, start: number, bytes: number): number {
-    if (bytes === 0) return -1;
+    if (bytes === 0 || bytes > this.longest) return -1;
     const mix = nameMix(buf, start, bytes);
     const index = this.slots[Math.imul(mix, this.multiplier) >>> this.shift] as number;
     if (index < 0) return -1;
@@ -53,13 +56,11 @@ export class CommandLookup {
   }
 }
 
-/** Four characteristic bytes, lower-cased, and the length. */
+/** All bytes of a name, case ignored; names are short. */
 function nameMix(buf: Buffer, start: number, bytes: number): number {
-  const first = (buf[start] as number) | LOWER;
-  const middle = (buf[start + (bytes >> 1)] as number) | LOWER;
-  const third = (buf[start + (bytes > 2 ? bytes - 2 : 0)] as number) | LOWER;
-  const last = (buf[start + bytes - 1] as number) | LOWER;
-  return (first | (middle << 8) | (third << 16) | (last << 24)) ^ Math.imul(bytes, 0x9e3779b1);
+  let mix = bytes;
+  for (let i = start; i < start + bytes; i++) mix = Math.imul(mix, 31) + ((buf[i] as number) | LOWER);
+  return mix;
 }
 
 function findMultiplier(
@@ -68,7 +69,7 @@ function findMultiplier(
 ): { multiplier: number; slots: Int16Array } | null {
   const mixes = names.map((name) => nameMix(name, 0, name.length));
   if (new Set(mixes).size !== mixes.length) {
-    throw new Error('two command names look alike to the lookup: change nameMix');
+    throw new Error('two command names are equal, or look so to the lookup');
   }
   const slots = new Int16Array(2 ** (32 - shift));
   for (let step = 1; step < MULTIPLIERS_MAX; step++) {

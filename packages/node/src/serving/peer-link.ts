@@ -114,7 +114,7 @@ export class PeerLink {
   /** Lets the peer answer for a partition again that it has refused on this link. */
   resume(partitionId: number): void {
     if (!this.refusing.delete(partitionId)) return;
-    this.send(encode('INGOT.RESUME', String(partitionId)), ignoredCall());
+    this.send(encode(['INGOT.RESUME', String(partitionId)]), ignoredCall());
   }
 
   /** Commands about this partition whose replies are still to come, oldest first. */
