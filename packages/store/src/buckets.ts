@@ -7,16 +7,15 @@
  *
  *  Owner of writes: whoever is inside the gate. Readers bound every hop and range-check every ref.
  *  The head bucket's seqLow covers its whole chain; overflow buckets leave theirs zero. */
+import { invariant } from './errors.ts';
 import { hashKey } from './hash.ts';
 import {
   BUCKET_BYTES,
   BUCKET_ENTRIES,
   BUCKET_OVERFLOW_WORD,
   BUCKET_SEQ_WORD,
-  BUCKETS_MIN,
   BUCKETS_PER_CHUNK_SHIFT,
   CHAIN_BUCKETS_MAX,
-  CHUNK_BYTES,
   CHUNK_INDEX,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
@@ -43,6 +42,8 @@ export class Buckets {
   readonly #records: Records;
   /** Word index of the entry that the last `locate` found, or of the first hole it saw (0 = none). */
   entryWord = 0;
+  /** Head bucket of the chain that the last `locate` or `locateRef` walked. */
+  head = 0;
   /** Ref of the last bucket of the chain that `locate` walked, and how long the chain was. */
   #lastBucket = 0;
   #chainBuckets = 0;
@@ -109,11 +110,12 @@ export class Buckets {
     const image32 = this.#image32;
     let bucket = this.headOf(hash);
     let hole = 0;
-    this.#chainBuckets = 0;
+    let buckets = 0;
+    this.head = bucket;
     while (bucket !== 0) {
       const word = bucket >>> 2;
       this.#lastBucket = bucket;
-      this.#chainBuckets++;
+      buckets++;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
         const ref = image32[entry + 1]!;
         if (ref === 0) {
@@ -125,13 +127,15 @@ export class Buckets {
       }
       bucket = image32[word + BUCKET_OVERFLOW_WORD]!;
     }
+    this.#chainBuckets = buckets;
     this.entryWord = hole;
     return 0;
   }
 
-  /** Leaves in `entryWord` the entry that refers to `ref`; the record's own key tells the bucket. */
+  /** Leaves in `entryWord` the entry that refers to `ref`, which there must be. */
   locateRef(hash: number, ref: number): void {
-    for (let bucket = this.headOf(hash); bucket !== 0; ) {
+    this.head = this.headOf(hash);
+    for (let bucket = this.head; bucket !== 0; ) {
       const word = bucket >>> 2;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
         if (this.#image32[entry + 1] === ref) {
@@ -141,7 +145,7 @@ export class Buckets {
       }
       bucket = this.#image32[word + BUCKET_OVERFLOW_WORD]!;
     }
-    this.entryWord = 0;
+    invariant(false, 'a used slot is referred to by the bucket of its key');
   }
 
   /** After a `locate` that found neither key nor hole: whether the chain may grow by one bucket. */
@@ -169,10 +173,10 @@ export class Buckets {
     mutation.patch(this.entryWord << 2, 8);
   }
 
-  /** Stamps the chain of `head` with the seq that changed it. */
-  touch(mutation: Mutation, head: number, seq: number): void {
-    const word = (head >>> 2) + BUCKET_SEQ_WORD;
-    this.#image32[word] = seq | 0;
+  /** Stamps the chain of `head` with the seq of the mutation that changes it. */
+  touch(mutation: Mutation): void {
+    const word = (this.head >>> 2) + BUCKET_SEQ_WORD;
+    this.#image32[word] = mutation.seqLow;
     mutation.patch(word << 2, 4);
   }
 
@@ -199,7 +203,7 @@ export class Buckets {
 
   /** One split, the body of a mutation. A chain of m buckets becomes two with at most m + 1 in all, so the
    *  overflow buckets at hand suffice. */
-  split(mutation: Mutation, seq: number): void {
+  split(mutation: Mutation): void {
     const target = this.count;
     const source = this.nextSplitSource();
     if (this.nextNeedsChunk()) {
@@ -231,15 +235,8 @@ export class Buckets {
       if (bucket !== source) this.#spareBuckets[this.#spareCount++] = bucket;
       bucket = this.#image32[word + BUCKET_OVERFLOW_WORD]!;
     }
-    this.#writeChain(mutation, source, this.#stayHashes, this.#stayRefs, stayCount, seq);
-    this.#writeChain(
-      mutation,
-      this.refOf(target),
-      this.#moveHashes,
-      this.#moveRefs,
-      moveCount,
-      seq,
-    );
+    this.#writeChain(mutation, source, this.#stayHashes, this.#stayRefs, stayCount);
+    this.#writeChain(mutation, this.refOf(target), this.#moveHashes, this.#moveRefs, moveCount);
     while (this.#spareCount > 0)
       this.#freeOverflow(mutation, this.#spareBuckets[--this.#spareCount]!);
   }
@@ -256,7 +253,6 @@ export class Buckets {
     hashes: Int32Array,
     refs: Int32Array,
     count: number,
-    seq: number,
   ): void {
     let bucket = head;
     for (let from = 0; ; from += BUCKET_ENTRIES) {
@@ -269,7 +265,7 @@ export class Buckets {
       const more = from + BUCKET_ENTRIES < count;
       const next = more ? this.#spareBuckets[--this.#spareCount]! : 0;
       this.#image32[word + BUCKET_OVERFLOW_WORD] = next;
-      this.#image32[word + BUCKET_SEQ_WORD] = bucket === head ? seq | 0 : 0;
+      this.#image32[word + BUCKET_SEQ_WORD] = bucket === head ? mutation.seqLow : 0;
       mutation.patch(bucket, BUCKET_BYTES);
       if (!more) return;
       bucket = next;
@@ -295,16 +291,11 @@ export class Buckets {
     }
   }
 
-  /** Makes an index without entries and overflow buckets small again, the body of a mutation; `retire` then
-   *  gives the rest back, chunk by chunk, in the same passage. */
-  reset(mutation: Mutation): void {
-    mutation.zeroFill(this.#image32[DIRECTORY_WORD]! << CHUNK_SHIFT, CHUNK_BYTES);
-    this.#image32[COUNT_WORD] = BUCKETS_MIN;
+  /** Makes an index without entries one chunk smaller, the body of a mutation. */
+  dropLastChunk(mutation: Mutation): void {
+    const position = (this.count - 1) >>> BUCKETS_PER_CHUNK_SHIFT;
+    this.#image32[COUNT_WORD] = position << BUCKETS_PER_CHUNK_SHIFT;
     mutation.patch(HEADER_BUCKET_COUNT, 4);
-  }
-
-  /** Gives back the index chunk at a directory position, the body of a mutation. */
-  retire(mutation: Mutation, position: number): void {
     this.#slab.releaseChunk(mutation, this.#image32[DIRECTORY_WORD + position]!);
     this.#image32[DIRECTORY_WORD + position] = 0;
     mutation.patch((DIRECTORY_WORD + position) << 2, 4);

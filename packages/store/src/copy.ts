@@ -11,13 +11,16 @@ import { Buckets } from './buckets.ts';
 import { enterGate, leaveGate } from './gate.ts';
 import { type HistoryEntry, keepBaseHistory, readBaseHistory, readHistory } from './history.ts';
 import {
+  BUCKET_BYTES,
   BUCKET_OVERFLOW_WORD,
+  BUCKET_SEQ_WORD,
   CHUNK_BYTES,
   CHUNK_FREE,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
   CHUNK_TABLE_ENTRY_BYTES,
+  CHUNK_TABLE_ENTRY_SHIFT,
   HEADER_FLUSH_SEQ,
   PATCH_HEADER_BYTES,
   PATCH_ZERO_FILL,
@@ -37,13 +40,10 @@ import {
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_RECORD_COUNT_WORD,
-  SCRATCH_RING_HEAD_F64,
-  SCRATCH_RING_TAIL_F64,
-  SCRATCH_RING_TAIL_SEQ_F64,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
-import type { PartitionMemory } from './memory.ts';
+import { firstFreeChunk, type PartitionMemory, writeEmptyImage } from './memory.ts';
 import { ROLE_FOLLOWER } from './mutation.ts';
 import { type ImageParts, isSlot, rebuildScratch } from './rebuild.ts';
 import type { RedoRing } from './ring.ts';
@@ -77,7 +77,13 @@ export type ApplyOutcome =
   | { readonly ok: true; readonly seq: number; readonly checks: readonly CheckOutcome[] }
   | { readonly ok: false; readonly why: string };
 
-const TABLE_FROM = CHUNK_BYTES;
+/** Up to here a loop is cheaper than a call of Buffer.copy. */
+const WRITE_BY_WORD_MAX = 64;
+/** What `eachPatch` does. */
+const RELEASE = 0;
+const WRITE = 1;
+const WRITE_TRACKED = 2;
+const CLAIM = 3;
 
 export class Copy {
   readonly #parts: ImageParts;
@@ -108,13 +114,11 @@ export class Copy {
       this.#scratch64[SCRATCH_BASE_SEQ_F64] = point.seq;
       keepBaseHistory(this.#memory);
       this.#memory.landed.fill(0);
-      this.#parts.slab.clearBits();
     }
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
     this.#scratch64[SCRATCH_SEQ_F64] = r0Seq;
-    this.#scratch64[SCRATCH_RING_TAIL_F64] = this.#scratch64[SCRATCH_RING_HEAD_F64]!;
-    this.#scratch64[SCRATCH_RING_TAIL_SEQ_F64] = r0Seq + 1;
+    this.#ring.clear(r0Seq + 1);
     leaveGate(this.#scratch32);
   }
 
@@ -134,6 +138,26 @@ export class Copy {
     this.chunkLands(chunk);
     this.#memory.imageBuffer.fill(0, chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES);
     this.#memory.stamps[chunk] = 0;
+  }
+
+  /** Forgets image, base and ring, inside the gate. Zeroes what was ever written, and no page more. */
+  reset(partitionId: number): void {
+    const { geometry, imageBuffer, stamps, landed } = this.#memory;
+    this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
+    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
+    const touched = Math.max(this.#parts.slab.chunksTouched, firstFreeChunk(geometry));
+    for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+      if (chunk >= touched && stamps[chunk] === 0 && landed[chunk] === 0) continue;
+      imageBuffer.fill(0, chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES);
+    }
+    stamps.fill(0);
+    landed.fill(0);
+    writeEmptyImage(geometry, partitionId, this.#image32);
+    this.#scratch64[SCRATCH_SEQ_F64] = 0;
+    this.#scratch64[SCRATCH_CLOCK_F64] = 0;
+    this.#ring.clear(1);
+    rebuildScratch(this.#parts);
   }
 
   #sawGeneration(generation: number): void {
@@ -194,6 +218,8 @@ export class Copy {
   /** Applies the whole records in `buffer` from `start` to `end` (4-aligned in its ArrayBuffer), which must end
    *  with a transaction, in one passage. Nothing is applied unless all of it is well-formed and in order. */
   applyRedo(buffer: Buffer, start: number, end: number, clockMs: number): ApplyOutcome {
+    if (((end - start) & 3) !== 0 || end <= start)
+      return { ok: false, why: 'redo: a record is cut' };
     const words = new Int32Array(buffer.buffer, buffer.byteOffset + start, (end - start) >>> 2);
     const broken = this.#brokenRedo(words);
     if (broken !== null) return { ok: false, why: broken };
@@ -204,8 +230,10 @@ export class Copy {
       if (clockMs > this.#scratch64[SCRATCH_CLOCK_F64]!) {
         this.#scratch64[SCRATCH_CLOCK_F64] = clockMs;
       }
-      for (let at = 0; at < words.length; at += words[at]! >>> 2)
+      for (let at = 0; at < words.length; at += words[at]! >>> 2) {
+        this.#ring.appendRecord(buffer, start + at * 4, words[at]!);
         this.#applyRecord(words, at, checks);
+      }
     }
     leaveGate(this.#scratch32);
     if (!isFollower) return { ok: false, why: 'this copy is no follower' };
@@ -262,40 +290,46 @@ export class Copy {
 
   #applyRecord(words: Int32Array, at: number, checks: CheckOutcome[]): void {
     const seq = (words[at + 2]! >>> 0) + words[at + 3]! * 4_294_967_296;
-    const generation = words[at + 4]!;
-    this.#ring.append(words, at, words[at]! >>> 2);
     if ((words[at + 1]! & 0xff) === REDO_CHECK) {
       this.#compareChunk(seq, words[at + 6]!, words[at + 7]! >>> 0, checks);
       return;
     }
+    const generation = words[at + 4]!;
     this.#sawGeneration(generation >>> 0);
-    const patchCount = words[at + 1]! >>> 16;
-    const first = at + REDO_HEADER_BYTES / 4;
-    const tracked = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
-    if (tracked) this.#eachPatch(words, first, patchCount, this.#releaseRefs);
-    this.#eachPatch(words, first, patchCount, tracked ? this.#writeTracked : this.#writePlain);
-    if (tracked) this.#eachPatch(words, first, patchCount, this.#claimRefs);
-    this.#eachPatch(words, first, patchCount, (offset, bytes) => {
-      const last = (offset + bytes - 1) >>> CHUNK_SHIFT;
-      for (let chunk = offset >>> CHUNK_SHIFT; chunk <= last; chunk++) {
-        this.#memory.stamps[chunk] = generation;
-      }
-    });
+    if (this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0) {
+      this.#eachPatch(words, at, RELEASE);
+      this.#eachPatch(words, at, WRITE_TRACKED);
+      this.#eachPatch(words, at, CLAIM);
+    } else this.#eachPatch(words, at, WRITE);
     this.#scratch64[SCRATCH_SEQ_F64] = seq;
   }
 
-  #eachPatch(
-    words: Int32Array,
-    first: number,
-    count: number,
-    visit: (offset: number, bytes: number, words: Int32Array, dataAt: number) => void,
-  ): void {
-    let at = first;
-    for (let i = 0; i < count; i++) {
+  /** While the copy is consistent three steps go over the patches of one record: let go of the slots that the
+   *  old bytes refer to, write, take the slots that the new bytes refer to. The first and the last are
+   *  idempotent, because patches overlap. */
+  #eachPatch(words: Int32Array, record: number, step: number): void {
+    const generation = words[record + 4]!;
+    let at = record + REDO_HEADER_BYTES / 4;
+    for (let left = words[record + 1]! >>> 16; left > 0; left--) {
+      const offset = words[at]!;
       const length = words[at + 1]!;
       const bytes = length & ~PATCH_ZERO_FILL;
-      visit(words[at]!, bytes, words, length > 0 ? at + 2 : -1);
+      const dataAt = length > 0 ? at + 2 : 0;
+      if (step === RELEASE) this.#trackRefs(offset, bytes, false);
+      else if (step === CLAIM) this.#trackRefs(offset, bytes, true);
+      else {
+        if (step === WRITE) this.#write(offset, bytes, words, dataAt);
+        else this.#writeTracked(offset, bytes, words, dataAt);
+        this.#stamp(offset, bytes, generation);
+      }
       at += 2 + (length > 0 ? bytes >>> 2 : 0);
+    }
+  }
+
+  #stamp(offset: number, bytes: number, generation: number): void {
+    const last = (offset + bytes - 1) >>> CHUNK_SHIFT;
+    for (let chunk = offset >>> CHUNK_SHIFT; chunk <= last; chunk++) {
+      this.#memory.stamps[chunk] = generation;
     }
   }
 
@@ -306,69 +340,59 @@ export class Copy {
     checks.push({ chunk, seq, expected, actual });
   }
 
-  // The three steps over the patches of one record, while the copy is consistent: let go of the slots that the
-  // old bytes refer to, write, take the slots that the new bytes refer to. Each is idempotent, because patches overlap.
-
-  readonly #writePlain = (
-    offset: number,
-    bytes: number,
-    words: Int32Array,
-    dataAt: number,
-  ): void => {
+  /** `dataAt` 0 = fill with zeros. */
+  #write(offset: number, bytes: number, words: Int32Array, dataAt: number): void {
     const to = offset >>> 2;
     const count = bytes >>> 2;
-    if (dataAt === -1) this.#image32.fill(0, to, to + count);
-    else for (let i = 0; i < count; i++) this.#image32[to + i] = words[dataAt + i]!;
-  };
+    if (dataAt === 0) this.#image32.fill(0, to, to + count);
+    else if (count > WRITE_BY_WORD_MAX) {
+      const source = Buffer.from(words.buffer, words.byteOffset + dataAt * 4, bytes);
+      source.copy(this.#memory.imageBuffer, offset);
+    } else for (let i = 0; i < count; i++) this.#image32[to + i] = words[dataAt + i]!;
+  }
 
-  readonly #writeTracked = (
-    offset: number,
-    bytes: number,
-    words: Int32Array,
-    dataAt: number,
-  ): void => {
+  #writeTracked(offset: number, bytes: number, words: Int32Array, dataAt: number): void {
+    const chunk = this.#tableEntry(offset, bytes);
     const { slab } = this.#parts;
-    const chunk = (offset - TABLE_FROM) / CHUNK_TABLE_ENTRY_BYTES;
-    const isTableEntry =
-      bytes === CHUNK_TABLE_ENTRY_BYTES && chunk >= 0 && chunk < this.#memory.geometry.chunkCount;
-    const kindBefore = isTableEntry ? slab.kind(chunk) : CHUNK_FREE;
-    const classBefore = isTableEntry ? slab.sizeClass(chunk) : 0;
-    this.#writePlain(offset, bytes, words, dataAt);
+    const kindBefore = chunk === -1 ? CHUNK_FREE : slab.kind(chunk);
+    const classBefore = chunk === -1 ? 0 : slab.sizeClass(chunk);
+    this.#write(offset, bytes, words, dataAt);
     if (offset === HEADER_FLUSH_SEQ) this.#scratch32[SCRATCH_KEY_COUNT_WORD] = 0;
-    if (!isTableEntry) return;
+    if (chunk === -1) return;
     if (kindBefore !== CHUNK_FREE) slab.chunkReleased(chunk, kindBefore, classBefore);
     const kind = slab.kind(chunk);
     if (kind !== CHUNK_FREE) slab.chunkTaken(chunk, kind, slab.sizeClass(chunk));
-  };
+  }
 
-  readonly #releaseRefs = (offset: number, bytes: number): void => {
+  /** The chunk whose table entry a patch is, or -1. */
+  #tableEntry(offset: number, bytes: number): number {
+    if (bytes !== CHUNK_TABLE_ENTRY_BYTES || offset < CHUNK_BYTES) return -1;
+    const chunk = (offset - CHUNK_BYTES) >>> CHUNK_TABLE_ENTRY_SHIFT;
+    return chunk < this.#memory.geometry.chunkCount ? chunk : -1;
+  }
+
+  #trackRefs(offset: number, bytes: number, used: boolean): void {
     if (!Buckets.holdsBuckets(this.#parts.slab.kind(offset >>> CHUNK_SHIFT))) return;
-    for (let word = offset >>> 2; word < (offset + bytes) >>> 2; word++)
-      this.#trackRef(word, false);
-  };
+    const end = (offset + bytes) >>> 2;
+    for (let word = offset >>> 2; word < end; word++) {
+      const position = word & (BUCKET_BYTES / 4 - 1);
+      const isOverflow = position === BUCKET_OVERFLOW_WORD;
+      const isRef = isOverflow || ((position & 1) === 1 && position !== BUCKET_SEQ_WORD);
+      const ref = isRef ? this.#image32[word]! : 0;
+      if (ref !== 0) this.#track(ref, isOverflow, used);
+    }
+  }
 
-  readonly #claimRefs = (offset: number, bytes: number): void => {
-    if (!Buckets.holdsBuckets(this.#parts.slab.kind(offset >>> CHUNK_SHIFT))) return;
-    for (let word = offset >>> 2; word < (offset + bytes) >>> 2; word++) this.#trackRef(word, true);
-  };
-
-  #trackRef(word: number, used: boolean): void {
-    const position = word & 15;
-    if ((position & 1) === 0 && position !== BUCKET_OVERFLOW_WORD) return;
-    if (position === 15) return;
-    const ref = this.#image32[word]!;
-    if (ref === 0) return;
+  #track(ref: number, isOverflow: boolean, used: boolean): void {
     const { slab, records } = this.#parts;
-    const isOverflow = position === BUCKET_OVERFLOW_WORD;
     if (!isSlot(this.#parts, ref, isOverflow ? CHUNK_OVERFLOW : CHUNK_SLAB)) return;
     if (slab.isUsed(ref) === used) return;
     const sizeClass = isOverflow ? OVERFLOW_CLASS : slab.sizeClass(ref >>> CHUNK_SHIFT);
-    if (!isOverflow) {
-      const step = used ? 1 : -1;
-      this.#scratch32[SCRATCH_RECORD_COUNT_WORD]! += step;
-      if (!records.isFlushed(ref)) this.#scratch32[SCRATCH_KEY_COUNT_WORD]! += step;
-    }
     if (used) slab.markUsed(ref, sizeClass);
     else slab.markFree(ref, sizeClass);
+    if (isOverflow) return;
+    const step = used ? 1 : -1;
+    this.#scratch32[SCRATCH_RECORD_COUNT_WORD]! += step;
+    if (!records.isFlushed(ref)) this.#scratch32[SCRATCH_KEY_COUNT_WORD]! += step;
   }
 }

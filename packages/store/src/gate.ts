@@ -20,8 +20,15 @@ const WAIT_MS = 1;
 export const TORN_READS_MAX = 64;
 
 const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause ?? ((): void => {});
-/** The reader's own word, for the ordering store; shared so that the store is a real one. */
-const readerFence = new Int32Array(new SharedArrayBuffer(4));
+/** This thread's own word, for ordering stores; shared so that the store is a real one. */
+const fence = new Int32Array(new SharedArrayBuffer(4));
+
+/** What stands before is done before what stands after, on processors that would mix them. On x86-64 plain
+ *  loads keep their order and so do plain stores; the atomic load then only holds the compiler. */
+export function orderAccesses(): void {
+  if (!STRONG_ORDER) Atomics.store(fence, 0, 0);
+  Atomics.load(fence, 0);
+}
 
 export function enterGate(words: Int32Array): void {
   const gate = Atomics.load(words, SCRATCH_GATE_WORD);
@@ -67,6 +74,6 @@ export function tryBeginRead(words: Int32Array): number {
 
 /** Whether nothing changed since `token`; false means: read again. */
 export function endRead(words: Int32Array, token: number): boolean {
-  if (!STRONG_ORDER) Atomics.store(readerFence, 0, token);
+  if (!STRONG_ORDER) Atomics.store(fence, 0, token);
   return Atomics.load(words, SCRATCH_GATE_WORD) === token;
 }

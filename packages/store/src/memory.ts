@@ -13,10 +13,7 @@ import {
   CHUNK_INDEX,
   CHUNK_TABLE,
   CHUNK_TABLE_ENTRY_BYTES,
-  HEADER_BUCKET_COUNT,
-  HEADER_CHUNKS_TOUCHED,
   HEADER_FIELDS,
-  HEADER_INDEX_DIRECTORY,
   IMAGE_MAGIC,
   offsetOf,
   SCRATCH_ARRAYS,
@@ -40,9 +37,8 @@ export interface PartitionHandle {
   readonly scratch: SharedArrayBuffer;
 }
 
-const LANDED_WORDS_PER_CHUNK = 1;
 /** Words per chunk in scratch: stamp, free count, previous, next, hint, pins, landed. */
-const CHUNK_ARRAYS = 6 + LANDED_WORDS_PER_CHUNK;
+const CHUNK_ARRAYS = 7;
 
 interface ScratchPlan {
   readonly bitmapsAt: number;
@@ -71,7 +67,7 @@ export function createPartition(
   const image = new SharedArrayBuffer(geometry.imageBytes);
   const scratch = new SharedArrayBuffer(planScratch(geometry).bytes);
   const handle = { id: partitionId, geometry, image, scratch };
-  writeEmptyImage(handle);
+  writeEmptyImage(geometry, partitionId, new Int32Array(image));
   const words = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
   words[SCRATCH_POLICY_WORD] = options.eviction === 'noeviction' ? POLICY_NOEVICTION : POLICY_SIEVE;
   words[SCRATCH_CAPACITY_CHUNKS_WORD] = geometry.capacityChunks;
@@ -87,24 +83,27 @@ export function firstFreeChunk(geometry: Geometry): number {
 }
 
 /** Writes the bytes of an empty image; everything else in it must be zero. */
-export function writeEmptyImage({ id, geometry, image }: PartitionHandle): void {
-  const view = new DataView(image);
-  const put = (name: string, value: number): void =>
-    view.setUint32(offsetOf(HEADER_FIELDS, name), value, true);
+export function writeEmptyImage(
+  geometry: Geometry,
+  partitionId: number,
+  image32: Int32Array,
+): void {
+  const put = (name: string, value: number): void => {
+    image32[offsetOf(HEADER_FIELDS, name) >>> 2] = value;
+  };
   put('magic', IMAGE_MAGIC);
-  view.setUint16(offsetOf(HEADER_FIELDS, 'format'), geometry.format, true);
-  view.setUint16(offsetOf(HEADER_FIELDS, 'byteOrder'), BYTE_ORDER_MARK, true);
+  put('format', geometry.format | (BYTE_ORDER_MARK << 16)); // and byteOrder, which follows it
   put('chunkBytes', CHUNK_BYTES);
-  put('partitionId', id);
+  put('partitionId', partitionId);
   put('partitions', geometry.partitions);
   put('chunkCount', geometry.chunkCount);
-  view.setUint32(HEADER_BUCKET_COUNT, BUCKETS_MIN, true);
+  put('bucketCount', BUCKETS_MIN);
   const first = firstFreeChunk(geometry);
-  view.setUint32(HEADER_CHUNKS_TOUCHED, first, true);
-  view.setUint32(HEADER_INDEX_DIRECTORY, first - 1, true);
+  put('chunksTouched', first);
+  put('indexDirectory', first - 1);
   for (let chunk = 0; chunk < first; chunk++) {
     const kind = chunk === 0 ? CHUNK_HEADER : chunk === first - 1 ? CHUNK_INDEX : CHUNK_TABLE;
-    view.setUint8(CHUNK_BYTES + chunk * CHUNK_TABLE_ENTRY_BYTES, kind);
+    image32[(CHUNK_BYTES + chunk * CHUNK_TABLE_ENTRY_BYTES) >>> 2] = kind;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   REDO_CHECK_BYTES,
   REDO_HEADER_BYTES,
   REDO_MUTATION,
+  REDO_RECORD_BYTES_MAX,
   REDO_TXN_END,
   SCRATCH_CLOCK_F64,
   SCRATCH_GENERATION_START_MS_F64,
@@ -33,9 +34,10 @@ export const ROLE_NONE = 0;
 export const ROLE_PRIMARY = 1;
 export const ROLE_FOLLOWER = 2;
 
-const PATCHES_MAX = 160;
+export const PATCHES_MAX = 160;
 const GENERATION_MS = 100;
 const GENERATION_SEQS = 65_536;
+const HIGH = 4_294_967_296;
 
 /** Where a mutation can be interrupted in a test: `onStep` runs between the named steps, so that one thread
  *  can let a sender look at the memory in the middle of a passage. */
@@ -43,9 +45,11 @@ export type MutationStep = 'begin' | 'patch' | 'stamp' | 'append' | 'publish';
 
 export class Mutation {
   onStep: ((step: MutationStep) => void) | null = null;
+  /** The seq of the mutation that has begun, in words: a double that is returned would be allocated. */
+  seqLow = 0;
+  seqHigh = 0;
   readonly #memory: PartitionMemory;
   readonly #ring: RedoRing;
-  readonly #image32: Int32Array;
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
   readonly #stamps: Uint32Array;
@@ -54,31 +58,29 @@ export class Mutation {
   #patchCount = 0;
   #totalBytes = 0;
   #bucket = 0;
-  #seq = 0;
 
   constructor(memory: PartitionMemory, ring: RedoRing) {
     this.#memory = memory;
     this.#ring = ring;
-    this.#image32 = memory.image32;
     this.#scratch32 = memory.scratch32;
     this.#scratch64 = memory.scratch64;
     this.#stamps = memory.stamps;
   }
 
-  /** Reserves the next seq and returns it. `bucket` is the head bucket concerned, 0 = none. */
-  begin(bucket: number, nowMs: number): number {
+  /** Reserves the next seq. `bucket` is the head bucket concerned, 0 = none. */
+  begin(bucket: number, nowMs: number): void {
     invariant(
       this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY,
       'an image byte changes only inside a mutation of its primary',
     );
     const seq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
     this.#advanceGeneration(seq, nowMs);
-    this.#seq = seq;
+    this.seqLow = seq | 0;
+    this.seqHigh = (seq / HIGH) | 0;
     this.#bucket = bucket;
     this.#patchCount = 0;
     this.#totalBytes = REDO_HEADER_BYTES;
     if (this.onStep !== null) this.onStep('begin');
-    return seq;
   }
 
   #advanceGeneration(seq: number, nowMs: number): void {
@@ -123,7 +125,7 @@ export class Mutation {
     if (this.onStep !== null) this.onStep('stamp');
     this.#appendRedo();
     if (this.onStep !== null) this.onStep('append');
-    this.#scratch64[SCRATCH_SEQ_F64] = this.#seq;
+    this.#scratch64[SCRATCH_SEQ_F64] = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
     if (this.onStep !== null) this.onStep('publish');
   }
 
@@ -140,37 +142,47 @@ export class Mutation {
 
   #appendRedo(): void {
     const ring = this.#ring;
+    const { words, wordMask } = ring;
+    invariant(this.#totalBytes <= REDO_RECORD_BYTES_MAX, 'a redo record has a maximum length');
     const inTransaction = this.#scratch32[SCRATCH_TRANSACTION_WORD]! !== 0;
-    this.#putHeader(this.#totalBytes, REDO_MUTATION, inTransaction ? 0 : REDO_TXN_END);
+    let at = this.#putHeader(this.#totalBytes, REDO_MUTATION, inTransaction ? 0 : REDO_TXN_END);
     for (let i = 0; i < this.#patchCount; i++) {
       const offset = this.#offsets[i]!;
       const length = this.#lengths[i]!;
-      ring.putWord(offset);
-      ring.putWord(length);
-      if (length > 0) ring.putImage(this.#memory.imageBuffer, this.#image32, offset, length);
+      words[at] = offset;
+      words[(at + 1) & wordMask] = length;
+      at = (at + 2) & wordMask;
+      if (length > 0) at = ring.putImage(at, offset, length);
     }
     ring.publish(this.#totalBytes);
   }
 
-  #putHeader(totalBytes: number, kind: number, flags: number): void {
+  /** Returns the ring word behind the header. */
+  #putHeader(totalBytes: number, kind: number, flags: number): number {
     const ring = this.#ring;
-    ring.makeRoom(totalBytes);
-    this.#scratch32[SCRATCH_LAST_RECORD_WORD] = ring.writeWord;
-    ring.putWord(totalBytes);
-    ring.putWord(kind | (flags << 8) | (this.#patchCount << 16));
-    ring.putU64(this.#seq);
-    ring.putWord(this.#scratch32[SCRATCH_GENERATION_WORD]!);
-    ring.putWord(this.#bucket);
+    const { words, wordMask } = ring;
+    const at = ring.makeRoom(totalBytes);
+    this.#scratch32[SCRATCH_LAST_RECORD_WORD] = at;
+    words[at] = totalBytes;
+    words[(at + 1) & wordMask] = kind | (flags << 8) | (this.#patchCount << 16);
+    words[(at + 2) & wordMask] = this.seqLow;
+    words[(at + 3) & wordMask] = this.seqHigh;
+    words[(at + 4) & wordMask] = this.#scratch32[SCRATCH_GENERATION_WORD]!;
+    words[(at + 5) & wordMask] = this.#bucket;
+    return (at + 6) & wordMask;
   }
 
   /** Appends a CHECK marker: at the committed seq, chunk `chunk` has this crc32. Changes no image byte. */
   appendCheck(chunk: number, crc32: number): void {
-    this.#seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    const seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    this.seqLow = seq | 0;
+    this.seqHigh = (seq / HIGH) | 0;
     this.#bucket = 0;
     this.#patchCount = 0;
-    this.#putHeader(REDO_CHECK_BYTES, REDO_CHECK, REDO_TXN_END);
-    this.#ring.putWord(chunk);
-    this.#ring.putWord(crc32 | 0);
+    const { words, wordMask } = this.#ring;
+    const at = this.#putHeader(REDO_CHECK_BYTES, REDO_CHECK, REDO_TXN_END);
+    words[at] = chunk;
+    words[(at + 1) & wordMask] = crc32 | 0;
     this.#ring.publish(REDO_CHECK_BYTES);
   }
 

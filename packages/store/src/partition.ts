@@ -19,7 +19,6 @@ import {
   SCRATCH_BASE_VALID_WORD,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CHECKED_WORD,
-  SCRATCH_CLOCK_F64,
   SCRATCH_CONSISTENT_WORD,
   SCRATCH_EPOCH_WORD,
   SCRATCH_EVICTIONS_F64,
@@ -33,9 +32,9 @@ import {
   SCRATCH_SEALED_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
-import { type PartitionHandle, PartitionMemory, writeEmptyImage } from './memory.ts';
+import { type PartitionHandle, PartitionMemory } from './memory.ts';
 import { Mutation, type MutationStep, ROLE_PRIMARY } from './mutation.ts';
-import { type ImageParts, rebuildScratch } from './rebuild.ts';
+import type { ImageParts } from './rebuild.ts';
 import { Records } from './record.ts';
 import { RedoRing } from './ring.ts';
 import { Sieve } from './sieve.ts';
@@ -104,7 +103,7 @@ export class Partition {
     const records = new Records(memory);
     const slab = new Slab(memory);
     const buckets = new Buckets(memory, slab, records);
-    const sieve = new Sieve(memory, slab);
+    const sieve = new Sieve(memory, slab, records);
     const writer = new Writer(memory, { buckets, records, slab, sieve, mutation });
     this.#parts = { memory, buckets, records, slab };
     this.#ring = ring;
@@ -366,10 +365,7 @@ export class Partition {
     expiresAtMs: number,
     nowMs: number,
   ): number {
-    const ref = this.find(hash, key, start, bytes, nowMs);
-    if (ref === 0) return 0;
-    this.#writer.setExpiry(hash, ref, expiresAtMs, nowMs);
-    return 1;
+    return this.#writer.setExpiry(hash, key, start, bytes, expiresAtMs, nowMs);
   }
 
   flush(nowMs: number): void {
@@ -503,28 +499,11 @@ export class Partition {
     return this.#copy.becomeConsistent(generation);
   }
 
-  /** Forgets the copy: an empty image again, no base, not consistent, no role. Nobody may use it meanwhile. */
+  /** Forgets the copy: an empty image, no base, not consistent. Generation and counters stay. Takes the gate for
+   *  as long as the zeroing takes; nobody reads or writes the copy meanwhile. */
   reset(): void {
     this.enter();
-    this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
-    Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
-    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
-    for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) {
-      const wasUsed = chunk < this.#slab.chunksTouched || this.stamps[chunk] !== 0;
-      if (wasUsed || this.#memory.landed[chunk] !== 0)
-        this.chunkBytesView(chunk, 0, CHUNK_BYTES).fill(0);
-    }
-    this.stamps.fill(0);
-    this.#memory.landed.fill(0);
-    writeEmptyImage({
-      id: this.id,
-      geometry: this.geometry,
-      image: this.#memory.image32.buffer as SharedArrayBuffer,
-      scratch: this.#scratch32.buffer as SharedArrayBuffer,
-    });
-    this.#scratch64[SCRATCH_SEQ_F64] = 0;
-    this.#scratch64[SCRATCH_CLOCK_F64] = 0;
-    rebuildScratch(this.#parts);
+    this.#copy.reset(this.id);
     this.leave();
   }
 }

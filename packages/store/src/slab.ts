@@ -68,9 +68,9 @@ export class Slab {
     return this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!;
   }
 
-  /** Whether `count` more chunks may be taken. */
+  /** Whether `count` more chunks may be taken. None may always be taken, even above a lowered capacity. */
   hasFreeChunks(count: number): boolean {
-    return this.usedChunks + count <= this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]!;
+    return count === 0 || this.usedChunks + count <= this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]!;
   }
 
   /** Takes a free chunk for `kind`, inside a mutation. Only after `hasFreeChunks`. */
@@ -116,10 +116,11 @@ export class Slab {
     return 0;
   }
 
-  /** Scratch side of a table entry that became owned. */
+  /** Scratch side of a table entry that became owned: whatever was known of its slots is forgotten. */
   chunkTaken(chunk: number, kind: number, sizeClass: number): void {
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!++;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
+    this.#clearBits(chunk);
     this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!++;
     this.#freeCounts[chunk] = SLOTS_PER_CHUNK[sizeClass]!;
     this.#hints[chunk] = 0;
@@ -148,6 +149,20 @@ export class Slab {
 
   usedSlots(sizeClass: number): number {
     return this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!;
+  }
+
+  /** First chunk of a class's list of chunks with free slots, 0 = none; `nextFree` goes on. */
+  firstFree(sizeClass: number): number {
+    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD]!;
+  }
+
+  nextFree(chunk: number): number {
+    return this.#memory.nextFree[chunk]!;
+  }
+
+  /** No slot below it is free. */
+  hint(chunk: number): number {
+    return this.#hints[chunk]!;
   }
 
   freeSlots(chunk: number): number {
@@ -219,13 +234,12 @@ export class Slab {
 
   // ------------------------------------------------------------ rebuilding after a bulk
 
-  /** Clears used bits and access marks of every chunk that was ever touched (and of no other: their pages
-   *  were never paid for). */
-  clearBits(): void {
-    const bitWords =
-      Math.min(this.chunksTouched, this.#memory.geometry.chunkCount) * SLOT_BITS_PER_CHUNK_WORDS;
-    this.#usedBits.fill(0, 0, bitWords);
-    this.#memory.accessMarks.fill(0, 0, bitWords);
+  #clearBits(chunk: number): void {
+    const from = chunk * SLOT_BITS_PER_CHUNK_WORDS;
+    for (let word = from; word < from + SLOT_BITS_PER_CHUNK_WORDS; word++) {
+      this.#usedBits[word] = 0;
+      this.#memory.accessMarks[word] = 0;
+    }
   }
 
   /** Forgets everything that scratch knows and reads the chunk table anew; slots all count as free. */
@@ -233,7 +247,6 @@ export class Slab {
     const { geometry } = this.#memory;
     const classWords = SLOT_BYTES.length * CLASS_WORDS;
     this.#scratch32.fill(0, SCRATCH_CLASSES_WORD, SCRATCH_CLASSES_WORD + classWords);
-    this.clearBits();
     this.#freeCounts.fill(0);
     const fixedChunks = 1 + tableChunks(geometry);
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD] = fixedChunks;

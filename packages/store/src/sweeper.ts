@@ -7,7 +7,6 @@ import type { Buckets } from './buckets.ts';
 import { enterGate, leaveGate } from './gate.ts';
 import {
   BUCKETS_MIN,
-  BUCKETS_PER_CHUNK,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
@@ -92,11 +91,7 @@ export class Sweeper {
           break;
         }
         const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
-        if (!this.#slab.isUsed(ref)) continue;
-        if (this.#records.isFlushed(ref)) this.#writer.removeRef(ref, nowMs);
-        else if (this.#records.isExpired(ref, nowMs)) this.#writer.expireRef(ref, nowMs);
-        else continue;
-        removals++;
+        if (this.#slab.isUsed(ref) && this.#writer.removeAbsent(ref, nowMs)) removals++;
       }
     }
     leaveGate(this.#scratch32);
@@ -116,24 +111,32 @@ export class Sweeper {
     leaveGate(this.#scratch32);
   }
 
+  /** Of an index without records: lets go of the overflow buckets, then of one chunk after the other. */
   #shrinkIndex(nowMs: number): void {
-    if (this.#buckets.count === BUCKETS_MIN) return;
     for (let from = 0; from < this.#buckets.count; from += BUCKETS_PER_PASSAGE) {
+      if (this.#slab.usedSlots(OVERFLOW_CLASS) === 0) break;
       enterGate(this.#scratch32);
-      const empty = this.#mayMutate() && this.#scratch32[SCRATCH_RECORD_COUNT_WORD] === 0;
-      if (empty) this.#dropOverflow(from, nowMs);
+      if (this.#indexIsEmpty()) this.#dropOverflow(from, nowMs);
       leaveGate(this.#scratch32);
-      if (!empty) return;
     }
+    while (this.#dropIndexChunk(nowMs));
+  }
+
+  /** One passage; false when there is no more to drop. */
+  #dropIndexChunk(nowMs: number): boolean {
+    if (this.#buckets.count <= BUCKETS_MIN) return false;
     enterGate(this.#scratch32);
-    if (
-      this.#mayMutate() &&
-      this.#scratch32[SCRATCH_RECORD_COUNT_WORD] === 0 &&
-      this.#slab.usedSlots(OVERFLOW_CLASS) === 0
-    ) {
-      this.#resetIndex(nowMs);
-    }
+    const may =
+      this.#indexIsEmpty() &&
+      this.#slab.usedSlots(OVERFLOW_CLASS) === 0 &&
+      this.#buckets.count > BUCKETS_MIN;
+    if (may) this.#writer.shrinkIndex(nowMs);
     leaveGate(this.#scratch32);
+    return may;
+  }
+
+  #indexIsEmpty(): boolean {
+    return this.#mayMutate() && this.#scratch32[SCRATCH_RECORD_COUNT_WORD] === 0;
   }
 
   #dropOverflow(from: number, nowMs: number): void {
@@ -144,21 +147,6 @@ export class Sweeper {
       this.#buckets.dropOverflow(this.#mutation, bucket);
       this.#mutation.commit();
     }
-  }
-
-  /** In one transaction, so that no copy ever has fewer buckets than its directory says. */
-  #resetIndex(nowMs: number): void {
-    const indexChunks = Math.ceil(this.#buckets.count / BUCKETS_PER_CHUNK);
-    this.#mutation.beginTransaction();
-    this.#mutation.begin(0, nowMs);
-    this.#buckets.reset(this.#mutation);
-    this.#mutation.commit();
-    for (let position = 1; position < indexChunks; position++) {
-      this.#mutation.begin(0, nowMs);
-      this.#buckets.retire(this.#mutation, position);
-      this.#mutation.commit();
-    }
-    this.#mutation.endTransaction();
   }
 
   #mayMutate(): boolean {

@@ -30,16 +30,22 @@ export const TOO_LARGE = -2;
 const LOAD_MAX = 4.5;
 /** Above this the index takes a chunk from the records rather than grow longer chains. */
 const LOAD_URGENT = 6.5;
+/** Records evicted and chunks reclaimed for one `set`, at most. */
+const ROOM_ROUNDS_MAX = 4;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
 
 export class Writer {
   readonly #memory: PartitionMemory;
   readonly #scratch32: Int32Array;
+  readonly #scratch64: Float64Array;
   readonly #buckets: Buckets;
   readonly #records: Records;
   readonly #slab: Slab;
   readonly #sieve: Sieve;
   readonly #mutation: Mutation;
+  /** Slot that the running `set` writes, and whether its key is new. */
+  #placed = 0;
+  #added = false;
 
   constructor(
     memory: PartitionMemory,
@@ -53,6 +59,7 @@ export class Writer {
   ) {
     this.#memory = memory;
     this.#scratch32 = memory.scratch32;
+    this.#scratch64 = memory.scratch64;
     this.#buckets = parts.buckets;
     this.#records = parts.records;
     this.#slab = parts.slab;
@@ -77,57 +84,86 @@ export class Writer {
     const recordBytes = RECORD_HEADER_BYTES + keyBytes + valueBytes;
     if (keyBytes > KEY_BYTES_MAX || recordBytes > CHUNK_BYTES) return TOO_LARGE;
     const sizeClass = classOfRecord(recordBytes);
-    let old = this.#buckets.locate(hash, key, keyStart, keyBytes);
-    if (old !== 0 && this.#records.isFlushed(old)) {
-      this.#unlink(hash, old, nowMs);
-      old = this.#buckets.locate(hash, key, keyStart, keyBytes);
-    }
+    const old = this.#locateUnflushed(hash, key, keyStart, keyBytes, nowMs);
     if (old !== 0 && this.#records.sizeClass(old) === sizeClass) {
-      const head = this.#buckets.headOf(hash);
-      const seq = this.#mutation.begin(head, nowMs);
-      this.#records.writeHeader(old, keyBytes, valueBytes, sizeClass, expiresAtMs, seq);
-      this.#records.writeBytes(old + RECORD_HEADER_BYTES + keyBytes, value, valueStart, valueBytes);
-      this.#mutation.patch(old, (recordBytes + 3) & ~3);
-      this.#buckets.touch(this.#mutation, head, seq);
-      this.#mutation.commit();
-      return SET_OK;
+      if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
+      this.#mutation.begin(this.#buckets.head, nowMs);
+      this.#placed = old;
+    } else if (!this.#placeRecord(hash, key, keyStart, keyBytes, sizeClass, old, nowMs)) {
+      return OUT_OF_MEMORY;
     }
-    const grows = this.#buckets.entryWord === 0;
-    if (grows && !this.#buckets.chainMayGrow()) return OUT_OF_MEMORY;
-    if (!this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) {
-      if (!this.#makeRoom(sizeClass, grows, nowMs)) return OUT_OF_MEMORY;
-      old = this.#buckets.locate(hash, key, keyStart, keyBytes); // making room may have evicted it
-    }
-    const head = this.#buckets.headOf(hash);
-    const seq = this.#mutation.begin(head, nowMs);
-    if (this.#buckets.entryWord === 0) this.#buckets.growChain(this.#mutation);
-    const ref = this.#slab.takeSlot(this.#mutation, sizeClass);
-    this.#records.writeHeader(ref, keyBytes, valueBytes, sizeClass, expiresAtMs, seq);
-    this.#records.writeBytes(ref + RECORD_HEADER_BYTES, key, keyStart, keyBytes);
-    this.#records.writeBytes(ref + RECORD_HEADER_BYTES + keyBytes, value, valueStart, valueBytes);
+    const ref = this.#placed;
+    const { seqLow, seqHigh } = this.#mutation;
+    this.#records.writeHeader(ref, keyBytes, valueBytes, sizeClass, expiresAtMs, seqLow, seqHigh);
+    const valueAt = ref + RECORD_HEADER_BYTES + keyBytes;
+    this.#records.writeBytes(valueAt, value, valueStart, valueBytes);
     this.#mutation.patch(ref, (recordBytes + 3) & ~3);
-    this.#buckets.writeEntry(this.#mutation, hash, ref);
-    this.#buckets.touch(this.#mutation, head, seq);
-    if (old !== 0) this.#slab.markFree(old, this.#records.sizeClass(old));
+    this.#buckets.touch(this.#mutation);
     this.#mutation.commit();
-    if (old === 0) {
-      this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!++;
-      this.#scratch32[SCRATCH_KEY_COUNT_WORD]!++;
-      this.#growIndex(nowMs);
-    }
+    if (this.#added) this.#growIndex(nowMs);
     return SET_OK;
   }
 
-  #growIndex(nowMs: number): void {
-    const load = this.#scratch32[SCRATCH_RECORD_COUNT_WORD]! / this.#buckets.count;
-    if (load <= LOAD_MAX || this.#buckets.atMaximum()) return;
-    if (this.#buckets.nextNeedsChunk() && !this.#slab.hasFreeChunks(1)) {
-      if (load <= LOAD_URGENT) return;
-      if (this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_NOEVICTION) return;
-      if (!this.#reclaimChunk(nowMs)) return;
+  /** `locate`, but a record that a flush made absent is removed for good first. */
+  #locateUnflushed(
+    hash: number,
+    key: Uint8Array,
+    start: number,
+    bytes: number,
+    nowMs: number,
+  ): number {
+    this.#added = false;
+    const ref = this.#buckets.locate(hash, key, start, bytes);
+    if (ref === 0 || !this.#records.isFlushed(ref)) return ref;
+    this.#unlinkLocated(ref, nowMs);
+    return this.#buckets.locate(hash, key, start, bytes);
+  }
+
+  /** Begins the mutation of a `set` that needs a slot: takes one, writes the key, points the bucket's entry at it
+   *  and lets go of the record of the key in another class. False, and nothing begun: no memory. */
+  #placeRecord(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    sizeClass: number,
+    replaced: number,
+    nowMs: number,
+  ): boolean {
+    let old = replaced;
+    const grows = this.#buckets.entryWord === 0;
+    if (grows && !this.#buckets.chainMayGrow()) return false;
+    if (!this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) {
+      if (!this.#makeRoom(sizeClass, grows, nowMs)) return false;
+      old = this.#buckets.locate(hash, key, keyStart, keyBytes); // making room may have evicted it
     }
-    const seq = this.#mutation.begin(this.#buckets.nextSplitSource(), nowMs);
-    this.#buckets.split(this.#mutation, seq);
+    this.#mutation.begin(this.#buckets.head, nowMs);
+    if (this.#buckets.entryWord === 0) this.#buckets.growChain(this.#mutation);
+    const ref = this.#slab.takeSlot(this.#mutation, sizeClass);
+    this.#records.writeBytes(ref + RECORD_HEADER_BYTES, key, keyStart, keyBytes);
+    this.#buckets.writeEntry(this.#mutation, hash, ref);
+    if (old !== 0) {
+      if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
+      this.#slab.markFree(old, this.#records.sizeClass(old));
+    } else {
+      this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!++;
+      this.#scratch32[SCRATCH_KEY_COUNT_WORD]!++;
+    }
+    this.#added = old === 0;
+    this.#placed = ref;
+    return true;
+  }
+
+  #growIndex(nowMs: number): void {
+    const records = this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!;
+    const { count } = this.#buckets;
+    if (records <= LOAD_MAX * count || this.#buckets.atMaximum()) return;
+    if (this.#buckets.nextNeedsChunk() && !this.#slab.hasFreeChunks(1)) {
+      if (records <= LOAD_URGENT * count || !this.#reclaimChunk(nowMs)) return;
+      if (!this.#slab.hasFreeChunks(1)) return;
+    }
+    this.#mutation.begin(this.#buckets.nextSplitSource(), nowMs);
+    this.#buckets.split(this.#mutation);
     this.#mutation.commit();
   }
 
@@ -140,22 +176,48 @@ export class Writer {
     return forRecord + forBucket;
   }
 
-  /** Evicts until a record of this class fits: one of its own class, else a chunk of the class with the most. */
+  /** Makes a record of this class fit, if that may be: evicts one of its own class, else takes a chunk from the
+   *  class with the most. Each round leaves fewer records, so it ends; ROOM_ROUNDS_MAX keeps it short where
+   *  the capacity was lowered far below what is used. */
   #makeRoom(sizeClass: number, grows: boolean, nowMs: number): boolean {
-    while (!this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) {
-      if (this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_NOEVICTION) return false;
-      const victim = this.#slab.hasFreeSlot(sizeClass) ? 0 : this.#sieve.victim(sizeClass);
-      if (victim !== 0) this.#evict(victim, nowMs);
-      else if (!this.#reclaimChunk(nowMs)) return false;
+    for (let round = 0; round < ROOM_ROUNDS_MAX; round++) {
+      if (!this.#slab.hasFreeSlot(sizeClass) && this.#evictOne(sizeClass, nowMs)) {
+        if (this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) return true;
+      }
+      if (!this.#reclaimChunk(nowMs)) return false;
+      if (this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) return true;
     }
+    return false;
+  }
+
+  /** Frees a slot of this class; false when it has none to give. */
+  #evictOne(sizeClass: number, nowMs: number): boolean {
+    const victim = this.#mayEvict()
+      ? this.#sieve.victim(sizeClass, nowMs)
+      : this.#sieve.absentRecord(sizeClass, nowMs);
+    if (victim !== 0) this.#evict(victim, nowMs);
+    return victim !== 0;
+  }
+
+  #mayEvict(): boolean {
+    return this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_NOEVICTION;
+  }
+
+  /** Takes a chunk from the class that has the most; false when no class has one to give. */
+  #reclaimChunk(nowMs: number): boolean {
+    const chunk = this.#sieve.victimChunk();
+    if (chunk === 0 || (!this.#mayEvict() && !this.#holdsOnlyAbsent(chunk, nowMs))) return false;
+    this.#emptyChunk(chunk, nowMs);
     return true;
   }
 
-  /** Takes a chunk from the class that has the most; false when no class has one. */
-  #reclaimChunk(nowMs: number): boolean {
-    const chunk = this.#sieve.victimChunk();
-    if (chunk !== 0) this.#emptyChunk(chunk, nowMs);
-    return chunk !== 0;
+  #holdsOnlyAbsent(chunk: number, nowMs: number): boolean {
+    const sizeClass = this.#slab.sizeClass(chunk);
+    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+      if (this.#slab.isUsed(ref) && !this.#records.isAbsent(ref, nowMs)) return false;
+    }
+    return true;
   }
 
   #emptyChunk(chunk: number, nowMs: number): void {
@@ -175,37 +237,42 @@ export class Writer {
     this.#mutation.commit();
   }
 
+  /** Only what readers still saw counts as an eviction. */
   #evict(ref: number, nowMs: number): void {
-    this.#memory.scratch64[SCRATCH_EVICTIONS_F64]!++;
-    this.removeRef(ref, nowMs);
+    if (!this.#records.isFlushed(ref)) {
+      if (this.#records.isExpired(ref, nowMs)) this.#countExpiry();
+      else this.#scratch64[SCRATCH_EVICTIONS_F64]!++;
+    }
+    this.#removeRef(ref, nowMs);
+  }
+
+  #countExpiry(): void {
+    this.#scratch64[SCRATCH_EXPIRIES_F64]!++;
   }
 
   // ------------------------------------------------------------ remove, expire, flush
 
+  /** Removes the record at `ref` if readers no longer see it; what is past its time is counted. */
+  removeAbsent(ref: number, nowMs: number): boolean {
+    const flushed = this.#records.isFlushed(ref);
+    if (!flushed && !this.#records.isExpired(ref, nowMs)) return false;
+    if (!flushed) this.#countExpiry();
+    this.#removeRef(ref, nowMs);
+    return true;
+  }
+
   /** Removes the record at `ref`, whatever its key. */
-  removeRef(ref: number, nowMs: number): void {
-    const hash = this.#buckets.hashOfRecord(ref);
-    this.#buckets.locateRef(hash, ref);
-    this.#unlinkLocated(hash, ref, nowMs);
+  #removeRef(ref: number, nowMs: number): void {
+    this.#buckets.locateRef(this.#buckets.hashOfRecord(ref), ref);
+    this.#unlinkLocated(ref, nowMs);
   }
 
-  /** Removes a record that is past its time, and counts it. */
-  expireRef(ref: number, nowMs: number): void {
-    this.#memory.scratch64[SCRATCH_EXPIRIES_F64]!++;
-    this.removeRef(ref, nowMs);
-  }
-
-  #unlink(hash: number, ref: number, nowMs: number): void {
-    this.#buckets.locateRef(hash, ref);
-    this.#unlinkLocated(hash, ref, nowMs);
-  }
-
-  #unlinkLocated(hash: number, ref: number, nowMs: number): void {
+  /** Removes the record that the last locate found. */
+  #unlinkLocated(ref: number, nowMs: number): void {
     const counted = !this.#records.isFlushed(ref);
-    const head = this.#buckets.headOf(hash);
-    const seq = this.#mutation.begin(head, nowMs);
+    this.#mutation.begin(this.#buckets.head, nowMs);
     this.#buckets.writeEntry(this.#mutation, 0, 0);
-    this.#buckets.touch(this.#mutation, head, seq);
+    this.#buckets.touch(this.#mutation);
     this.#slab.markFree(ref, this.#records.sizeClass(ref));
     this.#mutation.commit();
     this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!--;
@@ -218,27 +285,51 @@ export class Writer {
     if (ref === 0) return 0;
     const flushed = this.#records.isFlushed(ref);
     const expired = !flushed && this.#records.isExpired(ref, nowMs);
-    if (expired) this.#memory.scratch64[SCRATCH_EXPIRIES_F64]!++;
-    this.#unlinkLocated(hash, ref, nowMs);
+    if (expired) this.#countExpiry();
+    this.#unlinkLocated(ref, nowMs);
     return flushed || expired ? 0 : 1;
   }
 
-  /** Changes the expiry of the record at `ref` (found alive in this passage). */
-  setExpiry(hash: number, ref: number, expiresAtMs: number, nowMs: number): void {
-    const head = this.#buckets.headOf(hash);
-    const seq = this.#mutation.begin(head, nowMs);
-    this.#records.writeExpiry(ref, expiresAtMs, seq);
+  /** Changes the expiry of a key. Returns 1 if it was there and alive, else 0. */
+  setExpiry(
+    hash: number,
+    key: Uint8Array,
+    start: number,
+    bytes: number,
+    expiresAtMs: number,
+    nowMs: number,
+  ): number {
+    const ref = this.#buckets.locate(hash, key, start, bytes);
+    if (ref === 0 || this.#records.isAbsent(ref, nowMs)) return 0;
+    this.#mutation.begin(this.#buckets.head, nowMs);
+    this.#records.writeExpiry(ref, expiresAtMs, this.#mutation.seqLow, this.#mutation.seqHigh);
     this.#mutation.patch(ref, RECORD_HEADER_BYTES);
-    this.#buckets.touch(this.#mutation, head, seq);
+    this.#buckets.touch(this.#mutation);
     this.#mutation.commit();
+    return 1;
   }
 
   /** One mutation: every record written before it is absent from now on; the sweeper frees them. */
   flush(nowMs: number): void {
-    const seq = this.#mutation.begin(0, nowMs);
-    this.#memory.setImageU64(FLUSH_SEQ_WORD, seq);
-    this.#mutation.patch(HEADER_FLUSH_SEQ, 8);
+    this.#mutation.begin(0, nowMs);
+    this.#writeFlushSeq();
     this.#mutation.commit();
     this.#scratch32[SCRATCH_KEY_COUNT_WORD] = 0;
+  }
+
+  /** Makes an index without records one chunk smaller. Buckets of other hashes take over, so it counts as a
+   *  flush: what WATCH compares must not come back to a value it had. */
+  shrinkIndex(nowMs: number): void {
+    this.#mutation.begin(0, nowMs);
+    this.#writeFlushSeq();
+    this.#buckets.dropLastChunk(this.#mutation);
+    this.#mutation.commit();
+  }
+
+  #writeFlushSeq(): void {
+    const words = this.#memory.image32;
+    words[FLUSH_SEQ_WORD] = this.#mutation.seqLow;
+    words[FLUSH_SEQ_WORD + 1] = this.#mutation.seqHigh;
+    this.#mutation.patch(HEADER_FLUSH_SEQ, 8);
   }
 }
