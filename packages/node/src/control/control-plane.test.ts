@@ -147,6 +147,7 @@ describe('control plane: going and returning', () => {
     const clusterId = n1.plane.map().clusterId;
     await client.join({ id, advertise, ports, clusterId, lastIncarnation: 1 });
     await until(() => n2.node.retirements.length > 0);
+    expect(n2.node.retirements[0]).toMatch(/replaced|started again/);
     client.close();
   });
 

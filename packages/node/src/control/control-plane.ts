@@ -88,7 +88,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    for (const end of this.#endings.splice(0).reverse()) end();
+    for (const end of this.#endings.splice(0).toReversed()) end();
   }
 
   async #foundIfAsked(): Promise<ClusterMap | null> {

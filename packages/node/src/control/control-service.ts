@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   type handleUnaryCall,
   type Metadata,
+  type sendUnaryData,
   type ServerDuplexStream,
   type ServerWritableStream,
   type ServiceError,
@@ -182,7 +183,7 @@ function checkedMember(
   if (named === own) return member;
   throw refusal(
     'OTHER_CLUSTER',
-    `this node belongs to cluster ${own}, the call is meant for ${named ?? 'none'}; check the addresses`,
+    `this node belongs to cluster ${own}, the call is meant for ${String(named ?? 'none')}; check the addresses`,
   );
 }
 
@@ -212,12 +213,18 @@ function joinRequest(message: JoinMessage): JoinRequest {
 function unary<Request, Reply>(
   answer: (request: Request, metadata: Metadata) => Promise<Reply>,
 ): handleUnaryCall<Request, Reply> {
-  return (call, callback) => {
-    answer(call.request, call.metadata).then(
-      (reply) => callback(null, reply),
-      (error: unknown) => callback(serviceError(error)),
-    );
-  };
+  return (call, callback) => void settle(answer(call.request, call.metadata), callback);
+}
+
+async function settle<Reply>(
+  answer: Promise<Reply>,
+  callback: sendUnaryData<Reply>,
+): Promise<void> {
+  try {
+    callback(null, await answer);
+  } catch (error) {
+    callback(serviceError(error));
+  }
 }
 
 function streaming<Call extends { emit(event: 'error', error: object): boolean }>(

@@ -9,24 +9,23 @@ const nodeIds = ['n1', 'n2', 'n3', 'n4'];
 
 /** What may happen next. `exchange` is a round of replication and heartbeats, `beat` heartbeats alone,
  *  `hear` the arrival of the map at one node only. */
-type Event = { kind: 'start' | 'kill' | 'write' | 'hear'; node: string } | { kind: EventForAll };
+interface Event {
+  kind: 'start' | 'kill' | 'write' | 'hear' | EventForAll;
+  /** Whom it happens to; of no matter where it happens to all. */
+  node: string;
+}
 type EventForAll = 'exchange' | 'beat' | 'step' | 'loseAnswer' | 'loseProposal';
+
+const node = fc.constantFrom(...nodeIds);
+const eventOf = (...kinds: Event['kind'][]): fc.Arbitrary<Event> =>
+  fc.record({ kind: fc.constantFrom(...kinds), node });
 
 const events: fc.Arbitrary<Event[]> = fc.array(
   fc.oneof(
-    {
-      weight: 6,
-      arbitrary: fc.record({ kind: fc.constantFrom('exchange', 'step', 'step', 'beat') }),
-    },
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        kind: fc.constantFrom('start', 'kill', 'write', 'hear'),
-        node: fc.constantFrom(...nodeIds),
-      }),
-    },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('loseAnswer', 'loseProposal') }) },
-  ) as fc.Arbitrary<Event>,
+    { weight: 6, arbitrary: eventOf('exchange', 'step', 'step', 'beat') },
+    { weight: 4, arbitrary: eventOf('start', 'kill', 'write', 'hear') },
+    { weight: 1, arbitrary: eventOf('loseAnswer', 'loseProposal') },
+  ),
   { minLength: 20, maxLength: 80 },
 );
 

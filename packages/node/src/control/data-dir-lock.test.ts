@@ -54,7 +54,9 @@ describe('data dir lock', () => {
 
   test('a lock whose pid now belongs to a younger process is stale', () => {
     writeFileSync(join(dir, `lock-${process.ppid}-1`), '');
-    lockDataDir(dir).release();
+    const lock = lockDataDir(dir);
+    expect(readdirSync(dir)).toEqual([expect.stringContaining(`lock-${process.pid}-`)]);
+    lock.release();
   });
 
   test('one process cannot hold it twice', () => {

@@ -57,7 +57,7 @@ export function serviceParts<Methods extends GenServiceMethods>(
   const definition = Object.fromEntries(
     service.methods.map((method) => [method.localName, definitionOf(method)]),
   );
-  return [definition, handlers as UntypedServiceImplementation];
+  return [definition, handlers];
 }
 
 /** Calls a method that answers once. Rejects with an IngotError where the server refused, else with
@@ -70,7 +70,7 @@ export function callUnary<M extends Method & DescMethod>(
   options: CallOptions,
 ): Promise<Output<M>> {
   const { path, requestSerialize, responseDeserialize } = definitionOf(method);
-  const message = create(method.input, request as MessageInitShape<M['input']>);
+  const message = create(method.input, request);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       path,
@@ -92,7 +92,7 @@ export function openServerStream<M extends Method & DescMethod>(
   metadata: Metadata,
 ): ClientReadableStream<Output<M>> {
   const { path, requestSerialize, responseDeserialize } = definitionOf(method);
-  const message = create(method.input, request as MessageInitShape<M['input']>);
+  const message = create(method.input, request);
   return client.makeServerStreamRequest(
     path,
     requestSerialize,

@@ -18,7 +18,7 @@ describe('map changes', () => {
   test('the founder keeps the map and leads everything at epoch 1', () => {
     expect(founded.mapHost).toBe('n1');
     expect(founded.placement).toEqual(
-      Array(3).fill({ epoch: 1, primary: 'n1', followers: [], lost: false }),
+      [0, 1, 2].map(() => ({ epoch: 1, primary: 'n1', followers: [], lost: false })),
     );
   });
 

@@ -14,8 +14,8 @@ export class MapWatchers {
   }
 
   tell(map: ClusterMap): void {
-    for (const watcher of [...this.#watchers]) {
-      if (!this.#watchers.has(watcher) || map.version <= watcher.seen) continue;
+    for (const watcher of this.#watchers) {
+      if (map.version <= watcher.seen) continue;
       watcher.seen = map.version;
       watcher.onMap(map);
     }

@@ -12,7 +12,7 @@ const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
 let map = joined;
 let node: SimulatedNode;
 let guard: SealGuard;
-let pending: { delayMs: number; then: () => void }[];
+let pending: { delayMs: number; fire: () => void }[];
 
 beforeEach(() => {
   map = joined;
@@ -24,8 +24,8 @@ beforeEach(() => {
     node,
     self: 'n1',
     map: () => map,
-    later: (delayMs, then) => {
-      const timer = { delayMs, then };
+    later: (delayMs, fire) => {
+      const timer = { delayMs, fire };
       pending.push(timer);
       return () => {
         pending = pending.filter((other) => other !== timer);
@@ -44,7 +44,7 @@ describe('seal guard', () => {
     expect(pending.map(({ delayMs }) => delayMs)).toEqual([sealKeptMs]);
     expect(sealKeptMs).toBeGreaterThan(sealUsableMs);
     expect(isSealed()).toBe(true);
-    pending[0].then();
+    pending[0].fire();
     expect(isSealed()).toBe(false);
   });
 
@@ -58,7 +58,7 @@ describe('seal guard', () => {
   test('after the handover neither the timer nor a late Unseal changes anything', async () => {
     await guard.seal(0, 1, 'n2');
     map = withPrimary(joined, 0, 'n2');
-    pending[0].then();
+    pending[0].fire();
     guard.unseal(0, 1);
     expect(isSealed()).toBe(true);
   });

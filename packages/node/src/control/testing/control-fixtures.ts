@@ -22,7 +22,7 @@ export async function freePort(): Promise<number> {
 
 export async function until(holds: () => boolean, timeoutMs: number = 15_000): Promise<void> {
   for (const deadline = Date.now() + timeoutMs; !holds(); await delay(10)) {
-    if (Date.now() > deadline) throw new Error(`it never came about: ${holds}`);
+    if (Date.now() > deadline) throw new Error(`it never came about: ${holds.toString()}`);
   }
 }
 
@@ -113,7 +113,7 @@ export class TestMembers {
   }
 
   async close(): Promise<void> {
-    for (const member of [...this.#running]) await member.stop();
+    for (const member of this.#running) await member.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
