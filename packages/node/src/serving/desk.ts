@@ -20,10 +20,12 @@ import { DOWN_TEXT, type Route, route } from './routing.ts';
 export const Outcome = {
   /** Not executed: the connection is on hold and will come back to it. */
   held: 0,
-  /** Executed here, or answered with an error. */
+  /** Executed here, or answered with an error of its own. */
   done: 1,
   /** Sent to its owner; counted there. */
   forwarded: 2,
+  /** Answered without being executed, because of where its key lives: counted where it will be. */
+  refused: 3,
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
@@ -110,13 +112,13 @@ export class Desk {
         connection.refuse(partitionId);
       }
       out.error(to.text);
-      return Outcome.done;
+      return Outcome.refused;
     }
     // Other clients' commands wait behind this one on a link: its sender waits instead.
     if (connection.isLink) {
       connection.refuse(partitionId);
       out.error(TRY_AGAIN_TEXT);
-      return Outcome.done;
+      return Outcome.refused;
     }
     switch (this.parking.park(connection, partitionId, this.host.nowMs())) {
       case 'parked':
@@ -125,10 +127,10 @@ export class Desk {
         return Outcome.held;
       case 'gaveUp':
         out.error(DOWN_TEXT);
-        return Outcome.done;
+        return Outcome.refused;
       case 'full':
         out.error(TRY_AGAIN_TEXT);
-        return Outcome.done;
+        return Outcome.refused;
     }
   }
 

@@ -34,7 +34,7 @@ export class Dispatch {
     this.transactions = transactions;
   }
 
-  /** One command; `index` is its row, or -1. Counts it, unless held or forwarded. */
+  /** One command; `index` is its row, or -1. Counts it, unless held, forwarded or refused. */
   run(connection: Connection, index: number, args: Args): Outcome {
     const { desk } = this;
     const { out, calls } = desk;

@@ -180,7 +180,7 @@ export class Transactions {
       part.to = desk.route(connection, part.partitionId, part.slot(desk), false);
       if (part.to.to === 'park') {
         const outcome = desk.turnAway(connection, part.partitionId, part.to);
-        if (outcome === Outcome.done) this.forget(connection);
+        if (outcome === Outcome.refused) this.forget(connection);
         return outcome;
       }
       if (part.to.to === 'peer' && !desk.hasRoom(connection, part.to)) return Outcome.held;
