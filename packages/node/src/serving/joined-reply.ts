@@ -1,5 +1,6 @@
 /** One reply made of the replies of several parts (partitions, or nodes), which may come in any
- *  order. An error of any part is the whole's: some parts may then have been executed. */
+ *  order. An error of any part is the whole's: some parts may then have been executed. So is an
+ *  absent array: the part is a transaction that a watched key stopped. */
 
 import type { Buffer } from 'node:buffer';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
@@ -7,7 +8,10 @@ import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { SplitRule } from './execution.ts';
 import type { ReplySink } from './reply-queue.ts';
 
-const ERROR = 0x2d;
+const MINUS = 0x2d;
+const ERROR = MINUS;
+const STAR = 0x2a;
+const NIL = 0x5f;
 const LF = 0x0a;
 
 export class JoinedReply {
@@ -52,6 +56,7 @@ export class JoinedReply {
     const failed = replies.find((reply) => reply[0] === ERROR);
     if (failed !== undefined) out.raw(failed, 0, failed.length);
     else if (this.rule === 'ok') out.ok();
+    else if (replies.some(isAbsent)) out.nilArray();
     else if (this.rule === 'sum') out.integer(replies.reduce((sum, r) => sum + integerOf(r), 0));
     else this.gather(replies, out);
   }
@@ -67,6 +72,11 @@ export class JoinedReply {
     out.array(elements.length);
     for (const element of elements) out.raw(element, 0, element.length);
   }
+}
+
+/** `*-1` or `_`. */
+function isAbsent(reply: Buffer): boolean {
+  return reply[0] === NIL || (reply[0] === STAR && reply[1] === MINUS);
 }
 
 /** The integer of a `:n` reply. */

@@ -1,0 +1,130 @@
+/** kill -9 of each node of three, the founder among them, while writers keep writing. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { batches, key, numbers, value } from '../support/dataset.ts';
+import { eventually, within } from '../support/eventually.ts';
+import { CLEAN, ingotStatus, ingotVerify } from '../support/ingot.ts';
+import { Writer } from '../support/load.ts';
+import { LocalCluster } from '../support/local-cluster.ts';
+import { fill } from '../support/resp-connection.ts';
+
+const KEYS = 100_000;
+const NODES = [1, 2, 3] as const;
+const names = numbers(KEYS).map((i) => key('kept', i));
+/** Only tells an answer from a hang. */
+const HANGS_AFTER_MS = 20_000;
+
+describe('three nodes, two copies', () => {
+  let cluster: LocalCluster;
+
+  beforeAll(async () => {
+    cluster = await LocalCluster.start({ nodes: 3 });
+    await fill(cluster.node(2).ports.client, KEYS, (i) => [names[i], value(i)]);
+    await cluster.replicated();
+  });
+
+  afterAll(() => cluster.stop());
+
+  test.each(NODES)('kill -9 of node %i under load loses no replicated key', async (victim) => {
+    const survivors = NODES.filter((i) => i !== victim);
+    const before = await cluster.view();
+    const ledBefore = new Map(before.partitions.map(({ id, primary }) => [id, primary]));
+    const incarnation = before.nodes.find(({ id }) => id === `n${victim}`)?.incarnation ?? 0;
+    const writers = survivors.map((i) => new Writer(cluster.node(i).ports.client));
+    await Promise.all(writers.map((writer) => writer.progress(2_000)));
+
+    await cluster.kill(victim);
+
+    // What is left answers every key, at once: its value, or that the owner is down.
+    for (const i of survivors) {
+      const { served, refused } = await readAll(cluster.node(i).ports.client);
+      const leads = [...ledBefore.values()].filter((primary) => primary !== `n${victim}`).length;
+      expect(served).toBeGreaterThan((KEYS * (leads - 4)) / ledBefore.size);
+      expect(refused).toBeGreaterThan(0);
+      expect(served + refused).toBe(KEYS);
+    }
+    await Promise.all(writers.map((writer) => writer.progress(2_000)));
+
+    cluster.restart(victim);
+    const after = await cluster.settled();
+    await Promise.all(writers.map((writer) => writer.progress(2_000)));
+    for (const writer of writers) expect(writer.stop().unexpected).toEqual([]);
+
+    const back = after.nodes.find(({ id }) => id === `n${victim}`);
+    expect(back?.incarnation).toBe(incarnation + 1);
+    expect(after.partitions.some(({ lost }) => lost)).toBe(false);
+    for (const { id, epoch } of before.partitions) {
+      const now = after.partitions[id];
+      if (ledBefore.get(id) === `n${victim}`) expect(now.epoch).toBeGreaterThan(epoch);
+    }
+    for (const i of NODES) {
+      expect(await readAll(cluster.node(i).ports.client)).toEqual({ served: KEYS, refused: 0 });
+    }
+    await cluster.replicated();
+    expect(await ingotVerify(cluster.node(victim).ports.control)).toMatchObject(CLEAN);
+  });
+});
+
+describe('two nodes, one copy', () => {
+  let cluster: LocalCluster;
+
+  beforeAll(async () => {
+    cluster = await LocalCluster.start({ nodes: 2, copies: 1, capacity: '128mb', partitions: 16 });
+    await fill(cluster.node(1).ports.client, 2_000, (i) => [names[i], value(i)]);
+  });
+
+  afterAll(() => cluster.stop());
+
+  test('what node 2 alone had is lost, and status and log say so', async () => {
+    const before = await cluster.view();
+    const led = before.partitions.filter(({ primary }) => primary === 'n2').map(({ id }) => id);
+    expect(led.length).toBeGreaterThan(0);
+    await cluster.kill(2);
+    cluster.restart(2);
+    await cluster.settled();
+
+    const view = await ingotStatus(cluster.node(1).ports.control);
+    expect(view.partitions.filter(({ lost }) => lost).map(({ id }) => id)).toEqual(led);
+    expect(await cluster.sum('ingot_partitions_lost')).toBe(2 * led.length);
+    const lines = cluster.node(1).log.filter(({ event }) => event === 'partition.lost');
+    expect(lines.map(({ partition }) => partition).sort()).toEqual([...led].sort());
+
+    // The keys of node 1 are still there, and the others can be written again.
+    const redis = new Redis({ port: cluster.node(2).ports.client });
+    const kept = await redis.mget(names.slice(0, 2_000));
+    const expected = new Set(numbers(2_000).map((i) => value(i)));
+    expect(kept.filter((text) => text !== null).length).toBeGreaterThan(500);
+    expect(kept.every((text) => text === null || expected.has(text))).toBe(true);
+    expect(kept).toContain(null);
+    expect(await redis.set(names[kept.indexOf(null)], 'again')).toBe('OK');
+    await redis.quit();
+  });
+});
+
+/** GETs every kept key through one client port. A wrong value or another error fails. */
+async function readAll(port: number): Promise<{ served: number; refused: number }> {
+  const redis = new Redis({ port, maxRetriesPerRequest: 0 });
+  let served = 0;
+  let refused = 0;
+  try {
+    let i = 0;
+    for (const some of batches(names, 1_000)) {
+      const pipeline = redis.pipeline(some.map((name) => ['get', name]));
+      const replies =
+        (await within('every GET is answered', HANGS_AFTER_MS, pipeline.exec())) ?? [];
+      for (const [error, text] of replies) {
+        if (error === null) {
+          expect(text).toBe(value(i));
+          served++;
+        } else {
+          expect(error.message).toMatch(/^CLUSTERDOWN /);
+          refused++;
+        }
+        i++;
+      }
+    }
+  } finally {
+    redis.disconnect();
+  }
+  return { served, refused };
+}
