@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClusterMap, ledBy, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
-import { freePort, type TestMember, TestMembers, until } from './testing/control-fixtures.ts';
+import { freePort, type TestMember, TestMembers, until } from './control-plane.fixture.ts';
 
 let members: TestMembers;
 

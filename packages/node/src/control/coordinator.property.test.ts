@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { copiesOf, ledBy } from '../shared/map.ts';
-import { SimulatedCluster } from './testing/simulated-cluster.ts';
+import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 
 const partitions = 6;
 const copies = 2;

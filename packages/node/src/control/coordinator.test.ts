@@ -3,7 +3,7 @@ import { copiesOf, copiesOn, ledBy, nodeOf } from '../shared/map.ts';
 import { downAfterMs, startGraceMs } from './cluster-view.ts';
 import { handOverRetryMs, sealUsableMs } from './coordinator.ts';
 import { silentCopyWaitMs } from './steps.ts';
-import { SimulatedCluster } from './testing/simulated-cluster.ts';
+import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 
 async function threeNodes(shape = { partitions: 64, copies: 2 }): Promise<SimulatedCluster> {
   const cluster = new SimulatedCluster(shape);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openIdentity } from './identity.ts';
-import { mapFoundedBy } from './testing/simulated-cluster.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 
 let dir: string;
 

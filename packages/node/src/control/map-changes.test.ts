@@ -8,7 +8,7 @@ import {
   withPartitionLost,
   withPrimary,
 } from './map-changes.ts';
-import { anyPorts, mapFoundedBy } from './testing/simulated-cluster.ts';
+import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
 
 const founded = mapFoundedBy('n1', { partitions: 3, copies: 2 });
 const n2 = { id: 'n2', incarnation: 1, state: 'up', advertise: 'h', ports: anyPorts } as const;

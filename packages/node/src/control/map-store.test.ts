@@ -7,8 +7,8 @@ import type { ClusterMapStore } from './map-store.ts';
 import { MemoryMapStore } from './memory-map-store.ts';
 import { RemoteMapStore } from './remote-map-store.ts';
 import { SingleMapStore } from './single-map-store.ts';
-import { TestMembers, until } from './testing/control-fixtures.ts';
-import { mapFoundedBy } from './testing/simulated-cluster.ts';
+import { TestMembers, until } from './control-plane.fixture.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 
 const firstMap = mapFoundedBy('n1', { partitions: 4, copies: 2 });
 let members: TestMembers;

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { sealKeptMs, sealUsableMs } from './coordinator.ts';
 import { withFollowerAdded, withNewLife, withPrimary } from './map-changes.ts';
 import { SealGuard } from './seal-guard.ts';
-import { anyPorts, mapFoundedBy } from './testing/simulated-cluster.ts';
-import { SimulatedNode } from './testing/simulated-node.ts';
+import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { SimulatedNode } from './simulated-node.fixture.ts';
 
 const n2 = { id: 'n2', incarnation: 1, state: 'up', advertise: 'h', ports: anyPorts } as const;
 const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });

@@ -1,7 +1,7 @@
 import { fromBinary, toBinary, type UnknownEnum } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { NodeStatusSchema } from './gen/ingot_pb.ts';
-import { mapFoundedBy } from './testing/simulated-cluster.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import type { NodeStatus } from './types.ts';
 import {
   clusterStatusFromWire,

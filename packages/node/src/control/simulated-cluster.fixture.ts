@@ -1,12 +1,12 @@
 /** A coordinator over a memory store, simulated nodes, and a clock that stands still unless it is told.
  *  Everything that happens is a call: heartbeats, the arrival of a map, a follower catching up. */
-import { type ClusterMap, copiesOf, type MapNode, type NodeId, nodeOf } from '../../shared/map.ts';
-import { Coordinator } from '../coordinator.ts';
-import { foundingMap } from '../map-changes.ts';
-import { MapProposer } from '../map-proposer.ts';
-import { MemoryMapStore } from '../memory-map-store.ts';
-import type { ControlLog, LogFields, SealOutcome } from '../types.ts';
-import { SimulatedNode } from './simulated-node.ts';
+import { type ClusterMap, copiesOf, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+import { Coordinator } from './coordinator.ts';
+import { foundingMap } from './map-changes.ts';
+import { MapProposer } from './map-proposer.ts';
+import { MemoryMapStore } from './memory-map-store.ts';
+import type { ControlLog, LogFields, SealOutcome } from './types.ts';
+import { SimulatedNode } from './simulated-node.fixture.ts';
 
 export const anyPorts: MapNode['ports'] = {
   client: 7401,

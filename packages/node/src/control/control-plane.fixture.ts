@@ -5,12 +5,12 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ClusterMap, NodeId } from '../../shared/map.ts';
-import { ControlPlane } from '../control-plane.ts';
-import { type Identity, openIdentity } from '../identity.ts';
-import type { ControlLog, ControlSettings, LogFields } from '../types.ts';
-import { anyPorts } from './simulated-cluster.ts';
-import { SimulatedNode } from './simulated-node.ts';
+import type { ClusterMap, NodeId } from '../shared/map.ts';
+import { ControlPlane } from './control-plane.ts';
+import { type Identity, openIdentity } from './identity.ts';
+import type { ControlLog, ControlSettings, LogFields } from './types.ts';
+import { anyPorts } from './simulated-cluster.fixture.ts';
+import { SimulatedNode } from './simulated-node.fixture.ts';
 
 export async function freePort(): Promise<number> {
   const server = createServer();

@@ -1,7 +1,7 @@
 /** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words each.
  *  What a copy holds is told by its seq alone, so "has the data" is "has the seq".
  *  It breaks with an error where the map asks for something that would lose data. */
-import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../../shared/map.ts';
+import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../shared/map.ts';
 import type {
   CopyRole,
   FollowerState,
@@ -11,7 +11,7 @@ import type {
   PartitionReport,
   SealOutcome,
   VerifyReport,
-} from '../types.ts';
+} from './types.ts';
 
 export interface Copy {
   role: CopyRole;
