@@ -2,8 +2,7 @@
  *  Parsing fills one reused object, so that SET EX allocates nothing. */
 
 import type { Args } from '../resp/args.ts';
-import type { Execution } from '../serving/execution.ts';
-import { invalidExpireTime, NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
+import { invalidExpireTime, NOT_AN_INTEGER } from './errors.ts';
 import {
   absoluteMs,
   MS_FROM_NOW,
@@ -55,42 +54,43 @@ function expiryOption(word: string, bit: number): OptionRow {
   return { word, bit, excludes: EXPIRY_OPTIONS & ~bit };
 }
 
-/** What was asked for. One object per table of commands, reused: read it before the next parse. */
+/** What was asked for. One object is reused for every command: read it before the next parse. */
 export class WriteOptions {
   bits = 0;
-  /** Unix ms, when one of EX PX EXAT PXAT was given; else 0. */
+  /** Unix ms, when one of EX PX EXAT PXAT was given and `settleTime` accepted it; else 0. */
   expiresAtMs = 0;
+  private unit: TimeUnit | undefined;
+  private timeAt = 0;
 
   has(bit: number): boolean {
     return (this.bits & bit) !== 0;
   }
 
-  /** Reads the options from argument `from` on.
-   *  @returns the error reply, or null. */
-  parse(
-    rows: readonly OptionRow[],
-    commandName: string,
-    execution: Execution,
-    args: Args,
-    from: number,
-  ): string | null {
+  /** Reads the words from argument `from` on; false where they are a syntax error. */
+  parse(rows: readonly OptionRow[], args: Args, from: number): boolean {
     this.bits = 0;
     this.expiresAtMs = 0;
-    let unit: TimeUnit | undefined;
-    let timeAt = 0;
+    this.unit = undefined;
     for (let i = from; i < args.count; i++) {
       const row = rowOf(rows, args, i);
-      if (row === null || (this.bits & row.excludes) !== 0) return SYNTAX_ERROR;
+      if (row === null || (this.bits & row.excludes) !== 0) return false;
       this.bits |= row.bit;
       if (row.time === undefined) continue;
-      unit = row.time;
-      timeAt = ++i;
-      if (timeAt >= args.count) return SYNTAX_ERROR;
+      this.unit = row.time;
+      this.timeAt = ++i;
+      if (i === args.count) return false;
     }
-    if (unit === undefined) return null;
-    const time = readTime(args, timeAt);
+    return true;
+  }
+
+  /** Makes unix ms of the time that was given, if one was. Apart from `parse`, because GETEX looks at
+   *  the key in between.
+   *  @returns the error reply, or null. */
+  settleTime(commandName: string, args: Args, nowMs: number): string | null {
+    if (this.unit === undefined) return null;
+    const time = readTime(args, this.timeAt);
     if (Number.isNaN(time)) return NOT_AN_INTEGER;
-    this.expiresAtMs = absoluteMs(time, unit, execution.nowMs);
+    this.expiresAtMs = absoluteMs(time, this.unit, nowMs);
     return time > 0 && !Number.isNaN(this.expiresAtMs) ? null : invalidExpireTime(commandName);
   }
 }

@@ -47,8 +47,8 @@ class FakeSession implements Session {
   readonly id = 7;
   readonly address = '127.0.0.1:50000';
   readonly localAddress = '127.0.0.1:7401';
-  readonly connectedAtMs = START_MS;
-  lastActiveAtMs = START_MS;
+  readonly connectedAtMs: number = START_MS;
+  lastActiveAtMs: number = START_MS;
   lastCommand = '';
   protocol: 2 | 3 = 2;
   name = '';
@@ -56,8 +56,8 @@ class FakeSession implements Session {
   libVersion = '';
   readOnly = false;
   asking = false;
-  readonly queuedCount = -1;
-  readonly watchedCount = 0;
+  readonly queuedCount: number = -1;
+  readonly watchedCount: number = 0;
   closing = false;
   late: Promise<WriteReply> | null = null;
   readonly listener: ListenerKind;
@@ -79,7 +79,7 @@ export class SingleNode {
   readonly partitions: Partition[];
   readonly session: FakeSession;
   readonly execution: Execution;
-  nowMs = START_MS;
+  nowMs: number = START_MS;
   private readonly out = new ReplyWriter();
 
   constructor(options: SingleNodeOptions = {}) {

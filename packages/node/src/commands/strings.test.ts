@@ -158,6 +158,8 @@ describe('relatives of SET', () => {
     expect(node.ask('GETEX', 'a', 'EX', '50')).toBeNull();
     expect(node.ask('GETEX', 'a', 'KEEPTTL')).toEqual(syntaxError);
     expect(node.ask('GETEX', 'a', 'PERSIST', 'EX', '1')).toEqual(syntaxError);
+    expect(node.ask('GETEX', 'a', 'EX', '0')).toBeNull();
+    node.ask('SET', 'a', '1');
     expect(node.ask('GETEX', 'a', 'EX', '0')).toEqual(invalidExpire('getex'));
   });
 

@@ -6,7 +6,7 @@ import { CHUNK_BYTES } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import { invalidExpireTime, NOT_AN_INTEGER } from './errors.ts';
+import { invalidExpireTime, NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
 import {
   absoluteMs,
   MS_FROM_NOW,
@@ -58,8 +58,9 @@ function set(execution: Execution, args: Args, out: ReplyWriter): void {
 }
 
 function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): void {
-  const broken = options.parse(SET_OPTIONS, 'set', execution, args, 3);
-  if (broken !== null) return out.error(broken);
+  if (!options.parse(SET_OPTIONS, args, 3)) return out.error(SYNTAX_ERROR);
+  const badTime = options.settleTime('set', args, execution.nowMs);
+  if (badTime !== null) return out.error(badTime);
   const { partition } = execution;
   const mark = out.mark();
   const wantsOld = options.has(OPTION_GET);
@@ -108,11 +109,12 @@ function getdel(execution: Execution, args: Args, out: ReplyWriter): void {
 }
 
 function getex(execution: Execution, args: Args, out: ReplyWriter): void {
-  const broken = options.parse(GETEX_OPTIONS, 'getex', execution, args, 2);
-  if (broken !== null) return out.error(broken);
+  if (!options.parse(GETEX_OPTIONS, args, 2)) return out.error(SYNTAX_ERROR);
   const ref = lookUpAndMark(execution, args, 1);
+  if (ref === 0) return out.nil();
+  const badTime = options.settleTime('getex', args, execution.nowMs);
+  if (badTime !== null) return out.error(badTime);
   writeValue(execution.partition, ref, out);
-  if (ref === 0) return;
   if (options.expiresAtMs !== 0) expireAt(execution, args, 1, options.expiresAtMs);
   else if (options.has(OPTION_PERSIST)) dropExpiry(execution, args, 1);
 }

@@ -5,6 +5,7 @@
  *  refused, not half of it. */
 
 import { Buffer } from 'node:buffer';
+import { wrongArity } from '../commands/errors.ts';
 import { Args } from '../resp/args.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Connection } from './connection.ts';
@@ -28,6 +29,11 @@ export function runSplit(
   command: Command,
   args: Args,
 ): Outcome {
+  // A key without its value (MSET a 1 b): no part of the call may run.
+  if ((args.count - command.keys.first) % command.keys.step !== 0) {
+    desk.out.error(wrongArity(command.name));
+    return Outcome.done;
+  }
   const parts = cut(desk, command, args);
   for (const part of parts) {
     part.route = desk.route(connection, part.partitionId, 0, command.kind === 'read');
