@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
-import { clusterView, redisNodeId } from './cluster-view.ts';
+import { slotMapOf, redisNodeId } from './slot-map.ts';
 import { mapOfOne, SingleNode } from './single-node.fixture.ts';
 
 function mapNode(i: number, state: MapNode['state'] = 'up'): MapNode {
@@ -174,6 +174,6 @@ describe('slots of keys', () => {
   });
 
   it('a map is read once, whoever asks', () => {
-    expect(clusterView(map)).toBe(clusterView(map));
+    expect(slotMapOf(map)).toBe(slotMapOf(map));
   });
 });

@@ -8,7 +8,7 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
-import { clusterView, redisNodeId, type Shard, type SlotRange } from './cluster-view.ts';
+import { slotMapOf, redisNodeId, type Shard, type SlotRange } from './slot-map.ts';
 import { container } from './container.ts';
 import { INVALID_SLOT } from './errors.ts';
 import { KeyList } from './key-list.ts';
@@ -17,7 +17,7 @@ import type { CommandRow, Flag } from './row.ts';
 
 function slots(execution: Execution, _args: Args, out: ReplyWriter): void {
   const { map } = execution.worker;
-  const entries = clusterView(map).shards.flatMap((shard) =>
+  const entries = slotMapOf(map).shards.flatMap((shard) =>
     shard.ranges.map((range) => ({ range, shard })),
   );
   entries.sort((a, b) => a.range.from - b.range.from);
@@ -41,7 +41,7 @@ function writeEndpoint(map: ClusterMap, node: MapNode, port: number, out: ReplyW
 
 function shards(execution: Execution, _args: Args, out: ReplyWriter): void {
   const { map } = execution.worker;
-  const all = clusterView(map).shards;
+  const all = slotMapOf(map).shards;
   out.array(all.length);
   for (const shard of all) {
     out.map(2);
@@ -87,7 +87,7 @@ function nodes(execution: Execution, _args: Args, out: ReplyWriter): void {
 function describeNode(map: ClusterMap, node: MapNode, isMyself: boolean): string {
   const isUp = node.state === 'up';
   const flags = `${isMyself ? 'myself,' : ''}master${isUp ? '' : ',fail'}`;
-  const ranges = clusterView(map).rangesLed.get(node.id) ?? [];
+  const ranges = slotMapOf(map).rangesLed.get(node.id) ?? [];
   const fields = [
     redisNodeId(map, node.id),
     `${node.advertise}:${node.ports.cluster}@${node.ports.control}`,
@@ -108,7 +108,7 @@ function describeRange({ from, to }: SlotRange): string {
 
 function info(execution: Execution, _args: Args, out: ReplyWriter): void {
   const { map } = execution.worker;
-  const { slotsAssigned, slotsServed, rangesLed, epochMax } = clusterView(map);
+  const { slotsAssigned, slotsServed, rangesLed, epochMax } = slotMapOf(map);
   const lines: readonly [string, string | number][] = [
     ['cluster_state', slotsServed === HASH_SLOTS ? 'ok' : 'fail'],
     ['cluster_slots_assigned', slotsAssigned],

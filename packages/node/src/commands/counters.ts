@@ -13,7 +13,7 @@ import {
   readInteger,
   writeInteger,
 } from './int64.ts';
-import { find, storeBytes } from './records.ts';
+import { find, replyInteger, storeBytes } from './records.ts';
 import { type CommandRow, command, FIRST_KEY, type Run } from './row.ts';
 
 /** The new value's digits, on their way into the store. */
@@ -33,9 +33,7 @@ function add(execution: Execution, args: Args, delta: Int64, out: ReplyWriter): 
   const sum = addInt64(current, delta);
   if (sum === null) return out.error(WOULD_OVERFLOW);
   const bytes = writeInteger(digits, sum);
-  const refused = storeBytes(execution, args, 1, digits, 0, bytes, expiresAtMs);
-  if (refused === null) out.integer(sum);
-  else out.error(refused);
+  replyInteger(storeBytes(execution, args, 1, digits, 0, bytes, expiresAtMs), sum, out);
 }
 
 function incrby(execution: Execution, args: Args, out: ReplyWriter): void {

@@ -55,6 +55,22 @@ function writeImage(partition: Partition, start: number, bytes: number, out: Rep
   else out.bulk(image, start, bytes);
 }
 
+/** Replies OK, or the error of a store that refused. */
+export function replyOk(refused: string | null, out: ReplyWriter): void {
+  if (refused === null) out.ok();
+  else out.error(refused);
+}
+
+/** Replies an integer, or the error of a store that refused. */
+export function replyInteger(
+  refused: string | null,
+  value: number | bigint,
+  out: ReplyWriter,
+): void {
+  if (refused === null) out.integer(value);
+  else out.error(refused);
+}
+
 /** Stores argument `valueAt` under the key that is argument `keyAt`; see `storeBytes`. */
 export function storeArgument(
   execution: Execution,

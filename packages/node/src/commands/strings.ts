@@ -21,6 +21,8 @@ import {
   lookUp,
   lookUpAndMark,
   removeKey,
+  replyInteger,
+  replyOk,
   storeArgument,
   storeBytes,
   tooLarge,
@@ -86,9 +88,7 @@ function getset(execution: Execution, args: Args, out: ReplyWriter): void {
 
 function setnx(execution: Execution, args: Args, out: ReplyWriter): void {
   if (find(execution, args, 1) !== 0) return out.integer(0);
-  const refused = storeArgument(execution, args, 1, 2, 0);
-  if (refused === null) out.integer(1);
-  else out.error(refused);
+  replyInteger(storeArgument(execution, args, 1, 2, 0), 1, out);
 }
 
 /** SETEX and PSETEX: the time stands before the value. */
@@ -123,7 +123,7 @@ function getex(execution: Execution, args: Args, out: ReplyWriter): void {
 function append(execution: Execution, args: Args, out: ReplyWriter): void {
   const { partition } = execution;
   const ref = find(execution, args, 1);
-  if (ref === 0) return replyLength(storeArgument(execution, args, 1, 2, 0), args.bytes(2), out);
+  if (ref === 0) return replyInteger(storeArgument(execution, args, 1, 2, 0), args.bytes(2), out);
   const oldBytes = partition.valueBytes(ref);
   const bytes = oldBytes + args.bytes(2);
   const refused = tooLarge(args.bytes(1), bytes);
@@ -132,17 +132,7 @@ function append(execution: Execution, args: Args, out: ReplyWriter): void {
   partition.imageBuffer.copy(joined, 0, oldStart, oldStart + oldBytes);
   args.buf.copy(joined, oldBytes, args.start(2), args.start(2) + args.bytes(2));
   const expiresAtMs = partition.expiresAtMs(ref);
-  replyLength(storeBytes(execution, args, 1, joined, 0, bytes, expiresAtMs), bytes, out);
-}
-
-function replyOk(refused: string | null, out: ReplyWriter): void {
-  if (refused === null) out.ok();
-  else out.error(refused);
-}
-
-function replyLength(refused: string | null, bytes: number, out: ReplyWriter): void {
-  if (refused === null) out.integer(bytes);
-  else out.error(refused);
+  replyInteger(storeBytes(execution, args, 1, joined, 0, bytes, expiresAtMs), bytes, out);
 }
 
 /** Takes the reply back when the store refused, and leaves the error in its place. */

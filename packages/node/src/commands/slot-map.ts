@@ -21,7 +21,7 @@ export interface Shard {
   readonly ranges: readonly SlotRange[];
 }
 
-export interface ClusterView {
+export interface SlotMap {
   readonly shards: readonly Shard[];
   /** Ranges by the id of the node that leads them. */
   readonly rangesLed: ReadonlyMap<string, readonly SlotRange[]>;
@@ -31,15 +31,15 @@ export interface ClusterView {
   readonly epochMax: number;
 }
 
-const views = new WeakMap<ClusterMap, ClusterView>();
+const slotMaps = new WeakMap<ClusterMap, SlotMap>();
 
-export function clusterView(map: ClusterMap): ClusterView {
-  let view = views.get(map);
-  if (view === undefined) {
-    view = computeView(map);
-    views.set(map, view);
+export function slotMapOf(map: ClusterMap): SlotMap {
+  let slotMap = slotMaps.get(map);
+  if (slotMap === undefined) {
+    slotMap = readSlots(map);
+    slotMaps.set(map, slotMap);
   }
-  return view;
+  return slotMap;
 }
 
 /** Redis' node ids are 40 hex digits; ours are names, so theirs are derived. */
@@ -58,7 +58,7 @@ interface PlacedRange extends SlotRange {
   readonly followers: readonly MapNode[];
 }
 
-function computeView(map: ClusterMap): ClusterView {
+function readSlots(map: ClusterMap): SlotMap {
   const placed = placedRanges(map);
   const served = placed.filter(({ primary }) => primary.state === 'up');
   return {
