@@ -63,12 +63,12 @@ export class Buckets {
   }
 
   get count(): number {
-    return this.#image32[COUNT_WORD]!;
+    return this.#image32[COUNT_WORD];
   }
 
   /** Number of the bucket where a hash lives now. */
   numberOf(hash: number): number {
-    const count = this.#image32[COUNT_WORD]!;
+    const count = this.#image32[COUNT_WORD];
     const mask = (1 << (32 - Math.clz32(count - 1))) - 1;
     const bucket = hash & mask;
     return bucket < count ? bucket : bucket & (mask >>> 1);
@@ -76,7 +76,7 @@ export class Buckets {
 
   /** Ref of bucket `number`. A torn directory gives a ref that is wrong, never one out of range. */
   refOf(number: number): number {
-    const chunk = this.#image32[DIRECTORY_WORD + (number >>> BUCKETS_PER_CHUNK_SHIFT)]!;
+    const chunk = this.#image32[DIRECTORY_WORD + (number >>> BUCKETS_PER_CHUNK_SHIFT)];
     return (chunk << CHUNK_SHIFT) + ((number & IN_CHUNK_MASK) << 6);
   }
 
@@ -96,11 +96,11 @@ export class Buckets {
       const word = bucket >>> 2;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
         if (image32[entry] !== hash) continue;
-        const ref = image32[entry + 1]!;
+        const ref = image32[entry + 1];
         if (this.#records.inRange(ref) && this.#records.keyEquals(ref, key, start, bytes))
           return ref;
       }
-      bucket = image32[word + BUCKET_OVERFLOW_WORD]!;
+      bucket = image32[word + BUCKET_OVERFLOW_WORD];
     }
     return 0;
   }
@@ -117,7 +117,7 @@ export class Buckets {
       this.#lastBucket = bucket;
       buckets++;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-        const ref = image32[entry + 1]!;
+        const ref = image32[entry + 1];
         if (ref === 0) {
           if (hole === 0) hole = entry;
         } else if (image32[entry] === hash && this.#records.keyEquals(ref, key, start, bytes)) {
@@ -125,7 +125,7 @@ export class Buckets {
           return ref;
         }
       }
-      bucket = image32[word + BUCKET_OVERFLOW_WORD]!;
+      bucket = image32[word + BUCKET_OVERFLOW_WORD];
     }
     this.#chainBuckets = buckets;
     this.entryWord = hole;
@@ -143,7 +143,7 @@ export class Buckets {
           return;
         }
       }
-      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD]!;
+      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
     }
     invariant(false, 'a used slot is referred to by the bucket of its key');
   }
@@ -181,7 +181,7 @@ export class Buckets {
   }
 
   seqLow(hash: number): number {
-    return this.#image32[(this.headOf(hash) >>> 2) + BUCKET_SEQ_WORD]! >>> 0;
+    return this.#image32[(this.headOf(hash) >>> 2) + BUCKET_SEQ_WORD] >>> 0;
   }
 
   // ------------------------------------------------------------ growing
@@ -221,9 +221,9 @@ export class Buckets {
     for (let bucket = source; bucket !== 0; ) {
       const word = bucket >>> 2;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-        const ref = this.#image32[entry + 1]!;
+        const ref = this.#image32[entry + 1];
         if (ref === 0) continue;
-        const hash = this.#image32[entry]!;
+        const hash = this.#image32[entry];
         if ((hash & mask) === target) {
           this.#moveHashes[moveCount] = hash;
           this.#moveRefs[moveCount++] = ref;
@@ -233,12 +233,12 @@ export class Buckets {
         }
       }
       if (bucket !== source) this.#spareBuckets[this.#spareCount++] = bucket;
-      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD]!;
+      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
     }
     this.#writeChain(mutation, source, this.#stayHashes, this.#stayRefs, stayCount);
     this.#writeChain(mutation, this.refOf(target), this.#moveHashes, this.#moveRefs, moveCount);
     while (this.#spareCount > 0)
-      this.#freeOverflow(mutation, this.#spareBuckets[--this.#spareCount]!);
+      this.#freeOverflow(mutation, this.#spareBuckets[--this.#spareCount]);
   }
 
   /** A free overflow bucket is all zero, so that a follower sees every ref come and go in a patch. */
@@ -259,11 +259,11 @@ export class Buckets {
       const word = bucket >>> 2;
       for (let i = 0; i < BUCKET_ENTRIES; i++) {
         const at = from + i;
-        this.#image32[word + i * 2] = at < count ? hashes[at]! : 0;
-        this.#image32[word + i * 2 + 1] = at < count ? refs[at]! : 0;
+        this.#image32[word + i * 2] = at < count ? hashes[at] : 0;
+        this.#image32[word + i * 2 + 1] = at < count ? refs[at] : 0;
       }
       const more = from + BUCKET_ENTRIES < count;
-      const next = more ? this.#spareBuckets[--this.#spareCount]! : 0;
+      const next = more ? this.#spareBuckets[--this.#spareCount] : 0;
       this.#image32[word + BUCKET_OVERFLOW_WORD] = next;
       this.#image32[word + BUCKET_SEQ_WORD] = bucket === head ? mutation.seqLow : 0;
       mutation.patch(bucket, BUCKET_BYTES);
@@ -281,11 +281,11 @@ export class Buckets {
   /** Unlinks the overflow buckets of a chain without entries, the body of a mutation. */
   dropOverflow(mutation: Mutation, number: number): void {
     const linkWord = (this.refOf(number) >>> 2) + BUCKET_OVERFLOW_WORD;
-    let bucket = this.#image32[linkWord]!;
+    let bucket = this.#image32[linkWord];
     this.#image32[linkWord] = 0;
     mutation.patch(linkWord << 2, 4);
     while (bucket !== 0) {
-      const next = this.#image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD]!;
+      const next = this.#image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD];
       this.#freeOverflow(mutation, bucket);
       bucket = next;
     }
@@ -296,7 +296,7 @@ export class Buckets {
     const position = (this.count - 1) >>> BUCKETS_PER_CHUNK_SHIFT;
     this.#image32[COUNT_WORD] = position << BUCKETS_PER_CHUNK_SHIFT;
     mutation.patch(HEADER_BUCKET_COUNT, 4);
-    this.#slab.releaseChunk(mutation, this.#image32[DIRECTORY_WORD + position]!);
+    this.#slab.releaseChunk(mutation, this.#image32[DIRECTORY_WORD + position]);
     this.#image32[DIRECTORY_WORD + position] = 0;
     mutation.patch((DIRECTORY_WORD + position) << 2, 4);
   }
@@ -309,23 +309,23 @@ export class Buckets {
     for (let hops = 0; hops < CHAIN_BUCKETS_MAX && this.#isBucketRef(bucket); hops++) {
       const word = bucket >>> 2;
       for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-        const ref = this.#image32[entry + 1]!;
-        if (ref !== 0 && this.#records.inRange(ref)) visit(ref, this.#image32[entry]!);
+        const ref = this.#image32[entry + 1];
+        if (ref !== 0 && this.#records.inRange(ref)) visit(ref, this.#image32[entry]);
       }
-      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD]!;
+      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
     }
   }
 
   /** First word of the head bucket: reading it starts the cache miss early. */
   prefetch(hash: number): number {
-    return this.#image32[this.headOf(hash) >>> 2]!;
+    return this.#image32[this.headOf(hash) >>> 2];
   }
 
   /** First word of the candidate slot of a hash, or 0. */
   prefetchSlot(hash: number): number {
     const word = this.headOf(hash) >>> 2;
     for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-      if (this.#image32[entry] === hash) return this.#image32[this.#image32[entry + 1]! >>> 2]!;
+      if (this.#image32[entry] === hash) return this.#image32[this.#image32[entry + 1] >>> 2];
     }
     return 0;
   }

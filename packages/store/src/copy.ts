@@ -140,6 +140,13 @@ export class Copy {
     this.#memory.stamps[chunk] = 0;
   }
 
+  /** Whether nothing has been written to it or has landed in it. */
+  isNew(): boolean {
+    return (
+      this.#scratch64[SCRATCH_SEQ_F64] === 0 && this.#memory.landed.every((flag) => flag === 0)
+    );
+  }
+
   /** Forgets image, base and ring, inside the gate. Zeroes what was ever written, and no page more. */
   reset(partitionId: number): void {
     const { geometry, imageBuffer, stamps, landed } = this.#memory;
@@ -161,7 +168,7 @@ export class Copy {
   }
 
   #sawGeneration(generation: number): void {
-    if (generation > this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0) {
+    if (generation > this.#scratch32[SCRATCH_GENERATION_WORD] >>> 0) {
       this.#scratch32[SCRATCH_GENERATION_WORD] = generation;
     }
   }
@@ -170,8 +177,8 @@ export class Copy {
     const history = readHistory(this.#memory);
     return {
       epoch: history.at(-1)?.epoch ?? 0,
-      seq: this.#scratch64[SCRATCH_SEQ_F64]!,
-      generation: this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0,
+      seq: this.#scratch64[SCRATCH_SEQ_F64],
+      generation: this.#scratch32[SCRATCH_GENERATION_WORD] >>> 0,
     };
   }
 
@@ -202,9 +209,9 @@ export class Copy {
     }
     return {
       base: {
-        epoch: this.#scratch32[SCRATCH_BASE_EPOCH_WORD]! >>> 0,
-        seq: this.#scratch64[SCRATCH_BASE_SEQ_F64]!,
-        generation: this.#scratch32[SCRATCH_BASE_GENERATION_WORD]! >>> 0,
+        epoch: this.#scratch32[SCRATCH_BASE_EPOCH_WORD] >>> 0,
+        seq: this.#scratch64[SCRATCH_BASE_SEQ_F64],
+        generation: this.#scratch32[SCRATCH_BASE_GENERATION_WORD] >>> 0,
       },
       history: readBaseHistory(this.#memory),
       stamps: this.#memory.stamps.map((stamp, chunk) =>
@@ -227,32 +234,32 @@ export class Copy {
     enterGate(this.#scratch32);
     const isFollower = this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_FOLLOWER;
     if (isFollower) {
-      if (clockMs > this.#scratch64[SCRATCH_CLOCK_F64]!) {
+      if (clockMs > this.#scratch64[SCRATCH_CLOCK_F64]) {
         this.#scratch64[SCRATCH_CLOCK_F64] = clockMs;
       }
-      for (let at = 0; at < words.length; at += words[at]! >>> 2) {
-        this.#ring.appendRecord(buffer, start + at * 4, words[at]!);
+      for (let at = 0; at < words.length; at += words[at] >>> 2) {
+        this.#ring.appendRecord(buffer, start + at * 4, words[at]);
         this.#applyRecord(words, at, checks);
       }
     }
     leaveGate(this.#scratch32);
     if (!isFollower) return { ok: false, why: 'this copy is no follower' };
-    return { ok: true, seq: this.#scratch64[SCRATCH_SEQ_F64]!, checks };
+    return { ok: true, seq: this.#scratch64[SCRATCH_SEQ_F64], checks };
   }
 
   #brokenRedo(words: Int32Array): string | null {
-    let expectedSeq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    let expectedSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     let complete = false;
     for (let at = 0; at < words.length; ) {
       if (at + REDO_HEADER_BYTES / 4 > words.length) return 'redo: a record is cut';
-      const totalBytes = words[at]!;
-      const kind = words[at + 1]! & 0xff;
+      const totalBytes = words[at];
+      const kind = words[at + 1] & 0xff;
       const isWhole = at + (totalBytes >>> 2) <= words.length;
       if (totalBytes < REDO_HEADER_BYTES || totalBytes > REDO_RECORD_BYTES_MAX) {
         return `redo: a record of ${totalBytes} bytes`;
       }
       if ((totalBytes & 3) !== 0 || !isWhole) return 'redo: a record is cut';
-      const seq = (words[at + 2]! >>> 0) + words[at + 3]! * 4_294_967_296;
+      const seq = (words[at + 2] >>> 0) + words[at + 3] * 4_294_967_296;
       if (kind === REDO_MUTATION) {
         if (seq !== expectedSeq) return `redo: seq ${seq} where ${expectedSeq} is due`;
         expectedSeq++;
@@ -261,24 +268,24 @@ export class Copy {
       } else if (kind === REDO_CHECK) {
         if (seq !== expectedSeq - 1 || totalBytes !== REDO_CHECK_BYTES)
           return 'redo: CHECK out of order';
-        const chunk = words[at + REDO_HEADER_BYTES / 4]!;
+        const chunk = words[at + REDO_HEADER_BYTES / 4];
         if (chunk < 0 || chunk >= this.#memory.geometry.chunkCount)
           return `redo: CHECK of ${chunk}`;
       } else return `redo: kind ${kind}`;
-      complete = ((words[at + 1]! >>> 8) & REDO_TXN_END) !== 0;
+      complete = ((words[at + 1] >>> 8) & REDO_TXN_END) !== 0;
       at += totalBytes >>> 2;
     }
     return complete ? null : 'redo: the transaction has no end';
   }
 
   #brokenPatches(words: Int32Array, record: number, recordWords: number): string | null {
-    const patchCount = words[record + 1]! >>> 16;
+    const patchCount = words[record + 1] >>> 16;
     let at = record + REDO_HEADER_BYTES / 4;
     const end = record + recordWords;
     for (let i = 0; i < patchCount; i++) {
       if (at + 2 > end) return 'redo: a patch is cut';
-      const offset = words[at]!;
-      const length = words[at + 1]!;
+      const offset = words[at];
+      const length = words[at + 1];
       const bytes = length & ~PATCH_ZERO_FILL;
       if (offset < 0 || ((offset | bytes) & 3) !== 0 || bytes === 0)
         return 'redo: a patch is misaligned';
@@ -289,12 +296,12 @@ export class Copy {
   }
 
   #applyRecord(words: Int32Array, at: number, checks: CheckOutcome[]): void {
-    const seq = (words[at + 2]! >>> 0) + words[at + 3]! * 4_294_967_296;
-    if ((words[at + 1]! & 0xff) === REDO_CHECK) {
-      this.#compareChunk(seq, words[at + 6]!, words[at + 7]! >>> 0, checks);
+    const seq = (words[at + 2] >>> 0) + words[at + 3] * 4_294_967_296;
+    if ((words[at + 1] & 0xff) === REDO_CHECK) {
+      this.#compareChunk(seq, words[at + 6], words[at + 7] >>> 0, checks);
       return;
     }
-    const generation = words[at + 4]!;
+    const generation = words[at + 4];
     this.#sawGeneration(generation >>> 0);
     if (this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0) {
       this.#eachPatch(words, at, RELEASE);
@@ -308,11 +315,11 @@ export class Copy {
    *  old bytes refer to, write, take the slots that the new bytes refer to. The first and the last are
    *  idempotent, because patches overlap. */
   #eachPatch(words: Int32Array, record: number, step: number): void {
-    const generation = words[record + 4]!;
+    const generation = words[record + 4];
     let at = record + REDO_HEADER_BYTES / 4;
-    for (let left = words[record + 1]! >>> 16; left > 0; left--) {
-      const offset = words[at]!;
-      const length = words[at + 1]!;
+    for (let left = words[record + 1] >>> 16; left > 0; left--) {
+      const offset = words[at];
+      const length = words[at + 1];
       const bytes = length & ~PATCH_ZERO_FILL;
       const dataAt = length > 0 ? at + 2 : 0;
       if (step === RELEASE) this.#trackRefs(offset, bytes, false);
@@ -348,7 +355,7 @@ export class Copy {
     else if (count > WRITE_BY_WORD_MAX) {
       const source = Buffer.from(words.buffer, words.byteOffset + dataAt * 4, bytes);
       source.copy(this.#memory.imageBuffer, offset);
-    } else for (let i = 0; i < count; i++) this.#image32[to + i] = words[dataAt + i]!;
+    } else for (let i = 0; i < count; i++) this.#image32[to + i] = words[dataAt + i];
   }
 
   #writeTracked(offset: number, bytes: number, words: Int32Array, dataAt: number): void {
@@ -378,7 +385,7 @@ export class Copy {
       const position = word & (BUCKET_BYTES / 4 - 1);
       const isOverflow = position === BUCKET_OVERFLOW_WORD;
       const isRef = isOverflow || ((position & 1) === 1 && position !== BUCKET_SEQ_WORD);
-      const ref = isRef ? this.#image32[word]! : 0;
+      const ref = isRef ? this.#image32[word] : 0;
       if (ref !== 0) this.#track(ref, isOverflow, used);
     }
   }
@@ -392,7 +399,7 @@ export class Copy {
     else slab.markFree(ref, sizeClass);
     if (isOverflow) return;
     const step = used ? 1 : -1;
-    this.#scratch32[SCRATCH_RECORD_COUNT_WORD]! += step;
-    if (!records.isFlushed(ref)) this.#scratch32[SCRATCH_KEY_COUNT_WORD]! += step;
+    this.#scratch32[SCRATCH_RECORD_COUNT_WORD] += step;
+    if (!records.isFlushed(ref)) this.#scratch32[SCRATCH_KEY_COUNT_WORD] += step;
   }
 }

@@ -52,7 +52,7 @@ function enterContended(words: Int32Array): void {
 }
 
 export function leaveGate(words: Int32Array): void {
-  Atomics.store(words, SCRATCH_GATE_WORD, words[SCRATCH_GATE_WORD]! + 1);
+  Atomics.store(words, SCRATCH_GATE_WORD, words[SCRATCH_GATE_WORD] + 1);
 }
 
 /** The even gate under which a read begins; waits while a writer is inside. */

@@ -46,11 +46,12 @@ function powerOfTwoAtLeast(bytes: number): number {
  *  @throws StoreError with the numbers, when images would be too small or too large. */
 export function planGeometry(request: GeometryRequest): Geometry {
   const { partitions, capacityBytes } = request;
-  if (!Number.isInteger(Math.log2(partitions)) || partitions > PARTITIONS_MAX) {
+  const isPowerOfTwo = Number.isInteger(partitions) && Number.isInteger(Math.log2(partitions));
+  if (!isPowerOfTwo || partitions > PARTITIONS_MAX) {
     throw new StoreError('PARTITIONS_INVALID', `${partitions} asked for`);
   }
   const capacityPerImage = capacityBytes / partitions;
-  if (capacityPerImage < IMAGE_BYTES_MIN) {
+  if (!(capacityPerImage >= IMAGE_BYTES_MIN)) {
     const fits = 2 ** Math.floor(Math.log2(capacityBytes / IMAGE_BYTES_MIN));
     const advice =
       fits >= 1

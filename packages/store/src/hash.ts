@@ -13,8 +13,7 @@ export function hashKey(source: Uint8Array, start: number, bytes: number): numbe
   const blockEnd = start + (bytes & ~3);
   let at = start;
   for (; at < blockEnd; at += 4) {
-    let k =
-      source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24);
+    let k = source[at] | (source[at + 1] << 8) | (source[at + 2] << 16) | (source[at + 3] << 24);
     k = Math.imul(k, C1);
     k = (k << 15) | (k >>> 17);
     h ^= Math.imul(k, C2);
@@ -23,10 +22,10 @@ export function hashKey(source: Uint8Array, start: number, bytes: number): numbe
   }
   let k = 0;
   const tail = bytes & 3;
-  if (tail > 2) k ^= source[at + 2]! << 16;
-  if (tail > 1) k ^= source[at + 1]! << 8;
+  if (tail > 2) k ^= source[at + 2] << 16;
+  if (tail > 1) k ^= source[at + 1] << 8;
   if (tail > 0) {
-    k = Math.imul(k ^ source[at]!, C1);
+    k = Math.imul(k ^ source[at], C1);
     k = (k << 15) | (k >>> 17);
     h ^= Math.imul(k, C2);
   }
@@ -65,7 +64,7 @@ export function slotOfKey(source: Uint8Array, start: number, bytes: number): num
   }
   let crc = 0;
   for (let at = from; at < to; at++) {
-    crc = ((crc << 8) ^ CRC16[((crc >>> 8) ^ source[at]!) & 0xff]!) & 0xffff;
+    crc = ((crc << 8) ^ CRC16[((crc >>> 8) ^ source[at]) & 0xff]) & 0xffff;
   }
   return crc & (HASH_SLOTS - 1);
 }

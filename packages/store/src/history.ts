@@ -31,20 +31,20 @@ function entries(words: Int32Array, from: number, count: number): HistoryEntry[]
   return Array.from({ length: bounded }, (_, i) => {
     const at = from + i * ENTRY_WORDS;
     return {
-      epoch: words[at]! >>> 0,
-      generation: words[at + 1]! >>> 0,
-      startSeq: (words[at + 2]! >>> 0) + words[at + 3]! * 4_294_967_296,
+      epoch: words[at] >>> 0,
+      generation: words[at + 1] >>> 0,
+      startSeq: (words[at + 2] >>> 0) + words[at + 3] * 4_294_967_296,
     };
   });
 }
 
 /** The image's history. Inside a passage or the read protocol. */
 export function readHistory(memory: PartitionMemory): HistoryEntry[] {
-  return entries(memory.image32, ENTRIES_WORD, memory.image32[COUNT_WORD]!);
+  return entries(memory.image32, ENTRIES_WORD, memory.image32[COUNT_WORD]);
 }
 
 export function readBaseHistory(memory: PartitionMemory): HistoryEntry[] {
-  const count = memory.scratch32[SCRATCH_BASE_HISTORY_COUNT_WORD]!;
+  const count = memory.scratch32[SCRATCH_BASE_HISTORY_COUNT_WORD];
   return entries(memory.scratch32, BASE_WORD, count);
 }
 
@@ -52,8 +52,8 @@ export function readBaseHistory(memory: PartitionMemory): HistoryEntry[] {
 export function keepBaseHistory(memory: PartitionMemory): void {
   const words = HISTORY_MAX * ENTRY_WORDS;
   for (let i = 0; i < words; i++)
-    memory.scratch32[BASE_WORD + i] = memory.image32[ENTRIES_WORD + i]!;
-  memory.scratch32[SCRATCH_BASE_HISTORY_COUNT_WORD] = memory.image32[COUNT_WORD]!;
+    memory.scratch32[BASE_WORD + i] = memory.image32[ENTRIES_WORD + i];
+  memory.scratch32[SCRATCH_BASE_HISTORY_COUNT_WORD] = memory.image32[COUNT_WORD];
 }
 
 /** Appends an entry, the body of a mutation; the oldest falls out when the table is full. */
@@ -63,7 +63,7 @@ export function appendHistory(
   entry: HistoryEntry,
 ): void {
   const words = memory.image32;
-  let count = words[COUNT_WORD]!;
+  let count = words[COUNT_WORD];
   if (count === HISTORY_MAX) {
     const from = ENTRIES_WORD + ENTRY_WORDS;
     words.copyWithin(ENTRIES_WORD, from, from + (HISTORY_MAX - 1) * ENTRY_WORDS);

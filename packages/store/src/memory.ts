@@ -162,7 +162,7 @@ export class PartitionMemory {
 
   /** u64 at a word index of the image, as a number below 2^53. */
   imageU64(word: number): number {
-    return (this.image32[word]! >>> 0) + this.image32[word + 1]! * 4_294_967_296;
+    return (this.image32[word] >>> 0) + this.image32[word + 1] * 4_294_967_296;
   }
 
   setImageU64(word: number, value: number): void {

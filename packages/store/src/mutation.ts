@@ -73,7 +73,7 @@ export class Mutation {
       this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY,
       'an image byte changes only inside a mutation of its primary',
     );
-    const seq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    const seq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     this.#advanceGeneration(seq, nowMs);
     this.seqLow = seq | 0;
     this.seqHigh = (seq / HIGH) | 0;
@@ -85,16 +85,16 @@ export class Mutation {
 
   #advanceGeneration(seq: number, nowMs: number): void {
     const state = this.#scratch64;
-    if (nowMs > state[SCRATCH_CLOCK_F64]!) state[SCRATCH_CLOCK_F64] = nowMs;
-    const elapsedMs = nowMs - state[SCRATCH_GENERATION_START_MS_F64]!;
-    const elapsedSeqs = seq - state[SCRATCH_GENERATION_START_SEQ_F64]!;
+    if (nowMs > state[SCRATCH_CLOCK_F64]) state[SCRATCH_CLOCK_F64] = nowMs;
+    const elapsedMs = nowMs - state[SCRATCH_GENERATION_START_MS_F64];
+    const elapsedSeqs = seq - state[SCRATCH_GENERATION_START_SEQ_F64];
     if (elapsedMs >= 0 && elapsedMs < GENERATION_MS && elapsedSeqs < GENERATION_SEQS) return;
     this.startGeneration(seq, nowMs);
   }
 
   /** The next generation begins with `seq`. */
   startGeneration(seq: number, nowMs: number): void {
-    this.#scratch32[SCRATCH_GENERATION_WORD]!++;
+    this.#scratch32[SCRATCH_GENERATION_WORD]++;
     this.#scratch64[SCRATCH_GENERATION_START_MS_F64] = nowMs;
     this.#scratch64[SCRATCH_GENERATION_START_SEQ_F64] = seq;
   }
@@ -125,15 +125,15 @@ export class Mutation {
     if (this.onStep !== null) this.onStep('stamp');
     this.#appendRedo();
     if (this.onStep !== null) this.onStep('append');
-    this.#scratch64[SCRATCH_SEQ_F64] = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    this.#scratch64[SCRATCH_SEQ_F64] = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     if (this.onStep !== null) this.onStep('publish');
   }
 
   #stampChunks(): void {
-    const generation = this.#scratch32[SCRATCH_GENERATION_WORD]!;
+    const generation = this.#scratch32[SCRATCH_GENERATION_WORD];
     for (let i = 0; i < this.#patchCount; i++) {
-      const offset = this.#offsets[i]!;
-      const last = (offset + (this.#lengths[i]! & ~PATCH_ZERO_FILL) - 1) >>> CHUNK_SHIFT;
+      const offset = this.#offsets[i];
+      const last = (offset + (this.#lengths[i] & ~PATCH_ZERO_FILL) - 1) >>> CHUNK_SHIFT;
       for (let chunk = offset >>> CHUNK_SHIFT; chunk <= last; chunk++) {
         this.#stamps[chunk] = generation;
       }
@@ -144,11 +144,11 @@ export class Mutation {
     const ring = this.#ring;
     const { words, wordMask } = ring;
     invariant(this.#totalBytes <= REDO_RECORD_BYTES_MAX, 'a redo record has a maximum length');
-    const inTransaction = this.#scratch32[SCRATCH_TRANSACTION_WORD]! !== 0;
+    const inTransaction = this.#scratch32[SCRATCH_TRANSACTION_WORD] !== 0;
     let at = this.#putHeader(this.#totalBytes, REDO_MUTATION, inTransaction ? 0 : REDO_TXN_END);
     for (let i = 0; i < this.#patchCount; i++) {
-      const offset = this.#offsets[i]!;
-      const length = this.#lengths[i]!;
+      const offset = this.#offsets[i];
+      const length = this.#lengths[i];
       words[at] = offset;
       words[(at + 1) & wordMask] = length;
       at = (at + 2) & wordMask;
@@ -167,14 +167,14 @@ export class Mutation {
     words[(at + 1) & wordMask] = kind | (flags << 8) | (this.#patchCount << 16);
     words[(at + 2) & wordMask] = this.seqLow;
     words[(at + 3) & wordMask] = this.seqHigh;
-    words[(at + 4) & wordMask] = this.#scratch32[SCRATCH_GENERATION_WORD]!;
+    words[(at + 4) & wordMask] = this.#scratch32[SCRATCH_GENERATION_WORD];
     words[(at + 5) & wordMask] = this.#bucket;
     return (at + 6) & wordMask;
   }
 
   /** Appends a CHECK marker: at the committed seq, chunk `chunk` has this crc32. Changes no image byte. */
   appendCheck(chunk: number, crc32: number): void {
-    const seq = this.#scratch64[SCRATCH_SEQ_F64]!;
+    const seq = this.#scratch64[SCRATCH_SEQ_F64];
     this.seqLow = seq | 0;
     this.seqHigh = (seq / HIGH) | 0;
     this.#bucket = 0;
@@ -194,7 +194,7 @@ export class Mutation {
 
   endTransaction(): void {
     this.#scratch32[SCRATCH_TRANSACTION_WORD] = 0;
-    const lastRecord = this.#scratch32[SCRATCH_LAST_RECORD_WORD]!;
+    const lastRecord = this.#scratch32[SCRATCH_LAST_RECORD_WORD];
     if (lastRecord !== -1) this.#ring.addFlags(lastRecord, REDO_TXN_END);
   }
 }

@@ -112,21 +112,23 @@ export class PartitionMap {
   scan(cursor: number, count: number, nowMs: number): ScanPage {
     const { partition } = this;
     const keys: Buffer[] = [];
-    let next = cursor;
-    do {
-      const bucket = next;
-      const page = partition.readStable(() => {
-        const found: Buffer[] = [];
-        next = partition.scanBucket(bucket, (ref) => {
-          if (partition.isAbsent(ref, nowMs)) return;
-          const at = partition.keyOffset(ref);
-          found.push(Buffer.from(partition.imageBuffer.subarray(at, at + partition.keyBytes(ref))));
-        });
-        return found;
-      });
-      keys.push(...page);
-    } while (next !== 0 && keys.length < count);
-    return { keys, cursor: next };
+    for (let bucket = cursor; ; ) {
+      const page = partition.readStable(() => this.#keysOf(bucket, nowMs));
+      keys.push(...page.keys);
+      bucket = page.cursor;
+      if (bucket === 0 || keys.length >= count) return { keys, cursor: bucket };
+    }
+  }
+
+  #keysOf(bucket: number, nowMs: number): ScanPage {
+    const { partition } = this;
+    const keys: Buffer[] = [];
+    const cursor = partition.scanBucket(bucket, (ref) => {
+      if (partition.isAbsent(ref, nowMs)) return;
+      const at = partition.keyOffset(ref);
+      keys.push(Buffer.from(partition.imageBuffer.subarray(at, at + partition.keyBytes(ref))));
+    });
+    return { keys, cursor };
   }
 
   #value(ref: number): Buffer {

@@ -9,31 +9,25 @@
 import { crc32 } from 'node:zlib';
 import { Buckets } from './buckets.ts';
 import { type ApplyOutcome, Copy, type Offer } from './copy.ts';
-import { beginRead, endRead, enterGate, leaveGate, TORN_READS_MAX, tryBeginRead } from './gate.ts';
-import type { Geometry } from './geometry.ts';
+import { invariant } from './errors.ts';
 import { appendHistory, type HistoryEntry, readHistory } from './history.ts';
 import {
   CHUNK_BYTES,
   CHUNK_FREE,
   HEADER_FLUSH_SEQ,
   SCRATCH_BASE_VALID_WORD,
-  SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CHECKED_WORD,
   SCRATCH_CONSISTENT_WORD,
   SCRATCH_EPOCH_WORD,
-  SCRATCH_EVICTIONS_F64,
-  SCRATCH_EXPIRIES_F64,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
-  SCRATCH_RECORD_COUNT_WORD,
-  SCRATCH_RING_HEAD_F64,
-  SCRATCH_RING_TAIL_F64,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEALED_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
 import { type PartitionHandle, PartitionMemory } from './memory.ts';
 import { Mutation, type MutationStep, ROLE_PRIMARY } from './mutation.ts';
+import { PartitionState } from './partition-state.ts';
 import type { ImageParts } from './rebuild.ts';
 import { Records } from './record.ts';
 import { RedoRing } from './ring.ts';
@@ -46,32 +40,7 @@ import { Writer } from './writer.ts';
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
 const FLUSH_STAMP_MODULO = 2 ** 20;
 
-/** What replication needs of a partition, read under one even gate. */
-export interface StableView {
-  seq: number;
-  generation: number;
-  ringHead: number;
-  ringTail: number;
-  epoch: number;
-  role: number;
-  consistent: boolean;
-  checked: boolean;
-}
-
-export interface PartitionStats {
-  /** Last committed seq of a primary, last applied one of a follower. */
-  readonly seq: number;
-  readonly keys: number;
-  readonly records: number;
-  readonly usedBytes: number;
-  readonly capacityBytes: number;
-  readonly evictions: number;
-  readonly expiries: number;
-}
-
-export class Partition {
-  readonly id: number;
-  readonly geometry: Geometry;
+export class Partition extends PartitionState {
   readonly imageBuffer: Buffer;
   /** Per chunk: the generation of its last change. */
   readonly stamps: Uint32Array;
@@ -91,8 +60,7 @@ export class Partition {
 
   constructor(handle: PartitionHandle) {
     const memory = new PartitionMemory(handle);
-    this.id = handle.id;
-    this.geometry = handle.geometry;
+    super(handle.id, memory);
     this.imageBuffer = memory.imageBuffer;
     this.stamps = memory.stamps;
     this.#memory = memory;
@@ -117,87 +85,10 @@ export class Partition {
     this.#copy = new Copy(this.#parts, ring);
   }
 
-  // ------------------------------------------------------------ gate
-
-  enter(): void {
-    enterGate(this.#scratch32);
-  }
-
-  leave(): void {
-    leaveGate(this.#scratch32);
-  }
-
-  readBegin(): number {
-    return beginRead(this.#scratch32);
-  }
-
-  readEnd(token: number): boolean {
-    return endRead(this.#scratch32, token);
-  }
-
-  /** Fills `view` under one even gate; false when a writer is inside or came by: try again later. */
-  tryStable(view: StableView): boolean {
-    const token = tryBeginRead(this.#scratch32);
-    if (token === -1) return false;
-    view.seq = this.#scratch64[SCRATCH_SEQ_F64]!;
-    view.generation = this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0;
-    view.ringHead = this.#scratch64[SCRATCH_RING_HEAD_F64]!;
-    view.ringTail = this.#scratch64[SCRATCH_RING_TAIL_F64]!;
-    view.epoch = this.#scratch32[SCRATCH_EPOCH_WORD]! >>> 0;
-    view.role = this.#scratch32[SCRATCH_ROLE_WORD]!;
-    view.consistent = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
-    view.checked = this.#scratch32[SCRATCH_CHECKED_WORD] !== 0;
-    return endRead(this.#scratch32, token);
-  }
-
-  /** Called between the steps of every mutation made through this object; for tests. */
-  set onStep(hook: ((step: MutationStep) => void) | null) {
-    this.#mutation.onStep = hook;
-  }
-
-  // ------------------------------------------------------------ state words
-
-  role(): number {
-    return Atomics.load(this.#scratch32, SCRATCH_ROLE_WORD);
-  }
-
-  epoch(): number {
-    return Atomics.load(this.#scratch32, SCRATCH_EPOCH_WORD) >>> 0;
-  }
-
-  sealed(): boolean {
-    return Atomics.load(this.#scratch32, SCRATCH_SEALED_WORD) !== 0;
-  }
-
-  /** A primary is always consistent. */
-  consistent(): boolean {
-    return Atomics.load(this.#scratch32, SCRATCH_CONSISTENT_WORD) !== 0;
-  }
-
-  checked(): boolean {
-    return Atomics.load(this.#scratch32, SCRATCH_CHECKED_WORD) !== 0;
-  }
-
-  /** Whether writes are taken, re-read inside a passage: role and seal change only in passages. */
-  mayWrite(): boolean {
-    return (
-      this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY &&
-      this.#scratch32[SCRATCH_SEALED_WORD] === 0
-    );
-  }
-
-  /** Sets role and epoch, in a passage of its own; lifts a seal. */
-  setRole(role: number, epoch: number): void {
-    this.enter();
-    Atomics.store(this.#scratch32, SCRATCH_ROLE_WORD, role);
-    Atomics.store(this.#scratch32, SCRATCH_EPOCH_WORD, epoch);
-    Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, 0);
-    this.leave();
-  }
-
   /** Becomes the primary of `epoch` and records it in the history, in a passage of its own. The copy must be
    *  consistent, or empty and new. */
   promote(epoch: number, nowMs: number): void {
+    invariant(this.consistent() || this.#copy.isNew(), 'only a consistent copy is promoted');
     this.enter();
     Atomics.store(this.#scratch32, SCRATCH_ROLE_WORD, ROLE_PRIMARY);
     Atomics.store(this.#scratch32, SCRATCH_EPOCH_WORD, epoch);
@@ -205,32 +96,18 @@ export class Partition {
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 1);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
-    const startSeq = this.#scratch64[SCRATCH_SEQ_F64]! + 1;
+    const startSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     this.#mutation.startGeneration(startSeq, nowMs);
     this.#mutation.begin(0, nowMs);
-    const generation = this.#scratch32[SCRATCH_GENERATION_WORD]! >>> 0;
+    const generation = this.#scratch32[SCRATCH_GENERATION_WORD] >>> 0;
     appendHistory(this.#memory, this.#mutation, { epoch, generation, startSeq });
     this.#mutation.commit();
     this.leave();
   }
 
-  /** Stops or resumes taking writes, in a passage of its own. Returns the committed seq. */
-  seal(on: boolean): number {
-    this.enter();
-    Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, on ? 1 : 0);
-    const seq = this.#scratch64[SCRATCH_SEQ_F64]!;
-    this.leave();
-    return seq;
-  }
-
-  setChecked(on: boolean): void {
-    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, on ? 1 : 0);
-  }
-
-  /** Raises or lowers how many chunks may be in use; never above what the image is laid out for. */
-  setCapacityChunks(chunks: number): void {
-    const bounded = Math.min(chunks, this.geometry.chunkCount);
-    Atomics.store(this.#scratch32, SCRATCH_CAPACITY_CHUNKS_WORD, bounded);
+  /** Called between the steps of every mutation made through this object; for tests. */
+  set onStep(hook: ((step: MutationStep) => void) | null) {
+    this.#mutation.onStep = hook;
   }
 
   // ------------------------------------------------------------ lookups: read protocol or passage
@@ -309,17 +186,18 @@ export class Partition {
     return bucket + 1 < this.#buckets.count ? bucket + 1 : 0;
   }
 
-  /** Some record, or 0: the first one from a bucket chosen by `random` in [0, 1) on. */
+  /** Some record, or 0: one from the first bucket that has any, from a bucket chosen by `random` in [0, 1) on. */
   randomRef(random: number, nowMs: number): number {
-    const count = this.#buckets.count;
+    if (this.#scratch32[SCRATCH_KEY_COUNT_WORD] === 0) return 0;
+    const { count } = this.#buckets;
     const first = Math.floor(random * count);
     const spread = (random * count * 4_096) >>> 0;
+    const refs: number[] = [];
     for (let step = 0; step < count; step++) {
-      const refs: number[] = [];
       this.#buckets.visitChain((first + step) % count, (ref) => {
         if (!this.#records.isAbsent(ref, nowMs)) refs.push(ref);
       });
-      if (refs.length > 0) return refs[spread % refs.length]!;
+      if (refs.length > 0) return refs[spread % refs.length];
     }
     return 0;
   }
@@ -387,37 +265,12 @@ export class Partition {
     return this.#sweeper.sweep(cursorChunk, chunkBudget, nowMs);
   }
 
-  stats(): PartitionStats {
-    return {
-      seq: this.#scratch64[SCRATCH_SEQ_F64]!,
-      keys: this.#scratch32[SCRATCH_KEY_COUNT_WORD]!,
-      records: this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!,
-      usedBytes: this.#slab.usedChunks * CHUNK_BYTES,
-      capacityBytes: this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]! * CHUNK_BYTES,
-      evictions: this.#scratch64[SCRATCH_EVICTIONS_F64]!,
-      expiries: this.#scratch64[SCRATCH_EXPIRIES_F64]!,
-    };
-  }
-
   /** Walks image and scratch; returns the first broken rule, or null. Writers wait meanwhile. */
   verify(): string | null {
     this.enter();
     const broken = verifyImage(this.#parts);
     this.leave();
     return broken;
-  }
-
-  /** Runs `read` under the read protocol until it was not disturbed, at last through the gate itself. */
-  readStable<T>(read: () => T): T {
-    for (let torn = 0; torn < TORN_READS_MAX; torn++) {
-      const token = this.readBegin();
-      const result = read();
-      if (this.readEnd(token)) return result;
-    }
-    this.enter();
-    const result = read();
-    this.leave();
-    return result;
   }
 
   // ------------------------------------------------------------ replication: the sender's side

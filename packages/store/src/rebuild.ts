@@ -9,14 +9,20 @@ import {
   BUCKET_OVERFLOW_WORD,
   BUCKETS_MIN,
   BUCKETS_PER_CHUNK,
+  BYTE_ORDER_MARK,
+  CHAIN_BUCKETS_MAX,
+  CHUNK_BYTES,
   CHUNK_FREE,
+  CHUNK_HEADER,
   CHUNK_INDEX,
   CHUNK_MASK,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
+  CHUNK_TABLE,
   HEADER_FIELDS,
   HEADER_INDEX_DIRECTORY,
+  HISTORY_MAX,
   IMAGE_MAGIC,
   INDEX_CHUNKS_MAX,
   offsetOf,
@@ -35,39 +41,75 @@ export interface ImageParts {
 }
 
 const headerU32 = (memory: PartitionMemory, name: string): number =>
-  memory.image32[offsetOf(HEADER_FIELDS, name) >>> 2]! >>> 0;
+  memory.image32[offsetOf(HEADER_FIELDS, name) >>> 2] >>> 0;
 
 /** The first broken rule of header, chunk table or index directory; null when all hold. */
-export function brokenFrame({ memory, slab, buckets }: ImageParts): string | null {
-  const { geometry, image32 } = memory;
+export function brokenFrame(parts: ImageParts): string | null {
+  return brokenHeader(parts) ?? brokenTable(parts) ?? brokenDirectory(parts);
+}
+
+function brokenHeader({ memory, slab, buckets }: ImageParts): string | null {
+  const { geometry } = memory;
   if (headerU32(memory, 'magic') !== IMAGE_MAGIC >>> 0) return 'header: magic';
-  if (memory.imageBuffer.readUInt16LE(4) !== geometry.format) return 'header: format version';
+  const formatAndOrder = memory.image32[offsetOf(HEADER_FIELDS, 'format') >>> 2];
+  if ((formatAndOrder & 0xffff) !== geometry.format) return 'header: format version';
+  if (formatAndOrder >>> 16 !== BYTE_ORDER_MARK) return 'header: byte order';
+  if (headerU32(memory, 'chunkBytes') !== CHUNK_BYTES) return 'header: chunk bytes';
   if (headerU32(memory, 'partitions') !== geometry.partitions) return 'header: partitions';
   if (headerU32(memory, 'chunkCount') !== geometry.chunkCount) return 'header: chunk count';
   const touched = slab.chunksTouched;
   if (touched < firstFreeChunk(geometry) || touched > geometry.chunkCount) {
     return `header: chunks touched (${touched}) out of range`;
   }
-  for (let chunk = firstFreeChunk(geometry); chunk < touched; chunk++) {
-    const kind = slab.kind(chunk);
-    if (kind !== CHUNK_FREE && (kind < CHUNK_INDEX || kind > CHUNK_OVERFLOW)) {
-      return `chunk table: chunk ${chunk} has kind ${kind}`;
-    }
-    if (
-      kind === CHUNK_SLAB &&
-      (slab.sizeClass(chunk) < 1 || slab.sizeClass(chunk) >= CLASS_COUNT)
-    ) {
-      return `chunk table: chunk ${chunk} has size class ${slab.sizeClass(chunk)}`;
-    }
-  }
-  const count = buckets.count;
+  const { count } = buckets;
   if (count < BUCKETS_MIN || count > INDEX_CHUNKS_MAX * BUCKETS_PER_CHUNK) {
     return `header: bucket count (${count}) out of range`;
   }
-  for (let position = 0; position < Math.ceil(count / BUCKETS_PER_CHUNK); position++) {
-    const chunk = image32[(HEADER_INDEX_DIRECTORY >>> 2) + position]!;
-    if (chunk < 1 || chunk >= touched || slab.kind(chunk) !== CHUNK_INDEX) {
+  const historyCount = headerU32(memory, 'historyCount');
+  return historyCount > HISTORY_MAX ? `header: history of ${historyCount} entries` : null;
+}
+
+function brokenTable({ memory, slab }: ImageParts): string | null {
+  const { geometry } = memory;
+  const firstFree = firstFreeChunk(geometry);
+  for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+    const kind = slab.kind(chunk);
+    const isFixed = chunk < firstFree - 1;
+    const fixedKind = chunk === 0 ? CHUNK_HEADER : CHUNK_TABLE;
+    const mayBe = isFixed
+      ? kind === fixedKind
+      : kind === CHUNK_FREE || (kind >= CHUNK_INDEX && kind <= CHUNK_OVERFLOW);
+    if (!mayBe) return `chunk table: chunk ${chunk} has kind ${kind}`;
+    if (chunk >= slab.chunksTouched && kind !== CHUNK_FREE) {
+      return `chunk table: chunk ${chunk} has kind ${kind}, yet was never touched`;
+    }
+    const sizeClass = slab.sizeClass(chunk);
+    const classMayBe =
+      kind === CHUNK_SLAB ? sizeClass >= 1 && sizeClass < CLASS_COUNT : sizeClass === 0;
+    if (!classMayBe) return `chunk table: chunk ${chunk} has size class ${sizeClass}`;
+  }
+  return null;
+}
+
+/** Position and chunk name each other, so no index chunk is there twice or forgotten. */
+function brokenDirectory({ memory, slab, buckets }: ImageParts): string | null {
+  const used = Math.ceil(buckets.count / BUCKETS_PER_CHUNK);
+  for (let position = 0; position < INDEX_CHUNKS_MAX; position++) {
+    const chunk = memory.image32[(HEADER_INDEX_DIRECTORY >>> 2) + position];
+    if (position >= used) {
+      if (chunk !== 0) return `index directory: position ${position} is behind the last bucket`;
+    } else if (
+      chunk < 1 ||
+      chunk >= slab.chunksTouched ||
+      slab.kind(chunk) !== CHUNK_INDEX ||
+      slab.owner(chunk) !== position
+    ) {
       return `index directory: position ${position} names chunk ${chunk}`;
+    }
+  }
+  for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
+    if (slab.kind(chunk) === CHUNK_INDEX && slab.owner(chunk) >= used) {
+      return `chunk table: index chunk ${chunk} is not in the directory`;
     }
   }
   return null;
@@ -77,7 +119,7 @@ export function brokenFrame({ memory, slab, buckets }: ImageParts): string | nul
 export function isSlot({ memory, slab }: ImageParts, ref: number, kind: number): boolean {
   const chunk = ref >>> CHUNK_SHIFT;
   if (ref <= 0 || chunk >= memory.geometry.chunkCount || slab.kind(chunk) !== kind) return false;
-  return (ref & CHUNK_MASK) % SLOT_BYTES[slab.sizeClass(chunk)]! === 0;
+  return (ref & CHUNK_MASK) % SLOT_BYTES[slab.sizeClass(chunk)] === 0;
 }
 
 /** Walks every bucket, overflow buckets included. The visitor returns a broken rule, or null to go on. */
@@ -86,18 +128,17 @@ export function walkBuckets(
   visit: (bucketRef: number, bucketNumber: number) => string | null,
 ): string | null {
   const { memory, buckets } = parts;
-  const count = buckets.count;
+  const { count } = buckets;
   for (let number = 0; number < count; number++) {
     let hops = 0;
     for (let bucket = buckets.refOf(number); bucket !== 0; ) {
       if (hops > 0 && !isSlot(parts, bucket, CHUNK_OVERFLOW)) {
         return `bucket ${number}: overflow ref ${bucket} is no overflow bucket`;
       }
-      if (++hops > memory.geometry.chunkCount * BUCKETS_PER_CHUNK)
-        return `bucket ${number}: endless`;
+      if (++hops > CHAIN_BUCKETS_MAX) return `bucket ${number}: its chain is too long`;
       const broken = visit(bucket, number);
       if (broken !== null) return broken;
-      bucket = memory.image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD]!;
+      bucket = memory.image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD];
     }
   }
   return null;
@@ -105,8 +146,8 @@ export function walkBuckets(
 
 /** Rebuilds scratch from the image. Returns the first broken rule, or null. */
 export function rebuildScratch(parts: ImageParts): string | null {
-  const brokenHeader = brokenFrame(parts);
-  if (brokenHeader !== null) return brokenHeader;
+  const brokenBefore = brokenFrame(parts);
+  if (brokenBefore !== null) return brokenBefore;
   const { memory, records, slab } = parts;
   slab.rebuildFromTable();
   let recordCount = 0;
@@ -114,9 +155,12 @@ export function rebuildScratch(parts: ImageParts): string | null {
   const broken = walkBuckets(parts, (bucket, number) => {
     const word = bucket >>> 2;
     for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-      const ref = memory.image32[entry + 1]!;
+      const ref = memory.image32[entry + 1];
       if (ref === 0) continue;
-      if (!isSlot(parts, ref, CHUNK_SLAB) || !records.inRange(ref)) {
+      if (
+        !isSlot(parts, ref, CHUNK_SLAB) ||
+        !records.fits(ref, slab.sizeClass(ref >>> CHUNK_SHIFT))
+      ) {
         return `bucket ${number}: ref ${ref} is no record`;
       }
       if (slab.isUsed(ref)) return `bucket ${number}: ref ${ref} is referred to twice`;
@@ -124,7 +168,7 @@ export function rebuildScratch(parts: ImageParts): string | null {
       recordCount++;
       if (!records.isFlushed(ref)) keyCount++;
     }
-    const overflow = memory.image32[word + BUCKET_OVERFLOW_WORD]!;
+    const overflow = memory.image32[word + BUCKET_OVERFLOW_WORD];
     if (overflow === 0) return null;
     if (!isSlot(parts, overflow, CHUNK_OVERFLOW) || (overflow & (BUCKET_BYTES - 1)) !== 0) {
       return `bucket ${number}: overflow ref ${overflow} is no overflow bucket`;

@@ -65,34 +65,34 @@ export class RedoRing {
    *  must come before the first of its words is written. */
   makeRoom(totalBytes: number): number {
     const state = this.#scratch64;
-    const head = state[SCRATCH_RING_HEAD_F64]!;
+    const head = state[SCRATCH_RING_HEAD_F64];
     const limit = head + totalBytes - this.#bytes;
-    if (state[SCRATCH_RING_TAIL_F64]! < limit) this.#moveTail(limit);
+    if (state[SCRATCH_RING_TAIL_F64] < limit) this.#moveTail(limit);
     return (head / 4) & this.wordMask;
   }
 
   #moveTail(limit: number): void {
     const state = this.#scratch64;
-    const head = state[SCRATCH_RING_HEAD_F64]!;
-    let tail = state[SCRATCH_RING_TAIL_F64]!;
-    while (tail < limit) tail += this.words[this.#wordAt(tail)]!;
+    const head = state[SCRATCH_RING_HEAD_F64];
+    let tail = state[SCRATCH_RING_TAIL_F64];
+    while (tail < limit) tail += this.words[this.#wordAt(tail)];
     state[SCRATCH_RING_TAIL_F64] = tail;
     state[SCRATCH_RING_TAIL_SEQ_F64] =
-      tail < head ? this.#seqAt(this.#wordAt(tail)) : state[SCRATCH_SEQ_F64]! + 1;
+      tail < head ? this.#seqAt(this.#wordAt(tail)) : state[SCRATCH_SEQ_F64] + 1;
     orderAccesses();
   }
 
   /** Copies an after-image out of the image to word index `at`. Returns the index behind it. */
   putImage(at: number, imageOffset: number, bytes: number): number {
-    const words = bytes >>> 2;
-    if (words > COPY_BY_WORD_MAX) this.#putBytes(at, this.#imageBuffer, imageOffset, bytes);
-    else {
-      const from = imageOffset >>> 2;
-      for (let i = 0; i < words; i++) {
-        this.words[(at + i) & this.wordMask] = this.#image32[from + i]!;
-      }
-    }
-    return (at + words) & this.wordMask;
+    const { words, wordMask } = this;
+    const image32 = this.#image32;
+    const from = imageOffset >>> 2;
+    const count = bytes >>> 2;
+    const end = at + count;
+    if (count > COPY_BY_WORD_MAX) this.#putBytes(at, this.#imageBuffer, imageOffset, bytes);
+    else if (end <= wordMask) for (let i = 0; i < count; i++) words[at + i] = image32[from + i];
+    else for (let i = 0; i < count; i++) words[(at + i) & wordMask] = image32[from + i];
+    return end & wordMask;
   }
 
   /** Appends a whole record that came from elsewhere, so that a promoted copy can serve its peers from it. */
@@ -109,17 +109,17 @@ export class RedoRing {
   }
 
   publish(totalBytes: number): void {
-    this.#scratch64[SCRATCH_RING_HEAD_F64]! += totalBytes;
+    this.#scratch64[SCRATCH_RING_HEAD_F64] += totalBytes;
   }
 
   /** Sets flag bits of a record already in the ring: the end of a transaction is known last. */
   addFlags(recordWord: number, flags: number): void {
-    this.words[(recordWord + 1) & this.wordMask]! |= flags << 8;
+    this.words[(recordWord + 1) & this.wordMask] |= flags << 8;
   }
 
   /** Forgets what it holds; the next record is that of `nextSeq`. */
   clear(nextSeq: number): void {
-    this.#scratch64[SCRATCH_RING_TAIL_F64] = this.#scratch64[SCRATCH_RING_HEAD_F64]!;
+    this.#scratch64[SCRATCH_RING_TAIL_F64] = this.#scratch64[SCRATCH_RING_HEAD_F64];
     this.#scratch64[SCRATCH_RING_TAIL_SEQ_F64] = nextSeq;
   }
 
@@ -140,11 +140,11 @@ export class RedoRing {
     let at = tail;
     while (at < head) {
       const word = this.#wordAt(at);
-      const totalBytes = this.words[word]!;
-      const kind = this.words[(word + 1) & this.wordMask]! & 0xff;
+      const totalBytes = this.words[word];
+      const kind = this.words[(word + 1) & this.wordMask] & 0xff;
       const recordSeq = this.#seqAt(word);
       orderAccesses();
-      if (at < this.#scratch64[SCRATCH_RING_TAIL_F64]!) {
+      if (at < this.#scratch64[SCRATCH_RING_TAIL_F64]) {
         this.#peekPatiently();
         if (seq < this.#tailSeq) return RING_NOT_HELD;
         at = this.#tail;
@@ -168,10 +168,10 @@ export class RedoRing {
 
   #readState(): void {
     const state = this.#scratch64;
-    this.#head = state[SCRATCH_RING_HEAD_F64]!;
-    this.#tail = state[SCRATCH_RING_TAIL_F64]!;
-    this.#tailSeq = state[SCRATCH_RING_TAIL_SEQ_F64]!;
-    this.#seq = state[SCRATCH_SEQ_F64]!;
+    this.#head = state[SCRATCH_RING_HEAD_F64];
+    this.#tail = state[SCRATCH_RING_TAIL_F64];
+    this.#tailSeq = state[SCRATCH_RING_TAIL_SEQ_F64];
+    this.#seq = state[SCRATCH_SEQ_F64];
   }
 
   #peekPatiently(): void {
@@ -199,7 +199,7 @@ export class RedoRing {
     if (first < wanted) this.#buffer.copy(into, first, 0, wanted - first);
     // The writer moves the tail before it overwrites; whoever read an overwritten byte sees the moved tail here.
     orderAccesses();
-    if (from < this.#scratch64[SCRATCH_RING_TAIL_F64]!) return RING_LAPPED;
+    if (from < this.#scratch64[SCRATCH_RING_TAIL_F64]) return RING_LAPPED;
     let whole = 0;
     while (whole + REDO_HEADER_BYTES <= wanted) {
       const next = whole + into.readUInt32LE(whole);
@@ -214,7 +214,7 @@ export class RedoRing {
   }
 
   #seqAt(word: number): number {
-    const low = this.words[(word + 2) & this.wordMask]! >>> 0;
-    return low + this.words[(word + 3) & this.wordMask]! * 4_294_967_296;
+    const low = this.words[(word + 2) & this.wordMask] >>> 0;
+    return low + this.words[(word + 3) & this.wordMask] * 4_294_967_296;
   }
 }

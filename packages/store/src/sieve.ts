@@ -40,7 +40,7 @@ export class Sieve {
   mark(ref: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
     const mask = 1 << (bit & 31);
-    if ((this.#marks[bit >>> 5]! & mask) === 0) this.#marks[bit >>> 5]! |= mask;
+    if ((this.#marks[bit >>> 5] & mask) === 0) this.#marks[bit >>> 5] |= mask;
   }
 
   /** The record of a class to evict, or 0 when it has none. Inside a passage. */
@@ -66,8 +66,8 @@ export class Sieve {
   #unmark(ref: number): boolean {
     const bit = ref >>> SLOT_BIT_SHIFT;
     const mask = 1 << (bit & 31);
-    const marked = (this.#marks[bit >>> 5]! & mask) !== 0;
-    if (marked) this.#marks[bit >>> 5]! &= ~mask;
+    const marked = (this.#marks[bit >>> 5] & mask) !== 0;
+    if (marked) this.#marks[bit >>> 5] &= ~mask;
     return marked;
   }
 
@@ -75,15 +75,15 @@ export class Sieve {
   #advance(sizeClass: number): number {
     const words = this.#scratch32;
     const handAt = classWord(sizeClass);
-    let chunk = words[handAt + CLASS_HAND_CHUNK]!;
-    let slot = words[handAt + CLASS_HAND_SLOT]!;
+    let chunk = words[handAt + CLASS_HAND_CHUNK];
+    let slot = words[handAt + CLASS_HAND_SLOT];
     let ref = 0;
     do {
-      if (slot >= SLOTS_PER_CHUNK[sizeClass]! || !this.#isSlabOf(chunk, sizeClass)) {
+      if (slot >= SLOTS_PER_CHUNK[sizeClass] || !this.#isSlabOf(chunk, sizeClass)) {
         chunk = this.#nextChunk(chunk, sizeClass);
         slot = 0;
       }
-      ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+      ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
       slot++;
     } while (!this.#slab.isUsed(ref));
     words[handAt + CLASS_HAND_CHUNK] = chunk;
@@ -103,7 +103,7 @@ export class Sieve {
       }
     }
     if (richest === 0) return 0;
-    return this.#nextChunk(this.#scratch32[classWord(richest) + CLASS_HAND_CHUNK]!, richest);
+    return this.#nextChunk(this.#scratch32[classWord(richest) + CLASS_HAND_CHUNK], richest);
   }
 
   #isSlabOf(chunk: number, sizeClass: number): boolean {

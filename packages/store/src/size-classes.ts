@@ -17,10 +17,10 @@ function slotSizes(): number[] {
     sizes.push(bytes);
   }
   let target = FINE_BYTES_MAX;
-  while (sizes[sizes.length - 1]! < CHUNK_BYTES) {
+  while (sizes[sizes.length - 1] < CHUNK_BYTES) {
     target = Math.min(target * 1.125, CHUNK_BYTES);
     const bytes = Math.floor(CHUNK_BYTES / Math.floor(CHUNK_BYTES / target)) & SLOT_ALIGN_MASK;
-    if (bytes > sizes[sizes.length - 1]!) sizes.push(bytes);
+    if (bytes > sizes[sizes.length - 1]) sizes.push(bytes);
   }
   return sizes;
 }
@@ -39,12 +39,12 @@ const CLASS_BY_SIXTEENTH: Uint8Array = Uint8Array.from(
   { length: CHUNK_BYTES / FINE_STEP_BYTES + 1 },
   (_, sixteenth) => {
     let sizeClass = 1;
-    while (SLOT_BYTES[sizeClass]! < sixteenth * FINE_STEP_BYTES) sizeClass++;
+    while (SLOT_BYTES[sizeClass] < sixteenth * FINE_STEP_BYTES) sizeClass++;
     return sizeClass;
   },
 );
 
 /** The class of a record of `recordBytes` (header, key and value), which must be at most one chunk. */
 export function classOfRecord(recordBytes: number): number {
-  return CLASS_BY_SIXTEENTH[(recordBytes + 15) >>> 4]!;
+  return CLASS_BY_SIXTEENTH[(recordBytes + 15) >>> 4];
 }

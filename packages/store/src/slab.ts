@@ -53,24 +53,29 @@ export class Slab {
   // ------------------------------------------------------------ the chunk table
 
   kind(chunk: number): number {
-    return this.#image32[tableWord(chunk)]! & 0xff;
+    return this.#image32[tableWord(chunk)] & 0xff;
   }
 
   sizeClass(chunk: number): number {
-    return (this.#image32[tableWord(chunk)]! >>> CLASS_SHIFT) & 0xff;
+    return (this.#image32[tableWord(chunk)] >>> CLASS_SHIFT) & 0xff;
+  }
+
+  /** Of an index chunk: its position in the index directory. */
+  owner(chunk: number): number {
+    return this.#image32[tableWord(chunk) + 1];
   }
 
   get chunksTouched(): number {
-    return this.#image32[TOUCHED_WORD]!;
+    return this.#image32[TOUCHED_WORD];
   }
 
   get usedChunks(): number {
-    return this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!;
+    return this.#scratch32[SCRATCH_USED_CHUNKS_WORD];
   }
 
   /** Whether `count` more chunks may be taken. None may always be taken, even above a lowered capacity. */
   hasFreeChunks(count: number): boolean {
-    return count === 0 || this.usedChunks + count <= this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]!;
+    return count === 0 || this.usedChunks + count <= this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD];
   }
 
   /** Takes a free chunk for `kind`, inside a mutation. Only after `hasFreeChunks`. */
@@ -105,7 +110,7 @@ export class Slab {
   #findFreeChunk(): number {
     const touched = this.chunksTouched;
     if (this.usedChunks >= touched) return 0;
-    const hint = this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD]!;
+    const hint = this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD];
     for (let i = 0; i < touched; i++) {
       const chunk = (hint + i) % touched;
       if (this.kind(chunk) === CHUNK_FREE) {
@@ -118,21 +123,21 @@ export class Slab {
 
   /** Scratch side of a table entry that became owned: whatever was known of its slots is forgotten. */
   chunkTaken(chunk: number, kind: number, sizeClass: number): void {
-    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!++;
+    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]++;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     this.#clearBits(chunk);
-    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!++;
-    this.#freeCounts[chunk] = SLOTS_PER_CHUNK[sizeClass]!;
+    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]++;
+    this.#freeCounts[chunk] = SLOTS_PER_CHUNK[sizeClass];
     this.#hints[chunk] = 0;
     this.#linkFree(chunk, sizeClass);
   }
 
   /** Scratch side of a table entry that became free; its slots must be free already. */
   chunkReleased(chunk: number, kind: number, sizeClass: number): void {
-    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]!--;
+    this.#scratch32[SCRATCH_USED_CHUNKS_WORD]--;
     this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = chunk;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
-    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!--;
+    this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]--;
     this.#unlinkFree(chunk, sizeClass);
     this.#freeCounts[chunk] = 0;
   }
@@ -140,50 +145,50 @@ export class Slab {
   // ------------------------------------------------------------ slots
 
   hasFreeSlot(sizeClass: number): boolean {
-    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD]! !== 0;
+    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD] !== 0;
   }
 
   classChunkCount(sizeClass: number): number {
-    return this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]!;
+    return this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT];
   }
 
   usedSlots(sizeClass: number): number {
-    return this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!;
+    return this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS];
   }
 
   /** First chunk of a class's list of chunks with free slots, 0 = none; `nextFree` goes on. */
   firstFree(sizeClass: number): number {
-    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD]!;
+    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD];
   }
 
   nextFree(chunk: number): number {
-    return this.#memory.nextFree[chunk]!;
+    return this.#memory.nextFree[chunk];
   }
 
   /** No slot below it is free. */
   hint(chunk: number): number {
-    return this.#hints[chunk]!;
+    return this.#hints[chunk];
   }
 
   freeSlots(chunk: number): number {
-    return this.#freeCounts[chunk]!;
+    return this.#freeCounts[chunk];
   }
 
   isEmpty(chunk: number): boolean {
-    return this.#freeCounts[chunk] === SLOTS_PER_CHUNK[this.sizeClass(chunk)]!;
+    return this.#freeCounts[chunk] === SLOTS_PER_CHUNK[this.sizeClass(chunk)];
   }
 
   /** Takes a free slot, inside a mutation; takes a chunk for the class when it has none left. */
   takeSlot(mutation: Mutation, sizeClass: number): number {
     const classAt = classWord(sizeClass);
-    let chunk = this.#scratch32[classAt + CLASS_FREE_HEAD]!;
+    let chunk = this.#scratch32[classAt + CLASS_FREE_HEAD];
     if (chunk === 0) {
       const kind = sizeClass === OVERFLOW_CLASS ? CHUNK_OVERFLOW : CHUNK_SLAB;
       chunk = this.takeChunk(mutation, kind, sizeClass, 0);
     }
-    const slotBytes = SLOT_BYTES[sizeClass]!;
+    const slotBytes = SLOT_BYTES[sizeClass];
     const base = chunk << CHUNK_SHIFT;
-    let offset = this.#hints[chunk]! * slotBytes;
+    let offset = this.#hints[chunk] * slotBytes;
     while (this.isUsed(base + offset)) offset += slotBytes;
     this.#hints[chunk] = offset / slotBytes + 1;
     this.markUsed(base + offset, sizeClass);
@@ -192,32 +197,32 @@ export class Slab {
 
   isUsed(ref: number): boolean {
     const bit = ref >>> SLOT_BIT_SHIFT;
-    return (this.#usedBits[bit >>> 5]! & (1 << (bit & 31))) !== 0;
+    return (this.#usedBits[bit >>> 5] & (1 << (bit & 31))) !== 0;
   }
 
   markUsed(ref: number, sizeClass: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
-    this.#usedBits[bit >>> 5]! |= 1 << (bit & 31);
-    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!++;
+    this.#usedBits[bit >>> 5] |= 1 << (bit & 31);
+    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]++;
     const chunk = ref >>> CHUNK_SHIFT;
-    if (--this.#freeCounts[chunk]! === 0) this.#unlinkFree(chunk, sizeClass);
+    if (--this.#freeCounts[chunk] === 0) this.#unlinkFree(chunk, sizeClass);
   }
 
   /** Frees a slot; its access mark goes with it. */
   markFree(ref: number, sizeClass: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
-    this.#usedBits[bit >>> 5]! &= ~(1 << (bit & 31));
-    this.#memory.accessMarks[bit >>> 5]! &= ~(1 << (bit & 31));
-    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]!--;
+    this.#usedBits[bit >>> 5] &= ~(1 << (bit & 31));
+    this.#memory.accessMarks[bit >>> 5] &= ~(1 << (bit & 31));
+    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]--;
     const chunk = ref >>> CHUNK_SHIFT;
-    const slot = ((ref & CHUNK_MASK) / SLOT_BYTES[sizeClass]!) | 0;
-    if (slot < this.#hints[chunk]!) this.#hints[chunk] = slot;
-    if (this.#freeCounts[chunk]!++ === 0) this.#linkFree(chunk, sizeClass);
+    const slot = ((ref & CHUNK_MASK) / SLOT_BYTES[sizeClass]) | 0;
+    if (slot < this.#hints[chunk]) this.#hints[chunk] = slot;
+    if (this.#freeCounts[chunk]++ === 0) this.#linkFree(chunk, sizeClass);
   }
 
   #linkFree(chunk: number, sizeClass: number): void {
     const headAt = classWord(sizeClass) + CLASS_FREE_HEAD;
-    const head = this.#scratch32[headAt]!;
+    const head = this.#scratch32[headAt];
     this.#memory.nextFree[chunk] = head;
     this.#memory.previousFree[chunk] = 0;
     if (head !== 0) this.#memory.previousFree[head] = chunk;
@@ -225,8 +230,8 @@ export class Slab {
   }
 
   #unlinkFree(chunk: number, sizeClass: number): void {
-    const previous = this.#memory.previousFree[chunk]!;
-    const next = this.#memory.nextFree[chunk]!;
+    const previous = this.#memory.previousFree[chunk];
+    const next = this.#memory.nextFree[chunk];
     if (previous === 0) this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD] = next;
     else this.#memory.nextFree[previous] = next;
     if (next !== 0) this.#memory.previousFree[next] = previous;

@@ -72,7 +72,7 @@ export class Sweeper {
     const sizeClass = this.#slab.sizeClass(chunk);
     const slots = SLOTS_PER_CHUNK[sizeClass] ?? 0;
     for (; slot < slots; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (this.#slab.isUsed(ref) && this.#records.isAbsent(ref, nowMs)) return slot;
     }
     return -1;
@@ -85,12 +85,12 @@ export class Sweeper {
     if (this.#mayMutate() && this.#slab.kind(chunk) === CHUNK_SLAB) {
       const sizeClass = this.#slab.sizeClass(chunk);
       let removals = 0;
-      for (; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
+      for (; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
         if (removals === REMOVALS_PER_PASSAGE) {
           next = slot;
           break;
         }
-        const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+        const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
         if (this.#slab.isUsed(ref) && this.#writer.removeAbsent(ref, nowMs)) removals++;
       }
     }

@@ -1,5 +1,6 @@
 /** verify(): walks an image and what scratch says of it, and names the first rule that does not hold. */
 import { hashKey } from './hash.ts';
+import { readHistory } from './history.ts';
 import {
   BUCKET_OVERFLOW_WORD,
   CHUNK_BYTES,
@@ -7,19 +8,34 @@ import {
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
-  RECORD_HEADER_BYTES,
+  SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
 import { brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts';
-import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import type { Slab } from './slab.ts';
 
 const ZERO_CHUNK = Buffer.alloc(CHUNK_BYTES);
 
 /** The first broken rule, or null. Nobody may write meanwhile. */
 export function verifyImage(parts: ImageParts): string | null {
-  return brokenFrame(parts) ?? brokenIndex(parts) ?? brokenChunks(parts);
+  return brokenFrame(parts) ?? brokenHistory(parts) ?? brokenIndex(parts) ?? brokenChunks(parts);
+}
+
+function brokenHistory({ memory }: ImageParts): string | null {
+  const history = readHistory(memory);
+  const seq = memory.scratch64[SCRATCH_SEQ_F64];
+  for (let i = 0; i < history.length; i++) {
+    const before = history[i - 1] ?? { epoch: 0, generation: 0, startSeq: 0 };
+    const { epoch, generation, startSeq } = history[i];
+    const rises =
+      epoch > before.epoch && generation > before.generation && startSeq > before.startSeq;
+    if (!rises) return `history: entry ${i} does not follow the one before it`;
+    if (startSeq > seq) return `history: entry ${i} is from the future`;
+  }
+  return null;
 }
 
 function brokenIndex(parts: ImageParts): string | null {
@@ -30,19 +46,21 @@ function brokenIndex(parts: ImageParts): string | null {
   const broken = walkBuckets(parts, (bucket, number) => {
     const word = bucket >>> 2;
     for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-      const ref = memory.image32[entry + 1]!;
+      const ref = memory.image32[entry + 1];
       if (ref === 0) {
         if (memory.image32[entry] !== 0) return `bucket ${number}: a hash without a record`;
         continue;
       }
-      const rule = brokenRecord(parts, ref, memory.image32[entry]!, number);
+      const rule = brokenRecord(parts, ref, memory.image32[entry], number);
       if (rule !== null) return rule;
       if (seen.has(ref)) return `bucket ${number}: record ${ref} is referred to twice`;
+      if (findsAnother(parts, ref, memory.image32[entry]))
+        return `record ${ref}: its key is there twice`;
       seen.add(ref);
       recordCount++;
       if (!parts.records.isFlushed(ref)) keyCount++;
     }
-    const overflow = memory.image32[word + BUCKET_OVERFLOW_WORD]!;
+    const overflow = memory.image32[word + BUCKET_OVERFLOW_WORD];
     if (overflow !== 0) {
       if (!slab.isUsed(overflow))
         return `bucket ${number}: overflow bucket ${overflow} counts as free`;
@@ -62,6 +80,16 @@ function brokenIndex(parts: ImageParts): string | null {
   return brokenSlots(parts, seen);
 }
 
+/** A lookup of the record's key must lead to the record. */
+function findsAnother(
+  { memory, records, buckets }: ImageParts,
+  ref: number,
+  hash: number,
+): boolean {
+  const keyAt = records.keyOffset(ref);
+  return buckets.find(hash, memory.imageBuffer, keyAt, records.keyBytes(ref)) !== ref;
+}
+
 function brokenRecord(
   parts: ImageParts,
   ref: number,
@@ -70,42 +98,72 @@ function brokenRecord(
 ): string | null {
   const { memory, records, buckets, slab } = parts;
   if (!isSlot(parts, ref, CHUNK_SLAB)) return `bucket ${bucketNumber}: ref ${ref} is no slot`;
-  const sizeClass = slab.sizeClass(ref >>> CHUNK_SHIFT);
-  if (records.sizeClass(ref) !== sizeClass) return `record ${ref}: class differs from its chunk's`;
-  const bytes = RECORD_HEADER_BYTES + records.keyBytes(ref) + records.valueBytes(ref);
-  if (!records.inRange(ref) || bytes > SLOT_BYTES[sizeClass]!) {
-    return `record ${ref}: longer than its slot`;
+  if (records.sizeClass(ref) !== slab.sizeClass(ref >>> CHUNK_SHIFT)) {
+    return `record ${ref}: class differs from its chunk's`;
   }
+  if (!records.fits(ref, records.sizeClass(ref))) return `record ${ref}: longer than its slot`;
+  if (records.flags(ref) !== 0) return `record ${ref}: unknown flags`;
   const ownHash = hashKey(memory.imageBuffer, records.keyOffset(ref), records.keyBytes(ref));
   if (ownHash !== hash) return `record ${ref}: its key does not hash to its entry`;
   if (buckets.numberOf(hash) !== bucketNumber) return `record ${ref}: in bucket ${bucketNumber}`;
-  if (records.seq(ref) > memory.scratch64[SCRATCH_SEQ_F64]!)
-    return `record ${ref}: from the future`;
+  if (records.seq(ref) > memory.scratch64[SCRATCH_SEQ_F64]) return `record ${ref}: from the future`;
   return slab.isUsed(ref) ? null : `record ${ref}: its slot counts as free`;
 }
 
 function brokenSlots({ slab }: ImageParts, reachable: Set<number>): string | null {
+  const usedByClass = new Int32Array(CLASS_COUNT);
+  const chunksByClass = new Int32Array(CLASS_COUNT);
   for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
     const kind = slab.kind(chunk);
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) continue;
     const sizeClass = kind === CHUNK_OVERFLOW ? OVERFLOW_CLASS : slab.sizeClass(chunk);
     let used = 0;
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
-      if (!slab.isUsed(ref)) continue;
-      used++;
-      if (!reachable.has(ref)) return `slot ${ref}: counts as used, no bucket refers to it`;
+    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      if (slab.isUsed(ref)) used++;
+      else if (slot < slab.hint(chunk)) return `chunk ${chunk}: a free slot lies below its hint`;
+      if (slab.isUsed(ref) && !reachable.has(ref)) {
+        return `slot ${ref}: counts as used, no bucket refers to it`;
+      }
     }
-    if (slab.freeSlots(chunk) !== SLOTS_PER_CHUNK[sizeClass]! - used) {
+    if (slab.freeSlots(chunk) !== SLOTS_PER_CHUNK[sizeClass] - used) {
       return `chunk ${chunk}: free count is ${slab.freeSlots(chunk)}, ${used} slots are used`;
     }
+    usedByClass[sizeClass] += used;
+    chunksByClass[sizeClass]++;
+  }
+  for (let sizeClass = 0; sizeClass < CLASS_COUNT; sizeClass++) {
+    const broken = brokenClass(slab, sizeClass, usedByClass[sizeClass], chunksByClass[sizeClass]);
+    if (broken !== null) return broken;
   }
   return null;
 }
 
+/** Counts of a class, and its list of chunks with free slots: every such chunk once, and no other. */
+function brokenClass(slab: Slab, sizeClass: number, used: number, chunks: number): string | null {
+  if (slab.usedSlots(sizeClass) !== used) {
+    return `class ${sizeClass}: used slots are ${slab.usedSlots(sizeClass)}, the chunks have ${used}`;
+  }
+  if (slab.classChunkCount(sizeClass) !== chunks) {
+    return `class ${sizeClass}: chunks are ${slab.classChunkCount(sizeClass)}, the table has ${chunks}`;
+  }
+  let listed = 0;
+  for (let chunk = slab.firstFree(sizeClass); chunk !== 0; chunk = slab.nextFree(chunk)) {
+    const isOfClass = slab.sizeClass(chunk) === sizeClass && slab.freeSlots(chunk) > 0;
+    if (!isOfClass) return `class ${sizeClass}: chunk ${chunk} is listed wrongly`;
+    listed += slab.freeSlots(chunk);
+    if (listed > chunks * SLOTS_PER_CHUNK[sizeClass])
+      return `class ${sizeClass}: its list is endless`;
+  }
+  const free = chunks * SLOTS_PER_CHUNK[sizeClass] - used;
+  return listed === free ? null : `class ${sizeClass}: ${listed} of ${free} free slots are listed`;
+}
+
 function brokenChunks({ memory, slab }: ImageParts): string | null {
   let used = 0;
+  const generation = memory.scratch32[SCRATCH_GENERATION_WORD] >>> 0;
   for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
+    if (memory.stamps[chunk] > generation) return `chunk ${chunk}: its stamp is from the future`;
     if (slab.kind(chunk) !== CHUNK_FREE) {
       used++;
       continue;

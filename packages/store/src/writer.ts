@@ -146,8 +146,8 @@ export class Writer {
       if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
       this.#slab.markFree(old, this.#records.sizeClass(old));
     } else {
-      this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!++;
-      this.#scratch32[SCRATCH_KEY_COUNT_WORD]!++;
+      this.#scratch32[SCRATCH_RECORD_COUNT_WORD]++;
+      this.#scratch32[SCRATCH_KEY_COUNT_WORD]++;
     }
     this.#added = old === 0;
     this.#placed = ref;
@@ -155,7 +155,7 @@ export class Writer {
   }
 
   #growIndex(nowMs: number): void {
-    const records = this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!;
+    const records = this.#scratch32[SCRATCH_RECORD_COUNT_WORD];
     const { count } = this.#buckets;
     if (records <= LOAD_MAX * count || this.#buckets.atMaximum()) return;
     if (this.#buckets.nextNeedsChunk() && !this.#slab.hasFreeChunks(1)) {
@@ -213,8 +213,8 @@ export class Writer {
 
   #holdsOnlyAbsent(chunk: number, nowMs: number): boolean {
     const sizeClass = this.#slab.sizeClass(chunk);
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass]!;
+    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (this.#slab.isUsed(ref) && !this.#records.isAbsent(ref, nowMs)) return false;
     }
     return true;
@@ -222,9 +222,9 @@ export class Writer {
 
   #emptyChunk(chunk: number, nowMs: number): void {
     const sizeClass = this.#slab.sizeClass(chunk);
-    const slotBytes = SLOT_BYTES[sizeClass]!;
+    const slotBytes = SLOT_BYTES[sizeClass];
     const base = chunk << CHUNK_SHIFT;
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]!; slot++) {
+    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
       const ref = base + slot * slotBytes;
       if (this.#slab.isUsed(ref)) this.#evict(ref, nowMs);
     }
@@ -241,13 +241,13 @@ export class Writer {
   #evict(ref: number, nowMs: number): void {
     if (!this.#records.isFlushed(ref)) {
       if (this.#records.isExpired(ref, nowMs)) this.#countExpiry();
-      else this.#scratch64[SCRATCH_EVICTIONS_F64]!++;
+      else this.#scratch64[SCRATCH_EVICTIONS_F64]++;
     }
     this.#removeRef(ref, nowMs);
   }
 
   #countExpiry(): void {
-    this.#scratch64[SCRATCH_EXPIRIES_F64]!++;
+    this.#scratch64[SCRATCH_EXPIRIES_F64]++;
   }
 
   // ------------------------------------------------------------ remove, expire, flush
@@ -275,8 +275,8 @@ export class Writer {
     this.#buckets.touch(this.#mutation);
     this.#slab.markFree(ref, this.#records.sizeClass(ref));
     this.#mutation.commit();
-    this.#scratch32[SCRATCH_RECORD_COUNT_WORD]!--;
-    if (counted) this.#scratch32[SCRATCH_KEY_COUNT_WORD]!--;
+    this.#scratch32[SCRATCH_RECORD_COUNT_WORD]--;
+    if (counted) this.#scratch32[SCRATCH_KEY_COUNT_WORD]--;
   }
 
   /** Removes a key. Returns 1 if it was there and alive, else 0 (what is past its time goes too). */
