@@ -11,7 +11,8 @@ import type { NodeReport, PartitionReport } from './types.ts';
 /** Four heartbeats. */
 export const downAfterMs = 1_000;
 
-/** After its own start a coordinator gives the others this long to find it again. */
+/** A node that starts may be silent for this long. After its own start a coordinator gives the others
+ *  as much to find it again. */
 export const startGraceMs = 3_000;
 
 interface Heard {
@@ -48,7 +49,8 @@ export class ClusterView {
   }
 
   hear(report: NodeReport, nowMs: number): void {
-    this.#lastHeardAtMs.set(report.node, nowMs);
+    const lastHeardAtMs = this.#lastHeardAtMs.get(report.node) ?? nowMs;
+    this.#lastHeardAtMs.set(report.node, Math.max(lastHeardAtMs, nowMs));
     this.#heard.set(report.node, {
       incarnation: report.incarnation,
       mapVersion: report.mapVersion,
@@ -56,9 +58,9 @@ export class ClusterView {
     });
   }
 
-  /** A new life was registered: it has a second to send its first heartbeat. */
+  /** A new life was registered: it leads nothing yet, and may be busy getting its memory. */
   expect(node: NodeId, nowMs: number): void {
-    this.#lastHeardAtMs.set(node, nowMs);
+    this.#lastHeardAtMs.set(node, nowMs + startGraceMs - downAfterMs);
     this.#heard.delete(node);
     this.#leaving.delete(node);
   }

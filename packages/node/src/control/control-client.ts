@@ -20,8 +20,9 @@ import {
   openServerStream,
 } from './grpc-adapter.ts';
 import type { CompareAndSetOutcome } from './map-store.ts';
+import type { Seal } from './seal-guard.ts';
 import type { HandOver } from './steps.ts';
-import type { ClusterStatus, SealOutcome, VerifyProgress, VerifyReport } from './types.ts';
+import type { ClusterStatus, VerifyProgress, VerifyReport } from './types.ts';
 import { clusterStatusFromWire, mapFromWire, mapToWire, verifyReportFromWire } from './wire.ts';
 
 const callTimeoutMs = 2_000;
@@ -108,22 +109,22 @@ export class ControlClient {
     return openBidiStream(this.#client, Control.method.heartbeat, this.#metadata);
   }
 
-  async seal({ partition, epoch, to }: HandOver): Promise<SealOutcome> {
-    const { ok, seq, why } = await callUnary(
+  async seal({ partition, epoch, to }: HandOver): Promise<Seal> {
+    const { ok, seq, why, sealId } = await callUnary(
       this.#client,
       Control.method.seal,
       { partition, epoch, to },
       this.#metadata,
       deadline(callTimeoutMs),
     );
-    return { ok, seq: Number(seq), why };
+    return { ok, seq: Number(seq), why, sealId };
   }
 
-  async unseal({ partition, epoch }: HandOver): Promise<void> {
+  async unseal(partition: number, sealId: number): Promise<void> {
     await callUnary(
       this.#client,
       Control.method.unseal,
-      { partition, epoch },
+      { partition, sealId },
       this.#metadata,
       deadline(callTimeoutMs),
     );

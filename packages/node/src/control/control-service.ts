@@ -95,12 +95,13 @@ export function controlHandlers(member: () => Member | null): ServiceHandlers<ty
     }),
 
     seal: unary(async ({ partition, epoch, to }, metadata) => {
-      const { ok, seq, why = '' } = await asMember(metadata).seals.seal(partition, epoch, to);
-      return create(SealReplySchema, { ok, seq: BigInt(seq), why });
+      const { seals } = asMember(metadata);
+      const { ok, seq, why = '', sealId } = await seals.seal(partition, epoch, to);
+      return create(SealReplySchema, { ok, seq: BigInt(seq), why, sealId });
     }),
 
-    unseal: unary(async ({ partition, epoch }, metadata) => {
-      asMember(metadata).seals.unseal(partition, epoch);
+    unseal: unary(async ({ partition, sealId }, metadata) => {
+      asMember(metadata).seals.unseal(partition, sealId);
       return create(UnsealReplySchema);
     }),
 

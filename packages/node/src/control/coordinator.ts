@@ -17,9 +17,10 @@ import {
 import { ClusterView, downAfterMs } from './cluster-view.ts';
 import { withNewLife, withPrimary } from './map-changes.ts';
 import type { MapProposer } from './map-proposer.ts';
+import type { Seal } from './seal-guard.ts';
 import { logHandOvers, logSteps } from './step-log.ts';
 import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
-import type { ControlLog, NodeReport, SealOutcome } from './types.ts';
+import type { ControlLog, NodeReport } from './types.ts';
 
 /** From a primary's answer to a Seal on: how long the coordinator may still use it. */
 export const sealUsableMs = 1_500;
@@ -44,8 +45,8 @@ export interface JoinRequest {
 /** How the coordinator reaches primaries. Neither call rejects for want of an answer for long: both
  *  are bounded by a deadline. */
 export interface SealCalls {
-  seal(node: MapNode, handOver: HandOver): Promise<SealOutcome>;
-  unseal(node: MapNode, handOver: HandOver): Promise<void>;
+  seal(node: MapNode, handOver: HandOver): Promise<Seal>;
+  unseal(node: MapNode, partition: number, sealId: number): Promise<void>;
 }
 
 export interface CoordinatorOptions {
@@ -70,7 +71,7 @@ export class Coordinator {
   readonly #handOvers = new Map<number, HandOver>();
   readonly #retryAtMs = new Map<number, number>();
   readonly #leavers = new Map<NodeId, Leaver>();
-  #sealed: { handOver: HandOver; untilMs: number }[] = [];
+  #sealed: { handOver: HandOver; sealId: number; untilMs: number }[] = [];
   #stepping = false;
 
   constructor(options: CoordinatorOptions) {
@@ -168,9 +169,11 @@ export class Coordinator {
     this.#view.follow(map);
     logSteps(this.#options.log, steps);
     logHandOvers(this.#options.log, handedOver);
-    for (const { handOver } of sealed) {
+    for (const { handOver, sealId } of sealed) {
       this.#handOvers.delete(handOver.partition);
-      if (!handedOver.includes(handOver)) this.#abandon(map, handOver, 'the map has changed');
+      if (handedOver.includes(handOver)) continue;
+      this.#abandon(handOver, 'the map has changed, or the seal was too old');
+      this.#unseal(map, handOver, sealId);
     }
     for (const { kind, node } of steps) if (kind === 'nodeRemoved') this.#hasLeft(node);
     this.#startHandOvers(map);
@@ -190,27 +193,32 @@ export class Coordinator {
   async #seal(map: ClusterMap, handOver: HandOver): Promise<void> {
     const outcome = await this.#options.sealCalls
       .seal(nodeOf(map, handOver.from) as MapNode, handOver)
-      .catch((error: Error): SealOutcome => ({ ok: false, seq: 0, why: error.message }));
+      .catch((error: Error) => ({ ok: false, why: error.message, sealId: 0 }));
     if (outcome.ok) {
-      this.#sealed.push({ handOver, untilMs: this.#options.nowMs() + sealUsableMs });
+      const untilMs = this.#options.nowMs() + sealUsableMs;
+      this.#sealed.push({ handOver, sealId: outcome.sealId, untilMs });
       this.#options.nudge();
     } else {
       this.#handOvers.delete(handOver.partition);
-      this.#abandon(map, handOver, outcome.why ?? 'the primary did not say why');
+      this.#abandon(handOver, outcome.why ?? 'the primary did not say why');
     }
   }
 
-  /** Also where no answer came: the primary may be sealed all the same. */
-  #abandon(map: ClusterMap, handOver: HandOver, why: string): void {
-    const { partition, from, to } = handOver;
+  #abandon({ partition, from, to }: HandOver, why: string): void {
     this.#options.log.warn(
       { event: 'partition.handOverFailed', partition, from, to, why },
       `partition ${partition} stays on ${from} for now: ${why}`,
     );
     this.#retryAtMs.set(partition, this.#options.nowMs() + handOverRetryMs);
+  }
+
+  /** A primary that cannot be told, or whose answer was lost, unseals by itself in the end. */
+  #unseal(map: ClusterMap, { partition, from }: HandOver, sealId: number): void {
     const primary = nodeOf(map, from);
-    // A primary that cannot be told unseals by itself.
-    if (primary !== null) this.#options.sealCalls.unseal(primary, handOver).catch(() => undefined);
+    if (primary === null) return;
+    this.#options.sealCalls.unseal(primary, partition, sealId).catch((error: Error) => {
+      this.#options.log.warn({ event: 'partition.notUnsealed', partition, why: error.message });
+    });
   }
 
   #hasLeft(node: NodeId): void {

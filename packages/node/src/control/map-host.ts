@@ -89,9 +89,9 @@ function sealCallsOf(self: NodeId, peers: Peers, seals: SealGuard): SealCalls {
       node.id === self
         ? seals.seal(handOver.partition, handOver.epoch, handOver.to)
         : peers.client(node).seal(handOver),
-    unseal: async (node: MapNode, handOver) => {
-      if (node.id === self) seals.unseal(handOver.partition, handOver.epoch);
-      else await peers.client(node).unseal(handOver);
+    unseal: async (node: MapNode, partition, sealId) => {
+      if (node.id === self) seals.unseal(partition, sealId);
+      else await peers.client(node).unseal(partition, sealId);
     },
   };
 }

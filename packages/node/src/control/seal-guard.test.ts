@@ -49,18 +49,30 @@ describe('seal guard', () => {
   });
 
   test('an Unseal unseals at once, and for good', async () => {
-    await guard.seal(0, 1, 'n2');
-    guard.unseal(0, 1);
+    const { sealId } = await guard.seal(0, 1, 'n2');
+    guard.unseal(0, sealId);
     expect(isSealed()).toBe(false);
     expect(pending).toEqual([]);
   });
 
   test('after the handover neither the timer nor a late Unseal changes anything', async () => {
-    await guard.seal(0, 1, 'n2');
+    const { sealId } = await guard.seal(0, 1, 'n2');
+    const [timer] = pending;
     map = withPrimary(joined, 0, 'n2');
-    pending[0].fire();
-    guard.unseal(0, 1);
+    guard.unseal(0, sealId);
+    timer.fire();
     expect(isSealed()).toBe(true);
+  });
+
+  test('a second seal is lifted neither by the timer nor by an Unseal of the first', async () => {
+    const first = await guard.seal(0, 1, 'n2');
+    const [firstTimer] = pending;
+    const second = await guard.seal(0, 1, 'n2');
+    firstTimer.fire();
+    guard.unseal(0, first.sealId);
+    expect(isSealed()).toBe(true);
+    guard.unseal(0, second.sealId);
+    expect(isSealed()).toBe(false);
   });
 
   test('a seal for another epoch, or of a partition led elsewhere, is refused', async () => {

@@ -5,7 +5,8 @@ import { Coordinator } from './coordinator.ts';
 import { foundingMap } from './map-changes.ts';
 import { MapProposer } from './map-proposer.ts';
 import { MemoryMapStore } from './memory-map-store.ts';
-import type { ControlLog, LogFields, SealOutcome } from './types.ts';
+import type { Seal } from './seal-guard.ts';
+import type { ControlLog, LogFields } from './types.ts';
 import { SimulatedNode } from './simulated-node.fixture.ts';
 
 export const anyPorts: MapNode['ports'] = {
@@ -140,12 +141,13 @@ export class SimulatedCluster {
   }
 
   /** What is on its way to the next primary arrives, or the seal fails. */
-  async #seal(primary: SimulatedNode, partition: number, to: NodeId): Promise<SealOutcome> {
+  async #seal(primary: SimulatedNode, partition: number, to: NodeId): Promise<Seal> {
     const outcome = await primary.seal(partition, to);
     const follower = this.nodes.get(to);
-    if (!outcome.ok || follower === undefined) return { ...outcome, ok: false };
-    primary.sendTo(follower, partition);
-    return { ...outcome, ok: follower.copies.get(partition)?.seq === outcome.seq };
+    if (outcome.ok && follower !== undefined) primary.sendTo(follower, partition);
+    const ok = outcome.ok && follower?.copies.get(partition)?.seq === outcome.seq;
+    if (outcome.ok && !ok) primary.unseal(partition);
+    return { ...outcome, ok, sealId: 1 };
   }
 
   #newCoordinator(): Coordinator {
@@ -154,7 +156,7 @@ export class SimulatedCluster {
       proposer: new MapProposer(this.store, 'n1', () => `operation-${++this.#operations}`),
       sealCalls: {
         seal: ({ id }, { partition, to }) => this.#seal(this.node(id), partition, to),
-        unseal: async ({ id }, { partition }) => this.nodes.get(id)?.unseal(partition),
+        unseal: async ({ id }, partition) => this.nodes.get(id)?.unseal(partition),
       },
       log,
       nowMs: () => this.nowMs,
