@@ -144,7 +144,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   }
 
   async status(): Promise<NodeStatus> {
-    if (this.#workers !== null) this.#replication = await this.#workers.replicationStatus();
+    await this.#refreshReplication();
     return { ...this.report(), partitions: this.#copies() };
   }
 
@@ -210,7 +210,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     const routes = {
       contentType: registry.contentType,
       metrics: async () => {
-        this.#replication = await workers.replicationStatus();
+        await this.#refreshReplication();
         return registry.metrics();
       },
       notReady: () => this.#reasonsNotReady(),
@@ -263,7 +263,12 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     return question.what === 'clientList' ? this.#workers.clientList() : this.#nodeStats();
   }
 
-  #nodeStats(): NodeStats {
+  async #refreshReplication(): Promise<void> {
+    if (this.#workers !== null) this.#replication = await this.#workers.replicationStatus();
+  }
+
+  async #nodeStats(): Promise<NodeStats> {
+    await this.#refreshReplication();
     const blocks = this.#workers?.counters ?? [];
     return {
       startedAtMs: this.#startedAtMs,

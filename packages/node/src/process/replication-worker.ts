@@ -12,7 +12,7 @@ import { statusDigest } from './status-digest.ts';
 import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.ts';
 
 /** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
-const STATUS_INTERVAL_MS = 100;
+const STATUS_INTERVAL_MS = 200;
 
 const { settings, nodeId, incarnation, map, handles, wake } = ownData();
 const port = settings.ports.replication;

@@ -1,15 +1,17 @@
 /** When and how much to sweep: expired records everywhere slowly and for ever, flushed ones at once.
  *
  *  A round visits every partition led here, a few chunks per step; an idle node pays for one short
- *  round per second at most. A partition that holds records which a flush made absent goes first,
- *  with a larger budget and without pauses, until they are gone.
+ *  round per second at most. Where a step finds something to remove, the next one comes sooner. A
+ *  partition that holds records which a flush made absent goes first, with a larger budget and
+ *  without pauses, until they are gone.
  *  Pure but for the partitions it sweeps; whoever owns it waits as long as `step` says. */
 
 import { type Partition, ROLE_PRIMARY } from '@ingot/store';
 
-export const CHUNKS_PER_STEP = 16;
+export const CHUNKS_PER_STEP = 8;
 export const CHUNKS_PER_FLUSHED_STEP = 64;
 export const STEP_INTERVAL_MS = 100;
+export const BUSY_STEP_INTERVAL_MS = 10;
 export const ROUND_INTERVAL_MS = 1_000;
 
 export class SweepRounds {
@@ -42,19 +44,28 @@ export class SweepRounds {
       this.#roundBeganMs = nowMs;
       this.#queue = this.#led().map(({ id }) => id);
     }
-    this.#visit(nowMs);
-    return STEP_INTERVAL_MS;
+    return this.#visit(nowMs) ? BUSY_STEP_INTERVAL_MS : STEP_INTERVAL_MS;
   }
 
-  /** Spends the budget of one step, on several small partitions or on a part of a large one. */
-  #visit(nowMs: number): void {
-    for (let budget = CHUNKS_PER_STEP; budget > 0 && this.#queue.length > 0; ) {
+  /** Spends the budget of one step, on several small partitions or on a part of a large one.
+   *  Returns whether anything was removed. */
+  #visit(nowMs: number): boolean {
+    let removed = 0;
+    let budget = CHUNKS_PER_STEP;
+    while (budget > 0 && this.#queue.length > 0) {
       const partition = this.#partitions.get(this.#queue[0]);
-      const from = this.#cursors.get(this.#queue[0]) ?? 0;
-      const next = partition === undefined ? 0 : this.#sweep(partition, budget, nowMs);
+      if (partition === undefined) {
+        this.#queue.shift();
+        continue;
+      }
+      const from = this.#cursors.get(partition.id) ?? 0;
+      const { expiries } = partition.stats();
+      const next = this.#sweep(partition, budget, nowMs);
+      removed += partition.stats().expiries - expiries;
       if (next === 0) this.#queue.shift();
-      budget = next === 0 ? budget - 1 : budget - (next - from);
+      budget -= Math.max((next === 0 ? partition.chunksTouched() : next) - from, 1);
     }
+    return removed > 0;
   }
 
   #sweep(partition: Partition, chunkBudget: number, nowMs: number): number {

@@ -101,7 +101,7 @@ export type ToReplicationWorker = CommonMessage | VerifyRequest | AwaitAckReques
 
 export type ToStorageWorker = CommonMessage;
 
-/** What the replication worker answers to `status`, and pushes when it changes. */
+/** What the replication worker answers to `status`, and pushes when a copy or follower changes. */
 export interface ReplicationStatus {
   readonly partitions: readonly PartitionReplicationStatus[];
   readonly counters: HubCounters;
