@@ -2,12 +2,12 @@
  *
  *  Owner: the hub of the follower. Reconnects with bounded, doubling pauses, forgotten as soon as a primary
  *  welcomes us or the map changes. Decides nothing about replication: `Follower` does. */
-import { CHUNK_BYTES, FORMAT_VERSION, type Partition, ROLE_FOLLOWER } from '@ingot/store';
+import { type Partition, ROLE_FOLLOWER } from '@ingot/store';
 import { Follower, type FollowerAction } from './follower.ts';
 import { type FrameHeader, WELCOME } from './frame.ts';
-import { BYTE_ORDER_MARK, type Hello } from './hello.ts';
 import { Link, type LinkOwner, type OutgoingFrame } from './link.ts';
 import type { NodeState } from './node-state.ts';
+import { offerCopy } from './offer.ts';
 
 const retryFirstMs = 50;
 const retryMaxMs = 2_000;
@@ -64,11 +64,8 @@ export class FollowerConnection implements LinkOwner {
 
   /** The supervisor sets role and epoch; until then there is nobody to be. */
   #isFollower(): boolean {
-    const { role, epoch } = {
-      role: this.#partition.role(),
-      epoch: this.#partition.epoch(),
-    };
-    return role === ROLE_FOLLOWER && epoch === this.#source.epoch;
+    const partition = this.#partition;
+    return partition.role() === ROLE_FOLLOWER && partition.epoch() === this.#source.epoch;
   }
 
   stop(reason: string): void {
@@ -88,7 +85,7 @@ export class FollowerConnection implements LinkOwner {
     this.#follower = new Follower({
       partition: this.#partition,
       epoch,
-      hello: this.#hello(),
+      hello: offerCopy(this.#partition, this.#state.identity),
       buffers,
     });
     this.#perform(this.#follower.start(this.#nowMs()));
@@ -137,29 +134,6 @@ export class FollowerConnection implements LinkOwner {
       }
     }
     if (frames.length > 0) this.#link?.send(frames);
-  }
-
-  #hello(): Hello {
-    const { nodeId, incarnation, clusterId } = this.#state.identity;
-    const { id, geometry } = this.#partition;
-    const { base, history, stamps } = this.#partition.offer();
-    return {
-      storeFormat: FORMAT_VERSION,
-      byteOrder: BYTE_ORDER_MARK,
-      clusterId,
-      nodeId,
-      incarnation,
-      partition: id,
-      partitions: geometry.partitions,
-      chunkBytes: CHUNK_BYTES,
-      chunkCount: geometry.chunkCount,
-      valueMaxBytes: geometry.valueMaxBytes,
-      base,
-      consistent: this.#partition.consistent(),
-      checked: this.#partition.checked(),
-      history,
-      stamps: stamps.subarray(0, stamps.findLastIndex((stamp) => stamp !== 0) + 1),
-    };
   }
 
   /** A reason that repeats with every retry is worth one line. */

@@ -2,7 +2,7 @@
  *
  *  Plays the kernel: what a sender hands over is read from the live image piece by piece, so that a writer can come in
  *  between (chunks tear), and lands at the follower piece by piece, so that a cut can fall into a chunk. */
-import { CHUNK_BYTES, FORMAT_VERSION, type Partition, type StableView } from '@ingot/store';
+import type { Partition } from '@ingot/store';
 import type { ReplicationEvent } from './events.ts';
 import {
   BEGIN,
@@ -14,7 +14,8 @@ import {
   payloadIntact,
 } from './frame.ts';
 import { Follower, type FollowerAction } from './follower.ts';
-import { BYTE_ORDER_MARK, decodeHello, type Hello } from './hello.ts';
+import { decodeHello } from './hello.ts';
+import { offerCopy } from './offer.ts';
 import type { Random } from './random.fixture.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { Sender } from './sender.ts';
@@ -39,27 +40,7 @@ export interface WireEnds {
 
 const pieceBytesMax = 32_768;
 
-/** What a follower says of its copy. */
-export function helloOf(copy: Partition, nodeId: string = 'follower'): Hello {
-  const { base, history, stamps } = copy.offer();
-  return {
-    storeFormat: FORMAT_VERSION,
-    byteOrder: BYTE_ORDER_MARK,
-    clusterId: 'cluster',
-    nodeId,
-    incarnation: 1,
-    partition: copy.id,
-    partitions: copy.geometry.partitions,
-    chunkBytes: CHUNK_BYTES,
-    chunkCount: copy.geometry.chunkCount,
-    valueMaxBytes: copy.geometry.valueMaxBytes,
-    base,
-    consistent: copy.consistent(),
-    checked: copy.checked(),
-    history,
-    stamps,
-  };
-}
+const follower = { clusterId: 'cluster', nodeId: 'follower', incarnation: 1 };
 
 export class Wire {
   readonly sender: Sender;
@@ -79,7 +60,12 @@ export class Wire {
   constructor({ primary, copy, epoch }: WireEnds, random: Random) {
     this.#random = random;
     const buffers = new RedoBuffers();
-    this.follower = new Follower({ partition: copy, epoch, hello: helloOf(copy), buffers });
+    this.follower = new Follower({
+      partition: copy,
+      epoch,
+      hello: offerCopy(copy, follower),
+      buffers,
+    });
     const sent = this.follower.start(0).find((action) => action.kind === 'send');
     const hello = sent === undefined ? 'no HELLO' : decodeHello(sent.payload);
     if (typeof hello === 'string' || sent!.header.type !== HELLO)
