@@ -5,9 +5,15 @@
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { attachPartition, createPartition, planGeometry } from '../packages/store/src/index.ts';
-import { createCounters } from '../packages/node/src/metrics/layout.ts';
+import { createHubCounters } from '../packages/replication/src/counters.ts';
+import { createCounters, WorkerCounters } from '../packages/node/src/metrics/layout.ts';
+import { counterSums } from '../packages/node/src/process/node-stats.ts';
 import type { ClusterMap } from '../packages/node/src/shared/map.ts';
-import type { FromDataWorker, WorkerData } from '../packages/node/src/shared/messages.ts';
+import type {
+  FromDataWorker,
+  NodeStats,
+  WorkerData,
+} from '../packages/node/src/shared/messages.ts';
 import type { Settings } from '../packages/node/src/shared/settings.ts';
 
 const NODE_ID = 'solo';
@@ -92,17 +98,29 @@ export function soloData(options: SoloOptions): WorkerData {
 /** Starts the data worker's thread; resolves when its ports are open. */
 export function startSolo(options: SoloOptions): Promise<void> {
   const entry = new URL('../packages/node/src/serving/data-worker.ts', import.meta.url);
-  const worker = new Worker(entry, { workerData: soloData(options) });
+  const data = soloData(options);
+  const worker = new Worker(entry, { workerData: data });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   worker.on('error', reject);
   worker.on('message', (message: FromDataWorker) => {
     if (message.kind === 'ready') resolve();
     if (message.kind === 'failed') reject(new Error(message.text));
-    if (message.kind === 'ask') {
-      worker.postMessage({ kind: 'answer', id: message.id, error: 'not in a solo worker' });
-    }
+    if (message.kind !== 'ask') return;
+    const result = message.what === 'nodeStats' ? nodeStats(data) : [];
+    worker.postMessage({ kind: 'answer', id: message.id, result });
   });
   return promise;
+}
+
+/** What a node's main thread would answer for INFO. */
+function nodeStats(data: WorkerData): NodeStats {
+  return {
+    startedAtMs: Date.now() - Math.floor(process.uptime() * 1000),
+    dataWorkers: 1,
+    commands: 0,
+    counters: counterSums([new WorkerCounters(data.counters)]),
+    replication: { partitions: [], counters: createHubCounters() },
+  };
 }
 
 if (import.meta.main) {

@@ -1,0 +1,244 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_LIMITS, LINE_BYTES_MAX } from './limits.ts';
+import { BATCH_COMMANDS_MAX, type LongCommand, Parser } from './parser.ts';
+
+interface Outcome {
+  commands: string[][];
+  error: string | null;
+}
+
+/** Feeds `pieces` the way a connection does: what is not consumed stays in front. */
+function feed(pieces: readonly Buffer[], parser = new Parser(DEFAULT_LIMITS)): Outcome {
+  const commands: string[][] = [];
+  let held = Buffer.alloc(0);
+  let long: LongCommand | null = null;
+  for (const piece of pieces) {
+    held = Buffer.concat([held, piece]);
+    for (;;) {
+      parser.parse(held, 0, held.length, long);
+      long = parser.long;
+      for (let i = 0; i < parser.commands; i++) commands.push(wordsOf(parser, i));
+      const { consumed } = parser;
+      held = held.subarray(consumed);
+      if (parser.error !== null) return { commands, error: parser.error };
+      if (consumed === 0) break;
+    }
+  }
+  return { commands, error: null };
+}
+
+function wordsOf(parser: Parser, i: number): string[] {
+  const words: string[] = [];
+  const first = parser.firstArgs[i] as number;
+  for (let k = first; k < first + (parser.argCounts[i] as number); k++) {
+    const start = parser.args[k * 2] as number;
+    words.push(parser.buffer.toString('latin1', start, start + (parser.args[k * 2 + 1] as number)));
+  }
+  return words;
+}
+
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+function cutEvery(bytes: Buffer, size: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
+  return pieces;
+}
+
+/** Deterministic numbers in [0, 1). */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function cutAtRandom(bytes: Buffer, random: () => number): Buffer[] {
+  const pieces: Buffer[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = at + 1 + Math.floor(random() * random() * (bytes.length - at));
+    pieces.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return pieces;
+}
+
+const manyWords = Array.from({ length: 300 }, (_, i) => `word${i}`);
+const manyWordsText = `*300\r\n${manyWords.map((w) => `$${w.length}\r\n${w}\r\n`).join('')}`;
+const protocolError = (text: string): string => `ERR Protocol error: ${text}`;
+
+const VECTORS: readonly { name: string; text: string; commands?: string[][]; error?: string }[] = [
+  { name: 'one command', text: '*1\r\n$4\r\nPING\r\n', commands: [['PING']] },
+  {
+    name: 'a pipeline',
+    text: '*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\nxy\r\n',
+    commands: [
+      ['GET', 'a'],
+      ['SET', 'b', 'xy'],
+    ],
+  },
+  { name: 'an empty bulk', text: '*2\r\n$4\r\nECHO\r\n$0\r\n\r\n', commands: [['ECHO', '']] },
+  {
+    name: 'line breaks inside of a bulk',
+    text: '*2\r\n$4\r\nECHO\r\n$8\r\n\r\n*1\r\n$4\r\n',
+    commands: [['ECHO', '\r\n*1\r\n$4']],
+  },
+  {
+    name: 'lengths of one to four digits',
+    text: [9, 10, 99, 100, 1234].map((n) => `*1\r\n$${n}\r\n${'v'.repeat(n)}\r\n`).join(''),
+    commands: [9, 10, 99, 100, 1234].map((n) => ['v'.repeat(n)]),
+  },
+  {
+    name: 'empty and absent arrays are skipped',
+    text: '*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n',
+    commands: [['PING']],
+  },
+  {
+    name: 'many arguments',
+    text: `${manyWordsText}*1\r\n$1\r\nx\r\n`,
+    commands: [manyWords, ['x']],
+  },
+  { name: 'an inline command', text: 'SET  a\tb \r\n', commands: [['SET', 'a', 'b']] },
+  { name: 'an inline command without CR', text: 'PING\n', commands: [['PING']] },
+  { name: 'empty lines', text: '\r\n\r\n\nPING\r\n', commands: [['PING']] },
+  {
+    name: 'inline and bulk in turn',
+    text: 'PING\r\n*1\r\n$4\r\nPING\r\nECHO x\r\n',
+    commands: [['PING'], ['PING'], ['ECHO', 'x']],
+  },
+  {
+    name: 'double quotes with escapes',
+    text: 'SET "a b" "\\x41\\n\\t\\"\\\\q"\r\n',
+    commands: [['SET', 'a b', 'A\n\t"\\q']],
+  },
+  {
+    name: 'single quotes know one escape',
+    text: "SET 'it\\'s' 'a\\nb'\r\n",
+    commands: [['SET', "it's", 'a\\nb']],
+  },
+  { name: 'a quote in mid-word', text: 'ECHO a"b c"\r\n', commands: [['ECHO', 'ab c']] },
+  { name: 'empty quotes', text: 'ECHO ""\r\n', commands: [['ECHO', '']] },
+  { name: 'an open quote', text: 'ECHO "a\r\n', error: 'unbalanced quotes in request' },
+  {
+    name: 'a quote closed in mid-word',
+    text: 'ECHO "a"b\r\n',
+    error: 'unbalanced quotes in request',
+  },
+  { name: 'a count that is no number', text: '*x\r\n', error: 'invalid multibulk length' },
+  { name: 'no count', text: '*\r\n', error: 'invalid multibulk length' },
+  { name: 'a count with a leading zero', text: '*01\r\n', error: 'invalid multibulk length' },
+  { name: 'a count over the limit', text: '*1048577\r\n', error: 'invalid multibulk length' },
+  { name: 'a huge count', text: '*99999999999999999999\r\n', error: 'invalid multibulk length' },
+  { name: 'a count with CR but no LF', text: '*1\rx', error: 'invalid multibulk length' },
+  { name: 'a bulk that is none', text: '*1\r\n:1\r\n', error: "expected '$', got ':'" },
+  { name: 'a negative bulk length', text: '*1\r\n$-1\r\n', error: 'invalid bulk length' },
+  { name: 'a bulk over the limit', text: '*1\r\n$536870913\r\n', error: 'invalid bulk length' },
+  { name: 'a bulk length of junk', text: '*1\r\n$4x\r\n', error: 'invalid bulk length' },
+  { name: 'no CRLF after a bulk', text: '*1\r\n$4\r\nPINGxx', error: 'expected CRLF after a bulk' },
+  {
+    name: 'commands before an error stand',
+    text: '*1\r\n$4\r\nPING\r\n*1\r\n$x\r\n*1\r\n$4\r\nPING\r\n',
+    commands: [['PING']],
+    error: 'invalid bulk length',
+  },
+];
+
+describe('parser: every vector, however it is cut', () => {
+  for (const { name, text, commands = [], error } of VECTORS) {
+    it(name, () => {
+      const bytes = bytesOf(text);
+      const expected = { commands, error: error === undefined ? null : protocolError(error) };
+      expect(feed([bytes])).toEqual(expected);
+      expect(feed(cutEvery(bytes, 1))).toEqual(expected);
+      for (let seed = 1; seed <= 20; seed++) {
+        expect(feed(cutAtRandom(bytes, seeded(seed))), `seed ${seed}`).toEqual(expected);
+      }
+    });
+  }
+});
+
+describe('parser: bounds', () => {
+  it('one batch holds so many commands and no more; the rest is the next batch', () => {
+    const count = BATCH_COMMANDS_MAX + 10;
+    const bytes = bytesOf('*1\r\n$4\r\nPING\r\n'.repeat(count));
+    const parser = new Parser(DEFAULT_LIMITS);
+    parser.parse(bytes, 0, bytes.length, null);
+    expect(parser.commands).toBe(BATCH_COMMANDS_MAX);
+    expect(feed([bytes]).commands.length).toBe(count);
+  });
+
+  it('an announced bulk costs nothing before its bytes arrive', () => {
+    const parser = new Parser(DEFAULT_LIMITS);
+    const bytes = bytesOf('*2\r\n$3\r\nGET\r\n$536870912\r\n');
+    const before = process.memoryUsage().arrayBuffers;
+    parser.parse(bytes, 0, bytes.length, null);
+    expect(parser).toMatchObject({ commands: 0, consumed: 0, error: null });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  });
+
+  it('an announced million of arguments costs nothing before they arrive', () => {
+    const parser = new Parser(DEFAULT_LIMITS);
+    const bytes = bytesOf('*1048576\r\n$1\r\na\r\n');
+    const before = process.memoryUsage().arrayBuffers;
+    parser.parse(bytes, 0, bytes.length, null);
+    expect(parser).toMatchObject({ commands: 0, consumed: 0, error: null });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  });
+
+  it('limits come from the settings', () => {
+    const parser = new Parser({ ...DEFAULT_LIMITS, maxArguments: 2, maxBulkBytes: 3 });
+    expect(feed([bytesOf('*3\r\n')], parser).error).toBe(protocolError('invalid multibulk length'));
+    expect(feed([bytesOf('*1\r\n$4\r\n')], parser).error).toBe(
+      protocolError('invalid bulk length'),
+    );
+    expect(feed([bytesOf('*2\r\n$3\r\nGET\r\n$1\r\na\r\n')], parser).commands).toEqual([
+      ['GET', 'a'],
+    ]);
+  });
+
+  it('a line without an end is refused once it is longer than any inline command', () => {
+    const short = 'x'.repeat(LINE_BYTES_MAX);
+    expect(feed([bytesOf(short)])).toEqual({ commands: [], error: null });
+    expect(feed([bytesOf(`${short}x`)]).error).toBe(protocolError('too big inline request'));
+  });
+
+  it('a long command that arrives in pieces is looked at once, not once per piece', () => {
+    const words = 20_000;
+    const bytes = bytesOf(`*${words}\r\n${'$1\r\na\r\n'.repeat(words)}`);
+    const parser = new Parser(DEFAULT_LIMITS);
+    parser.parse(bytes, 0, 100_000, null);
+    const long = parser.long as LongCommand;
+    parser.parse(bytes, 0, 100_001, long);
+    const done = long.argsDone;
+    // Had it started over, it would find the arguments that we take away from it here.
+    bytes.fill(0, 12, 90_000);
+    parser.parse(bytes, 0, bytes.length, long);
+    expect(done).toBeGreaterThan(10_000);
+    expect(parser.argCounts[0]).toBe(words);
+  });
+});
+
+describe('parser: damaged input', () => {
+  const good = bytesOf(
+    VECTORS.filter((v) => v.error === undefined)
+      .map((v) => v.text)
+      .join(''),
+  );
+
+  it('gives the same outcome for every cut, never throws, never reads outside', () => {
+    const random = seeded(20_261_122);
+    for (let run = 0; run < 400; run++) {
+      const bytes = Buffer.from(good.subarray(0, 1 + Math.floor(random() * good.length)));
+      for (let damage = 0; damage < 1 + random() * 4; damage++) {
+        bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+      }
+      const whole = feed([bytes]);
+      expect(feed(cutAtRandom(bytes, random)), `run ${run}`).toEqual(whole);
+    }
+  });
+});

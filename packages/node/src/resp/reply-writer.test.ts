@@ -1,0 +1,98 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, it } from 'vitest';
+import { type Protocol, ReplyWriter } from './reply-writer.ts';
+
+function written(protocol: Protocol, write: (out: ReplyWriter) => void): string {
+  const out = new ReplyWriter(16);
+  out.protocol = protocol;
+  write(out);
+  return out.take().toString('latin1');
+}
+
+const bytes = Buffer.from('..hello..');
+
+const ROWS: readonly [string, (out: ReplyWriter) => void, string, string][] = [
+  ['ok', (out) => out.ok(), '+OK\r\n', '+OK\r\n'],
+  ['simple', (out) => out.simple('PONG'), '+PONG\r\n', '+PONG\r\n'],
+  ['error', (out) => out.error('ERR no'), '-ERR no\r\n', '-ERR no\r\n'],
+  ['error, made one line', (out) => out.error('ERR a\r\nb'), '-ERR a  b\r\n', '-ERR a  b\r\n'],
+  ['integer', (out) => out.integer(-42), ':-42\r\n', ':-42\r\n'],
+  [
+    'bigint',
+    (out) => out.integer(2n ** 63n - 1n),
+    ':9223372036854775807\r\n',
+    ':9223372036854775807\r\n',
+  ],
+  ['bulk', (out) => out.bulk(bytes, 2, 5), '$5\r\nhello\r\n', '$5\r\nhello\r\n'],
+  ['empty bulk', (out) => out.bulk(bytes, 2, 0), '$0\r\n\r\n', '$0\r\n\r\n'],
+  ['text, in bytes', (out) => out.bulkText('é'), '$2\r\n\xc3\xa9\r\n', '$2\r\n\xc3\xa9\r\n'],
+  ['verbatim', (out) => out.verbatim('hi'), '$2\r\nhi\r\n', '=6\r\ntxt:hi\r\n'],
+  ['nil', (out) => out.nil(), '$-1\r\n', '_\r\n'],
+  ['nil array', (out) => out.nilArray(), '*-1\r\n', '_\r\n'],
+  ['array', (out) => out.array(3), '*3\r\n', '*3\r\n'],
+  ['map', (out) => out.map(2), '*4\r\n', '%2\r\n'],
+  ['set', (out) => out.set(2), '*2\r\n', '~2\r\n'],
+  ['double', (out) => out.double(1.5), '$3\r\n1.5\r\n', ',1.5\r\n'],
+  ['infinity', (out) => out.double(Number.NEGATIVE_INFINITY), '$4\r\n-inf\r\n', ',-inf\r\n'],
+  ['boolean', (out) => out.boolean(true), ':1\r\n', '#t\r\n'],
+  ['raw', (out) => out.raw(bytes, 2, 3), 'hel', 'hel'],
+];
+
+describe('reply writer: each reply in both protocols', () => {
+  for (const [name, write, resp2, resp3] of ROWS) {
+    it(name, () => {
+      expect(written(2, write)).toBe(resp2);
+      expect(written(3, write)).toBe(resp3);
+    });
+  }
+});
+
+describe('reply writer', () => {
+  it('writes integers as String does', () => {
+    const samples = [0, 1, 9, 10, 99, 100, 101, 999, 1000, 65_535, 2 ** 31, 10 ** 12, 2 ** 53 - 1];
+    for (const value of samples.flatMap((n) => [n, -n || 0])) {
+      expect(written(2, (out) => out.integer(value))).toBe(`:${value}\r\n`);
+    }
+  });
+
+  it('keeps what was written while it grows', () => {
+    const value = Buffer.alloc(1000, 'v');
+    const text = written(2, (out) => {
+      for (let i = 0; i < 200; i++) out.bulk(value, 0, i * 5);
+    });
+    const expected = Array.from({ length: 200 }, (_, i) => `$${i * 5}\r\n${'v'.repeat(i * 5)}\r\n`);
+    expect(text).toBe(expected.join(''));
+  });
+
+  it('rewinds to a mark', () => {
+    const text = written(2, (out) => {
+      out.ok();
+      const mark = out.mark();
+      out.array(5);
+      out.rewind(mark);
+      out.nil();
+    });
+    expect(text).toBe('+OK\r\n$-1\r\n');
+  });
+
+  it('stops at its limit, says so, and is usable after a rewind', () => {
+    const out = new ReplyWriter(16, 100);
+    out.ok();
+    const mark = out.mark();
+    out.bulk(Buffer.alloc(200), 0, 200);
+    out.ok();
+    expect(out.overflowed).toBe(true);
+    out.rewind(mark);
+    out.error('ERR too large');
+    expect(out.take().toString()).toBe('+OK\r\n-ERR too large\r\n');
+  });
+
+  it('leaves a buffer to its reader and starts a new one', () => {
+    const out = new ReplyWriter();
+    out.simple('first');
+    const { buffer } = out;
+    out.surrender();
+    out.simple('other');
+    expect(buffer.toString('latin1', 0, 8)).toBe('+first\r\n');
+  });
+});
