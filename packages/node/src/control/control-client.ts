@@ -9,7 +9,7 @@ import {
   Metadata,
 } from '@grpc/grpc-js';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
-import type { JoinRequest } from './coordinator.ts';
+import type { JoinRequest } from './registration.ts';
 import { Control, type HeartbeatAck, type MapReply, type NodeStatus } from './gen/ingot_pb.ts';
 import {
   callUnary,

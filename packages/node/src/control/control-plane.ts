@@ -7,7 +7,7 @@ import { type IngotError, usageError } from '../shared/errors.ts';
 import { addressOf, type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
-import type { JoinRequest } from './coordinator.ts';
+import type { JoinRequest } from './registration.ts';
 import { foundCluster, refuseOtherClusters } from './founding.ts';
 import { heartbeatIntervalMs, Heartbeats } from './heartbeats.ts';
 import type { Identity } from './identity.ts';

@@ -26,7 +26,7 @@ import {
   verifyCluster,
   verifyLed,
 } from './cluster-queries.ts';
-import type { JoinRequest } from './coordinator.ts';
+import type { JoinRequest } from './registration.ts';
 import {
   CompareAndSetMapReplySchema,
   type Control,

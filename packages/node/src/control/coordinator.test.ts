@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { copiesOf, copiesOn, ledBy, nodeOf } from '../shared/map.ts';
 import { downAfterMs, startGraceMs } from './cluster-view.ts';
 import { handOverRetryMs, sealUsableMs } from './coordinator.ts';
@@ -158,6 +158,19 @@ describe('coordinator: handovers', () => {
     expect(ledBy(cluster.map, 'n1')).toHaveLength(2);
     await cluster.settle();
     expect(cluster.map.placement.some(({ lost }) => lost)).toBe(false);
+  });
+
+  test('a handover waits for a store that fails', async () => {
+    const cluster = await readyToHandOver();
+    await cluster.step();
+    const [partition] = sealedOn(cluster, 'n1');
+    const failing = vi
+      .spyOn(cluster.store, 'read')
+      .mockRejectedValue(new Error('the disk is full'));
+    await expect(cluster.coordinator.step()).rejects.toThrow('the disk is full');
+    failing.mockRestore();
+    await cluster.step();
+    expect(cluster.map.placement[partition]).toMatchObject({ primary: 'n2', epoch: 2 });
   });
 
   test('a follower that fell behind keeps its primary where it is, unsealed', async () => {

@@ -4,9 +4,8 @@
  *  It has no timers: `step` is called from outside, now and then and soon after each `nudge`.
  *  Invariants: one step runs at a time; a handover goes into the map only while its seal is known to
  *  hold, for which `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. */
-import { type IngotError, refusal } from '../shared/errors.ts';
+import { refusal } from '../shared/errors.ts';
 import {
-  addressOf,
   type ClusterMap,
   holdsCopy,
   isUp,
@@ -17,6 +16,7 @@ import {
 import { ClusterView, downAfterMs } from './cluster-view.ts';
 import { withNewLife, withPrimary } from './map-changes.ts';
 import type { MapProposer } from './map-proposer.ts';
+import { type JoinRequest, newLife } from './registration.ts';
 import type { Seal } from './seal-guard.ts';
 import { logHandOvers, logSteps } from './step-log.ts';
 import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
@@ -30,17 +30,6 @@ export const sealKeptMs = 3_000;
 export const handOverRetryMs = 1_000;
 /** At most this many partitions are sealed at a time; clients of each wait meanwhile. */
 export const handOversMax = 32;
-
-/** What a node says of itself when it joins. */
-export interface JoinRequest {
-  id: NodeId;
-  advertise: string;
-  ports: MapNode['ports'];
-  /** Empty where its data dir belongs to no cluster yet. */
-  clusterId: string;
-  /** What its data dir remembers; 0 for nothing. */
-  lastIncarnation: number;
-}
 
 /** How the coordinator reaches primaries. Neither call rejects for want of an answer for long: both
  *  are bounded by a deadline. */
@@ -59,19 +48,14 @@ export interface CoordinatorOptions {
   nudge: () => void;
 }
 
-interface Leaver {
-  done: () => void;
-  failed: (error: IngotError) => void;
-}
-
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #view: ClusterView;
   /** By partition: what is being sealed, or sealed and not yet in the map. */
   readonly #handOvers = new Map<number, HandOver>();
   readonly #retryAtMs = new Map<number, number>();
-  readonly #leavers = new Map<NodeId, Leaver>();
-  #sealed: { handOver: HandOver; sealId: number; untilMs: number }[] = [];
+  readonly #leavers = new Map<NodeId, PromiseWithResolvers<void>>();
+  readonly #sealed: { handOver: HandOver; sealId: number; untilMs: number }[] = [];
   #stepping = false;
 
   constructor(options: CoordinatorOptions) {
@@ -102,10 +86,10 @@ export class Coordinator {
    *  refused. */
   async register(request: JoinRequest): Promise<ClusterMap> {
     const map = await this.#options.proposer.propose((current) =>
-      withNewLife(current, this.#newLife(current, request)),
+      withNewLife(current, newLife(current, request, this.#isAlive(current, request.id))),
     );
     this.#view.expect(request.id, this.#options.nowMs());
-    this.#leavers.get(request.id)?.failed(refusal('LEAVE_UNDONE', 'the node has joined again'));
+    this.#leavers.get(request.id)?.reject(refusal('LEAVE_UNDONE', 'the node has joined again'));
     this.#leavers.delete(request.id);
     const { incarnation } = nodeOf(map, request.id) as MapNode;
     this.#options.log.info(
@@ -117,22 +101,18 @@ export class Coordinator {
   }
 
   /** Resolves when the node has handed over, given up its copies and is out of the map. */
-  leave(map: ClusterMap, node: NodeId): Promise<void> {
+  async leave(map: ClusterMap, node: NodeId): Promise<void> {
     if (node === map.mapHost) {
-      return Promise.reject(
-        refusal('MAP_HOST', `${node} keeps the cluster map and cannot leave; stop it instead`),
-      );
+      throw refusal('MAP_HOST', `${node} keeps the cluster map and cannot leave; stop it instead`);
     }
     if (!isUp(map, node)) {
-      return Promise.reject(
-        refusal('NODE_DOWN', `${node} is not up; start it, then it can hand over and leave`),
-      );
+      throw refusal('NODE_DOWN', `${node} is not up; start it, then it can hand over and leave`);
     }
+    const leaver = this.#leavers.get(node) ?? Promise.withResolvers<void>();
+    this.#leavers.set(node, leaver);
     this.#view.startLeaving(node);
     this.#options.nudge();
-    return new Promise((done, failed) => {
-      this.#leavers.set(node, { done, failed });
-    });
+    await leaver.promise;
   }
 
   /** One round: everything that can be done now goes into the map in one change, then new seals are
@@ -149,8 +129,7 @@ export class Coordinator {
   }
 
   async #round(): Promise<void> {
-    const sealed = this.#sealed;
-    this.#sealed = [];
+    const sealed = [...this.#sealed];
     let steps: Step[] = [];
     let handedOver: HandOver[] = [];
     const map = await this.#options.proposer.propose((current) => {
@@ -166,6 +145,7 @@ export class Coordinator {
         stepped,
       );
     });
+    this.#sealed.splice(0, sealed.length);
     this.#view.follow(map);
     logSteps(this.#options.log, steps);
     logHandOvers(this.#options.log, handedOver);
@@ -223,27 +203,8 @@ export class Coordinator {
 
   #hasLeft(node: NodeId): void {
     this.#view.forget(node);
-    this.#leavers.get(node)?.done();
+    this.#leavers.get(node)?.resolve();
     this.#leavers.delete(node);
-  }
-
-  #newLife(map: ClusterMap, request: JoinRequest): MapNode {
-    const { id, advertise, ports, clusterId, lastIncarnation } = request;
-    if (clusterId !== '' && clusterId !== map.clusterId) {
-      throw refusal(
-        'OTHER_CLUSTER',
-        `the data dir of ${id} belongs to cluster ${clusterId}, not to ${map.clusterId}; choose another --data-dir or --join the right cluster`,
-      );
-    }
-    const known = nodeOf(map, id);
-    if (known !== null && this.#isAlive(map, id) && known.incarnation !== lastIncarnation) {
-      throw refusal(
-        'NODE_ID_IN_USE',
-        `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,
-      );
-    }
-    const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
-    return { id, incarnation, state: 'up', advertise, ports };
   }
 
   #isAlive(map: ClusterMap, node: NodeId): boolean {

@@ -5,7 +5,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { IngotError, unreachable } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
-import type { JoinRequest } from './coordinator.ts';
+import type { JoinRequest } from './registration.ts';
 import type { ControlLog } from './types.ts';
 
 const retryMs = 250;

@@ -4,7 +4,8 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { ClusterMap, MapNode, NodeId } from '../shared/map.ts';
-import { Coordinator, type JoinRequest, type SealCalls } from './coordinator.ts';
+import { Coordinator, type SealCalls } from './coordinator.ts';
+import type { JoinRequest } from './registration.ts';
 import { MapProposer } from './map-proposer.ts';
 import type { Peers } from './peers.ts';
 import type { SealGuard } from './seal-guard.ts';

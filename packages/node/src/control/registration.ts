@@ -1,0 +1,35 @@
+/** How a node that starts gets into the map: what it says of itself, and who is refused. Pure. */
+import { refusal } from '../shared/errors.ts';
+import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+
+/** What a node says of itself when it joins. */
+export interface JoinRequest {
+  id: NodeId;
+  advertise: string;
+  ports: MapNode['ports'];
+  /** Empty where its data dir belongs to no cluster yet. */
+  clusterId: string;
+  /** What its data dir remembers; 0 for nothing. */
+  lastIncarnation: number;
+}
+
+/** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats; only
+ *  who holds its data dir may take its place. Throws an IngotError where the node is refused. */
+export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean): MapNode {
+  const { id, advertise, ports, clusterId, lastIncarnation } = request;
+  if (clusterId !== '' && clusterId !== map.clusterId) {
+    throw refusal(
+      'OTHER_CLUSTER',
+      `the data dir of ${id} belongs to cluster ${clusterId}, not to ${map.clusterId}; choose another --data-dir or --join the right cluster`,
+    );
+  }
+  const known = nodeOf(map, id);
+  if (known !== null && isAlive && known.incarnation !== lastIncarnation) {
+    throw refusal(
+      'NODE_ID_IN_USE',
+      `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,
+    );
+  }
+  const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
+  return { id, incarnation, state: 'up', advertise, ports };
+}
