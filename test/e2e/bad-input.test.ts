@@ -167,17 +167,20 @@ describe('the replication port', () => {
     ['noise', binary(77, 8_192)],
   ])('%s is closed, and the log says why', async (_what, bytes) => {
     const refusals = (): unknown[] =>
-      cluster.node(1).log.filter(({ event }) => event === 'replication.refused');
+      cluster.node(1).log.filter(({ event }) => event === 'handshakeFailed');
     const before = refusals().length;
     const stranger = await RespConnection.open(port('replication'));
     await stranger.send(bytes);
     await stranger.untilClosed();
     await eventually('the log says so', () => refusals().length > before);
-    expect(refusals().at(-1)).toMatchObject({ level: 40, why: expect.stringMatching(/\w+ \w+/) });
+    expect(refusals().at(-1)).toMatchObject({
+      level: 40,
+      reason: expect.stringMatching(/\w+ \w+/),
+    });
   });
 });
 
-describe('the command line', () => {
+describe.concurrent('the command line', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'ingot-cli-'));

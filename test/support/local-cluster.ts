@@ -192,10 +192,9 @@ export class LocalCluster {
   /** Waits until followers have acknowledged everything that was written so far. */
   async replicated(): Promise<void> {
     await eventually('followers acknowledge what was written', async () => {
-      const view = await this.view();
-      return view.partitions.every(({ followers }) =>
-        followers.every(({ state, lagSeqs }) => state === 'streaming' && lagSeqs === 0),
-      );
+      const late = lateFollower(await this.view());
+      if (late !== null) throw new Error(late);
+      return true;
     });
   }
 
@@ -250,6 +249,14 @@ function reasonsForUnrest(view: ClusterView, nodes: number, copies: number): str
   const held = view.nodes.map((node) => node.leads + node.follows);
   if (spread(leads) > 1) return `leads ${leads.join(', ')}`;
   return spread(held) > 1 ? `copies ${held.join(', ')}` : null;
+}
+
+function lateFollower({ partitions }: ClusterView): string | null {
+  for (const { id, seq, followers } of partitions) {
+    const late = followers.find(({ state, lagSeqs }) => state !== 'streaming' || lagSeqs !== 0);
+    if (late !== undefined) return `partition ${id} at ${seq}: ${JSON.stringify(late)}`;
+  }
+  return null;
 }
 
 function spread(counts: readonly number[]): number {

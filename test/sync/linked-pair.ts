@@ -1,0 +1,59 @@
+/** Two nodes whose replication connections run through links that a test can cut.
+ *
+ *  A node is told to others under its advertised host. Each gets a loopback address of its own, where
+ *  nothing listens but links to the real ports: so that one kind of connection can be cut while
+ *  both processes live, keep their memory and hear each other's heartbeats. */
+import { type ClusterShape, LocalCluster, type TestNode } from '../support/local-cluster.ts';
+import { TcpLink } from '../support/tcp-link.ts';
+
+const HOST = '127.0.0.1';
+/** Where others find node i. */
+const advertised = (i: number): string => `127.0.0.${i + 1}`;
+
+export class LinkedPair {
+  readonly cluster: LocalCluster;
+  readonly #replication: TcpLink[] = [];
+  readonly #others: TcpLink[] = [];
+
+  private constructor(cluster: LocalCluster) {
+    this.cluster = cluster;
+  }
+
+  /** Node 1 is up; node 2 is not started yet. */
+  static async first(shape: Omit<ClusterShape, 'nodes' | 'argsOf'>): Promise<LinkedPair> {
+    const cluster = await LocalCluster.plan({
+      ...shape,
+      nodes: 2,
+      copies: 2,
+      argsOf: (i) => ['--advertise', advertised(i)],
+    });
+    const pair = new LinkedPair(cluster);
+    for (const [index, node] of cluster.nodes.entries()) await pair.#link(index + 1, node);
+    cluster.node(1).launch();
+    await cluster.node(1).answers('/readyz');
+    return pair;
+  }
+
+  /** No bytes of any copy pass from now on, in either direction. */
+  cut(): void {
+    for (const link of this.#replication) link.cut();
+  }
+
+  heal(): void {
+    for (const link of this.#replication) link.heal();
+  }
+
+  async stop(): Promise<void> {
+    await this.cluster.stop();
+    for (const link of [...this.#replication, ...this.#others]) link.close();
+  }
+
+  async #link(i: number, { ports }: TestNode): Promise<void> {
+    const open = (port: number): Promise<TcpLink> =>
+      TcpLink.open({ host: advertised(i), port }, { host: HOST, port });
+    this.#replication.push(await open(ports.replication));
+    for (const port of [ports.client, ports.control, ports.cluster, ports.follower]) {
+      this.#others.push(await open(port));
+    }
+  }
+}
