@@ -59,7 +59,8 @@ export class CommandLookup {
 /** All bytes of a name, case ignored; names are short. */
 function nameMix(buf: Buffer, start: number, bytes: number): number {
   let mix = bytes;
-  for (let i = start; i < start + bytes; i++) mix = Math.imul(mix, 31) + ((buf[i] as number) | LOWER);
+  for (let i = start; i < start + bytes; i++)
+    mix = Math.imul(mix, 31) + ((buf[i] as number) | LOWER);
   return mix;
 }
 

@@ -1,0 +1,164 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestCluster } from './cluster.fixture.ts';
+
+let cluster: TestCluster;
+const strangers: Server[] = [];
+afterEach(() => {
+  cluster.stop();
+  for (const server of strangers.splice(0)) server.close();
+});
+
+describe('forwarding: on the client port any node answers for any key', () => {
+  it('reads and writes through the node that does not own the key', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const [a, b] = [await cluster.client(0), await cluster.client(1)];
+    const key = cluster.keyIn(1);
+    expect(await a.call('SET', key, 'v')).toBe('OK');
+    expect(await b.call('GET', key)).toBe('v');
+    expect(cluster.counter(0, 'forwarded')).toBe(1);
+    expect(cluster.counter(1, 'forwarded')).toBe(0);
+  });
+
+  it('replies stay in request order, local and forwarded mixed', async () => {
+    cluster = await TestCluster.start(3, 4);
+    const client = await cluster.client(0);
+    const keys = Array.from({ length: 400 }, (_, i) => `key${i}`);
+    const sets = await client.pipeline(keys.map((key) => ['SET', key, `value of ${key}`]));
+    expect(sets.every((reply) => reply === 'OK')).toBe(true);
+    const gets = await client.pipeline(keys.map((key) => ['GET', key]));
+    expect(gets).toEqual(keys.map((key) => `value of ${key}`));
+  });
+
+  it('binary keys and values pass unchanged', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const [a, b] = [await cluster.client(0), await cluster.client(1)];
+    const key = `{${cluster.keyIn(1)}}\r\n\0$5\r\n`;
+    await a.call('SET', key, '\r\n*3\r\n\0');
+    expect(await b.call('GET', key)).toBe('\r\n*3\r\n\0');
+  });
+
+  it('a RESP3 client gets RESP3 replies from the owner', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    await client.call('HELLO', '3');
+    let text = '';
+    client.socket.on('data', (data: Buffer) => {
+      text += data.toString();
+    });
+    expect(await client.call('GET', cluster.keyIn(1))).toBe(null);
+    expect(text).toBe('_\r\n');
+  });
+
+  it('the cluster port never forwards', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0, 'cluster');
+    const reply = await client.call('GET', cluster.keyIn(1));
+    expect(reply).toMatch(new RegExp(`^-MOVED \\d+ 127.0.0.1:${cluster.nodes[1]?.ports.cluster}$`));
+    expect(cluster.counter(0, 'redirects')).toBe(1);
+  });
+});
+
+describe('forwarding: owners that cannot answer', () => {
+  it('an owner that is down in the map is CLUSTERDOWN at once', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const map = cluster.moved(0, 0);
+    const nodes = map.nodes.map((n) => (n.id === 'n1' ? { ...n, state: 'down' as const } : n));
+    cluster.tell({ ...map, nodes }, 0);
+    const client = await cluster.client(0);
+    const replies = await client.pipeline([['GET', cluster.keyIn(1)], ['PING']]);
+    expect(replies[0]).toMatch(/^-CLUSTERDOWN /);
+    expect(replies[1]).toBe('PONG');
+  });
+
+  it('an owner that refuses connections is CLUSTERDOWN at once', async () => {
+    cluster = await TestCluster.start(2, 2);
+    cluster.nodes[1]?.worker.stop();
+    const client = await cluster.client(0);
+    const [reply] = await client.pipeline([['SET', cluster.keyIn(1), 'v']]);
+    expect(reply).toMatch(/^-CLUSTERDOWN /);
+  });
+
+  it('a link that breaks after the command left: the outcome is unknown, and nothing is repeated', async () => {
+    cluster = await TestCluster.start(2, 2);
+    let received = '';
+    const stranger = await strangerAtClusterPort((socket, data) => {
+      received += data.toString('latin1');
+      if (received.includes('APPEND')) socket.destroy();
+    });
+    const client = await cluster.client(0);
+    const [reply] = await client.pipeline([['APPEND', cluster.keyIn(1), 'v']]);
+    expect(reply).toMatch(/^-ERR .*unknown/);
+    expect(received.split('APPEND').length).toBe(2);
+    expect(stranger.listening).toBe(true);
+  });
+
+  it('other partitions go on while one waits for its owner', async () => {
+    cluster = await TestCluster.start(2, 4);
+    cluster.partition(1, 1).seal(true);
+    const [a, b] = [await cluster.client(0), await cluster.client(0)];
+    const waiting = a.call('SET', cluster.keyIn(1), 'late');
+    for (let i = 0; i < 20; i++) expect(await b.call('SET', cluster.keyIn(3), 'v')).toBe('OK');
+    expect(a.unread).toBe(0);
+    cluster.partition(1, 1).seal(false);
+    expect(await waiting).toBe('OK');
+  });
+});
+
+describe('forwarding: a partition changes its owner', () => {
+  it('commands refused with MOVED are sent to the new owner, in order', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(1);
+    await client.call('SET', key, '');
+    // n1 has given the partition away and knows it; n0 does not know yet.
+    const map = cluster.moved(1, 0);
+    cluster.demote(1, 1);
+    cluster.tell(map, 1);
+    const appends = Array.from({ length: 50 }, (_, i) => ['APPEND', key, `${i},`]);
+    const replies = client.pipeline(appends);
+    cluster.promote(0, 1);
+    cluster.tell(map, 0);
+    expect((await replies).every((reply) => typeof reply === 'number')).toBe(true);
+    expect(await client.call('GET', key)).toBe(appends.map((words) => words[2]).join(''));
+  });
+
+  it('commands sent behind a refused one never overtake it', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(1);
+    await client.call('SET', key, '');
+    cluster.partition(1, 1).seal(true);
+    const replies: Promise<unknown>[] = [];
+    for (let i = 0; i < 30; i++) {
+      replies.push(client.call('APPEND', key, `${i},`));
+      await new Promise((resolve) => setImmediate(resolve));
+      // Open for a moment: a later command must not slip in before the refused ones.
+      cluster.partition(1, 1).seal(i % 3 !== 0);
+    }
+    cluster.partition(1, 1).seal(false);
+    await Promise.all(replies);
+    const expected = Array.from({ length: 30 }, (_, i) => `${i},`).join('');
+    expect(await client.call('GET', key)).toBe(expected);
+  });
+});
+
+/** Takes the place of n1's cluster port in n0's map. */
+async function strangerAtClusterPort(
+  onData: (socket: Socket, data: Buffer) => void,
+): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on('data', (data: Buffer) => onData(socket, data));
+    socket.on('error', () => {});
+  }).listen(0, '127.0.0.1');
+  strangers.push(server);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const map = cluster.moved(0, 0);
+  const nodes = map.nodes.map((node) =>
+    node.id === 'n1' ? { ...node, ports: { ...node.ports, cluster: port } } : node,
+  );
+  cluster.tell({ ...map, nodes }, 0);
+  return server;
+}

@@ -1,0 +1,98 @@
+import {
+  createPartition,
+  attachPartition,
+  type Partition,
+  planGeometry,
+  ROLE_FOLLOWER,
+} from '@ingot/store';
+import { describe, expect, it } from 'vitest';
+import type { ClusterMap } from '../shared/map.ts';
+import { type RouteQuestion, route } from './routing.ts';
+
+const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 7802, follower: 6 };
+
+function mapWith(primary: string | null, state: 'up' | 'down' = 'up'): ClusterMap {
+  const node = { incarnation: 1, advertise: 'host', ports };
+  return {
+    ...{ version: 1, clusterId: 'c', mapHost: 'me', partitions: 1, copies: 1, eviction: 'sieve' },
+    ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, operations: {} },
+    nodes: [
+      { ...node, id: 'me', state: 'up' },
+      { ...node, id: 'other', state },
+    ],
+    placement: [{ epoch: 1, primary, followers: [], lost: false }],
+  };
+}
+
+function partitionThat(prepare: (partition: Partition) => void): Partition {
+  const geometry = planGeometry({ partitions: 1, capacityBytes: 8 * 2 ** 20 });
+  const partition = attachPartition(createPartition(geometry, 0));
+  prepare(partition);
+  return partition;
+}
+
+const led = partitionThat((p) => p.promote(1, 1));
+const sealed = partitionThat((p) => {
+  p.promote(1, 1);
+  p.seal(true);
+});
+const copy = partitionThat((p) => {
+  p.promote(1, 1);
+  p.setRole(ROLE_FOLLOWER, 1);
+});
+const emptyCopy = partitionThat((p) => p.setRole(ROLE_FOLLOWER, 1));
+
+function ask(question: Partial<RouteQuestion>): ReturnType<typeof route> {
+  return route({
+    map: mapWith('other'),
+    nodeId: 'me',
+    partition: null,
+    partitionId: 0,
+    slot: 42,
+    listener: 'client',
+    copyWillDo: false,
+    ...question,
+  });
+}
+
+describe('routing', () => {
+  it('the role word decides before the map does', () => {
+    expect(ask({ partition: led, map: mapWith('other') }).to).toBe('here');
+  });
+
+  it('a sealed partition parks, whatever the map says', () => {
+    expect(ask({ partition: sealed, map: mapWith('me') }).to).toBe('park');
+    expect(ask({ partition: sealed, map: mapWith('other') }).to).toBe('park');
+  });
+
+  it('named by the map before the role word says so: parks', () => {
+    expect(ask({ partition: copy, map: mapWith('me') }).to).toBe('park');
+    expect(ask({ partition: null, map: mapWith('me') }).to).toBe('park');
+  });
+
+  it('the client port forwards to the owner', () => {
+    expect(ask({})).toMatchObject({ to: 'peer', node: { id: 'other' } });
+  });
+
+  it('the cluster and follower ports redirect to the owner, slot and cluster port named', () => {
+    const moved = { to: 'refuse', text: 'MOVED 42 host:7802' };
+    expect(ask({ listener: 'cluster' })).toEqual(moved);
+    expect(ask({ listener: 'follower', partition: copy })).toEqual(moved);
+  });
+
+  it('a READONLY read is answered from a consistent copy and from no other', () => {
+    const question = { listener: 'follower', copyWillDo: true } as const;
+    expect(ask({ ...question, partition: copy }).to).toBe('copy');
+    expect(ask({ ...question, partition: emptyCopy }).to).toBe('refuse');
+  });
+
+  it('an owner that is down, or none at all, is CLUSTERDOWN on every port', () => {
+    for (const listener of ['client', 'cluster', 'follower'] as const) {
+      for (const map of [mapWith('other', 'down'), mapWith(null)]) {
+        const answer = ask({ listener, map });
+        expect(answer).toMatchObject({ to: 'refuse' });
+        expect(answer.to === 'refuse' && answer.text.startsWith('CLUSTERDOWN ')).toBe(true);
+      }
+    }
+  });
+});
