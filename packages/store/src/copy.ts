@@ -185,10 +185,12 @@ export class Copy {
   /** All bytes are those of the primary at the applied seq. Rebuilds scratch and lets readers in.
    *  Returns the first rule that the received image breaks; the copy then stays inconsistent. */
   becomeConsistent(generation: number): string | null {
-    this.#sawGeneration(generation);
     const broken = rebuildScratch(this.#parts);
     if (broken !== null) return broken;
     enterGate(this.#scratch32);
+    // Not the highest ever seen: a rewound copy has seen generations of mutations that it lost, and offering one of
+    // those as its base would hide what its primary changes next.
+    this.#scratch32[SCRATCH_GENERATION_WORD] = generation;
     this.#memory.landed.fill(0);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);

@@ -7,9 +7,14 @@ const MURMUR_SEED = 0x49_6e_67_6f;
 const C1 = 0xcc9e2d51 | 0;
 const C2 = 0x1b873593;
 
-/** 32-bit murmur3 of `bytes` bytes at `start`, as an int32. */
+/** The hash of a key in every index: as an int32. */
 export function hashKey(source: Uint8Array, start: number, bytes: number): number {
-  let h = MURMUR_SEED;
+  return murmur3(source, start, bytes, MURMUR_SEED);
+}
+
+/** MurmurHash3_x86_32 of `bytes` bytes at `start`, as an int32. */
+export function murmur3(source: Uint8Array, start: number, bytes: number, seed: number): number {
+  let h = seed | 0;
   const blockEnd = start + (bytes & ~3);
   let at = start;
   for (; at < blockEnd; at += 4) {

@@ -141,7 +141,6 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['ringHead', 160, 8], // absolute byte position, never wraps
   ['ringTail', 168, 8],
   ['ringTailSeq', 176, 8], // seq of the record at the tail
-  ['minConsistent', 184, 8],
   ['baseSeq', 192, 8],
   ['evictions', 200, 8],
   ['expiries', 208, 8],
@@ -186,7 +185,6 @@ export const SCRATCH_GENERATION_START_SEQ_F64 = 19;
 export const SCRATCH_RING_HEAD_F64 = 20;
 export const SCRATCH_RING_TAIL_F64 = 21;
 export const SCRATCH_RING_TAIL_SEQ_F64 = 22;
-export const SCRATCH_MIN_CONSISTENT_F64 = 23;
 export const SCRATCH_BASE_SEQ_F64 = 24;
 export const SCRATCH_EVICTIONS_F64 = 25;
 export const SCRATCH_EXPIRIES_F64 = 26;

@@ -1,65 +1,8 @@
+import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  attachPartition,
-  createPartition,
-  type Geometry,
-  type Partition,
-  PartitionMap,
-  planGeometry,
-  REDO_RECORD_BYTES_MAX,
-  ROLE_FOLLOWER,
-  StoreError,
-} from './index.ts';
-
-/** A partition whose history also goes, redo record by redo record, to a follower. */
-class Pair {
-  readonly primary: Partition;
-  readonly follower: Partition;
-  readonly map: PartitionMap;
-  #cursor = 0;
-  readonly #buffer = Buffer.from(new ArrayBuffer(REDO_RECORD_BYTES_MAX));
-
-  constructor(geometry: Geometry, eviction: 'sieve' | 'noeviction') {
-    this.primary = attachPartition(createPartition(geometry, 0, { eviction }));
-    this.follower = attachPartition(createPartition(geometry, 0, { eviction }));
-    this.map = new PartitionMap(this.primary);
-    this.primary.promote(1, 1);
-    this.follower.setRole(ROLE_FOLLOWER, 1);
-    expect(this.follower.becomeConsistent(0)).toBeNull();
-  }
-
-  /** Brings the follower up to date by redo alone. */
-  stream(): void {
-    for (;;) {
-      const bytes = this.primary.ringCopy(this.#cursor, this.#buffer.length, this.#buffer);
-      if (bytes <= 0) return expect(bytes).toBe(0);
-      this.#cursor += bytes;
-      const outcome = this.follower.applyRedo(this.#buffer, 0, bytes, 0);
-      expect(outcome).toMatchObject({ ok: true });
-    }
-  }
-
-  assertEqualAndSound(): void {
-    this.stream();
-    expect(this.primary.verify()).toBeNull();
-    expect(this.follower.verify()).toBeNull();
-    const used = this.primary.chunksTouched() * 65_536;
-    expect(
-      this.primary.imageBuffer
-        .subarray(0, used)
-        .equals(this.follower.imageBuffer.subarray(0, used)),
-    ).toBe(true);
-    expect(this.follower.stats()).toMatchObject({
-      keys: this.primary.stats().keys,
-      records: this.primary.stats().records,
-      usedBytes: this.primary.stats().usedBytes,
-    });
-    expect(this.follower.stamps).toEqual(this.primary.stamps);
-  }
-}
-
-const GEOMETRY = planGeometry({ partitions: 1, capacityBytes: 8 << 20 });
+import { StoreError } from './index.ts';
+import { flush, Pair, sweepAll } from './pair.fixture.ts';
 
 type Step =
   | {
@@ -112,7 +55,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 const keyOf = (n: number): Buffer => Buffer.from(`key:${n}`);
 
 function runModel(steps: Step[]): void {
-  const pair = new Pair(GEOMETRY, 'sieve');
+  const pair = new Pair('sieve');
   const oracle = new Map<number, { value: Buffer; expiresAtMs: number }>();
   let nowMs = 1_000;
   const live = (n: number) => {
@@ -124,12 +67,10 @@ function runModel(steps: Step[]): void {
   for (const step of steps) {
     if (step.op === 'wait') nowMs += step.ms;
     else if (step.op === 'flush') {
-      pair.primary.enter();
-      pair.primary.flush(nowMs);
-      pair.primary.leave();
+      flush(pair.primary, nowMs);
       oracle.clear();
     } else if (step.op === 'sweep') {
-      expect(pair.primary.sweep(0, 100_000, nowMs)).toBe(0);
+      assert.equal(pair.primary.sweep(0, 100_000, nowMs), 0);
     } else if (step.op === 'set') {
       const before = live(step.key);
       const value = Buffer.alloc(step.bytes, step.key + 1);
@@ -142,40 +83,43 @@ function runModel(steps: Step[]): void {
       };
       const result = pair.map.set(keyOf(step.key), value, nowMs, options);
       const applies = before === undefined ? !options.xx : !options.nx;
-      expect(result).toEqual({ applied: applies, previous: before?.value ?? null });
+      assert.deepEqual(result, { applied: applies, previous: before?.value ?? null });
       if (applies)
         oracle.set(step.key, {
           value,
           expiresAtMs: expiresAtMs ?? (step.keepTtl ? (before?.expiresAtMs ?? 0) : 0),
         });
     } else if (step.op === 'delete') {
-      expect(pair.map.delete(keyOf(step.key), nowMs)).toBe(live(step.key) !== undefined);
+      assert.equal(pair.map.delete(keyOf(step.key), nowMs), live(step.key) !== undefined);
       oracle.delete(step.key);
     } else if (step.op === 'persist') {
       const entry = live(step.key);
-      expect(pair.map.persist(keyOf(step.key), nowMs)).toBe(
-        entry !== undefined && entry.expiresAtMs !== 0,
-      );
+      const persists = entry !== undefined && entry.expiresAtMs !== 0;
+      assert.equal(pair.map.persist(keyOf(step.key), nowMs), persists);
       if (entry !== undefined) entry.expiresAtMs = 0;
     } else if (step.op === 'expire') {
       const entry = live(step.key);
-      expect(pair.map.expire(keyOf(step.key), nowMs + step.ttlMs, nowMs)).toBe(entry !== undefined);
+      assert.equal(
+        pair.map.expire(keyOf(step.key), nowMs + step.ttlMs, nowMs),
+        entry !== undefined,
+      );
       if (entry !== undefined) entry.expiresAtMs = nowMs + step.ttlMs;
-    } else expect(pair.map.get(keyOf(step.key), nowMs)).toEqual(live(step.key)?.value ?? null);
+    } else assert.deepEqual(pair.map.get(keyOf(step.key), nowMs), live(step.key)?.value ?? null);
     pair.stream();
   }
-  for (let n = 0; n <= 60; n++)
-    expect(pair.map.get(keyOf(n), nowMs)).toEqual(live(n)?.value ?? null);
+  for (let n = 0; n <= 60; n++) {
+    assert.deepEqual(pair.map.get(keyOf(n), nowMs), live(n)?.value ?? null);
+  }
   pair.assertEqualAndSound();
 }
 
 describe('store: model', () => {
   test('any history agrees with a plain Map, verifies, and gives a follower the same bytes by redo alone', () => {
-    fc.assert(fc.property(fc.array(stepArbitrary, { maxLength: 120 }), runModel), { numRuns: 150 });
+    fc.assert(fc.property(fc.array(stepArbitrary, { maxLength: 120 }), runModel), { numRuns: 100 });
   });
 
   test('the index grows by splits: 60,000 small records stay findable and scan whole', () => {
-    const pair = new Pair(GEOMETRY, 'noeviction');
+    const pair = new Pair('noeviction');
     const count = 60_000;
     for (let i = 0; i < count; i++) {
       pair.map.set(Buffer.from(`k${i}`), Buffer.from(`v${i}`), 1);
@@ -196,7 +140,7 @@ describe('store: model', () => {
   });
 
   test('a full partition evicts under sieve and goes on through changing sizes', () => {
-    const pair = new Pair(GEOMETRY, 'sieve');
+    const pair = new Pair('sieve');
     let n = 0;
     for (const bytes of [60_000, 100, 3_000, 20, 30_000]) {
       for (let i = 0; i < 12_000_000 / bytes && i < 60_000; i++) {
@@ -210,7 +154,7 @@ describe('store: model', () => {
   });
 
   test('noeviction answers out of memory, changes nothing, and takes writes again after a delete', () => {
-    const pair = new Pair(GEOMETRY, 'noeviction');
+    const pair = new Pair('noeviction');
     let stored = 0;
     const fill = (): void => {
       for (;;) pair.map.set(Buffer.from(`k${stored++}`), Buffer.alloc(30_000, stored), 1);
@@ -223,18 +167,15 @@ describe('store: model', () => {
     expect(pair.map.delete(Buffer.from('k0'), 1)).toBe(true);
     expect(pair.map.set(Buffer.from('more'), Buffer.alloc(30_000), 1).applied).toBe(true);
     expect(pair.primary.stats().keys).toBe(seq);
-    pair.primary.stats();
   });
 
   test('after a flush and a sweep all chunks but the first are free again and the index is small', () => {
-    const pair = new Pair(GEOMETRY, 'sieve');
+    const pair = new Pair('sieve');
     for (let i = 0; i < 40_000; i++) {
       pair.map.set(Buffer.from(`k${i}`), Buffer.alloc(20), 1);
       if (i % 500 === 0) pair.stream();
     }
-    pair.primary.enter();
-    pair.primary.flush(2);
-    pair.primary.leave();
+    flush(pair.primary, 2);
     expect(pair.primary.stats().keys).toBe(0);
     expect(pair.map.get(Buffer.from('k1'), 2)).toBeNull();
     pair.stream();
@@ -243,7 +184,7 @@ describe('store: model', () => {
       pair.stream();
       if (cursor === 0) break;
     }
-    pair.primary.sweep(0, 1_000, 2);
+    sweepAll(pair.primary, 2);
     expect(pair.primary.bucketCount()).toBe(1_024);
     expect(pair.primary.stats().usedBytes).toBe(3 * 65_536);
     pair.assertEqualAndSound();
