@@ -1,0 +1,314 @@
+import { CHUNK_BYTES, planGeometry, ROLE_FOLLOWER } from '@ingot/store';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TestCluster, TestNode, until, untilEqual } from './cluster.fixture.ts';
+import { TestProxy } from './proxy.fixture.ts';
+
+let cluster: TestCluster;
+let a: TestNode;
+let b: TestNode;
+
+beforeEach(async () => {
+  cluster = new TestCluster();
+  a = new TestNode('a');
+  b = new TestNode('b');
+  await cluster.start(a, b);
+});
+
+afterEach(() => cluster.stop());
+
+describe('replication over TCP', () => {
+  test('full sync: an empty copy becomes equal, in at most 1.02 x the used bytes', async () => {
+    a.partition.promote(1, Date.now());
+    a.fill(40);
+    cluster.lead(a, [b]);
+    await untilEqual(a, b);
+    expect(a.hub.counters()).toMatchObject({ fullSyncs: 1, partialSyncs: 0, checksFailed: 0 });
+    expect(a.hub.counters().bytesSent).toBeLessThan(1.02 * a.partition.stats().usedBytes);
+    expect(a.eventsNamed('syncFinished')[0]).toMatchObject({
+      kind: 'full',
+      node: 'b',
+      partition: 0,
+    });
+    expect(b.partition.verify()).toBeNull();
+    expect(b.map.get(Buffer.from('fill:7'), Date.now())).toEqual(Buffer.alloc(60_000, 7));
+  });
+
+  test('redo: writes arrive in order and are acknowledged', async () => {
+    cluster.lead(a, [b]);
+    await untilEqual(a, b);
+    for (let i = 0; i < 500; i++) a.set(`key:${i % 50}`, `value ${i}`);
+    expect(await a.hub.awaitAck(0, 'b', a.partition.stats().seq, 10_000)).toBe(true);
+    await untilEqual(a, b);
+    expect(a.hub.counters().chunkBytesSent).toBeLessThan(6 * CHUNK_BYTES);
+    expect(a.hub.status()[0]?.followers).toMatchObject([
+      { node: 'b', state: 'streaming', lagSeq: 0 },
+    ]);
+  });
+
+  test('awaitAck: false once the time is up, for a follower that is not there', async () => {
+    cluster.lead(a, []);
+    expect(await a.hub.awaitAck(0, 'nobody', 1, 20)).toBe(false);
+  });
+
+  test('several followers: each gets its own copy', async () => {
+    const c = new TestNode('c');
+    await cluster.start(c);
+    cluster.lead(a, [b, c]);
+    a.fill(20);
+    await untilEqual(a, b);
+    await untilEqual(a, c);
+    a.set('one more', 'write');
+    await untilEqual(a, b);
+    await untilEqual(a, c);
+    expect(a.hub.counters().fullSyncs).toBe(2);
+  });
+
+  test('an old primary that comes back is rewound', async () => {
+    cluster.lead(a, [b]);
+    a.fill(10);
+    await untilEqual(a, b);
+    cluster.configure(b, { followers: [] });
+    b.partition.promote(2, Date.now());
+    a.set('lost', 'only the old primary has it');
+    b.set('kept', 'the new primary has it');
+    cluster.lead(b, [a], { epoch: 2 });
+    await untilEqual(b, a);
+    expect(a.map.get(Buffer.from('lost'), Date.now())).toBeNull();
+    expect(b.eventsNamed('syncFinished').at(-1)).toMatchObject({ kind: 'rewind' });
+  });
+
+  test('a rewound copy catches up by stamps like any other', async () => {
+    cluster.lead(a, [b]);
+    a.fill(5);
+    await untilEqual(a, b);
+    cluster.configure(b, { followers: [] });
+    b.partition.promote(2, Date.now());
+    for (let i = 0; i < 30; i++)
+      a.map.set(Buffer.from('lost'), Buffer.alloc(9), Date.now() + i * 200);
+    cluster.lead(b, [a], { epoch: 2 });
+    await untilEqual(b, a);
+    cluster.configure(b, { followers: [] });
+    await until('a is gone', () => b.hub.status()[0]?.followers.length === 0);
+    b.set('while away', 'one write');
+    b.lapRing();
+    cluster.lead(b, [a], { epoch: 2 });
+    await untilEqual(b, a);
+  });
+
+  test('detach ends the connection before it returns', async () => {
+    cluster.lead(a, [b]);
+    await untilEqual(a, b);
+    b.hub.detach(0);
+    const { seq } = b.partition.stats();
+    a.set('after', 'detach');
+    await until(
+      'the primary noticed',
+      () => a.hub.status()[0]?.followers[0]?.state === 'connecting',
+    );
+    expect(b.partition.stats().seq).toBe(seq);
+  });
+});
+
+describe('replication over a bad link', () => {
+  let proxy: TestProxy;
+
+  beforeEach(async () => {
+    proxy = new TestProxy(a.hub.port);
+    cluster.lead(a, [b], { port: await proxy.listen() });
+  });
+
+  afterEach(() => proxy.close());
+
+  const away = async (work: () => void): Promise<void> => {
+    proxy.down = true;
+    proxy.cut();
+    await until('b is away', () => a.hub.status()[0]?.followers[0]?.state === 'connecting');
+    work();
+    proxy.down = false;
+  };
+
+  test('stream: a reconnect resumes from the ring and sends no chunk', async () => {
+    a.fill(20);
+    await untilEqual(a, b);
+    const before = a.hub.counters();
+    await away(() => a.set('while away', 'x'));
+    await untilEqual(a, b);
+    const after = a.hub.counters();
+    expect(after.chunkBytesSent).toBe(before.chunkBytesSent);
+    expect(after).toMatchObject({ fullSyncs: 1, partialSyncs: 0 });
+  });
+
+  test('catch-up: where the ring has moved past the copy, only changed chunks travel', async () => {
+    a.fill(60);
+    a.set('a later generation', 'x', 60_000);
+    await untilEqual(a, b);
+    const before = a.hub.counters();
+    await away(() => a.lapRing(60_000));
+    await untilEqual(a, b);
+    const after = a.hub.counters();
+    expect(after).toMatchObject({ fullSyncs: 1, partialSyncs: 1 });
+    expect(after.chunkBytesSent - before.chunkBytesSent).toBeLessThan(12 * CHUNK_BYTES);
+    expect(a.eventsNamed('syncFinished').at(-1)).toMatchObject({
+      kind: 'catch-up',
+      reason: 'the ring has moved past the copy',
+    });
+  });
+
+  test('catch-up: a copy cut in the middle of a bulk offers its base and resumes', async () => {
+    a.fill(60);
+    await untilEqual(a, b);
+    const base = b.partition.stats().seq;
+    proxy.cutAfterBytes = proxy.bytesFromPrimary + 20 * CHUNK_BYTES;
+    await away(() => {
+      a.lapRing();
+      a.fill(50);
+    });
+    await until('the bulk was cut', () => proxy.cuts === 1);
+    expect(b.partition.consistent()).toBe(false);
+    expect(b.partition.offer().base).toMatchObject({ epoch: 1, seq: base });
+    await untilEqual(a, b);
+    expect(a.hub.counters()).toMatchObject({ fullSyncs: 1, partialSyncs: 1 });
+    expect(a.eventsNamed('syncFinished').at(-1)).toMatchObject({
+      kind: 'catch-up',
+      reason: 'the copy was interrupted in the middle of a bulk',
+    });
+  });
+
+  test('a full sync cut anywhere starts over and ends equal', async () => {
+    a.fill(60);
+    proxy.cutAfterBytes = 30 * CHUNK_BYTES + 12_345;
+    await away(() => {});
+    await untilEqual(a, b);
+  });
+
+  test('CHECK: a chunk that differs after a bulk is found, named and sent again', async () => {
+    a.fill(60);
+    await untilEqual(a, b);
+    b.partition.setChecked(false);
+    b.partition.imageBuffer[30 * CHUNK_BYTES + 5_000]! ^= 1;
+    await away(() => {});
+    await untilEqual(a, b);
+    expect(a.eventsNamed('checkFailed')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
+    expect(a.hub.counters()).toMatchObject({ checksFailed: 1, fullSyncs: 1, partialSyncs: 1 });
+  });
+
+  test('a follower that stalls costs the primary no memory and falls back to stamps', async () => {
+    a.fill(100);
+    await untilEqual(a, b);
+    proxy.stalled = true;
+    const sentBefore = a.hub.counters().bytesSent;
+    for (let i = 0; i < 30; i++) {
+      a.lapRing();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    const ringBytes = a.partition.geometry.ringBytes;
+    expect(a.hub.counters().bytesSent - sentBefore).toBeLessThan(30 * ringBytes);
+    proxy.resume();
+    await untilEqual(a, b);
+  });
+});
+
+describe('verify', () => {
+  test('every chunk of an equal copy is checked while writes go on', async () => {
+    cluster.lead(a, [b]);
+    a.fill(30);
+    await untilEqual(a, b);
+    const writing = setInterval(() => a.set('busy', String(Math.random())), 1);
+    const report = await a.hub.verify([0]);
+    clearInterval(writing);
+    expect(report).toMatchObject({ differences: [], notChecked: [] });
+    expect(report.chunksChecked).toBeGreaterThan(30);
+  });
+
+  test('a flipped byte is named by partition, chunk and node', async () => {
+    cluster.lead(a, [b]);
+    a.fill(30);
+    await untilEqual(a, b);
+    b.partition.imageBuffer[20 * CHUNK_BYTES + 77]! ^= 0x80;
+    const report = await a.hub.verify([0]);
+    expect(report.differences).toMatchObject([{ partition: 0, chunk: 20, node: 'b' }]);
+  });
+
+  test('what cannot be checked is reported with the reason', async () => {
+    cluster.lead(a, [b], { port: 1 });
+    expect(await a.hub.verify([0, 9])).toEqual({
+      chunksChecked: 0,
+      differences: [],
+      notChecked: [
+        { partition: 0, node: 'b', why: 'it is not connected' },
+        { partition: 9, node: 'a', why: 'it does not lead the partition' },
+      ],
+    });
+  });
+});
+
+describe('refusals: the follower is told, and both sides log why', () => {
+  const refusalOf = async (follower: TestNode): Promise<string> => {
+    await until('a refusal', () => follower.eventsNamed('refused').length > 0);
+    return String(follower.eventsNamed('refused')[0]?.['reason']);
+  };
+
+  const join = async (follower: TestNode): Promise<TestNode> => {
+    await cluster.start(follower);
+    follower.partition.setRole(ROLE_FOLLOWER, 1);
+    return follower;
+  };
+
+  test('another cluster', async () => {
+    const stranger = await join(new TestNode('b', { clusterId: 'another' }));
+    cluster.lead(a, [stranger]);
+    expect(await refusalOf(stranger)).toMatch(/^clusterId: .* --join/);
+    expect(a.eventsNamed('refused')[0]).toMatchObject({
+      code: 'clusterId',
+      node: 'b',
+      partition: 0,
+    });
+    expect(a.hub.counters().refusals).toBeGreaterThan(0);
+  });
+
+  test('another geometry', async () => {
+    const capacityBytes = 16 * 1_048_576;
+    const geometry = planGeometry({
+      partitions: 1,
+      capacityBytes,
+      capacityMaxBytes: capacityBytes,
+    });
+    const larger = await join(new TestNode('b', { geometry }));
+    cluster.lead(a, [larger]);
+    expect(await refusalOf(larger)).toMatch(/^geometry: chunks per image: 256 there, 128 here/);
+  });
+
+  test('a node that the map does not name', async () => {
+    const uninvited = await join(new TestNode('z'));
+    cluster.lead(a, [b]);
+    cluster.configure(uninvited, { followers: ['z'] });
+    expect(await refusalOf(uninvited)).toMatch(/^notFollower: /);
+  });
+
+  test('a former life of a node', async () => {
+    const former = await join(new TestNode('b', { incarnation: 7 }));
+    cluster.lead(a, [former]);
+    expect(await refusalOf(former)).toMatch(
+      /^incarnation: incarnation 7 of b, the map here names 1/,
+    );
+  });
+
+  test('a node that does not lead', async () => {
+    cluster.lead(a, [b], { only: [] });
+    cluster.configure(b);
+    cluster.configure(a, { primary: 'somebody else' });
+    expect(await refusalOf(b)).toMatch(/^notPrimary: /);
+  });
+
+  test('another epoch; settled as soon as both have the new map', async () => {
+    cluster.lead(a, [b], { only: [] });
+    b.partition.setRole(ROLE_FOLLOWER, 2);
+    cluster.configure(a);
+    cluster.configure(b, { epoch: 2 });
+    expect(await refusalOf(b)).toMatch(
+      /^epoch: epoch 2 there, 1 here: the primary needs a newer map/,
+    );
+    cluster.lead(a, [b], { epoch: 2 });
+    await untilEqual(a, b);
+  });
+});
