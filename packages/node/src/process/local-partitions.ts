@@ -16,7 +16,7 @@ import {
 } from '@ingot/store';
 import type { PartitionSample } from '../metrics/sources.ts';
 import type { IngotError } from '../shared/errors.ts';
-import type { ClusterMap } from '../shared/map.ts';
+import { type ClusterMap, copiesOn } from '../shared/map.ts';
 import type { NodeLog } from './log.ts';
 import { type CopyRole, type LocalCopy, planSteps, type Step } from './map-applier.ts';
 import { type MemoryLimit, memoryRefusal } from './memory.ts';
@@ -150,14 +150,21 @@ export class LocalPartitions {
   #create(id: number, map: ClusterMap, geometry: Geometry): void {
     const old = this.#held.get(id);
     if (old !== undefined) this.#drop(id, old.partition);
-    const refused = memoryRefusal(geometry, this.#held.size + 1, this.#limit);
-    if (refused !== null) {
-      if (this.#refusal === null) this.#log('error', 'memory.refused', { text: refused.message });
-      this.#refusal = refused;
+    const wanted = copiesOn(map, this.#nodeId);
+    const kept = wanted.filter((partition) => this.#held.has(partition)).length;
+    if (memoryRefusal(geometry, kept + 1, this.#limit) !== null) {
+      this.#refuse(memoryRefusal(geometry, wanted.length, this.#limit));
       return;
     }
     const handle = createPartition(geometry, id, { eviction: map.eviction });
     this.#held.set(id, { handle, partition: attachPartition(handle) });
+  }
+
+  /** Once per map. */
+  #refuse(refusal: IngotError | null): void {
+    if (this.#refusal !== null) return;
+    this.#refusal = refusal;
+    this.#log('error', 'memory.refused', { text: refusal?.message });
   }
 
   #drop(id: number, partition: Partition): void {

@@ -41,7 +41,7 @@ test('node report: only a primary speaks of followers; one that streams has been
   expect(second.followers).toEqual([]);
 });
 
-test('test door: it damages one bit of a follower, and nothing else', () => {
+test('the test door damages one bit of a follower, and nothing else', () => {
   const { led, followed } = copies();
   const before = followed.chunkCrc32(3);
   expect(flipFollowerByte(followed, 3, 100)).toBe('flipped a bit of partition 1 chunk 3 byte 100');

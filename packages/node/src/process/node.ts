@@ -6,6 +6,7 @@
  *  Invariant: a worker that dies takes the node down at once; nothing goes on with half a node. */
 
 import type { Server } from 'node:http';
+import { planGeometry } from '@ingot/store';
 import { commandNames } from '../commands/table.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { type Identity, openIdentity } from '../control/identity.ts';
@@ -32,7 +33,7 @@ import type {
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
-import { memoryLimit } from './memory.ts';
+import { memoryLimit, memoryRefusal } from './memory.ts';
 import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
 import { commandCalls, counterSums, mainThreadMeter } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
@@ -106,6 +107,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     const settings = this.#settings;
     await checkPorts(settings);
     this.#identity = await openIdentity(settings.dataDir, settings.id);
+    if (settings.found && this.#identity.membership() === null) refuseLargeCluster(settings);
     const control = new ControlPlane({
       settings,
       identity: this.#identity,
@@ -294,6 +296,13 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#http?.closeAllConnections();
     await this.#workers?.stop();
     await this.#identity?.close();
-    this.#log('info', 'node.stopped');
+    if (this.#http !== null) this.#log('info', 'node.stopped');
   }
+}
+
+/** A founder leads every partition until others join. Asked before the cluster is founded, because
+ *  its capacity is part of it ever after. */
+function refuseLargeCluster(settings: Settings): void {
+  const refusal = memoryRefusal(planGeometry(settings), settings.partitions, memoryLimit());
+  if (refusal !== null) throw refusal;
 }
