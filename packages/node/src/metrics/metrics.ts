@@ -169,7 +169,7 @@ function addReplicationMetrics(registry: Registry, sources: MetricSources): void
   counter(
     registry,
     'partial_syncs_total',
-    'Partial syncs sent to followers: from the ring, or changed chunks only',
+    'Partial syncs sent to followers: changed chunks only',
     () => counters().partialSyncs,
   );
   counter(

@@ -1,13 +1,11 @@
-/** Sums over the data workers' counters, for INFO; and how busy the main thread is. */
+/** Sums over the data workers' counters, for INFO. */
 
-import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import {
   COUNTER_NAMES,
   Counter,
   type CounterName,
   type WorkerCounters,
 } from '../metrics/layout.ts';
-import type { ThreadUse } from '../metrics/sources.ts';
 
 /** Commands executed on this node, of all kinds. */
 export function commandCalls(blocks: readonly WorkerCounters[], commandCount: number): number {
@@ -24,15 +22,4 @@ export function counterSums(blocks: readonly WorkerCounters[]): Record<CounterNa
     blocks.reduce((total, block) => total + block.get(Counter[name]), 0),
   ]);
   return Object.fromEntries(sums) as Record<CounterName, number>;
-}
-
-/** A function that says how busy the main thread was since it was last called. */
-export function mainThreadMeter(): () => ThreadUse {
-  let last: EventLoopUtilization | undefined;
-  return () => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, last);
-    last = now;
-    return { worker: 'main', utilization };
-  };
 }

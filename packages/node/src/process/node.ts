@@ -6,6 +6,7 @@
  *  Invariant: a worker that dies takes the node down at once; nothing goes on with half a node. */
 
 import type { Server } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import { planGeometry } from '@ingot/store';
 import { commandNames } from '../commands/table.ts';
 import { ControlPlane } from '../control/control-plane.ts';
@@ -33,9 +34,10 @@ import type {
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
+import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
 import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
-import { commandCalls, counterSums, mainThreadMeter } from './node-stats.ts';
+import { commandCalls, counterSums } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
 import { flipFollowerByte } from './test-door.ts';
@@ -199,7 +201,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   async #listenHttp(workers: Workers, control: ControlPlane): Promise<Server> {
     const { host, ports } = this.#settings;
-    const mainThread = mainThreadMeter();
+    const mainLoop = new LoopMeter(() => performance.eventLoopUtilization());
     const registry = createMetrics({
       commands: commandNames,
       counters: workers.counters,
@@ -207,7 +209,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       partitions: () => this.#partitions.samples(),
       gone: () => this.#partitions.gone(),
       replication: () => this.#replication,
-      threads: () => [...workers.use(), mainThread()],
+      threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {
       contentType: registry.contentType,

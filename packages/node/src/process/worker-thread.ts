@@ -2,10 +2,10 @@
  *  Owner: process/workers.ts. A thread that ends without being asked to is reported once, through
  *  `died`; what then happens to the node is not decided here. */
 
-import type { EventLoopUtilization } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
 import { refusal } from '../shared/errors.ts';
 import type { FromWorker, ReplyMessage, WorkerData } from '../shared/messages.ts';
+import { LoopMeter } from './loop-meter.ts';
 
 /** After this long a thread that was asked to stop is ended by force. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -21,6 +21,8 @@ export interface WorkerThreadOptions<From extends { kind: string }> {
   readonly name: string;
   readonly entry: URL;
   readonly data: WorkerData;
+  /** Bound of the heap for short-lived objects; V8's own unless set. */
+  readonly youngHeapMb?: number;
   /** everything the thread says that is not handled here */
   readonly onMessage: (message: Exclude<From, { kind: Handled }>) => void;
   readonly died: (error: Error) => void;
@@ -30,16 +32,20 @@ export class WorkerThread<To extends { kind: string }, From extends { kind: stri
   readonly name: string;
   /** Resolves when the thread serves; rejects when it says why it cannot. */
   readonly ready: Promise<void>;
+  readonly loop: LoopMeter;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   readonly #ended: Promise<void>;
   #nextId = 1;
   #stopping = false;
-  #lastUse: EventLoopUtilization | undefined;
 
-  constructor({ name, entry, data, onMessage, died }: WorkerThreadOptions<From>) {
+  constructor(options: WorkerThreadOptions<From>) {
+    const { name, entry, data, youngHeapMb, onMessage, died } = options;
     this.name = name;
-    this.#worker = new Worker(entry, { name, workerData: data });
+    const resourceLimits =
+      youngHeapMb === undefined ? {} : { maxYoungGenerationSizeMb: youngHeapMb };
+    this.#worker = new Worker(entry, { name, workerData: data, resourceLimits });
+    this.loop = new LoopMeter(() => this.#worker.performance.eventLoopUtilization());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#worker.on('message', (message: FromWorker) => {
@@ -74,14 +80,6 @@ export class WorkerThread<To extends { kind: string }, From extends { kind: stri
     this.#pending.set(id, { resolve, reject });
     this.post(message(id));
     return promise;
-  }
-
-  /** Share of time the thread was busy since this was last asked. */
-  utilization(): number {
-    const now = this.#worker.performance.eventLoopUtilization();
-    const { utilization } = this.#worker.performance.eventLoopUtilization(now, this.#lastUse);
-    this.#lastUse = now;
-    return utilization;
   }
 
   /** Asks the thread to end, and ends it by force when that takes too long. */

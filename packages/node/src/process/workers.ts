@@ -23,6 +23,10 @@ import type {
 import type { Settings } from '../shared/settings.ts';
 import { WorkerThread } from './worker-thread.ts';
 
+/** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap for
+ *  them by more than all that the sync itself needs. */
+const REPLICATION_YOUNG_HEAP_MB = 4;
+
 export interface WorkersOptions {
   readonly settings: Settings;
   readonly incarnation: number;
@@ -65,6 +69,7 @@ export class Workers {
       ...common('replication'),
       entry: entryOf('./replication-worker'),
       data: dataOf(0, createCounters()),
+      youngHeapMb: REPLICATION_YOUNG_HEAP_MB,
       onMessage: (message) => {
         if (message.kind === 'log') options.onLog('replication', message);
         else options.onReplicationStatus(message.status);
@@ -133,7 +138,7 @@ export class Workers {
   use(): ThreadUse[] {
     return this.#all().map((worker) => ({
       worker: worker.name,
-      utilization: worker.utilization(),
+      utilization: worker.loop.busyShare(),
     }));
   }
 
