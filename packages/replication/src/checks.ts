@@ -64,7 +64,7 @@ export class CheckPass {
   /** 1 = not vouched for yet. */
   readonly #due: Uint8Array;
   readonly #asked = new Map<number, number>();
-  readonly #different: number[] = [];
+  #different: number[] = [];
   #next = 0;
 
   constructor(chunkCount: number) {
@@ -79,7 +79,7 @@ export class CheckPass {
   /** Starts over with all that is still due: markers asked for before a bulk are void. */
   restart(): void {
     this.#asked.clear();
-    this.#different.length = 0;
+    this.#different = [];
     this.#next = 0;
   }
 

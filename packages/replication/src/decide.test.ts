@@ -18,7 +18,7 @@ const primary = (history: HistoryEntry[], committed: number, ringFrom: number = 
   ringHolds: (seq: number): boolean => seq >= ringFrom && seq <= committed + 1,
 });
 const copy = (seq: number, generation: number, history: HistoryEntry[]): CopyOffer => ({
-  base: { epoch: history.at(-1)!.epoch, seq, generation },
+  base: { epoch: history.at(-1)?.epoch ?? 0, seq, generation },
   consistent: true,
   history,
 });

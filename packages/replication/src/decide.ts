@@ -87,7 +87,7 @@ function lastShared(
   const ours = primary.history;
   const ourLast = ours.findLastIndex((entry) => offered.some((other) => isSame(entry, other)));
   if (ourLast === -1) return null;
-  const theirLast = offered.findIndex((other) => isSame(ours[ourLast]!, other));
+  const theirLast = offered.findIndex((other) => isSame(ours[ourLast], other));
   const next = [ours[ourLast + 1], offered[theirLast + 1]].filter((entry) => entry !== undefined);
   const sharedSeq = Math.min(
     base.seq,
@@ -118,10 +118,10 @@ export function selectChunks(
   const everything = resync.kind === 'full';
   const selected: number[] = [];
   for (let chunk = 0; chunk < stamps.length; chunk++) {
-    const theirs = chunk < offered.length ? offered[chunk]! : 0;
+    const theirs = chunk < offered.length ? offered[chunk] : 0;
     const changed = everything
       ? chunk < chunksTouched
-      : stamps[chunk]! >= fromGeneration || theirs >= fromGeneration;
+      : stamps[chunk] >= fromGeneration || theirs >= fromGeneration;
     if (changed) selected.push(chunk);
   }
   return selected;
@@ -132,7 +132,7 @@ export function changedChunks(stamps: Uint32Array, fromGeneration: number): numb
   const from = Math.max(fromGeneration, FIRST_GENERATION);
   const selected: number[] = [];
   for (let chunk = 0; chunk < stamps.length; chunk++) {
-    if (stamps[chunk]! >= from) selected.push(chunk);
+    if (stamps[chunk] >= from) selected.push(chunk);
   }
   return selected;
 }

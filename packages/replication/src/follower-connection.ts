@@ -53,7 +53,7 @@ export class FollowerConnection implements LinkOwner {
 
   /** Now and then: connects when it is time to, gives up a primary that went silent. */
   tick(nowMs: number): void {
-    this.#count();
+    this.#link?.moveCounts(this.#state.counters);
     if (this.#link !== null) {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
     } else if (!this.#stopped && nowMs >= this.#retryAtMs && this.#isFollower()) {
@@ -109,7 +109,7 @@ export class FollowerConnection implements LinkOwner {
   closed(reason: string): void {
     this.#follower?.close();
     this.#follower = null;
-    this.#count();
+    this.#link?.moveCounts(this.#state.counters);
     this.#link = null;
     this.#retryAtMs = this.#nowMs() + this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
@@ -149,13 +149,5 @@ export class FollowerConnection implements LinkOwner {
       primary,
       reason,
     });
-  }
-
-  #count(): void {
-    if (this.#link === null) return;
-    this.#state.counters.bytesSent += this.#link.bytesSent;
-    this.#state.counters.bytesReceived += this.#link.bytesReceived;
-    this.#link.bytesSent = 0;
-    this.#link.bytesReceived = 0;
   }
 }

@@ -13,7 +13,7 @@
  *  first byte lands; an ACK follows what it acknowledges; every frame carries the epoch of the connection.
  *  Bounded: a transaction that is not whole yet waits here, at most as long as the primary's ring.
  *  Knows nothing of sockets, timers and clocks. */
-import { CHUNK_BYTES, type Partition, ROLE_FOLLOWER } from '@ingot/store';
+import { CHUNK_BYTES, invariant, type Partition, ROLE_FOLLOWER } from '@ingot/store';
 import { type CheckAnswer, encodeAnswers } from './checks.ts';
 import type { ReplicationEvent, ReplicationEventName } from './events.ts';
 import {
@@ -41,8 +41,6 @@ import { type Begin, decodeBegin, decodeRefuse, decodeWelcome, type Refusal } fr
 
 export type FollowerAction =
   | { readonly kind: 'send'; readonly header: FrameHeader; readonly payload: Buffer }
-  /** The copy is consistent again. */
-  | { readonly kind: 'consistent' }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Terminal: the connection must end. */
@@ -252,11 +250,10 @@ export class Follower {
       const broken = this.#partition.becomeConsistent(this.#generation);
       if (broken !== null) return `the received image is sound: ${broken}`;
       this.#phase = 'streaming';
-      const { kind, reason, pass } = this.#bulk!;
+      const { kind, reason, pass } = this.#bulkUnderWay();
       const ms = Math.round(this.#nowMs - this.#bulkStartedMs);
       const bytes = this.#bulkBytes;
       this.#log('info', 'syncFinished', { kind, reason, bytes, passes: pass + 1, ms });
-      this.#out.push({ kind: 'consistent' });
     }
     this.#acknowledge();
     return null;
@@ -312,6 +309,11 @@ export class Follower {
   }
 
   // ------------------------------------------------------------ leaves
+
+  #bulkUnderWay(): Begin {
+    invariant(this.#bulk !== null, 'END comes after BEGIN');
+    return this.#bulk;
+  }
 
   #acknowledge(): void {
     this.#send(ACK, NOTHING);

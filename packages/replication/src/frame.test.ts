@@ -62,7 +62,7 @@ describe('frame header', () => {
     const bytes = encodeHeader(redo);
     for (let bit = 0; bit < FRAME_HEADER_BYTES * 8; bit++) {
       const flipped = Buffer.from(bytes);
-      flipped[bit >>> 3]! ^= 1 << (bit & 7);
+      flipped[bit >>> 3] ^= 1 << (bit & 7);
       expect(decodeHeader(flipped), `bit ${bit}`).toBeTypeOf('string');
     }
   });

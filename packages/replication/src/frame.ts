@@ -161,7 +161,7 @@ export function decodeHeader(bytes: Buffer): FrameHeader | string {
     return 'the header checksum holds';
   }
   const header = {
-    type: bytes[AT.type]!,
+    type: bytes[AT.type],
     flags: bytes.readUInt16LE(AT.flags),
     payloadBytes: bytes.readUInt32LE(AT.payloadBytes),
     epoch: bytes.readUInt32LE(AT.epoch),

@@ -93,6 +93,7 @@ describe('replication over TCP', () => {
     b.lapRing();
     cluster.lead(b, [a], { epoch: 2 });
     await untilEqual(b, a);
+    expect(b.eventsNamed('syncFinished').at(-1)).toMatchObject({ kind: 'catch-up' });
   });
 
   test('detach ends the connection before it returns', async () => {
@@ -179,13 +180,14 @@ describe('replication over a bad link', () => {
     proxy.cutAfterBytes = 30 * CHUNK_BYTES + 12_345;
     await away(() => {});
     await untilEqual(a, b);
+    expect(proxy.cuts).toBe(1);
   });
 
   test('CHECK: a chunk that differs after a bulk is found, named and sent again', async () => {
     a.fill(60);
     await untilEqual(a, b);
     b.partition.setChecked(false);
-    b.partition.imageBuffer[30 * CHUNK_BYTES + 5_000]! ^= 1;
+    b.partition.imageBuffer[30 * CHUNK_BYTES + 5_000] ^= 1;
     await away(() => {});
     await untilEqual(a, b);
     expect(a.eventsNamed('checkFailed')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
@@ -224,7 +226,7 @@ describe('verify', () => {
     cluster.lead(a, [b]);
     a.fill(30);
     await untilEqual(a, b);
-    b.partition.imageBuffer[20 * CHUNK_BYTES + 77]! ^= 0x80;
+    b.partition.imageBuffer[20 * CHUNK_BYTES + 77] ^= 0x80;
     const report = await a.hub.verify([0]);
     expect(report.differences).toMatchObject([{ partition: 0, chunk: 20, node: 'b' }]);
   });

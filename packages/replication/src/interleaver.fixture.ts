@@ -117,15 +117,13 @@ class Interleaver {
   }
 
   #writeTransaction(): void {
-    const sets = Array.from({ length: 2 + this.#random.below(4) }, () => [
-      this.#key(),
-      this.#value(),
-    ]);
+    const count = 2 + this.#random.below(4);
     this.#primary.enter();
     this.#primary.beginTransaction();
-    for (const [key, value] of sets) {
-      const hash = hashKey(key!, 0, key!.length);
-      this.#primary.set(hash, key!, 0, key!.length, value!, 0, value!.length, 0, this.#nowMs);
+    for (let i = 0; i < count; i++) {
+      const [key, value] = [this.#key(), this.#value()];
+      const hash = hashKey(key, 0, key.length);
+      this.#primary.set(hash, key, 0, key.length, value, 0, value.length, 0, this.#nowMs);
     }
     this.#primary.endTransaction();
     this.#primary.leave();

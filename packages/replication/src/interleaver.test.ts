@@ -8,6 +8,7 @@ describe('replication: random interleavings of writer, sender and follower', () 
 
   test.each(seeds)('seed %i: equal at every consistent point', (seed) => {
     const run = runInterleaved({ seed, writes: 400 });
+    expect(run.consistentPoints).toBeGreaterThan(0);
     for (const [event, count] of run.events) seen.set(event, (seen.get(event) ?? 0) + count);
     seen.set('consistent point', (seen.get('consistent point') ?? 0) + run.consistentPoints);
   });

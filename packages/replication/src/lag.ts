@@ -16,13 +16,13 @@ export class LagClock {
   }
 
   acknowledged(seq: number): void {
-    while (this.#seqs.length > 0 && this.#seqs[0]! <= seq) {
+    while (this.#seqs.length > 0 && this.#seqs[0] <= seq) {
       this.#seqs.shift();
       this.#sentMs.shift();
     }
   }
 
   seconds(nowMs: number): number {
-    return this.#sentMs.length === 0 ? 0 : Math.max(0, nowMs - this.#sentMs[0]!) / 1_000;
+    return this.#sentMs.length === 0 ? 0 : Math.max(0, nowMs - this.#sentMs[0]) / 1_000;
   }
 }

@@ -2,14 +2,14 @@
  *
  *  Owner: the hub. One session per (partition, follower); a newer connection replaces an older one, because its end
  *  may not have been noticed yet. At most `bulksMax` bulks at once. */
-import type { Socket } from 'node:net';
-import { type Partition, ROLE_PRIMARY, type StableView } from '@ingot/store';
+import { invariant, type Partition, ROLE_PRIMARY, type StableView } from '@ingot/store';
 import { AckWaiters } from './ack-waiters.ts';
 import { refuse } from './admission.ts';
 import { BulkSlots } from './bulk-slots.ts';
 import type { CheckAnswer } from './checks.ts';
+import { type Admitted, Handshake, type HandshakeHost } from './handshake.ts';
 import type { Hello } from './hello.ts';
-import { Link } from './link.ts';
+import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { type SenderHost, SenderSession } from './sender-session.ts';
 import { type VerifyReport, VerifyRun } from './verify.ts';
@@ -20,11 +20,11 @@ import type { Refusal } from './welcome.ts';
 const handshakesMax = 256;
 
 const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
-const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition!.id, node);
+const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
 
-export class Leading implements SenderHost {
+export class Leading implements SenderHost, HandshakeHost {
   readonly state: NodeState;
-  readonly #handshakes = new Set<SenderSession>();
+  readonly #handshakes = new Set<Handshake>();
   readonly #sessions = new Map<string, SenderSession>();
   readonly #bulks = new BulkSlots<SenderSession>((session) => {
     session.step({ kind: 'bulkGranted' });
@@ -39,12 +39,14 @@ export class Leading implements SenderHost {
     this.#wake = wake;
   }
 
-  accept(socket: Socket): void {
-    const session = new SenderSession(this);
-    session.serve(Link.accept(socket, session));
-    this.#handshakes.add(session);
-    if (this.#handshakes.size > handshakesMax)
-      session.close('too many connections without a HELLO');
+  /** Somebody has connected. */
+  incoming(link: Link): Handshake {
+    const handshake = new Handshake(this, link);
+    this.#handshakes.add(handshake);
+    if (this.#handshakes.size > handshakesMax) {
+      setImmediate(() => handshake.close('too many connections without a HELLO'));
+    }
+    return handshake;
   }
 
   /** Lets every sender look for redo. Returns whether one had something to do. */
@@ -57,7 +59,7 @@ export class Leading implements SenderHost {
   }
 
   tick(nowMs: number): void {
-    for (const session of this.#handshakes) session.tick(nowMs);
+    for (const handshake of this.#handshakes) handshake.tick(nowMs);
     for (const session of this.#sessions.values()) session.tick(nowMs);
   }
 
@@ -66,7 +68,7 @@ export class Leading implements SenderHost {
     const { views, partitions, incarnations } = this.state;
     for (const session of this.#sessions.values()) {
       const { partition, node, epoch, incarnation } = session;
-      const view = views.get(partition!.id);
+      const view = views.get(partition.id);
       const isNamed =
         view !== undefined &&
         this.state.leads(view.id) &&
@@ -79,7 +81,7 @@ export class Leading implements SenderHost {
   }
 
   close(): void {
-    for (const session of this.#handshakes) session.close('the node stops');
+    for (const handshake of this.#handshakes) handshake.close('the node stops');
     for (const session of this.#sessions.values()) session.close('the node stops');
     this.#acks.close();
   }
@@ -94,7 +96,7 @@ export class Leading implements SenderHost {
       const ackedSeq = session?.ackedSeq ?? 0;
       return {
         node,
-        state: session?.state ?? 'connecting',
+        state: session?.followerState ?? 'connecting',
         ackedSeq,
         lagSeq: Math.max(0, committed - ackedSeq),
         lagSeconds: session?.lagSeconds ?? 0,
@@ -125,7 +127,7 @@ export class Leading implements SenderHost {
     }
     const ready: string[] = [];
     for (const node of view.followers) {
-      const state = this.#sessions.get(keyOf(id, node))?.state ?? 'connecting';
+      const state = this.#sessions.get(keyOf(id, node))?.followerState ?? 'connecting';
       if (state === 'streaming' || state === 'checking') ready.push(node);
       else report.notChecked.push({ partition: id, node, why: whyNot(state) });
     }
@@ -138,7 +140,7 @@ export class Leading implements SenderHost {
   // ------------------------------------------------------------ what the sessions say
 
   admit(hello: Hello, epoch: number): Partition | Refusal {
-    const { identity, partitions, views, incarnations, counters } = this.state;
+    const { identity, partitions, views, incarnations } = this.state;
     const refusal = refuse(hello, epoch, {
       clusterId: identity.clusterId,
       incarnationOf: (nodeId) => incarnations[nodeId],
@@ -155,15 +157,23 @@ export class Leading implements SenderHost {
         };
       },
     });
-    if (refusal !== null) counters.refusals++;
-    return refusal ?? partitions.get(hello.partition)!;
+    if (refusal !== null) return refusal;
+    const partition = partitions.get(hello.partition);
+    invariant(partition !== undefined, 'a welcome HELLO names a partition that is here');
+    return partition;
   }
 
-  admitted(session: SenderSession): void {
-    this.#handshakes.delete(session);
+  begin(handshake: Handshake, admitted: Admitted): SenderSession {
+    this.#handshakes.delete(handshake);
+    const session = new SenderSession(this, admitted);
     const key = keyOfSession(session);
     this.#sessions.get(key)?.close('the follower connected again');
     this.#sessions.set(key, session);
+    return session;
+  }
+
+  failed(handshake: Handshake): void {
+    this.#handshakes.delete(handshake);
   }
 
   awaitBulk(session: SenderSession): void {
@@ -181,29 +191,28 @@ export class Leading implements SenderHost {
 
   answered(session: SenderSession, answer: CheckAnswer): void {
     if (answer.expected !== answer.actual) this.state.counters.checksFailed++;
-    for (const run of this.#verifying) run.answered(session.partition!.id, session.node, answer);
+    for (const run of this.#verifying) run.answered(session.partition.id, session.node, answer);
   }
 
-  closed(session: SenderSession, reason: string): void {
-    const { log } = this.state.identity;
-    if (this.#handshakes.delete(session)) {
-      if (session.wasRefused) return;
-      this.state.counters.refusals++;
-      log({ level: 'warn', event: 'handshakeFailed', remote: session.remote, reason });
-      return;
-    }
-    const partition = session.partition!.id;
+  ended(session: SenderSession, reason: string): void {
+    const key = keyOfSession(session);
     this.#bulks.release(session);
     this.#lost(session, 'the connection was lost');
-    if (this.#sessions.get(keyOfSession(session)) === session) {
-      this.#sessions.delete(keyOfSession(session));
-    }
-    log({ level: 'warn', event: 'connectionLost', partition, node: session.node, reason });
+    if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    const { partition, node } = session;
+    const level = 'warn';
+    this.state.identity.log({
+      level,
+      event: 'connectionLost',
+      partition: partition.id,
+      node,
+      reason,
+    });
   }
 
   #lost(session: SenderSession, why: string): void {
     this.#acks.forget(keyOfSession(session));
-    for (const run of this.#verifying) run.lost(session.partition!.id, session.node, why);
+    for (const run of this.#verifying) run.lost(session.partition.id, session.node, why);
   }
 }
 

@@ -32,12 +32,12 @@ export class Link {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   #closed = false;
-  bytesSent = 0;
-  bytesReceived = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
 
-  private constructor(socket: Socket, owner: LinkOwner) {
+  private constructor(socket: Socket, createOwner: (link: Link) => LinkOwner) {
     this.#socket = socket;
-    this.#owner = owner;
+    this.#owner = createOwner(this);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs);
     socket.on('error', (error) => this.close(error.message));
@@ -46,14 +46,10 @@ export class Link {
   }
 
   /** The accepting side. */
-  static accept(socket: Socket, owner: LinkOwner): Link {
-    const link = new Link(socket, owner);
-    const reader = new FrameReader(owner);
-    socket.on('data', (bytes: Buffer) => {
-      link.bytesReceived += bytes.length;
-      link.#judge(reader.push(bytes));
-    });
-    return link;
+  static accept(socket: Socket, createOwner: (link: Link) => LinkOwner): void {
+    const link = new Link(socket, createOwner);
+    const reader = new FrameReader(link.#owner);
+    socket.on('data', (bytes: Buffer) => link.#received(bytes.length, reader.push(bytes)));
   }
 
   /** The connecting side. */
@@ -65,13 +61,12 @@ export class Link {
       onread: {
         buffer: () => reader.target(),
         callback: (bytes) => {
-          link.bytesReceived += bytes;
-          link.#judge(reader.advance(bytes));
+          link.#received(bytes, reader.advance(bytes));
           return !link.#closed;
         },
       },
     });
-    const link = new Link(socket, owner);
+    const link = new Link(socket, () => owner);
     const timer = setTimeout(
       () => link.close('the connection was not accepted in time'),
       connectTimeoutMs,
@@ -95,7 +90,7 @@ export class Link {
     const socket = this.#socket;
     socket.cork();
     frames.forEach(({ header, payload }, i) => {
-      this.bytesSent += FRAME_HEADER_BYTES + payload.length;
+      this.#bytesSent += FRAME_HEADER_BYTES + payload.length;
       // The kernel often accepts at once; setImmediate lets other connections have their turn.
       const done = i < frames.length - 1 ? undefined : (): unknown => setImmediate(written);
       if (payload.length > 0) socket.write(encodeHeader(header));
@@ -114,7 +109,16 @@ export class Link {
     this.#owner.closed(reason);
   }
 
-  #judge(broken: string | null): void {
+  /** Adds the bytes since the last call to the node's counters. */
+  moveCounts(counters: { bytesSent: number; bytesReceived: number }): void {
+    counters.bytesSent += this.#bytesSent;
+    counters.bytesReceived += this.#bytesReceived;
+    this.#bytesSent = 0;
+    this.#bytesReceived = 0;
+  }
+
+  #received(bytes: number, broken: string | null): void {
+    this.#bytesReceived += bytes;
     if (broken !== null) this.close(`broken rule: ${broken}`);
   }
 }
@@ -128,10 +132,10 @@ export interface Listener {
 export function listenForLinks(
   host: string,
   port: number,
-  accept: (socket: Socket) => void,
+  createOwner: (link: Link) => LinkOwner,
 ): Promise<Listener> {
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
-  const server: Server = createServer(accept);
+  const server: Server = createServer((socket) => Link.accept(socket, createOwner));
   server.once('error', reject);
   server.listen(port, host, () => {
     server.off('error', reject);

@@ -42,7 +42,7 @@ export function scanRedo(records: Buffer, seqBefore: number): RedoBatch | string
     if (seq !== expectedSeq) return `redo is contiguous: ${seq} came where ${expectedSeq} is due`;
     lastSeq = seq;
     lastGeneration = records.readUInt32LE(at + 16);
-    const txnEnd = (records[at + 5]! & REDO_TXN_END) !== 0;
+    const txnEnd = (records[at + 5] & REDO_TXN_END) !== 0;
     at += totalBytes;
     if (txnEnd) whole = { wholeEnd: at, wholeSeq: lastSeq, wholeGeneration: lastGeneration };
   }

@@ -19,6 +19,7 @@
  *  Knows nothing of sockets, timers and clocks. */
 import {
   CHUNK_BYTES,
+  invariant,
   RING_BUSY,
   RING_LAPPED,
   RING_NOT_HELD,
@@ -42,11 +43,10 @@ import {
   PING,
   payloadChecksum,
   REDO,
-  REDO_PAYLOAD_BYTES_MAX,
   WELCOME,
 } from './frame.ts';
 import { LagClock } from './lag.ts';
-import { lastRecord } from './redo-batch.ts';
+import { gateLooksMax, RedoStream } from './redo-stream.ts';
 import type { FollowerState, SenderAction, SenderEvent, SenderOptions } from './sender-steps.ts';
 import { encodeBegin, encodeWelcome, type SyncKind, type SyncReason } from './welcome.ts';
 
@@ -55,8 +55,6 @@ const framesPerBatchMax = 512;
 const passesMax = 5;
 const checkRepairsMax = 5;
 const markersPerStepMax = 8;
-/** A passage lasts microseconds, so a second look often finds the gate even. */
-const gateLooksMax = 16;
 const NO_PAYLOAD: Buffer = Buffer.alloc(0);
 
 type Phase =
@@ -75,8 +73,8 @@ interface Sync {
   readonly reason: SyncReason;
   readonly startedMs: number;
   /** Chunks of the pass at hand. */
-  select: () => number[];
-  selected: number[];
+  select: () => readonly number[];
+  selected: readonly number[];
   /** Position in `selected`; -1 = BEGIN has not gone out. */
   next: number;
   pass: number;
@@ -89,6 +87,7 @@ export class Sender {
   readonly #partition: Partition;
   readonly #options: SenderOptions;
   readonly #checks: CheckPass;
+  readonly #redo: RedoStream;
   readonly #lag = new LagClock();
   readonly #view: StableView = {
     seq: 0,
@@ -105,12 +104,7 @@ export class Sender {
   #nowMs = 0;
   #wantsAgain = false;
   #writing = false;
-  #redoInFlight: Buffer | null = null;
   #sync: Sync | null = null;
-  /** Last seq that went out, its generation, and where the ring continues. */
-  #sentSeq = 0;
-  #sentGeneration = 0;
-  #ringAt = 0;
   #ackedSeq = 0;
   #bulksEnded = 0;
   /** The copy is consistent once this is acknowledged. */
@@ -121,6 +115,7 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#partition = options.partition;
+    this.#redo = new RedoStream(options.partition, options.buffers);
     this.#checks = new CheckPass(options.partition.geometry.chunkCount);
   }
 
@@ -164,7 +159,7 @@ export class Sender {
         return null;
       case 'written':
         this.#writing = false;
-        this.#releaseRedo();
+        this.#redo.release();
         return null;
       case 'bulkGranted':
         if (this.#phase === 'waiting') this.#phase = 'position';
@@ -220,9 +215,7 @@ export class Sender {
       return;
     }
     this.#log('info', 'syncStarted', { kind, reason });
-    this.#sentSeq = sharedSeq;
-    this.#sentGeneration = fromGeneration;
-    this.#ringAt = partition.ringFind(sharedSeq + 1);
+    this.#redo.continueFrom(sharedSeq, fromGeneration, partition.ringFind(sharedSeq + 1));
     this.#ackedSeq = sharedSeq;
     this.#minConsistent = sharedSeq;
     this.#phase = 'streaming';
@@ -238,7 +231,7 @@ export class Sender {
 
   // ------------------------------------------------------------ bulk
 
-  #startSync(kind: SyncKind, reason: SyncReason, select: () => number[]): void {
+  #startSync(kind: SyncKind, reason: SyncReason, select: () => readonly number[]): void {
     const progress = { selected: [], next: -1, pass: 0, lapped: false, chunks: 0, bytes: 0 };
     this.#sync = { kind, reason, startedMs: this.#nowMs, select, ...progress };
     this.#minConsistent = Number.POSITIVE_INFINITY;
@@ -250,16 +243,15 @@ export class Sender {
   /** R0, before any stamp is looked at; the selection is a step of its own. */
   #takePosition(): void {
     if (!this.#look()) return this.#again();
-    this.#sentSeq = this.#view.seq;
-    this.#sentGeneration = this.#view.generation;
-    this.#ringAt = this.#view.ringHead;
+    const { seq, generation, ringHead } = this.#view;
+    this.#redo.continueFrom(seq, generation, ringHead);
     this.#ackedSeq = 0;
     this.#phase = 'select';
     this.#again();
   }
 
   #selectAndBegin(): void {
-    const sync = this.#sync!;
+    const sync = this.#syncUnderWay();
     sync.selected = sync.select();
     sync.next = -1;
     sync.lapped = false;
@@ -269,7 +261,7 @@ export class Sender {
 
   /** At most `handedOverBytesMax`: BEGIN first, then redo that has come up, then live chunks. */
   #sendBatch(): void {
-    const sync = this.#sync!;
+    const sync = this.#syncUnderWay();
     const { selected } = sync;
     if (sync.next === -1) {
       const { kind, reason, pass } = sync;
@@ -285,7 +277,7 @@ export class Sender {
         this.#finishPass(sync);
         break;
       }
-      budget -= this.#sendChunk(sync, selected[sync.next++]!);
+      budget -= this.#sendChunk(sync, selected[sync.next++]);
     }
     if (!this.#writing) this.#again();
   }
@@ -293,7 +285,7 @@ export class Sender {
   /** @returns bytes handed over. A chunk that is free is zero: nothing of it travels but its stamp. */
   #sendChunk(sync: Sync, chunk: number): number {
     const partition = this.#partition;
-    const generation = partition.stamps[chunk]!;
+    const generation = partition.stamps[chunk];
     const zero = partition.chunkIsFree(chunk);
     const payload = zero ? NO_PAYLOAD : partition.chunkBytesView(chunk, 0, CHUNK_BYTES);
     this.#checks.add(chunk);
@@ -301,7 +293,7 @@ export class Sender {
     sync.bytes += payload.length;
     this.#sendHeader(CHUNK, payload, {
       flags: zero ? FLAG_ZERO : 0,
-      seq: this.#sentSeq,
+      seq: this.#redo.seq,
       generation,
       chunk,
       payloadCrc32: 0,
@@ -325,7 +317,7 @@ export class Sender {
   }
 
   #changedSinceSent(): () => number[] {
-    const fromGeneration = this.#sentGeneration;
+    const fromGeneration = this.#redo.generation;
     return () => changedChunks(this.#partition.stamps, fromGeneration);
   }
 
@@ -370,7 +362,7 @@ export class Sender {
   }
 
   #finishChecks(): void {
-    const different = [...this.#checks.different];
+    const { different } = this.#checks;
     if (different.length === 0) {
       this.#checking = 'no';
       this.#checkRepairs = 0;
@@ -387,28 +379,11 @@ export class Sender {
 
   /** Sends the redo that follows what was sent. @returns bytes, RING_EMPTY, RING_LAPPED or RING_BUSY */
   #drain(): number {
-    const buffer = this.#options.buffers.take();
-    let bytes = RING_BUSY;
-    for (let looks = 0; bytes === RING_BUSY && looks < gateLooksMax; looks++) {
-      bytes = this.#partition.ringCopy(this.#ringAt, REDO_PAYLOAD_BYTES_MAX, buffer);
-    }
-    if (bytes <= 0) {
-      this.#options.buffers.give(buffer);
-      return bytes;
-    }
-    const last = lastRecord(buffer, bytes);
-    this.#ringAt += bytes;
-    this.#sentSeq = last.seq;
-    this.#sentGeneration = last.generation;
-    this.#redoInFlight = buffer;
-    this.#lag.sent(last.seq, this.#nowMs);
-    this.#send(REDO, buffer.subarray(0, bytes));
-    return bytes;
-  }
-
-  #releaseRedo(): void {
-    if (this.#redoInFlight !== null) this.#options.buffers.give(this.#redoInFlight);
-    this.#redoInFlight = null;
+    const records = this.#redo.take();
+    if (typeof records === 'number') return records;
+    this.#lag.sent(this.#redo.seq, this.#nowMs);
+    this.#send(REDO, records);
+    return records.length;
   }
 
   // ------------------------------------------------------------ what the follower says
@@ -423,7 +398,7 @@ export class Sender {
 
   /** An ACK says after how many bulks of this connection it was sent: one from before a bulk proves nothing. */
   #receiveAck({ seq, generation: bulks }: FrameHeader): string | null {
-    if (seq > this.#sentSeq) return 'a follower acknowledges what it was sent';
+    if (seq > this.#redo.seq) return 'a follower acknowledges what it was sent';
     if (this.#phase !== 'streaming' || bulks !== this.#bulksEnded) return null;
     this.#ackedSeq = seq;
     this.#lag.acknowledged(seq);
@@ -456,6 +431,11 @@ export class Sender {
 
   // ------------------------------------------------------------ leaves
 
+  #syncUnderWay(): Sync {
+    invariant(this.#sync !== null, 'a bulk is part of a sync');
+    return this.#sync;
+  }
+
   /** Reads the partition under an even gate; false when a writer is inside. */
   #look(): boolean {
     for (let looks = 0; looks < gateLooksMax; looks++) {
@@ -464,9 +444,9 @@ export class Sender {
     return false;
   }
 
-  #send(type: number, payload: Buffer, seq: number = this.#sentSeq): void {
+  #send(type: number, payload: Buffer, seq: number = this.#redo.seq): void {
     const payloadCrc32 = payload.length === 0 ? 0 : payloadChecksum(payload);
-    const generation = this.#sentGeneration;
+    const generation = this.#redo.generation;
     this.#sendHeader(type, payload, { flags: 0, seq, generation, chunk: 0, payloadCrc32 });
   }
 

@@ -66,7 +66,7 @@ export class VerifyRun {
   }
 
   #loseAll(why: string): void {
-    for (const node of [...this.#owed.keys()]) this.lost(this.#partition.id, node, why);
+    for (const node of this.#owed.keys()) this.lost(this.#partition.id, node, why);
   }
 
   /** Waits until nobody owes more than `count` answers. */

@@ -66,10 +66,10 @@ export class Wire {
       hello: offerCopy(copy, follower),
       buffers,
     });
-    const sent = this.follower.start(0).find((action) => action.kind === 'send');
-    const hello = sent === undefined ? 'no HELLO' : decodeHello(sent.payload);
-    if (typeof hello === 'string' || sent!.header.type !== HELLO)
-      throw new Error(`HELLO: ${hello}`);
+    const [greeting] = this.follower.start(0);
+    if (greeting?.kind !== 'send' || greeting.header.type !== HELLO) throw new Error('no HELLO');
+    const hello = decodeHello(greeting.payload);
+    if (typeof hello === 'string') throw new Error(hello);
     this.sender = new Sender({
       partition: primary,
       epoch,
