@@ -19,6 +19,8 @@ export interface ClusterShape {
   readonly capacity?: string;
   readonly partitions?: number;
   readonly copies?: number;
+  /** More arguments of the node that founds. */
+  readonly foundArgs?: readonly string[];
   /** More arguments of every `ingot serve`. */
   readonly args?: readonly string[];
   /** More arguments of node i (from 1). */
@@ -227,7 +229,7 @@ function serveArguments(
     ...['serve', '--id', `n${i}`, '--data-dir', dataDir, '--workers', '1'],
     ...names.flatMap((name) => [PORT_FLAGS[name], String(ports[name])]),
     ...(i === 1
-      ? ['--found', ...geometry.flat().map(String)]
+      ? ['--found', ...geometry.flat().map(String), ...(shape.foundArgs ?? [])]
       : ['--join', `127.0.0.1:${founderControlPort}`]),
     ...(shape.args ?? []),
     ...(shape.argsOf?.(i, ports) ?? []),

@@ -22,7 +22,7 @@ beforeAll(async () => {
   pair = await LinkedPair.first({
     capacity: '256mb',
     partitions: 1,
-    args: ['--capacity-max', '256mb', '--value-max', '1mb'],
+    foundArgs: ['--capacity-max', '256mb', '--value-max', '1mb'],
   });
   pair.cluster.node(2).launch();
   await pair.cluster.settled();

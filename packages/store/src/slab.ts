@@ -239,11 +239,13 @@ export class Slab {
 
   // ------------------------------------------------------------ rebuilding after a bulk
 
+  /** Reads before it writes: a page that was never written costs no memory, and mostly none was. */
   #clearBits(chunk: number): void {
+    const { accessMarks } = this.#memory;
     const from = chunk * SLOT_BITS_PER_CHUNK_WORDS;
     for (let word = from; word < from + SLOT_BITS_PER_CHUNK_WORDS; word++) {
-      this.#usedBits[word] = 0;
-      this.#memory.accessMarks[word] = 0;
+      if (this.#usedBits[word] !== 0) this.#usedBits[word] = 0;
+      if (accessMarks[word] !== 0) accessMarks[word] = 0;
     }
   }
 
