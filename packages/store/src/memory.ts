@@ -135,8 +135,11 @@ export class PartitionMemory {
     this.geometry = geometry;
     this.imageBuffer = Buffer.from(image);
     this.image32 = new Int32Array(image);
-    if (this.image32[0] !== IMAGE_MAGIC) throw new StoreError('HANDLE_INVALID', 'no image magic');
     this.scratch32 = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
+    // Asked of scratch: the image may be landing at this moment, a follower's copy from another thread.
+    if (this.scratch32[SCRATCH_CAPACITY_CHUNKS_WORD] === 0) {
+      throw new StoreError('HANDLE_INVALID', 'no partition was created in it');
+    }
     this.scratch64 = new Float64Array(scratch, 0, SCRATCH_ARRAYS / 8);
     const { chunkCount } = geometry;
     let at = SCRATCH_ARRAYS;
