@@ -11,23 +11,26 @@ import { type BenchedServer, startIngot, startRedis } from './servers.ts';
 const REDIS_PORT = 17_379;
 const INGOT_PORT = 17_400;
 
-const CASES: readonly Case[] = [
-  { command: 'GET', pipeline: 1, requests: 200_000 },
-  { command: 'SET', pipeline: 1, requests: 200_000 },
-  { command: 'GET', pipeline: 16, requests: 1_000_000 },
-  { command: 'SET', pipeline: 16, requests: 1_000_000 },
-  { command: 'GET', pipeline: 64, requests: 2_000_000 },
-  { command: 'SET', pipeline: 64, requests: 2_000_000 },
-];
+/** Enough requests for a second of server CPU or so. */
+const REQUESTS: Readonly<Record<number, number>> = { 1: 200_000, 16: 1_000_000, 64: 2_000_000 };
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     keys: { type: 'string', default: '1000000' },
+    pipelines: { type: 'string', default: '1,16,64' },
   },
 });
 const rounds = Number(values.rounds);
 const keys = Number(values.keys);
+const cases: readonly Case[] = values.pipelines.split(',').flatMap((text) => {
+  const pipeline = Number(text);
+  const requests = REQUESTS[pipeline] ?? 1_000_000;
+  return [
+    { command: 'GET', pipeline, requests },
+    { command: 'SET', pipeline, requests },
+  ] as const;
+});
 
 const redis = await startRedis(REDIS_PORT);
 const ingot = await startIngot(INGOT_PORT);
@@ -37,7 +40,7 @@ try {
   for (const server of servers) await preload(server, keys);
   const results = new Map<string, Measurement[]>();
   for (let round = 0; round < rounds; round++) {
-    for (const each of CASES) {
+    for (const each of cases) {
       // Whoever goes first finds other caches: take turns.
       const order = round % 2 === 0 ? servers : servers.toReversed();
       for (const server of order) {
@@ -58,7 +61,7 @@ try {
 
 function printTable(results: ReadonlyMap<string, readonly Measurement[]>): void {
   console.log('command  pipeline   redis us/op   ingot us/op   ratio   redis ops/s   ingot ops/s');
-  for (const { command, pipeline } of CASES) {
+  for (const { command, pipeline } of cases) {
     const of = (name: string, field: keyof Measurement): number =>
       median((results.get(`${name} ${command} ${pipeline}`) ?? []).map((each) => each[field]));
     const redisCpu = of('redis', 'cpuMicrosPerOp');

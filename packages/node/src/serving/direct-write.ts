@@ -1,0 +1,83 @@
+/** Writes to a TCP handle without the stream around it.
+ *
+ *  The handle's own `writeBuffer(request, bytes)` tries a plain write(2) first, and only what the
+ *  kernel did not take becomes an asynchronous request. Requests are objects of a class that Node
+ *  does not export; it is learned from the first ordinary socket.write of the process. Nothing here
+ *  is documented by Node, so each piece is checked, and without it `ready` stays false and callers
+ *  write through the socket.
+ *  Invariant: a request that went asynchronous is never used again, and holds its bytes. */
+
+export interface WriteRequest {
+  handle: unknown;
+  buffer: Uint8Array | null;
+  oncomplete: (status: number) => void;
+}
+
+export interface WritableHandle {
+  writeBuffer?: (request: WriteRequest, bytes: Uint8Array) => number;
+  readonly writeQueueSize?: number;
+}
+
+type WriteRequestClass = new () => WriteRequest;
+
+let requestClass: WriteRequestClass | null = null;
+
+export class DirectWriter {
+  private readonly handle: Required<WritableHandle>;
+  private readonly onComplete: (status: number) => void;
+  private request: WriteRequest | null = null;
+
+  private constructor(handle: Required<WritableHandle>, onComplete: (status: number) => void) {
+    this.handle = handle;
+    this.onComplete = onComplete;
+  }
+
+  /** Null where handles do not look as expected. `onComplete` gets the status of a write that the
+   *  kernel did not take at once: below zero it failed. */
+  static forHandle(
+    handle: WritableHandle | null,
+    onComplete: (status: number) => void,
+  ): DirectWriter | null {
+    if (handle === null || typeof handle.writeBuffer !== 'function') return null;
+    if (typeof handle.writeQueueSize !== 'number') return null;
+    if (requestClass === null) learnFrom(handle as Required<WritableHandle>);
+    return new DirectWriter(handle as Required<WritableHandle>, onComplete);
+  }
+
+  get ready(): boolean {
+    return requestClass !== null;
+  }
+
+  /** True: the kernel took all. False: the rest leaves later, then `onComplete`. Null: it failed. */
+  write(bytes: Uint8Array): boolean | null {
+    const { handle } = this;
+    this.request ??= this.newRequest();
+    const { request } = this;
+    if (handle.writeBuffer(request, bytes) !== 0) return null;
+    if (handle.writeQueueSize === 0) return true;
+    request.buffer = bytes;
+    this.request = null;
+    return false;
+  }
+
+  private newRequest(): WriteRequest {
+    const request = new (requestClass as WriteRequestClass)();
+    request.handle = this.handle;
+    request.oncomplete = this.onComplete;
+    return request;
+  }
+}
+
+/** Looks at the request of the next ordinary write on this handle, once. */
+function learnFrom(handle: Required<WritableHandle>): void {
+  const own = handle as { writeBuffer?: Required<WritableHandle>['writeBuffer'] };
+  const original = handle.writeBuffer;
+  own.writeBuffer = (request, bytes) => {
+    delete own.writeBuffer;
+    const { constructor } = request as { constructor: unknown };
+    if ((constructor as { name?: string }).name === 'WriteWrap') {
+      requestClass = constructor as WriteRequestClass;
+    }
+    return original.call(handle, request, bytes);
+  };
+}
