@@ -131,6 +131,11 @@ export function assertEqualCopies(primary: Partition, follower: Partition): void
   );
 }
 
+/** The bulk is over: what END says. Returns the rule that the received image breaks. */
+export function endBulk(primary: Partition, follower: Partition): string | null {
+  return follower.becomeConsistent(Math.max(...primary.stamps));
+}
+
 /** Sends chunks of a live primary as a bulk would; `between` runs before each. */
 export function bulk(
   primary: Partition,

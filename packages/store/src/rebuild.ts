@@ -108,7 +108,9 @@ function brokenDirectory({ memory, slab, buckets }: ImageParts): string | null {
     }
   }
   for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
-    if (slab.kind(chunk) === CHUNK_INDEX && slab.owner(chunk) >= used) {
+    if (slab.kind(chunk) !== CHUNK_INDEX) continue;
+    const position = slab.owner(chunk) >>> 0;
+    if (position >= used || memory.image32[(HEADER_INDEX_DIRECTORY >>> 2) + position] !== chunk) {
       return `chunk table: index chunk ${chunk} is not in the directory`;
     }
   }
