@@ -23,7 +23,8 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const child of running) if (isRunning(child)) child.kill('SIGKILL');
+  // Not SIGKILL: npx could not pass that on.
+  for (const child of running) if (isRunning(child)) child.kill('SIGTERM');
   await Promise.all(running.map((child) => (isRunning(child) ? once(child, 'close') : null)));
   rmSync(dataDir, { recursive: true, force: true });
 });

@@ -39,11 +39,11 @@ export class LocalCluster {
   /** Resolves when every node is ready and has its share, or when a stop was asked for meanwhile. */
   async start(plans: readonly NodePlan[]): Promise<void> {
     const [first, ...others] = plans;
-    const founder = this.#spawn(first);
-    await this.#until(founder, () => accepts(first.ports.control));
+    this.#spawn(first);
+    await this.#until(() => accepts(first.ports.control));
     for (const plan of others) this.#spawn(plan);
     await Promise.all(this.children.map((child) => this.#awaitReady(child)));
-    if (!this.#stopping && others.length > 0) await this.#awaitSettled(founder);
+    if (!this.#stopping && others.length > 0) await this.#awaitSettled(first);
     if (this.#stopping) return;
     for (const child of this.children) {
       void child.ended.then((end) => {
@@ -74,24 +74,23 @@ export class LocalCluster {
   }
 
   async #awaitReady(child: ChildNode): Promise<void> {
-    await this.#until(child, () => isReady(child.plan.ports.http));
+    await this.#until(() => isReady(child.plan.ports.http));
     if (!this.#stopping) this.#events.onReady(child);
   }
 
-  async #awaitSettled(founder: ChildNode): Promise<void> {
+  async #awaitSettled(founder: NodePlan): Promise<void> {
     this.#events.onSpreading();
-    const address = hostPort(UP_HOST, founder.plan.ports.control);
+    const address = hostPort(UP_HOST, founder.ports.control);
     let polls = 0;
-    await this.#until(
-      founder,
-      async () => ++polls > SETTLE_POLLS_MAX || (await isSettledAt(address)),
-    );
+    await this.#until(async () => ++polls > SETTLE_POLLS_MAX || (await isSettledAt(address)));
   }
 
-  async #until(child: ChildNode, holds: () => Promise<boolean>): Promise<void> {
+  /** Asks first and looks for dead nodes after: what answers on a dead node's port is a stranger. */
+  async #until(holds: () => Promise<boolean>): Promise<void> {
     while (!this.#stopping) {
-      if (child.end !== null) throw startFailure(child.plan, child.end);
-      if (await holds()) return;
+      const isTrue = await holds();
+      for (const { plan, end } of this.children) if (end !== null) throw startFailure(plan, end);
+      if (isTrue) return;
       await delay(POLL_MS);
     }
   }
