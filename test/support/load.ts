@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { eventually } from './eventually.ts';
 import { encode } from './resp-connection.ts';
 
-const PIPELINE = 32;
+/** Commands under way at a time. */
+export const PIPELINE = 32;
 const KEYS = 5_000;
 
 export interface LoadReport {
@@ -12,13 +13,15 @@ export interface LoadReport {
   written: number;
   /** Replies -CLUSTERDOWN. */
   refused: number;
+  /** Replies that the outcome is not known: the owner died with the command in its hands. */
+  unknown: number;
   /** Any other reply: none is expected. */
   unexpected: string[];
 }
 
 /** One connection to one client port. When the connection is lost it is opened again, until stopped. */
 export class Writer {
-  readonly report: LoadReport = { written: 0, refused: 0, unexpected: [] };
+  readonly report: LoadReport = { written: 0, refused: 0, unknown: 0, unexpected: [] };
   readonly #port: number;
   #socket: Socket | null = null;
   #stopped = false;
@@ -67,6 +70,7 @@ export class Writer {
     this.#waiting--;
     if (line === '+OK') this.report.written++;
     else if (line.startsWith('-CLUSTERDOWN')) this.report.refused++;
+    else if (/^-ERR .*is unknown$/.test(line)) this.report.unknown++;
     else this.report.unexpected.push(line);
   }
 
