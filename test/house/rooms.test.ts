@@ -36,7 +36,8 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'time is passed in',
     files: [
       /^node\/src\/process\//, // the threads' entries and the supervisor: where time comes from
-      /^node\/src\/serving\/data-worker\.ts$/, // reads the clock once per batch
+      /^node\/src\/serving\/(worker|batch)\.ts$/, // one look at the clock per batch
+      /^node\/src\/control\/map-host\.ts$/, // gives the coordinator its clock
       /^node\/src\/control\/control-client\.ts$/, // gRPC takes deadlines as points in time
       /^node\/src\/cli\/signals\.ts$/, // tells a second key press from an echo of the first
     ],
@@ -44,7 +45,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
   {
     what: /\bMath\.random\b/,
     why: 'chance is passed in',
-    files: [/^node\/src\/commands\/keyspace\.ts$/], // RANDOMKEY
+    files: [/^node\/src\/(commands|serving)\/keyspace\.ts$/], // RANDOMKEY
   },
   {
     what: /['"]node:net['"]/,

@@ -24,8 +24,9 @@ beforeEach(() => {
 
 afterEach(async () => {
   // Not SIGKILL: npx could not pass that on.
-  for (const child of running) if (isRunning(child)) child.kill('SIGTERM');
-  await Promise.all(running.map((child) => (isRunning(child) ? once(child, 'close') : null)));
+  const left = running.filter(isRunning);
+  for (const child of left) child.kill('SIGTERM');
+  await Promise.all(left.map((child) => once(child, 'close')));
   rmSync(dataDir, { recursive: true, force: true });
 });
 
@@ -77,6 +78,16 @@ test('up: a node that cannot start ends them all, with its own sentence', async 
     `ingot: n2 did not start: port ${BASE_PORT + 402} on 127.0.0.1 is already in use; ` +
       'stop what listens there or choose another with --cluster-port',
   );
+});
+
+test.each(['SIGTERM', 'SIGKILL'] as const)('npx: its end by %s ends the node', async (signal) => {
+  const port = String(BASE_PORT + 9);
+  const args = ['ingot', 'serve', '--found', '--port', port, '--data-dir', dataDir, ...SMALL];
+  const { child, lines } = start('npx', args);
+  await readUntil(lines, /"node\.ready"/);
+  child.kill(signal);
+  // The node holds npx' stdout: it closes when both are gone.
+  expect(await once(child, 'close')).toHaveLength(2);
 });
 
 /** Long enough for a machine under load; conditions end the wait. */
