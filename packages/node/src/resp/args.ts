@@ -54,12 +54,12 @@ export class Args {
 
   /** Byte offset of argument `i` in `buf`. */
   start(i: number): number {
-    return this.table[this.first + (i << 1)] as number;
+    return this.table[this.first + (i << 1)];
   }
 
   /** Byte length of argument `i`. */
   bytes(i: number): number {
-    return this.table[this.first + (i << 1) + 1] as number;
+    return this.table[this.first + (i << 1) + 1];
   }
 
   /** True when argument `i` is `upperWord`, ASCII case ignored. */
@@ -69,7 +69,7 @@ export class Args {
     const buf = this.buf;
     const start = this.start(i);
     for (let k = 0; k < bytes; k++) {
-      let byte = buf[start + k] as number;
+      let byte = buf[start + k];
       if (byte >= 0x61 && byte <= 0x7a) byte -= 0x20;
       if (byte !== upperWord.charCodeAt(k)) return false;
     }

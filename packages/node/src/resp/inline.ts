@@ -23,7 +23,7 @@ export function splitInline(
   let out = 0;
   let at = start;
   for (;;) {
-    while (at < end && isBlank(source[at] as number)) at++;
+    while (at < end && isBlank(source[at])) at++;
     if (at >= end || source[at] === 0) return Int32Array.from(words);
     const wordAt = out;
     let quote = 0;
@@ -32,7 +32,7 @@ export function splitInline(
         if (quote !== 0) return null;
         break;
       }
-      const byte = source[at] as number;
+      const byte = source[at];
       if (quote === 0) {
         if (isBlank(byte)) break;
         if (byte === DOUBLE || byte === SINGLE) quote = byte;
@@ -40,11 +40,11 @@ export function splitInline(
         at++;
       } else if (byte === quote) {
         at++;
-        if (at < end && source[at] !== 0 && !isBlank(source[at] as number)) return null;
+        if (at < end && source[at] !== 0 && !isBlank(source[at])) return null;
         break;
       } else if (byte === BACKSLASH && quote === DOUBLE && at + 1 < end) {
         const hex = hexByte(source, at, end);
-        target[out++] = hex >= 0 ? hex : escaped(source[at + 1] as number);
+        target[out++] = hex >= 0 ? hex : escaped(source[at + 1]);
         at += hex >= 0 ? 4 : 2;
       } else if (byte === BACKSLASH && source[at + 1] === SINGLE && at + 1 < end) {
         target[out++] = SINGLE;
@@ -69,8 +69,8 @@ function escaped(byte: number): number {
 /** The byte of `\xHH` at `at`, or -1. */
 function hexByte(source: Buffer, at: number, end: number): number {
   if (at + 3 >= end || source[at + 1] !== 0x78) return -1;
-  const high = hexDigit(source[at + 2] as number);
-  const low = hexDigit(source[at + 3] as number);
+  const high = hexDigit(source[at + 2]);
+  const low = hexDigit(source[at + 3]);
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

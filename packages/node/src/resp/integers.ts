@@ -17,13 +17,13 @@ export function readSafeInteger(buf: Uint8Array, start: number, bytes: number): 
   const end = at + bytes;
   const negative = buf[at] === 0x2d;
   if (negative) at++;
-  const first = (buf[at] as number) - 0x30;
+  const first = buf[at] - 0x30;
   if (at === end || first < 0 || first > 9) return Number.NaN;
   if (first === 0) return bytes === 1 ? 0 : Number.NaN;
   let value = 0;
   const digits = end - at;
   for (; at < end; at++) {
-    const digit = (buf[at] as number) - 0x30;
+    const digit = buf[at] - 0x30;
     if (digit < 0 || digit > 9) return Number.NaN;
     value = value * 10 + digit;
   }

@@ -30,10 +30,10 @@ function feed(pieces: readonly Buffer[], parser = new Parser(DEFAULT_LIMITS)): O
 
 function wordsOf(parser: Parser, i: number): string[] {
   const words: string[] = [];
-  const first = parser.firstArgs[i] as number;
-  for (let k = first; k < first + (parser.argCounts[i] as number); k++) {
-    const start = parser.args[k * 2] as number;
-    words.push(parser.buffer.toString('latin1', start, start + (parser.args[k * 2 + 1] as number)));
+  const first = parser.firstArgs[i];
+  for (let k = first; k < first + parser.argCounts[i]; k++) {
+    const start = parser.args[k * 2];
+    words.push(parser.buffer.toString('latin1', start, start + parser.args[k * 2 + 1]));
   }
   return words;
 }

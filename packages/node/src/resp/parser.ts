@@ -114,9 +114,9 @@ export class Parser {
       if (cell === args.length) args = this.growArgs();
       // The common header `$n\r\n` with one or two digits, read without a call.
       let bytes = 0;
-      const digit = (buffer[next + 1] as number) - 0x30;
+      const digit = buffer[next + 1] - 0x30;
       if (next + 5 < end && buffer[next] === DOLLAR && digit >= 0 && digit <= 9) {
-        const second = buffer[next + 2] as number;
+        const second = buffer[next + 2];
         if (second === CR && buffer[next + 3] === LF) {
           bytes = digit;
           next += 4;
@@ -158,7 +158,7 @@ export class Parser {
   /** The `$n` line at `at`: where its payload starts (`lineValue` long), or INCOMPLETE, INVALID. */
   private bulkHeader(at: number, end: number): number {
     if (at >= end) return INCOMPLETE;
-    const type = this.buffer[at] as number;
+    const type = this.buffer[at];
     if (type !== DOLLAR) {
       return this.fail(`expected '$', got '${String.fromCharCode(type)}'`);
     }
@@ -180,7 +180,7 @@ export class Parser {
     let value = 0;
     // More digits than a double keeps exactly is invalid whatever they say, and bounds the line.
     for (; i < end; i++) {
-      const digit = (buffer[i] as number) - 0x30;
+      const digit = buffer[i] - 0x30;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
       if (i - digitsAt >= LINE_DIGITS_MAX) return this.fail(invalid);

@@ -63,7 +63,7 @@ export class ReplyScanner {
     const lineEnd = buffer.indexOf(LF, at);
     if (lineEnd < 0 || lineEnd >= this.filled) return -1;
     const next = lineEnd + 1;
-    switch (String.fromCharCode(buffer[at] as number)) {
+    switch (String.fromCharCode(buffer[at])) {
       case '$':
       case '=':
       case '!': {
@@ -98,7 +98,7 @@ export class ReplyScanner {
     const negative = buffer[at] === 0x2d;
     let value = 0;
     for (let i = negative ? at + 1 : at; buffer[i] !== 0x0d; i++) {
-      const digit = (buffer[i] as number) - 0x30;
+      const digit = buffer[i] - 0x30;
       if (!(digit >= 0 && digit <= 9)) {
         this.invalid = true;
         return 0;

@@ -22,6 +22,8 @@ const KEPT_BYTES_MAX = 1024 * 1024;
 const LIMIT_BYTES_DEFAULT = 512 * 1024 * 1024;
 /** Below this a byte loop beats the flat cost (about 45 ns) of Buffer.copy. */
 const LOOP_BYTES_MAX = 32;
+/** Views of the output up to this length are made once per length. */
+const KEPT_VIEW_BYTES_MAX = 2048;
 /** Longest header: type byte, sign, 20 digits, CRLF. */
 const HEADER_BYTES_MAX = 24;
 
@@ -32,6 +34,7 @@ export class ReplyWriter {
   length = 0;
   overflowed = false;
   readonly limitBytes: number;
+  private views: (Buffer | undefined)[] = [];
 
   constructor(initialBytes: number = BYTES_INITIAL, limitBytes: number = LIMIT_BYTES_DEFAULT) {
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
@@ -84,7 +87,7 @@ export class ReplyWriter {
       (source as Buffer).copy(out, at, start, start + bytes);
       at += bytes;
     } else {
-      for (let i = 0; i < bytes; i++) out[at++] = source[start + i] as number;
+      for (let i = 0; i < bytes; i++) out[at++] = source[start + i];
     }
     out[at] = CR;
     out[at + 1] = LF;
@@ -186,7 +189,20 @@ export class ReplyWriter {
   /** Leaves the buffer to whoever still reads it, and starts over in a new one. */
   surrender(): void {
     this.rewind(0);
-    this.buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+    this.replaceBuffer(Buffer.allocUnsafeSlow(BYTES_INITIAL));
+  }
+
+  /** What was written, as a view of `buffer`. Making a view costs 0.1 us and garbage, and replies of
+   *  the same batch size come again and again, so short views are kept. */
+  view(): Buffer {
+    const { length } = this;
+    if (length > KEPT_VIEW_BYTES_MAX) return this.buffer.subarray(0, length);
+    let view = this.views[length];
+    if (view === undefined) {
+      view = this.buffer.subarray(0, length);
+      this.views[length] = view;
+    }
+    return view;
   }
 
   /** Takes the written bytes out as memory of their own and starts over. */
@@ -232,8 +248,13 @@ export class ReplyWriter {
       Math.min(this.limitBytes, Math.max(needed, this.buffer.length * 2)),
     );
     this.buffer.copy(larger, 0, 0, this.length);
-    this.buffer = larger;
+    this.replaceBuffer(larger);
     return true;
+  }
+
+  private replaceBuffer(buffer: Buffer): void {
+    this.buffer = buffer;
+    this.views = [];
   }
 }
 

@@ -13,14 +13,8 @@
  *  Owner: one per worker, used by all its connections in turn; nothing here outlives a call. */
 
 import type { Buffer } from 'node:buffer';
-import {
-  hashKey,
-  type Partition,
-  partitionOfSlot,
-  SET_OK,
-  slotOfKey,
-  TORN_READS_MAX,
-} from '@ingot/store';
+import { performance } from 'node:perf_hooks';
+import { hashKey, partitionOfSlot, SET_OK, slotOfKey, TORN_READS_MAX } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
@@ -106,7 +100,7 @@ export class BatchExecutor {
         if (count > 1) this.touch(count);
         const done = this.execute(count);
         if (done < count) {
-          if (done > 0) at = parser.ends[done - 1] as number;
+          if (done > 0) at = parser.ends[done - 1];
           break;
         }
       }
@@ -133,24 +127,21 @@ export class BatchExecutor {
     const { buffer, args, firstArgs, argCounts } = parser;
     const { partitions } = desk.host.map;
     for (let i = 0; i < count; i++) {
-      const first = (firstArgs[i] as number) << 1;
-      const argCount = argCounts[i] as number;
-      const nameStart = args[first] as number;
-      const nameBytes = args[first + 1] as number;
+      const first = firstArgs[i] << 1;
+      const argCount = argCounts[i];
+      const nameStart = args[first];
+      const nameBytes = args[first + 1];
       let plan = UNKNOWN;
       let keyAt = 1;
       if (nameBytes === 3) {
         const word =
-          ((buffer[nameStart] as number) << 16) |
-          ((buffer[nameStart + 1] as number) << 8) |
-          (buffer[nameStart + 2] as number) |
-          LOWER;
+          (buffer[nameStart] << 16) | (buffer[nameStart + 1] << 8) | buffer[nameStart + 2] | LOWER;
         if (word === WORD_GET && argCount === 2) plan = PLAIN_GET;
         else if (word === WORD_SET && argCount === 3) plan = PLAIN_SET;
       }
       if (plan === UNKNOWN) {
         plan = desk.lookup.find(buffer, nameStart, nameBytes);
-        keyAt = plan < 0 ? 0 : (desk.lookup.firstKeys[plan] as number);
+        keyAt = plan < 0 ? 0 : desk.lookup.firstKeys[plan];
         if (keyAt >= argCount) keyAt = 0;
       }
       this.plans[i] = plan;
@@ -158,8 +149,8 @@ export class BatchExecutor {
         this.partitionIds[i] = -1;
         continue;
       }
-      const keyStart = args[first + (keyAt << 1)] as number;
-      const keyBytes = args[first + (keyAt << 1) + 1] as number;
+      const keyStart = args[first + (keyAt << 1)];
+      const keyBytes = args[first + (keyAt << 1) + 1];
       this.hashes[i] = hashKey(buffer, keyStart, keyBytes);
       this.partitionIds[i] = partitionOfSlot(slotOfKey(buffer, keyStart, keyBytes), partitions);
     }
@@ -170,16 +161,16 @@ export class BatchExecutor {
     const { partitionIds, hashes } = this;
     let sum = 0;
     for (let i = 0; i < count; i++) {
-      const partitionId = partitionIds[i] as number;
+      const partitionId = partitionIds[i];
       if (partitionId < 0) continue;
-      const partition = partitions[partitionId] as Partition | null;
-      if (partition !== null) sum += partition.touchBucket(hashes[i] as number);
+      const partition = partitions[partitionId];
+      if (partition !== null) sum += partition.touchBucket(hashes[i]);
     }
     for (let i = 0; i < count; i++) {
-      const partitionId = partitionIds[i] as number;
+      const partitionId = partitionIds[i];
       if (partitionId < 0) continue;
-      const partition = partitions[partitionId] as Partition | null;
-      if (partition !== null) sum += partition.touchSlot(hashes[i] as number);
+      const partition = partitions[partitionId];
+      if (partition !== null) sum += partition.touchSlot(hashes[i]);
     }
     this.touched = (this.touched + sum) | 0;
   }
@@ -188,7 +179,7 @@ export class BatchExecutor {
   private execute(count: number): number {
     const { connection, plans, desk, parser, args } = this;
     for (let i = 0; i < count; i++) {
-      const plan = plans[i] as number;
+      const plan = plans[i];
       if (connection.plain) {
         if (plan === PLAIN_GET) {
           if (this.get(i)) continue;
@@ -196,8 +187,8 @@ export class BatchExecutor {
           if (this.set(i)) continue;
         }
       }
-      const first = parser.firstArgs[i] as number;
-      args.aim(parser.buffer, parser.args, first, parser.argCounts[i] as number);
+      const first = parser.firstArgs[i];
+      args.aim(parser.buffer, parser.args, first, parser.argCounts[i]);
       if (this.general(plan, i) === Outcome.held) return i;
       if (connection.hold !== 0 || connection.closing) return i + 1;
       if (desk.out.length > OUTPUT_BYTES_MAX) {
@@ -214,8 +205,8 @@ export class BatchExecutor {
     const { execution, out, lookup } = desk;
     const index = plan === PLAIN_GET ? this.getIndex : plan === PLAIN_SET ? this.setIndex : plan;
     if (this.partitionIds[i] !== -1) {
-      const keyAt = lookup.firstKeys[index] as number;
-      execution.rememberHash(args.start(keyAt), this.hashes[i] as number);
+      const keyAt = lookup.firstKeys[index];
+      execution.rememberHash(args.start(keyAt), this.hashes[i]);
     } else {
       execution.forgetHash();
     }
@@ -234,13 +225,13 @@ export class BatchExecutor {
   private get(i: number): boolean {
     const { parser, desk } = this;
     const { out, passage } = desk;
-    const partition = desk.host.partitions[this.partitionIds[i] as number] as Partition | null;
+    const partition = desk.host.partitions[this.partitionIds[i]];
     if (partition === null) return false;
     const { buffer, args } = parser;
-    const cell = ((parser.firstArgs[i] as number) + 1) << 1;
-    const keyStart = args[cell] as number;
-    const keyBytes = args[cell + 1] as number;
-    const hash = this.hashes[i] as number;
+    const cell = (parser.firstArgs[i] + 1) << 1;
+    const keyStart = args[cell];
+    const keyBytes = args[cell + 1];
+    const hash = this.hashes[i];
     const { nowMs } = desk.execution;
     const mark = out.length;
     // Inside a passage of ours the gate is odd: the read protocol would wait for ourselves.
@@ -275,18 +266,18 @@ export class BatchExecutor {
   /** Plain SET of a key that is led here; false when somebody else must see to it. */
   private set(i: number): boolean {
     const { parser, desk } = this;
-    const partition = desk.host.partitions[this.partitionIds[i] as number] as Partition | null;
+    const partition = desk.host.partitions[this.partitionIds[i]];
     if (partition === null || !desk.passage.open(partition)) return false;
     const { buffer, args } = parser;
-    const cell = ((parser.firstArgs[i] as number) + 1) << 1;
+    const cell = (parser.firstArgs[i] + 1) << 1;
     const code = partition.set(
-      this.hashes[i] as number,
+      this.hashes[i],
       buffer,
-      args[cell] as number,
-      args[cell + 1] as number,
+      args[cell],
+      args[cell + 1],
       buffer,
-      args[cell + 2] as number,
-      args[cell + 3] as number,
+      args[cell + 2],
+      args[cell + 3],
       0,
       desk.execution.nowMs,
     );

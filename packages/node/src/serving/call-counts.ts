@@ -18,7 +18,7 @@ export class CallCounts {
   }
 
   count(index: number): void {
-    const before = this.calls[index] as number;
+    const before = this.calls[index];
     if (before === 0) this.seen[this.seenCount++] = index;
     this.calls[index] = before + 1;
     this.total++;
@@ -26,17 +26,17 @@ export class CallCounts {
 
   /** The call that was counted last for this command was answered with an error. */
   error(index: number): void {
-    this.errors[index] = (this.errors[index] as number) + 1;
+    this.errors[index] = this.errors[index] + 1;
   }
 
   /** Each call took its share of the batch. */
   flush(counters: WorkerCounters, batchSeconds: number): void {
     const seconds = batchSeconds / this.total;
     for (let i = 0; i < this.seenCount; i++) {
-      const index = this.seen[i] as number;
-      counters.command(index, this.calls[index] as number, seconds);
+      const index = this.seen[i];
+      counters.command(index, this.calls[index], seconds);
       this.calls[index] = 0;
-      const failed = this.errors[index] as number;
+      const failed = this.errors[index];
       if (failed > 0) counters.commandError(index, failed);
       this.errors[index] = 0;
     }

@@ -52,7 +52,7 @@ export class TestCluster {
     const ports = await Promise.all(ids.map(() => freePorts()));
     const placement = Array.from({ length: partitions }, (_, id) => ({
       epoch: 1,
-      primary: ids[id % nodeCount] as string,
+      primary: ids[id % nodeCount],
       followers: [],
       lost: false,
     }));
@@ -72,7 +72,7 @@ export class TestCluster {
         incarnation: 1,
         state: 'up',
         advertise: HOST,
-        ports: ports[i] as Ports,
+        ports: ports[i],
       })),
       placement,
       operations: {},
@@ -83,14 +83,14 @@ export class TestCluster {
         if (placement[partition]?.primary === id) attachPartition(handle).promote(1, Date.now());
       });
       cluster.nodes.push(
-        await startNode(id, ports[i] as Ports, cluster.map, handles, { ...LIMITS, ...limits }),
+        await startNode(id, ports[i], cluster.map, handles, { ...LIMITS, ...limits }),
       );
     }
     return cluster;
   }
 
   async client(node = 0, kind: ListenerKind = 'client'): Promise<TestClient> {
-    const client = await TestClient.connect((this.nodes[node] as TestNode).ports[kind]);
+    const client = await TestClient.connect(this.nodes[node].ports[kind]);
     this.clients.push(client);
     return client;
   }
@@ -105,11 +105,11 @@ export class TestCluster {
   }
 
   partition(node: number, partition: number): Partition {
-    return (this.nodes[node] as TestNode).partitions[partition] as Partition;
+    return this.nodes[node].partitions[partition];
   }
 
   counter(node: number, name: keyof typeof Counter): number {
-    return (this.nodes[node] as TestNode).counters.get(Counter[name]);
+    return this.nodes[node].counters.get(Counter[name]);
   }
 
   /** A new map in which partition `id` is led by `node`, or by nobody. Not yet told to anyone. */
@@ -124,7 +124,7 @@ export class TestCluster {
   }
 
   tell(map: ClusterMap, ...nodes: number[]): void {
-    for (const node of nodes) (this.nodes[node] as TestNode).worker.mapChanged(map);
+    for (const node of nodes) this.nodes[node].worker.mapChanged(map);
   }
 
   demote(node: number, partition: number): void {
@@ -133,7 +133,7 @@ export class TestCluster {
 
   promote(node: number, partition: number): void {
     this.partition(node, partition).promote(2, Date.now());
-    (this.nodes[node] as TestNode).worker.roleChanged();
+    this.nodes[node].worker.roleChanged();
   }
 
   stop(): void {

@@ -39,12 +39,12 @@ export class CommandLookup {
   find(buf: Buffer, start: number, bytes: number): number {
     if (bytes === 0 || bytes > this.longest) return -1;
     const mix = nameMix(buf, start, bytes);
-    const index = this.slots[Math.imul(mix, this.multiplier) >>> this.shift] as number;
+    const index = this.slots[Math.imul(mix, this.multiplier) >>> this.shift];
     if (index < 0) return -1;
-    const name = this.names[index] as Buffer;
+    const name = this.names[index];
     if (name.length !== bytes) return -1;
     for (let i = 0; i < bytes; i++) {
-      let byte = buf[start + i] as number;
+      let byte = buf[start + i];
       if (byte >= 0x41 && byte <= 0x5a) byte |= LOWER;
       if (byte !== name[i]) return -1;
     }
@@ -59,8 +59,7 @@ export class CommandLookup {
 /** All bytes of a name, case ignored; names are short. */
 function nameMix(buf: Buffer, start: number, bytes: number): number {
   let mix = bytes;
-  for (let i = start; i < start + bytes; i++)
-    mix = Math.imul(mix, 31) + ((buf[i] as number) | LOWER);
+  for (let i = start; i < start + bytes; i++) mix = Math.imul(mix, 31) + (buf[i] | LOWER);
   return mix;
 }
 

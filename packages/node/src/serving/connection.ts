@@ -317,7 +317,7 @@ export class Connection implements Session, Parkable {
 
   private write(out: ReplyWriter): void {
     this.host.sent(out.length);
-    if (!this.wire.write(out.buffer, out.length)) {
+    if (!this.wire.write(out.view())) {
       this.hold |= Hold.output;
       out.surrender();
     }

@@ -4,7 +4,6 @@ import { hashKey, type Partition } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Desk } from './desk.ts';
-import type { Command } from './execution.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { tokenNow } from './watch-token.ts';
 
@@ -22,7 +21,7 @@ export function execHere(
   passage.close();
   if (!passage.open(partition)) return false;
   const changed = watched.some(
-    (each, i) => tokenNow(partition, each.key, hashes[i] as number, execution.nowMs) !== each.token,
+    (each, i) => tokenNow(partition, each.key, hashes[i], execution.nowMs) !== each.token,
   );
   if (changed) {
     passage.close();
@@ -36,7 +35,7 @@ export function execHere(
   partition.beginTransaction();
   out.array(queued.length);
   for (const { index, args } of queued) {
-    (lookup.commands[index] as Command).run(execution, args, out);
+    lookup.commands[index].run(execution, args, out);
   }
   partition.endTransaction();
   passage.close();

@@ -55,7 +55,7 @@ export function runInternal(
   args: Args,
 ): Outcome {
   desk.passage.close();
-  return (RUNS[command.name] as Run)(desk, connection, args);
+  return RUNS[command.name](desk, connection, args);
 }
 
 function row(name: string, arity: number): Command {

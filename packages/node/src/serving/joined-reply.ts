@@ -64,9 +64,9 @@ export class JoinedReply {
   private gather(replies: readonly Buffer[], out: ReplyWriter): void {
     const elements: Buffer[] = [];
     replies.forEach((reply, part) => {
-      const positions = this.positions[part] as readonly number[];
+      const positions = this.positions[part];
       elementsOf(reply).forEach((element, k) => {
-        elements[positions[k] as number] = element;
+        elements[positions[k]] = element;
       });
     });
     out.array(elements.length);

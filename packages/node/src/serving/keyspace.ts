@@ -209,5 +209,5 @@ class Gathering {
 function anyOf(replies: readonly Buffer[]): Buffer {
   const found = replies.filter((reply) => !NIL_REPLIES.includes(reply.toString('latin1')));
   const choices = found.length > 0 ? found : replies;
-  return choices[Math.floor(Math.random() * choices.length)] as Buffer;
+  return choices[Math.floor(Math.random() * choices.length)];
 }

@@ -52,7 +52,7 @@ export class ReplyQueue {
   /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`. */
   drain(out: ReplyWriter, outBytesMax: number): void {
     while (this.head < this.entries.length && out.length < outBytesMax) {
-      const entry = this.entries[this.head] as Buffer | LateReply;
+      const entry = this.entries[this.head];
       if (entry instanceof LateReply) {
         if (entry.bytes === null) break;
         this.lateCount--;

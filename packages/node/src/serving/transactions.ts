@@ -206,7 +206,7 @@ export class Transactions {
     const { desk } = this;
     const { out } = desk;
     const keyless = queued.flatMap((each, position) => (each.partitionId < 0 ? [position] : []));
-    const single = parts.length === 1 && keyless.length === 0 ? (parts[0] as Part) : null;
+    const single = parts.length === 1 && keyless.length === 0 ? parts[0] : null;
     if (single !== null && single.to.to !== 'peer') {
       this.runPart(single, watched, out);
       return;
@@ -216,7 +216,7 @@ export class Transactions {
     const remote = parts.some((part) => part.to.to === 'peer');
     if (remote) join.settleInto(connection.reserveReply());
     // A transaction that a watched key stopped answers nil as a whole: keyless parts with it.
-    join.part(parts.length).settle(this.runKeyless(keyless.map((i) => queued[i] as QueuedCommand)));
+    join.part(parts.length).settle(this.runKeyless(keyless.map((i) => queued[i])));
     parts.forEach((part, i) => {
       if (part.to.to === 'peer') {
         const { node } = part.to;
@@ -247,7 +247,7 @@ export class Transactions {
     scratch.array(queued.length);
     connection.laterRefusal = scratch;
     for (const { index, args } of queued) {
-      (lookup.commands[index] as Command).run(execution, args, scratch);
+      lookup.commands[index].run(execution, args, scratch);
     }
     connection.laterRefusal = null;
     return scratch.take();
@@ -298,7 +298,7 @@ function execArgs(desk: Desk, part: Part, watched: readonly WatchedKey[]): Args 
   words.push(String(watched.length));
   for (const { key, token } of watched) words.push(key, token);
   for (const { index, args } of part.queued) {
-    words.push(String(args.count), (desk.lookup.commands[index] as Command).name);
+    words.push(String(args.count), desk.lookup.commands[index].name);
     for (let i = 1; i < args.count; i++) words.push(args.copy(i));
   }
   return Args.from(words);

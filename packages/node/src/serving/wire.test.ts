@@ -71,7 +71,7 @@ for (const [name, spoil] of WAYS) {
       let written = 0;
       for (let taken = true; taken; ) {
         const bytes = Buffer.alloc(256 * 1024, written % 251);
-        taken = wire.write(bytes, bytes.length);
+        taken = wire.write(bytes);
         written += bytes.length;
       }
       let received = 0;
