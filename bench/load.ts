@@ -45,11 +45,11 @@ export async function measure(
     ...['-P', String(pipeline), '--csv'],
   ]);
   const before = server.cpuSeconds();
-  const { stdout } = await promisify(execFile)(load[0] as string, load.slice(1));
+  const { stdout } = await promisify(execFile)(load[0], load.slice(1));
   const cpuSeconds = server.cpuSeconds() - before;
   // "test","rps",... then one row of the same columns, quoted.
   const row = stdout.trim().split('\n').at(-1) as string;
-  const opsPerSecond = Number((row.split(',')[1] as string).replaceAll('"', ''));
+  const opsPerSecond = Number(row.split(',')[1].replaceAll('"', ''));
   return { cpuMicrosPerOp: (cpuSeconds * 1e6) / requests, opsPerSecond };
 }
 
