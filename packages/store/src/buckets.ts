@@ -321,11 +321,12 @@ export class Buckets {
     return this.#image32[this.headOf(hash) >>> 2];
   }
 
-  /** First word of the candidate slot of a hash, or 0. */
-  prefetchSlot(hash: number): number {
+  /** The slot that a hash may be in, unchecked, or 0: for prefetching only. */
+  candidate(hash: number): number {
+    const image32 = this.#image32;
     const word = this.headOf(hash) >>> 2;
     for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-      if (this.#image32[entry] === hash) return this.#image32[this.#image32[entry + 1] >>> 2];
+      if (image32[entry] === hash) return image32[entry + 1];
     }
     return 0;
   }

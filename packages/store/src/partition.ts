@@ -124,8 +124,11 @@ export class Partition extends PartitionState {
     return this.#buckets.prefetch(hash);
   }
 
+  /** Starts the misses that a read of the slot would pay one by one: its first and second cache line
+   *  and the word of its access mark. */
   touchSlot(hash: number): number {
-    return this.#buckets.prefetchSlot(hash);
+    const ref = this.#buckets.candidate(hash);
+    return this.#records.prefetch(ref) | this.#sieve.prefetch(ref);
   }
 
   /** Notes a read for SIEVE. */
