@@ -104,9 +104,10 @@ export class ReplyWriter {
     else this.textBlock(DOLLAR, '', text);
   }
 
+  /** What every miss is answered with: written without a string. */
   nil(): void {
     if (this.protocol === 3) this.line('_', '');
-    else this.line('$', '-1');
+    else this.header(DOLLAR, -1);
   }
 
   /** The absent array: what EXEC answers when a watched key changed. */
