@@ -179,6 +179,11 @@ export class BatchExecutor {
   private execute(count: number): number {
     const { connection, plans, desk, parser, args } = this;
     for (let i = 0; i < count; i++) {
+      if (desk.out.length > OUTPUT_BYTES_MAX) {
+        desk.passage.close();
+        connection.emit(desk.out);
+        if (connection.hold !== 0) return i;
+      }
       const plan = plans[i];
       if (connection.plain) {
         if (plan === PLAIN_GET) {
@@ -191,11 +196,6 @@ export class BatchExecutor {
       args.aim(parser.buffer, parser.args, first, parser.argCounts[i]);
       if (this.general(plan, i) === Outcome.held) return i;
       if (connection.hold !== 0 || connection.closing) return i + 1;
-      if (desk.out.length > OUTPUT_BYTES_MAX) {
-        desk.passage.close();
-        connection.emit(desk.out);
-        if (connection.hold !== 0) return i + 1;
-      }
     }
     return count;
   }

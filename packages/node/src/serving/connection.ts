@@ -216,6 +216,7 @@ export class Connection implements Session, Parkable {
   }
 
   release(reasons: number): void {
+    if ((this.hold & reasons) === 0) return;
     this.hold &= ~reasons;
     if (this.hold === 0) this.scheduleRun();
   }
@@ -327,7 +328,7 @@ export class Connection implements Session, Parkable {
   private drained(): void {
     this.hold &= ~Hold.output;
     this.flushReplies();
-    this.release(0);
+    if (this.hold === 0) this.scheduleRun();
   }
 
   private inputEnded(): void {

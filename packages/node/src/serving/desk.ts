@@ -29,7 +29,7 @@ export const Outcome = {
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
-const TRY_AGAIN_TEXT = 'TRYAGAIN the partition of this key is changing its owner';
+export const TRY_AGAIN_TEXT = 'TRYAGAIN the partition of this key is changing its owner';
 
 /** What a desk asks of the worker that it belongs to. */
 export interface DeskHost {

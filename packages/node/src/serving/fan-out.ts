@@ -11,7 +11,7 @@ import { type Desk, Outcome } from './desk.ts';
 import type { Connection } from './connection.ts';
 import type { Command, SplitRule } from './execution.ts';
 import { keyIndexes } from './keys.ts';
-import { JoinedReply } from './joined-reply.ts';
+import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { runHere } from './local-run.ts';
 import type { Route } from './routing.ts';
 
@@ -65,7 +65,7 @@ export function runSplit(
     const partition = desk.partition(part.partitionId);
     ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
     if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
-    join.part(i).settle(scratch.take());
+    join.part(i).settle(wholeReply(scratch));
   });
   if (allHere) join.writeTo(desk.out);
   return Outcome.done;

@@ -71,6 +71,7 @@ export class Forwarding {
     const waiting = this.waiting.get(partitionId);
     if (waiting === undefined) {
       const link = this.link(node, protocol);
+      link.resume(partitionId);
       link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0, false));
       return;
     }

@@ -45,7 +45,7 @@ export class JoinedReply {
         const out = new ReplyWriter(1024);
         out.protocol = this.protocol;
         this.writeTo(out);
-        this.sink.settle(out.take());
+        this.sink.settle(wholeReply(out));
       },
     };
   }
@@ -77,6 +77,15 @@ export class JoinedReply {
 /** `*-1` or `_`. */
 function isAbsent(reply: Buffer): boolean {
   return reply[0] === NIL || (reply[0] === STAR && reply[1] === MINUS);
+}
+
+/** What was put together, or an error in its place when that became too large. */
+export function wholeReply(out: ReplyWriter): Buffer {
+  if (out.overflowed) {
+    out.rewind(0);
+    out.error(`ERR the reply would be larger than ${out.limitBytes} bytes`);
+  }
+  return out.take();
 }
 
 /** The integer of a `:n` reply. */

@@ -13,10 +13,10 @@ import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { MapNode } from '../shared/map.ts';
 import { type Connection, Hold } from './connection.ts';
-import { type Desk, Outcome } from './desk.ts';
+import { type Desk, Outcome, TRY_AGAIN_TEXT } from './desk.ts';
 import { type Command, CURSOR_PARTITION_FACTOR } from './execution.ts';
 import { errorLine, isRefusal } from './forwarding.ts';
-import { elementsOf, integerOf } from './joined-reply.ts';
+import { elementsOf, integerOf, wholeReply } from './joined-reply.ts';
 import { encode } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
@@ -40,6 +40,10 @@ export function runKeyspace(
     if (whole) return runCursor(desk, connection, command, args);
   }
   const unsettled = firstUnsettled(desk);
+  if (unsettled >= 0 && connection.isLink) {
+    out.error(TRY_AGAIN_TEXT);
+    return Outcome.done;
+  }
   if (unsettled >= 0) return desk.turnAway(connection, unsettled, { to: 'park' });
   const leaders = connection.listener === 'client' ? otherLeaders(desk) : [];
   if (leaders === null) {
@@ -137,6 +141,11 @@ class Gathering {
       this.finish(errorLine(DOWN_TEXT));
       return;
     }
+    // Sealed meanwhile: what runs here would leave a partition out.
+    if (firstUnsettled(desk) >= 0 && this.rounds < ROUNDS_MAX) {
+      this.again();
+      return;
+    }
     this.replies = [this.runHere()];
     this.missing = leaders.length;
     if (this.missing === 0) this.roundEnded();
@@ -158,10 +167,14 @@ class Gathering {
     const unsettled = this.replies.some((reply) => isRefusal(reply, 0));
     const moved = this.mapVersion !== this.desk.host.map.version;
     if ((unsettled || moved) && this.rounds < ROUNDS_MAX) {
-      setTimeout(() => this.round(), ROUND_MS);
+      this.again();
       return;
     }
     this.finish(this.joined());
+  }
+
+  private again(): void {
+    setTimeout(() => this.round(), ROUND_MS);
   }
 
   private finish(reply: Buffer): void {
@@ -178,7 +191,7 @@ class Gathering {
     scratch.protocol = this.connection.protocol;
     this.command.run(execution, this.args, scratch);
     noteWrite(this.desk, this.command);
-    return scratch.take();
+    return wholeReply(scratch);
   }
 
   private joined(): Buffer {
@@ -201,7 +214,7 @@ class Gathering {
       default:
         out.ok();
     }
-    return out.take();
+    return wholeReply(out);
   }
 }
 

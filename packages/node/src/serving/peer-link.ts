@@ -20,6 +20,9 @@ export const CONNECT_MS_MAX = 1_000;
 /** Longer than the owner's own patience with a partition that changes hands. */
 export const SILENCE_MS_MAX = 7_000;
 
+/** `full` bounds what waits here; a single command is bounded where it is received. */
+const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
+
 /** Whether the command reached the owner. */
 export type Executed = 'no' | 'unknown';
 
@@ -54,7 +57,7 @@ export class PeerLink {
   private readonly options: PeerLinkOptions;
   private readonly socket: Socket;
   private readonly scanner: ReplyScanner = new ReplyScanner();
-  private readonly unsent: ReplyWriter = new ReplyWriter(16 * 1024);
+  private readonly unsent: ReplyWriter = new ReplyWriter(16 * 1024, UNLIMITED);
   /** Commands encoded into `unsent`, not handed to the socket. */
   private unsentCalls: PeerCall[] = [];
   /** Commands whose replies are due, oldest first from `pendingHead`. */

@@ -15,7 +15,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
-import { JoinedReply } from './joined-reply.ts';
+import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { onePartition } from './keys.ts';
 import type { Route } from './routing.ts';
 import { execHere } from './exec-here.ts';
@@ -226,7 +226,7 @@ export class Transactions {
       } else {
         desk.scratch.protocol = connection.protocol;
         this.runPart(part, watched, desk.scratch);
-        join.part(i).settle(desk.scratch.take());
+        join.part(i).settle(wholeReply(desk.scratch));
       }
     });
     if (!remote) join.writeTo(out);
@@ -250,7 +250,7 @@ export class Transactions {
       lookup.commands[index].run(execution, args, scratch);
     }
     connection.laterRefusal = null;
-    return scratch.take();
+    return wholeReply(scratch);
   }
 }
 

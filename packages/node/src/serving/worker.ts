@@ -49,7 +49,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   readonly partitions: (Partition | null)[];
   readonly sessions: Map<number, Connection> = new Map();
   readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
-  readonly lateOutput: ReplyWriter = new ReplyWriter();
+  /** Unlimited: each reply in it was bounded when it was made. */
+  readonly lateOutput: ReplyWriter = new ReplyWriter(RECEIVE_BYTES, Number.MAX_SAFE_INTEGER);
   readonly maxQueryBufferBytes: number;
   map: ClusterMap;
 
