@@ -14,9 +14,9 @@ interface Mutant {
 }
 
 const field = (text: string, name: string, file: string): string => {
-  const line = new RegExp(`^${name}: (.+)$`, 'm').exec(text);
-  if (line === null) throw new Error(`${file} has no line "${name}: …"`);
-  return line[1]!;
+  const value = new RegExp(`^${name}: (.+)$`, 'm').exec(text)?.[1];
+  if (value === undefined) throw new Error(`${file} has no line "${name}: …"`);
+  return value;
 };
 
 function readMutant(file: string): Mutant {

@@ -14,7 +14,9 @@ type Step =
       xx: boolean;
       keepTtl: boolean;
     }
-  | { op: 'delete' | 'persist' | 'get'; key: number }
+  | { op: 'delete'; key: number }
+  | { op: 'persist'; key: number }
+  | { op: 'get'; key: number }
   | { op: 'expire'; key: number; ttlMs: number }
   | { op: 'wait'; ms: number }
   | { op: 'flush' | 'sweep' };
