@@ -29,6 +29,8 @@ export class TestNode {
   readonly map: PartitionMap;
   readonly hub: ReplicationHub;
   readonly events: ReplicationEvent[] = [];
+  /** How far this node's clock is ahead. */
+  clockAheadMs = 0;
 
   constructor(
     id: string,
@@ -45,7 +47,7 @@ export class TestNode {
       port: 0,
       wake: new Int32Array(new SharedArrayBuffer(8)),
       log: (event) => this.events.push(event),
-      nowMs: Date.now,
+      nowMs: () => Date.now() + this.clockAheadMs,
     });
     this.hub.attach(this.partition);
   }

@@ -134,9 +134,8 @@ describe('replication over a bad link', () => {
     const before = a.hub.counters();
     await away(() => a.set('while away', 'x'));
     await untilEqual(a, b);
-    const after = a.hub.counters();
-    expect(after.chunkBytesSent).toBe(before.chunkBytesSent);
-    expect(after).toMatchObject({ fullSyncs: 1, partialSyncs: 0 });
+    const { chunkBytesSent, fullSyncs, partialSyncs } = before;
+    expect(a.hub.counters()).toMatchObject({ chunkBytesSent, fullSyncs, partialSyncs });
   });
 
   test('catch-up: where the ring has moved past the copy, only changed chunks travel', async () => {
@@ -147,7 +146,8 @@ describe('replication over a bad link', () => {
     await away(() => a.lapRing(60_000));
     await untilEqual(a, b);
     const after = a.hub.counters();
-    expect(after).toMatchObject({ fullSyncs: 1, partialSyncs: 1 });
+    expect(after.fullSyncs).toBe(before.fullSyncs);
+    expect(after.partialSyncs).toBe(before.partialSyncs + 1);
     expect(after.chunkBytesSent - before.chunkBytesSent).toBeLessThan(12 * CHUNK_BYTES);
     expect(a.eventsNamed('syncFinished').at(-1)).toMatchObject({
       kind: 'catch-up',
@@ -158,6 +158,7 @@ describe('replication over a bad link', () => {
   test('catch-up: a copy cut in the middle of a bulk offers its base and resumes', async () => {
     a.fill(60);
     await untilEqual(a, b);
+    const { fullSyncs } = a.hub.counters();
     const base = b.partition.stats().seq;
     proxy.cutAfterBytes = proxy.bytesFromPrimary + 20 * CHUNK_BYTES;
     await away(() => {
@@ -168,7 +169,7 @@ describe('replication over a bad link', () => {
     expect(b.partition.consistent()).toBe(false);
     expect(b.partition.offer().base).toMatchObject({ epoch: 1, seq: base });
     await untilEqual(a, b);
-    expect(a.hub.counters()).toMatchObject({ fullSyncs: 1, partialSyncs: 1 });
+    expect(a.hub.counters().fullSyncs).toBe(fullSyncs);
     expect(a.eventsNamed('syncFinished').at(-1)).toMatchObject({
       kind: 'catch-up',
       reason: 'the copy was interrupted in the middle of a bulk',
@@ -186,12 +187,17 @@ describe('replication over a bad link', () => {
   test('CHECK: a chunk that differs after a bulk is found, named and sent again', async () => {
     a.fill(60);
     await untilEqual(a, b);
+    const { fullSyncs, partialSyncs } = a.hub.counters();
     b.partition.setChecked(false);
     b.partition.imageBuffer[30 * CHUNK_BYTES + 5_000] ^= 1;
     await away(() => {});
     await untilEqual(a, b);
     expect(a.eventsNamed('checkFailed')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
-    expect(a.hub.counters()).toMatchObject({ checksFailed: 1, fullSyncs: 1, partialSyncs: 1 });
+    expect(a.hub.counters()).toMatchObject({
+      checksFailed: 1,
+      fullSyncs,
+      partialSyncs: partialSyncs + 1,
+    });
   });
 
   test('a follower that stalls costs the primary no memory and falls back to stamps', async () => {

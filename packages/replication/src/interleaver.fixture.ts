@@ -24,6 +24,8 @@ const keyCount = 80;
 /** Micro-steps of the connection inside a passage, between two of its steps, and between two writes. */
 const insideStepsMax = 4;
 const betweenStepsMax = 60;
+/** Now and then a writer is stopped for so long that whole passes of a bulk go by. */
+const burstStepsMax = 300;
 const stalledWritesMax = 70;
 /** Micro-steps after the last write within which the copy must have settled. */
 const settleStepsMax = 200_000;
@@ -84,13 +86,13 @@ class Interleaver {
     for (let i = 0; i < 40; i++) this.#write();
     this.#primary.onStep = (step) => {
       if (step === 'publish') this.#oracle.published();
-      this.#move(insideStepsMax);
+      this.#move(this.#random.chance(0.05) ? burstStepsMax : insideStepsMax);
     };
     for (let i = 0; i < this.#writes; i++) {
       this.#write();
       this.#oracle.published();
       this.#move(betweenStepsMax);
-      if (this.#random.chance(0.02)) this.#cut();
+      if (this.#random.chance(this.#copy.consistent() ? 0.02 : 0.04)) this.#cut();
       if (this.#random.chance(0.02)) this.#stalledWrites = this.#random.below(stalledWritesMax);
     }
     this.#primary.onStep = null;

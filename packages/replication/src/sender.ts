@@ -219,7 +219,7 @@ export class Sender {
     this.#ackedSeq = sharedSeq;
     this.#minConsistent = sharedSeq;
     this.#phase = 'streaming';
-    this.#out.push({ kind: 'acknowledged', seq: sharedSeq });
+    this.#out.push({ kind: 'acknowledged', seq: sharedSeq }, { kind: 'synced', sync: kind });
   }
 
   /** A copy that no CHECK pass has vouched for may differ anywhere. */
