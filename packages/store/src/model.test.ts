@@ -19,7 +19,8 @@ type Step =
   | { op: 'get'; key: number }
   | { op: 'expire'; key: number; ttlMs: number }
   | { op: 'wait'; ms: number }
-  | { op: 'flush' | 'sweep' };
+  | { op: 'flush' }
+  | { op: 'sweep' };
 
 const key = fc.nat(60);
 const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
