@@ -99,6 +99,7 @@ export class BatchExecutor {
         this.plan(count);
         if (count > 1) this.touch(count);
         const done = this.execute(count);
+        if (done > 0) this.noteLast(this.plans[done - 1]);
         if (done < count) {
           if (done > 0) at = parser.ends[done - 1];
           break;
@@ -200,10 +201,20 @@ export class BatchExecutor {
     return count;
   }
 
+  private indexOf(plan: number): number {
+    return plan === PLAIN_GET ? this.getIndex : plan === PLAIN_SET ? this.setIndex : plan;
+  }
+
+  /** CLIENT LIST shows it: once per batch is enough. */
+  private noteLast(plan: number): void {
+    if (plan !== UNKNOWN)
+      this.connection.lastCommand = this.desk.lookup.commands[this.indexOf(plan)].name;
+  }
+
   private general(plan: number, i: number): Outcome {
     const { desk, connection, args } = this;
     const { execution, out, lookup } = desk;
-    const index = plan === PLAIN_GET ? this.getIndex : plan === PLAIN_SET ? this.setIndex : plan;
+    const index = this.indexOf(plan);
     if (this.partitionIds[i] !== -1) {
       const keyAt = lookup.firstKeys[index];
       execution.rememberHash(args.start(keyAt), this.hashes[i]);
@@ -217,7 +228,6 @@ export class BatchExecutor {
       out.rewind(Math.min(from, out.length));
       out.error(`ERR the reply would be larger than ${out.limitBytes} bytes`);
     }
-    if (index >= 0) connection.lastCommand = lookup.commands[index]?.name ?? '';
     return outcome;
   }
 

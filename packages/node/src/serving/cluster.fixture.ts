@@ -34,6 +34,7 @@ export interface TestNode {
   readonly counters: WorkerCounters;
   readonly partitions: Partition[];
   readonly ports: Ports;
+  readonly wake: Int32Array;
 }
 
 export class TestCluster {
@@ -169,6 +170,7 @@ async function startNode(
     counters: new WorkerCounters(counters),
     partitions: worker.partitions as Partition[],
     ports,
+    wake,
   };
 }
 
