@@ -12,7 +12,8 @@ let next = LOWEST + ((process.pid * 131) % (HIGHEST - LOWEST));
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (;;) {
     next = next + 1 > HIGHEST ? LOWEST : next + 1;
-    if (await isFree(next, host)) return next;
+    const port = next;
+    if (await isFree(port, host)) return port;
   }
 }
 
