@@ -1,7 +1,8 @@
 /** Counters of one node's replication, from the start of the hub. They never fall. */
 
 export interface HubCounters {
-  /** Finished syncs to followers that had nothing in common with us, and to those that had. */
+  /** Syncs of followers that had nothing in common with us; and of those that had: resumed from the ring, caught up
+   *  by stamps, or rewound. */
   fullSyncs: number;
   partialSyncs: number;
   /** All bytes on replication connections, both roles. */

@@ -28,6 +28,7 @@ export type SenderAction =
   /** The follower holds a consistent copy up to `seq`. */
   | { readonly kind: 'acknowledged'; readonly seq: number }
   | { readonly kind: 'answered'; readonly answer: CheckAnswer }
+  /** The follower is in step: by a bulk that it made consistent, or because the ring had all it missed. */
   | { readonly kind: 'synced'; readonly sync: SyncKind }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }
   /** Terminal: the connection must end. */
