@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { batches, key, numbers, value } from '../support/dataset.ts';
-import { eventually, within } from '../support/eventually.ts';
+import { within } from '../support/eventually.ts';
 import { CLEAN, ingotStatus, ingotVerify } from '../support/ingot.ts';
 import { PIPELINE, Writer } from '../support/load.ts';
 import { LocalCluster } from '../support/local-cluster.ts';

@@ -21,7 +21,7 @@ export async function eventually<T>(
   { withinMs = WITHIN_MS, everyMs = EVERY_MS }: Patience = {},
 ): Promise<T> {
   const deadlineMs = performance.now() + withinMs;
-  let lastError: unknown = null;
+  let lastError: Error | null = null;
   for (;;) {
     try {
       const answer = await check();
@@ -29,10 +29,10 @@ export async function eventually<T>(
       lastError = null;
     } catch (error) {
       if (error instanceof Hopeless) throw error;
-      lastError = error;
+      lastError = error as Error;
     }
     if (performance.now() > deadlineMs) {
-      const why = lastError === null ? '' : ` (last: ${String(lastError)})`;
+      const why = lastError === null ? '' : ` (last: ${lastError.message})`;
       throw new Error(`not within ${withinMs} ms: ${claim}${why}`, { cause: lastError });
     }
     await delay(everyMs);
