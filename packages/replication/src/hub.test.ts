@@ -180,6 +180,19 @@ describe('replication over a bad link', () => {
     });
   });
 
+  test('verify waits for a copy that is on its way', async () => {
+    a.fill(60);
+    await untilEqual(a, b);
+    await away(() => {
+      a.lapRing();
+      a.fill(50);
+    });
+    await until('b is back', () => a.hub.status()[0]?.followers[0]?.state !== 'connecting');
+    const report = await a.hub.verify([0]);
+    expect(report).toMatchObject({ differences: [], notChecked: [] });
+    expect(report.chunksChecked).toBeGreaterThan(30);
+  });
+
   test('a full sync cut anywhere starts over and ends equal', async () => {
     a.fill(60);
     proxy.cutAfterBytes = 30 * CHUNK_BYTES + 12_345;

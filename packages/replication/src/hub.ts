@@ -17,6 +17,8 @@ import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
 const gatherMs = 1;
 /** Deadlines, reconnects and signs of life; also finds writes that nobody announced. */
 const tickMs = 100;
+/** `verify` waits so long, in all, for copies that are still on their way. */
+const copyWaitMs = 30_000;
 
 export interface HubOptions extends NodeIdentity {
   readonly host: string;
@@ -125,7 +127,10 @@ export class ReplicationHub {
   /** Compares every chunk in use of these partitions, which must be led here, with all followers, by CHECK markers. */
   async verify(partitionIds: readonly number[]): Promise<VerifyReport> {
     const report: VerifyReport = { chunksChecked: 0, differences: [], notChecked: [] };
-    for (const id of partitionIds) await this.#leading.verify(id, lookPatiently, report);
+    const deadlineMs = this.#options.nowMs() + copyWaitMs;
+    for (const id of partitionIds) {
+      await this.#leading.verify(id, lookPatiently, report, deadlineMs);
+    }
     return report;
   }
 

@@ -18,6 +18,11 @@ import type { Refusal } from './welcome.ts';
 
 /** Connections that have not said HELLO yet. */
 const handshakesMax = 256;
+/** Followers of all partitions together. */
+const sessionsMax = 8_192;
+
+/** How often `verify` looks whether a copy has arrived. */
+const copyPollMs = 50;
 
 const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
 const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
@@ -108,11 +113,13 @@ export class Leading implements SenderHost, HandshakeHost {
     return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
   }
 
-  /** Adds to `report` what CHECK markers say of every follower of one partition. */
+  /** Adds to `report` what CHECK markers say of every follower of one partition. A follower that is being copied,
+   *  or falls behind so far that it is copied again, is waited for until `deadlineMs`. */
   async verify(
     id: number,
     look: (partition: Partition) => Promise<StableView>,
     report: VerifyReport,
+    deadlineMs: number,
   ): Promise<void> {
     const partition = this.state.partitions.get(id);
     const view = this.state.views.get(id);
@@ -125,16 +132,44 @@ export class Leading implements SenderHost, HandshakeHost {
       });
       return;
     }
-    const ready: string[] = [];
-    for (const node of view.followers) {
-      const state = this.#sessions.get(keyOf(id, node))?.followerState ?? 'connecting';
-      if (state === 'streaming' || state === 'checking') ready.push(node);
-      else report.notChecked.push({ partition: id, node, why: whyNot(state) });
+    let due: readonly string[] = view.followers;
+    while (due.length > 0) {
+      const lost = await this.#verifyOnce(partition, due, look, report);
+      const isLate = this.state.identity.nowMs() >= deadlineMs;
+      due = [...lost.keys()].filter((node) => !isLate && this.#isBeingCopied(id, node));
+      for (const [node, why] of lost) {
+        if (!due.includes(node)) report.notChecked.push({ partition: id, node, why });
+      }
+      if (due.length > 0) await pause(copyPollMs);
     }
+  }
+
+  /** Returns the followers that could not be asked, or not to the end, and why. */
+  async #verifyOnce(
+    partition: Partition,
+    nodes: readonly string[],
+    look: (partition: Partition) => Promise<StableView>,
+    report: VerifyReport,
+  ): Promise<ReadonlyMap<string, string>> {
+    const notReady = new Map<string, string>();
+    for (const node of nodes) {
+      const state = this.#stateOf(partition.id, node);
+      if (state !== 'streaming' && state !== 'checking') notReady.set(node, whyNot(state));
+    }
+    const ready = nodes.filter((node) => !notReady.has(node));
     const run = new VerifyRun(partition, ready, report);
     this.#verifying.add(run);
-    await run.run(() => look(partition), this.#wake);
+    const lost = await run.run(() => look(partition), this.#wake);
     this.#verifying.delete(run);
+    return new Map([...notReady, ...lost]);
+  }
+
+  #isBeingCopied(partition: number, node: string): boolean {
+    return this.#stateOf(partition, node) !== 'connecting';
+  }
+
+  #stateOf(partition: number, node: string): FollowerReplicationStatus['state'] {
+    return this.#sessions.get(keyOf(partition, node))?.followerState ?? 'connecting';
   }
 
   // ------------------------------------------------------------ what the sessions say
@@ -158,6 +193,12 @@ export class Leading implements SenderHost, HandshakeHost {
       },
     });
     if (refusal !== null) return refusal;
+    if (this.#sessions.size >= sessionsMax) {
+      return {
+        code: 'busy',
+        text: `${sessionsMax} followers are served here: spread the partitions`,
+      };
+    }
     const partition = partitions.get(hello.partition);
     invariant(partition !== undefined, 'a welcome HELLO names a partition that is here');
     return partition;
@@ -219,3 +260,5 @@ export class Leading implements SenderHost, HandshakeHost {
 function whyNot(state: FollowerReplicationStatus['state']): string {
   return state === 'connecting' ? 'it is not connected' : 'it is still being copied';
 }
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

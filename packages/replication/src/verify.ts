@@ -1,7 +1,7 @@
 /** `verify`: proves by CHECK markers, while writes go on, that every follower's copy of a partition is equal.
  *
  *  One marker per chunk serves all followers. Markers are paced by the slowest of them: at most
- *  `outstandingMarkersMax` are unanswered. A follower that cannot be asked, or stops answering, is reported with the
+ *  `outstandingMarkersMax` are unanswered. A follower that cannot be asked, or stops answering, is given up with the
  *  reason; the others go on.
  *  Owner: the hub, which passes answers and losses in. */
 import type { Partition, StableView } from '@ingot/store';
@@ -22,6 +22,8 @@ export class VerifyRun {
   readonly #report: VerifyReport;
   /** By node: seq of the marker by chunk, for what it has not answered. */
   readonly #owed = new Map<string, Map<number, number>>();
+  /** By node: why it was given up. */
+  readonly #lost = new Map<string, string>();
   #changed: () => void = () => {};
 
   constructor(partition: Partition, nodes: readonly string[], report: VerifyReport) {
@@ -31,17 +33,21 @@ export class VerifyRun {
   }
 
   /** Walks all chunks in use. `look` reads the partition under an even gate, waiting for one; `wake` gets the
-   *  markers sent. */
-  async run(look: () => Promise<StableView>, wake: () => void): Promise<void> {
+   *  markers sent. Returns the followers that were given up, and why. */
+  async run(
+    look: () => Promise<StableView>,
+    wake: () => void,
+  ): Promise<ReadonlyMap<string, string>> {
     const chunkCount = this.#partition.chunksTouched();
     for (let chunk = 0; chunk < chunkCount && this.#owed.size > 0; chunk++) {
       await this.#until(outstandingMarkersMax - 1);
       const { seq } = await look();
       for (const owed of this.#owed.values()) owed.set(chunk, seq);
-      if (this.#partition.appendCheck(chunk) === -1) return this.#loseAll('the primary has moved');
+      if (this.#partition.appendCheck(chunk) === -1) this.#loseAll('the primary has moved');
       wake();
     }
     await this.#until(0);
+    return this.#lost;
   }
 
   answered(partition: number, node: string, answer: CheckAnswer): void {
@@ -61,7 +67,7 @@ export class VerifyRun {
   /** The follower can no longer be asked. */
   lost(partition: number, node: string, why: string): void {
     if (partition !== this.#partition.id || !this.#owed.delete(node)) return;
-    this.#report.notChecked.push({ partition, node, why });
+    this.#lost.set(node, why);
     this.#changed();
   }
 
