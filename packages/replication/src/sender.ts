@@ -50,7 +50,7 @@ import { gateLooksMax, RedoStream } from './redo-stream.ts';
 import type { FollowerState, SenderAction, SenderEvent, SenderOptions } from './sender-steps.ts';
 import { encodeBegin, encodeWelcome, type SyncKind, type SyncReason } from './welcome.ts';
 
-export const handedOverBytesMax = 262_144;
+const handedOverBytesMax = 262_144;
 const framesPerBatchMax = 512;
 const passesMax = 5;
 const checkRepairsMax = 5;
