@@ -67,6 +67,7 @@ describe('store: layout', () => {
     expect(layout.BUCKET_ENTRIES * 8).toBe(offsetOf(layout.BUCKET_FIELDS, 'overflow'));
     expect(endOf(layout.BUCKET_FIELDS)).toBe(layout.BUCKET_BYTES);
     expect(1 << layout.BUCKET_SHIFT).toBe(layout.BUCKET_BYTES);
+    expect(4 << layout.RING_SEGMENT_WORD_SHIFT).toBe(layout.RING_SEGMENT_BYTES);
     expect(1 << layout.BUCKETS_PER_CHUNK_SHIFT).toBe(layout.BUCKETS_PER_CHUNK);
   });
 
@@ -75,6 +76,7 @@ describe('store: layout', () => {
       [layout.RECORD_FIELDS, layout.RECORD_HEADER_BYTES],
       [layout.REDO_FIELDS, layout.REDO_HEADER_BYTES],
       [layout.HISTORY_FIELDS, layout.HISTORY_BYTES],
+      [layout.RING_MARK_FIELDS, layout.RING_MARK_BYTES],
       [layout.CHUNK_TABLE_FIELDS, layout.CHUNK_TABLE_ENTRY_BYTES],
       [layout.CLASS_FIELDS, layout.CLASS_WORDS * 4],
     ] as const) {

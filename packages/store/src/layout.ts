@@ -214,6 +214,15 @@ export const SCRATCH_ARRAYS = 8_192;
 export const SLOT_BIT_SHIFT = 5;
 export const SLOT_BITS_PER_CHUNK_WORDS: number = (CHUNK_BYTES >>> SLOT_BIT_SHIFT) >>> 5;
 
+/** The redo ring is marked every so often; by segment: where the first record that starts in it begins. */
+export const RING_SEGMENT_BYTES = 16_384;
+export const RING_SEGMENT_WORD_SHIFT = 12;
+export const RING_MARK_FIELDS: readonly LayoutRow[] = [
+  ['position', 0, 8], // f64, absolute
+  ['seq', 8, 8], // f64, of the first mutation from there on
+];
+export const RING_MARK_BYTES = 16;
+
 /** The row's offset, for code that is not hot and for tests that tie constants to tables. */
 export function offsetOf(rows: readonly LayoutRow[], name: string): number {
   const row = rows.find(([rowName]) => rowName === name);
@@ -238,4 +247,5 @@ assertLayout(BUCKET_FIELDS, BUCKET_BYTES);
 assertLayout(RECORD_FIELDS, RECORD_HEADER_BYTES);
 assertLayout(REDO_FIELDS, REDO_HEADER_BYTES);
 assertLayout(SCRATCH_FIELDS, SCRATCH_ARRAYS);
+assertLayout(RING_MARK_FIELDS, RING_MARK_BYTES);
 assertLayout(CLASS_FIELDS, CLASS_WORDS * 4);

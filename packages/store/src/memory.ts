@@ -16,6 +16,8 @@ import {
   HEADER_FIELDS,
   IMAGE_MAGIC,
   offsetOf,
+  RING_MARK_BYTES,
+  RING_SEGMENT_BYTES,
   SCRATCH_ARRAYS,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_LAST_RECORD_WORD,
@@ -42,6 +44,7 @@ const CHUNK_ARRAYS = 7;
 
 interface ScratchPlan {
   readonly bitmapsAt: number;
+  readonly marksAt: number;
   readonly ringAt: number;
   readonly bytes: number;
 }
@@ -49,8 +52,10 @@ interface ScratchPlan {
 function planScratch(geometry: Geometry): ScratchPlan {
   const bitmapsAt = SCRATCH_ARRAYS + CHUNK_ARRAYS * geometry.chunkCount * 4;
   const end = bitmapsAt + 2 * geometry.chunkCount * SLOT_BITS_PER_CHUNK_WORDS * 4;
-  const ringAt = Math.ceil(end / CHUNK_BYTES) * CHUNK_BYTES;
-  return { bitmapsAt, ringAt, bytes: ringAt + geometry.ringBytes };
+  const marksAt = Math.ceil(end / RING_MARK_BYTES) * RING_MARK_BYTES;
+  const marksEnd = marksAt + (geometry.ringBytes / RING_SEGMENT_BYTES) * RING_MARK_BYTES;
+  const ringAt = Math.ceil(marksEnd / CHUNK_BYTES) * CHUNK_BYTES;
+  return { bitmapsAt, marksAt, ringAt, bytes: ringAt + geometry.ringBytes };
 }
 
 /** Bytes of shared memory that one partition of this geometry reserves (touched only as it fills). */
@@ -123,6 +128,7 @@ export class PartitionMemory {
   readonly landed: Int32Array;
   readonly usedBits: Int32Array;
   readonly accessMarks: Int32Array;
+  readonly ringMarks: Float64Array;
   readonly ringBuffer: Buffer;
   readonly ring32: Int32Array;
 
@@ -159,6 +165,11 @@ export class PartitionMemory {
     const bitWords = chunkCount * SLOT_BITS_PER_CHUNK_WORDS;
     this.usedBits = new Int32Array(scratch, plan.bitmapsAt, bitWords);
     this.accessMarks = new Int32Array(scratch, plan.bitmapsAt + bitWords * 4, bitWords);
+    this.ringMarks = new Float64Array(
+      scratch,
+      plan.marksAt,
+      (geometry.ringBytes / RING_SEGMENT_BYTES) * 2,
+    );
     this.ringBuffer = Buffer.from(scratch, plan.ringAt, geometry.ringBytes);
     this.ring32 = new Int32Array(scratch, plan.ringAt, geometry.ringBytes / 4);
   }

@@ -38,6 +38,7 @@ export const PATCHES_MAX = 160;
 const GENERATION_MS = 100;
 const GENERATION_SEQS = 65_536;
 const HIGH = 4_294_967_296;
+const REDO_HEADER_WORDS = REDO_HEADER_BYTES >>> 2;
 
 /** Where a mutation can be interrupted in a test: `onStep` runs between the named steps, so that one thread
  *  can let a sender look at the memory in the middle of a passage. */
@@ -145,7 +146,12 @@ export class Mutation {
     const { words, wordMask } = ring;
     invariant(this.#totalBytes <= REDO_RECORD_BYTES_MAX, 'a redo record has a maximum length');
     const inTransaction = this.#scratch32[SCRATCH_TRANSACTION_WORD] !== 0;
-    let at = this.#putHeader(this.#totalBytes, REDO_MUTATION, inTransaction ? 0 : REDO_TXN_END);
+    const start = this.#putHeader(
+      this.#totalBytes,
+      REDO_MUTATION,
+      inTransaction ? 0 : REDO_TXN_END,
+    );
+    let at = (start + REDO_HEADER_WORDS) & wordMask;
     for (let i = 0; i < this.#patchCount; i++) {
       const offset = this.#offsets[i];
       const length = this.#lengths[i];
@@ -154,10 +160,10 @@ export class Mutation {
       at = (at + 2) & wordMask;
       if (length > 0) at = ring.putImage(at, offset, length);
     }
-    ring.publish(this.#totalBytes);
+    ring.publish(start, this.#totalBytes);
   }
 
-  /** Returns the ring word behind the header. */
+  /** Returns the ring word where the record starts. */
   #putHeader(totalBytes: number, kind: number, flags: number): number {
     const ring = this.#ring;
     const { words, wordMask } = ring;
@@ -169,7 +175,7 @@ export class Mutation {
     words[(at + 3) & wordMask] = this.seqHigh;
     words[(at + 4) & wordMask] = this.#scratch32[SCRATCH_GENERATION_WORD];
     words[(at + 5) & wordMask] = this.#bucket;
-    return (at + 6) & wordMask;
+    return at;
   }
 
   /** Appends a CHECK marker: at the committed seq, chunk `chunk` has this crc32. Changes no image byte. */
@@ -180,10 +186,10 @@ export class Mutation {
     this.#bucket = 0;
     this.#patchCount = 0;
     const { words, wordMask } = this.#ring;
-    const at = this.#putHeader(REDO_CHECK_BYTES, REDO_CHECK, REDO_TXN_END);
-    words[at] = chunk;
-    words[(at + 1) & wordMask] = crc32 | 0;
-    this.#ring.publish(REDO_CHECK_BYTES);
+    const start = this.#putHeader(REDO_CHECK_BYTES, REDO_CHECK, REDO_TXN_END);
+    words[(start + REDO_HEADER_WORDS) & wordMask] = chunk;
+    words[(start + REDO_HEADER_WORDS + 1) & wordMask] = crc32 | 0;
+    this.#ring.publish(start, REDO_CHECK_BYTES);
   }
 
   /** Mutations until `endTransaction` are applied whole by followers. Same passage. */

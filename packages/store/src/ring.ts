@@ -17,6 +17,8 @@ import {
   REDO_HEADER_BYTES,
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
+  RING_SEGMENT_BYTES,
+  RING_SEGMENT_WORD_SHIFT,
   SCRATCH_RING_HEAD_F64,
   SCRATCH_RING_TAIL_F64,
   SCRATCH_RING_TAIL_SEQ_F64,
@@ -40,6 +42,7 @@ export class RedoRing {
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
   readonly #bytes: number;
+  readonly #marks: Float64Array;
   readonly #imageBuffer: Buffer;
   readonly #image32: Int32Array;
   /** What `#peek` read. */
@@ -55,6 +58,7 @@ export class RedoRing {
     this.#scratch64 = memory.scratch64;
     this.#bytes = memory.geometry.ringBytes;
     this.wordMask = this.#bytes / 4 - 1;
+    this.#marks = memory.ringMarks;
     this.#imageBuffer = memory.imageBuffer;
     this.#image32 = memory.image32;
   }
@@ -71,15 +75,17 @@ export class RedoRing {
     return (head / 4) & this.wordMask;
   }
 
+  /** To the first record that starts in the next segment: no walk over old records, each a cache miss. */
   #moveTail(limit: number): void {
-    const state = this.#scratch64;
-    const head = state[SCRATCH_RING_HEAD_F64];
-    let tail = state[SCRATCH_RING_TAIL_F64];
-    while (tail < limit) tail += this.words[this.#wordAt(tail)];
-    state[SCRATCH_RING_TAIL_F64] = tail;
-    state[SCRATCH_RING_TAIL_SEQ_F64] =
-      tail < head ? this.#seqAt(this.#wordAt(tail)) : state[SCRATCH_SEQ_F64] + 1;
+    const mark = this.#markOf(Math.ceil(limit / RING_SEGMENT_BYTES));
+    this.#scratch64[SCRATCH_RING_TAIL_F64] = this.#marks[mark];
+    this.#scratch64[SCRATCH_RING_TAIL_SEQ_F64] = this.#marks[mark + 1];
     orderAccesses();
+  }
+
+  /** Index of the mark of an absolute segment. */
+  #markOf(segment: number): number {
+    return (segment % (this.#bytes / RING_SEGMENT_BYTES)) * 2;
   }
 
   /** Copies an after-image out of the image to word index `at`. Returns the index behind it. */
@@ -97,8 +103,9 @@ export class RedoRing {
 
   /** Appends a whole record that came from elsewhere, so that a promoted copy can serve its peers from it. */
   appendRecord(source: Buffer, from: number, totalBytes: number): void {
-    this.#putBytes(this.makeRoom(totalBytes), source, from, totalBytes);
-    this.publish(totalBytes);
+    const at = this.makeRoom(totalBytes);
+    this.#putBytes(at, source, from, totalBytes);
+    this.publish(at, totalBytes);
   }
 
   /** Both parts of what may end behind the ring's end. */
@@ -108,8 +115,23 @@ export class RedoRing {
     if (first < bytes) source.copy(this.#buffer, 0, from + first, from + bytes);
   }
 
-  publish(totalBytes: number): void {
+  /** The record at word index `at` is complete. */
+  publish(at: number, totalBytes: number): void {
     this.#scratch64[SCRATCH_RING_HEAD_F64] += totalBytes;
+    const end = (at + (totalBytes >>> 2)) & this.wordMask;
+    const segment = at >>> RING_SEGMENT_WORD_SHIFT;
+    const endSegment = end >>> RING_SEGMENT_WORD_SHIFT;
+    if (segment !== endSegment) this.#markSegments(segment, endSegment, this.#seqAt(at) + 1);
+  }
+
+  /** The head is where the next record starts, in all segments that the last one has entered. */
+  #markSegments(after: number, last: number, nextSeq: number): void {
+    const segmentMask = this.wordMask >>> RING_SEGMENT_WORD_SHIFT;
+    for (let segment = after; segment !== last; ) {
+      segment = (segment + 1) & segmentMask;
+      this.#marks[segment * 2] = this.#scratch64[SCRATCH_RING_HEAD_F64];
+      this.#marks[segment * 2 + 1] = nextSeq;
+    }
   }
 
   /** Sets flag bits of a record already in the ring: the end of a transaction is known last. */
@@ -131,13 +153,26 @@ export class RedoRing {
     this.#peekPatiently();
     if (seq === this.#seq + 1) return this.#head;
     if (seq < this.#tailSeq || seq > this.#seq) return RING_NOT_HELD;
-    return this.#walkTo(seq, this.#tail, this.#head);
+    return this.#walkTo(seq, this.#startOfWalk(seq), this.#head);
+  }
+
+  /** The newest mark before the record, or the tail. What a writer changed meanwhile lies behind the head. */
+  #startOfWalk(seq: number): number {
+    const first = Math.floor(this.#tail / RING_SEGMENT_BYTES) + 1;
+    for (let segment = Math.floor(this.#head / RING_SEGMENT_BYTES); segment >= first; segment--) {
+      const mark = this.#markOf(segment);
+      const position = this.#marks[mark];
+      if (this.#marks[mark + 1] <= seq && position >= this.#tail && position < this.#head) {
+        return position;
+      }
+    }
+    return this.#tail;
   }
 
   /** Walks without the gate, for a walk is longer than the pauses of a busy writer. A record that was read
    *  while the tail had not passed it was whole; if the tail did pass it, so it did all before it. */
-  #walkTo(seq: number, tail: number, head: number): number {
-    let at = tail;
+  #walkTo(seq: number, from: number, head: number): number {
+    let at = from;
     while (at < head) {
       const word = this.#wordAt(at);
       const totalBytes = this.words[word];
