@@ -3,15 +3,10 @@ import { defineConfig } from 'vitest/config';
 // Where CI wants the counts; elsewhere there is only the report for people.
 const results = process.env['INGOT_TEST_RESULTS'];
 
-/** Suites that start clusters: one at a time, after everything else, so that they get the machine. */
-const CLUSTER_SUITES = ['test/{e2e,sync,metrics}/**/*.test.ts'];
+const limits = { testTimeout: 60_000, hookTimeout: 120_000 };
 
-const common = {
-  pool: 'forks',
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
-} as const;
-
+// Suites beside the source run side by side. Those that start whole clusters follow, one file at a time: each takes the
+// machine for itself.
 export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
   test: {
@@ -20,19 +15,20 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          ...common,
-          name: 'code',
-          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', ...CLUSTER_SUITES],
+          ...limits,
+          name: 'packages',
+          pool: 'forks',
+          include: ['packages/*/src/**/*.test.ts'],
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
-          ...common,
-          name: 'clusters',
-          include: CLUSTER_SUITES,
+          ...limits,
+          name: 'whole',
+          pool: 'forks',
+          include: ['test/**/*.test.ts'],
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },
