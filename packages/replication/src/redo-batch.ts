@@ -1,8 +1,8 @@
 /** Reads a run of redo records without applying it: where whole transactions end, what the last record is.
  *
  *  The records are the store's (packages/store/FORMAT.md); they travel as they lie in the ring.
- *  Bytes off the wire: every length is checked before it is followed. What a patch may touch is for the store,
- *  which validates a batch again before the first byte of it is applied. */
+ *  The sender reads its own ring this way, the follower what came off the wire: every length is checked before it is
+ *  followed. What a patch may touch is for the store, which validates a batch again before it applies a byte. */
 import {
   REDO_HEADER_BYTES,
   REDO_MUTATION,
@@ -47,11 +47,4 @@ export function scanRedo(records: Buffer, seqBefore: number): RedoBatch | string
     if (txnEnd) whole = { wholeEnd: at, wholeSeq: lastSeq, wholeGeneration: lastGeneration };
   }
   return { lastSeq, lastGeneration, ...whole };
-}
-
-/** Seq and generation of the last of the whole records in [0, bytes), which come from our own ring. */
-export function lastRecord(records: Buffer, bytes: number): { seq: number; generation: number } {
-  let at = 0;
-  for (let next = 0; next < bytes; next += records.readUInt32LE(next)) at = next;
-  return { seq: readU64(records, at + 8), generation: records.readUInt32LE(at + 16) };
 }

@@ -3,8 +3,8 @@
  *  Copies whole records out of the ring into a buffer that it holds until the kernel has accepted them. Never waits for
  *  a writer. Owner: one sender. `seq` and `generation` are those of the last record taken: what a further
  *  bulk has to send if the ring laps us. */
-import { type Partition, REDO_RECORD_BYTES_MAX, RING_BUSY } from '@ingot/store';
-import { lastRecord } from './redo-batch.ts';
+import { InvariantError, type Partition, REDO_RECORD_BYTES_MAX, RING_BUSY } from '@ingot/store';
+import { scanRedo } from './redo-batch.ts';
 import type { RedoBuffers } from './redo-buffers.ts';
 
 /** A passage lasts microseconds, so a second look often finds the gate even. */
@@ -41,10 +41,13 @@ export class RedoStream {
       this.#buffers.give(buffer);
       return bytes;
     }
-    const { seq, generation } = lastRecord(buffer, bytes);
-    this.continueFrom(seq, generation, this.#ringAt + bytes);
+    const records = buffer.subarray(0, bytes);
+    const batch = scanRedo(records, this.seq);
+    if (typeof batch === 'string')
+      throw new InvariantError(`the ring holds redo in order: ${batch}`);
+    this.continueFrom(batch.lastSeq, batch.lastGeneration, this.#ringAt + bytes);
     this.#inFlight = buffer;
-    return buffer.subarray(0, bytes);
+    return records;
   }
 
   /** The kernel has what was taken last. */

@@ -4,6 +4,7 @@
  *  tail passed what it copied. Positions are absolute byte counts that never wrap.
  *  Invariant: the tail moves before the bytes it gives up are overwritten, and the head is read under an
  *  even gate, so a reader sees whole transactions or learns that it was lapped. */
+import { invariant } from './errors.ts';
 import {
   beginRead,
   endRead,
@@ -241,6 +242,7 @@ export class RedoRing {
       if (next <= whole || next > wanted) break;
       whole = next;
     }
+    invariant(whole > 0, 'what the ring holds begins with a whole record');
     return whole;
   }
 
