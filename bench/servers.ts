@@ -3,11 +3,24 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RespClient } from './resp-client.ts';
 
 export const SERVER_CORE = 0;
 export const CLIENT_CORE = 1;
+
+const LAUNCHER: string = join(import.meta.dirname, '../packages/node/bin/ingot.js');
+const PORT_OFFSETS: Readonly<Record<string, number>> = {
+  '--port': 0,
+  '--replication-port': 100,
+  '--control-port': 200,
+  '--http-port': 300,
+  '--cluster-port': 400,
+  '--follower-port': 500,
+};
 
 const READY_MS_MAX = 15_000;
 /** /proc counts CPU in ticks of this many per second. */
@@ -23,16 +36,26 @@ export interface BenchedServer {
 
 export function startRedis(port: number): Promise<BenchedServer> {
   const options = ['--save', '', '--appendonly', 'no', '--port', String(port)];
-  return start('redis', port, ['redis-server', ...options], process.env);
+  return start('redis', port, ['redis-server', ...options]);
 }
 
-/** One node's data path with one data worker, no followers. */
-export function startIngot(port: number): Promise<BenchedServer> {
-  const entry = new URL('solo.ts', import.meta.url).pathname;
-  const command = [process.execPath, '--conditions=source', entry, '--port', String(port)];
-  // As the launcher does: huge pages for the images.
-  const env = { ...process.env, GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
-  return start('ingot', port, command, env);
+/** A cluster of one node with one data worker: no followers, nothing forwarded. */
+export async function startIngot(port: number): Promise<BenchedServer> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'ingot-bench-'));
+  const ports = Object.entries(PORT_OFFSETS).flatMap(([flag, offset]) => [
+    flag,
+    String(port + offset),
+  ]);
+  const cluster = ['--id', 'n1', '--found', '--copies', '1', '--workers', '1'];
+  const node = [...cluster, '--data-dir', dataDir, '--log-level', 'warn', ...ports];
+  const server = await start('ingot', port, [process.execPath, LAUNCHER, 'serve', ...node]);
+  return {
+    ...server,
+    stop: async () => {
+      await server.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
 }
 
 /** `command`, held to one core where the system can do that. */
@@ -45,12 +68,11 @@ async function start(
   name: string,
   port: number,
   command: readonly string[],
-  env: NodeJS.ProcessEnv,
 ): Promise<BenchedServer> {
   const [file, ...args] = pinned(SERVER_CORE, command) as [string, ...string[]];
-  const child = spawn(file, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   await untilItAnswers(name, port, child);
-  // taskset replaces itself by the server, so the child is the server.
+  // taskset and the launcher replace themselves by the server, so the child is the server.
   const pid = child.pid as number;
   return {
     name,
