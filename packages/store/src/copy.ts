@@ -240,7 +240,9 @@ export class Copy {
         this.#scratch64[SCRATCH_CLOCK_F64] = clockMs;
       }
       for (let at = 0; at < words.length; at += words[at] >>> 2) {
-        this.#ring.appendRecord(buffer, start + at * 4, words[at]);
+        // A CHECK asks one copy at one moment: nobody who resumes from this ring needs it again.
+        const isMutation = (words[at + 1] & 0xff) === REDO_MUTATION;
+        if (isMutation) this.#ring.appendRecord(buffer, start + at * 4, words[at]);
         this.#applyRecord(words, at, checks);
       }
     }

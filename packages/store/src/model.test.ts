@@ -118,7 +118,7 @@ function runModel(steps: Step[]): void {
 
 describe('store: model', () => {
   test('any history agrees with a plain Map, verifies, and gives a follower the same bytes by redo alone', () => {
-    fc.assert(fc.property(fc.array(stepArbitrary, { maxLength: 120 }), runModel), { numRuns: 100 });
+    fc.assert(fc.property(fc.array(stepArbitrary, { maxLength: 120 }), runModel), { numRuns: 80 });
   });
 
   test('the index grows by splits: 60,000 small records stay findable and scan whole', () => {

@@ -42,12 +42,12 @@ describe('store: sieve', () => {
     ).toBe(true);
   });
 
-  test('a scan of new keys, ten times what fits, does not flush keys that are read all the while', () => {
+  test('a scan of new keys, five times what fits, does not flush keys that are read all the while', () => {
     const primary = newPrimary();
     const map = new PartitionMap(primary);
     const count = fillUp(primary);
     const hot = Array.from({ length: 200 }, (_, i) => `k${i + 500}`);
-    for (let i = 0; i < 10 * count; i++) {
+    for (let i = 0; i < 5 * count; i++) {
       if (i % 20 === 0) for (const key of hot) read(primary, key);
       map.set(bytesOf(`scan${i}`), VALUE, 1);
     }
