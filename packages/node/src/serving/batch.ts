@@ -102,6 +102,8 @@ export class BatchExecutor {
         if (done > 0) this.noteLast(this.plans[done - 1]);
         if (done < count) {
           if (done > 0) at = parser.ends[done - 1];
+          // What is still arriving is not the next thing to parse: it will be found again.
+          connection.long = null;
           break;
         }
       }
@@ -235,8 +237,9 @@ export class BatchExecutor {
   private get(i: number): boolean {
     const { parser, desk } = this;
     const { out, passage } = desk;
-    const partition = desk.host.partitions[this.partitionIds[i]];
-    if (partition === null) return false;
+    const partitionId = this.partitionIds[i];
+    const partition = desk.host.partitions[partitionId];
+    if (partition === null || desk.isBehind(this.connection, partitionId)) return false;
     const { buffer, args } = parser;
     const cell = (parser.firstArgs[i] + 1) << 1;
     const keyStart = args[cell];
@@ -276,8 +279,10 @@ export class BatchExecutor {
   /** Plain SET of a key that is led here; false when somebody else must see to it. */
   private set(i: number): boolean {
     const { parser, desk } = this;
-    const partition = desk.host.partitions[this.partitionIds[i]];
-    if (partition === null || !desk.passage.open(partition)) return false;
+    const partitionId = this.partitionIds[i];
+    const partition = desk.host.partitions[partitionId];
+    if (partition === null || desk.isBehind(this.connection, partitionId)) return false;
+    if (!desk.passage.open(partition)) return false;
     const { buffer, args } = parser;
     const cell = (parser.firstArgs[i] + 1) << 1;
     const code = partition.set(

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
-import { READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { type Connection, READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { CONNECTIONS_MAX } from './worker.ts';
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
@@ -87,5 +88,20 @@ describe('connection: a client that does not read', () => {
     const replies = await slow.receive(gets);
     expect(replies.length).toBe(gets);
     expect(replies.every((reply) => reply === value)).toBe(true);
+  });
+});
+
+describe('connection: one too many', () => {
+  it('is told so and closed, and may break without harm', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const { sessions } = cluster.nodes[0].worker;
+    const seat = { destroy: () => {} } as unknown as Connection;
+    for (let i = 1; i <= CONNECTIONS_MAX; i++) sessions.set(-i, seat);
+    const refused = await cluster.client();
+    expect(await refused.receive(2)).toEqual(['-ERR max number of clients reached']);
+    expect(refused.closed).toBe(true);
+    for (let i = 0; i < 20; i++) (await cluster.client()).socket.resetAndDestroy();
+    for (let i = 1; i <= CONNECTIONS_MAX; i++) sessions.delete(-i);
+    expect(await (await cluster.client()).call('PING')).toBe('PONG');
   });
 });

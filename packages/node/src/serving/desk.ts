@@ -10,11 +10,11 @@ import type { ClusterMap } from '../shared/map.ts';
 import type { CommandLookup } from './command-lookup.ts';
 import { type Connection, Hold } from './connection.ts';
 import type { CallCounts } from './call-counts.ts';
-import type { Command, Execution } from './execution.ts';
+import type { Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
-import { DOWN_TEXT, type Route, route } from './routing.ts';
+import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
 
 /** What became of a command. */
 export const Outcome = {
@@ -38,6 +38,8 @@ export interface DeskHost {
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;
   nowMs(): number;
+  /** Something was written outside of a batch. */
+  wakeReplication(): void;
 }
 
 export class Desk {
@@ -84,15 +86,10 @@ export class Desk {
     return slotOfKey(args.buf, args.start(i), args.bytes(i));
   }
 
-  /** Redis' rule: exactly `arity` arguments with the name, or at least -arity. */
-  arityHolds(command: Command, count: number): boolean {
-    return command.arity >= 0 ? count === command.arity : count >= -command.arity;
-  }
-
   /** Who answers for this partition; `slot` is the key's, where there is one. */
   route(connection: Connection, partitionId: number, slot: number, read: boolean): Route {
     const { map, nodeId } = this.host;
-    return route({
+    const to = route({
       map,
       nodeId,
       partition: this.partition(partitionId),
@@ -101,11 +98,23 @@ export class Desk {
       listener: connection.listener,
       copyWillDo: read && connection.readOnly && connection.listener === 'follower',
     });
+    const node = to.to === 'peer' ? to.node.id : nodeId;
+    return this.isBehind(connection, partitionId, node) ? BEHIND : to;
+  }
+
+  /** Earlier commands of this connection may be on their way to a former owner of the partition:
+   *  what they do there, or where they are sent next, comes first. */
+  isBehind(connection: Connection, partitionId: number, to: string = this.host.nodeId): boolean {
+    return this.forwarding.overtakes(partitionId, to) && connection.repliesDue;
   }
 
   /** Parks the connection, or answers why this node does not serve the partition. */
   turnAway(connection: Connection, partitionId: number, to: Route): Outcome {
     const { out } = this;
+    if (to.to === 'behind') {
+      connection.hold |= Hold.replies;
+      return Outcome.held;
+    }
     if (to.to === 'refuse') {
       if (to.text.startsWith('MOVED')) {
         this.host.counters.add(Counter.redirects, 1);

@@ -3,7 +3,7 @@
 
 import { partitionOfSlot } from '@ingot/store';
 import { unknownCommand, wrongArity } from '../commands/errors.ts';
-import { Counter } from '../metrics/layout.ts';
+import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
@@ -46,7 +46,6 @@ export class Dispatch {
     const from = out.mark();
     const queueing = connection.transaction !== null && !NEVER_QUEUED.has(command.name);
     const outcome = this.execute(connection, index, command, args, queueing);
-    if (outcome === Outcome.forwarded) desk.host.counters.add(Counter.forwarded, 1);
     if (outcome !== Outcome.done || queueing) return outcome;
     calls.count(index);
     if (out.length > from && out.buffer[from] === ERROR) calls.error(index);
@@ -61,7 +60,7 @@ export class Dispatch {
     queueing: boolean,
   ): Outcome {
     const { desk } = this;
-    if (!desk.arityHolds(command, args.count)) {
+    if (!arityHolds(command, args.count)) {
       desk.out.error(wrongArity(command.name));
       if (connection.transaction !== null) connection.transaction.aborted = true;
       return Outcome.done;
@@ -100,7 +99,9 @@ export class Dispatch {
     }
     if (connection.refuses(partitionId)) return desk.turnAway(connection, partitionId, PARK);
     const partition = desk.partition(partitionId);
-    if (partition !== null && runHere(desk, command, partition, args, out)) return Outcome.done;
+    if (partition !== null && !desk.isBehind(connection, partitionId)) {
+      if (runHere(desk, command, partition, args, out)) return Outcome.done;
+    }
     desk.passage.close();
     const to = desk.route(connection, partitionId, slot, command.kind === 'read');
     switch (to.to) {

@@ -38,7 +38,7 @@ export function runSplit(
   for (const part of parts) {
     part.route = desk.route(connection, part.partitionId, 0, command.kind === 'read');
     const { to } = part.route;
-    if (to === 'refuse' || to === 'park') {
+    if (to === 'refuse' || to === 'park' || to === 'behind') {
       return desk.turnAway(connection, part.partitionId, part.route);
     }
     if (part.route.to === 'peer' && !desk.hasRoom(connection, part.route)) return Outcome.held;
@@ -51,7 +51,6 @@ export function runSplit(
     connection.protocol,
   );
   if (!allHere) join.settleInto(connection.reserveReply());
-  let ran = true;
   parts.forEach((part, i) => {
     if (part.route.to === 'peer') {
       const { node } = part.route;
@@ -63,12 +62,13 @@ export function runSplit(
     scratch.protocol = connection.protocol;
     execution.forgetHash();
     const partition = desk.partition(part.partitionId);
-    ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
+    const ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
     if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
     join.part(i).settle(wholeReply(scratch));
   });
   if (allHere) join.writeTo(desk.out);
-  return Outcome.done;
+  // Counted where it is executed: here, where any of its keys lives here.
+  return parts.every((part) => part.route.to === 'peer') ? Outcome.forwarded : Outcome.done;
 }
 
 function cut(desk: Desk, command: Command, args: Args): Part[] {

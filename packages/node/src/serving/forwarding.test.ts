@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { commandIndexByName } from '../commands/table.ts';
+import { Args } from '../resp/args.ts';
 import { TestCluster } from './cluster.fixture.ts';
+import { Forwarding } from './forwarding.ts';
 
 let cluster: TestCluster;
 const strangers: Server[] = [];
@@ -141,6 +144,66 @@ describe('forwarding: a partition changes its owner', () => {
     await Promise.all(replies);
     const expected = Array.from({ length: 30 }, (_, i) => `${i},`).join('');
     expect(await client.call('GET', key)).toBe(expected);
+  });
+  it('a command that is on its way to the old owner is not overtaken by one for the new owner', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(1);
+    const arrived = Promise.withResolvers<Socket>();
+    await strangerAtClusterPort((socket, data) => {
+      const text = data.toString('latin1');
+      if (text.includes('INGOT.LINK')) socket.write('+OK\r\n');
+      if (text.includes('first')) arrived.resolve(socket);
+    });
+    const first = client.call('APPEND', key, 'first,');
+    const oldOwner = await arrived.promise;
+    const map = cluster.moved(1, 0);
+    cluster.promote(0, 1);
+    cluster.tell(map, 0);
+    const others = client.pipeline([
+      ['APPEND', key, 'second,'],
+      ['GET', key],
+      ['SET', key, 'third'],
+      ['MGET', key, key],
+    ]);
+    // The second has been read by now: what this client asks is answered in the order of arrival.
+    await (await cluster.client(0)).call('PING');
+    oldOwner.write('-MOVED 1 127.0.0.1:1\r\n');
+    expect(await first).toBe('first,'.length);
+    expect(await others).toEqual([13, 'first,second,', 'OK', ['third', 'third']]);
+  });
+});
+
+describe('forwarding: what is counted and what ends', () => {
+  it('a call over several partitions counts each part that travels, and itself where it ran', async () => {
+    cluster = await TestCluster.start(2, 4);
+    const client = await cluster.client(0);
+    const calls = (node: number): number =>
+      cluster.nodes[node].counters.calls(commandIndexByName('mget'));
+    await client.call('MGET', cluster.keyIn(1), cluster.keyIn(3));
+    expect([cluster.counter(0, 'forwarded'), calls(0), calls(1)]).toEqual([2, 0, 2]);
+    await client.call('MGET', cluster.keyIn(0), cluster.keyIn(1));
+    expect([cluster.counter(0, 'forwarded'), calls(0), calls(1)]).toEqual([3, 1, 3]);
+  });
+
+  it('once closed, a command that has not left is answered at once and opens no new link', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const { map, counters } = cluster.nodes[0].worker;
+    const forwarding = new Forwarding({ map, counters, nowMs: () => 0 }, 2);
+    const replies: string[] = [];
+    const sink = { settle: (reply: Buffer) => void replies.push(reply.toString()) };
+    const args = Args.of('GET', cluster.keyIn(1));
+    forwarding.forward(map.nodes[1], 2, 1, null, args, 0, sink);
+    forwarding.close();
+    expect(replies).toEqual([expect.stringMatching(/^-CLUSTERDOWN /)]);
+  });
+
+  it('a FLUSHALL of the whole cluster wakes replication', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const { wake } = cluster.nodes[0];
+    Atomics.store(wake, 0, 1);
+    expect(await (await cluster.client(0)).call('FLUSHALL')).toBe('OK');
+    expect(Atomics.load(wake, 0)).toBe(0);
   });
 });
 

@@ -6,11 +6,14 @@
  *  A refusal (-MOVED, -TRYAGAIN) means "not executed", and the owner goes on refusing that partition
  *  on that link until INGOT.RESUME. So whatever was sent behind a refused command is refused as well,
  *  and everything for that partition lines up here, in order, until the map changes or RETRY_MS
- *  pass. A client's commands to one partition therefore never overtake each other.
+ *  pass. A partition that changes its owner while commands are on their way to the old one is the
+ *  other case: `overtakes` tells, and the client's next command waits for their replies.
+ *  A client's commands to one partition therefore never overtake each other.
  *  Bounds: a command is tried for RETRY_MS_MAX after its first refusal, once more when its link broke
  *  before it left; a command that may have been executed is never sent again. */
 
 import { Buffer } from 'node:buffer';
+import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { Protocol } from '../resp/reply-writer.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
@@ -28,6 +31,7 @@ const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in 
 /** What forwarding needs of the worker. */
 export interface ForwardingHost {
   readonly map: ClusterMap;
+  readonly counters: WorkerCounters;
   nowMs(): number;
 }
 
@@ -44,10 +48,20 @@ export class Forwarding {
   private readonly links: Map<string, PeerLink> = new Map();
   private readonly waiting: Map<number, WaitingCommand[]> = new Map();
   private readonly wantRoom: Set<() => void> = new Set();
+  /** Per partition: commands on their way or waiting here, and the node that got the latest. */
+  private readonly unsettled: Int32Array;
+  private readonly sentTo: string[] = [];
   private retryTimer: NodeJS.Timeout | null = null;
+  private closed = false;
 
-  constructor(host: ForwardingHost) {
+  constructor(host: ForwardingHost, partitions: number) {
     this.host = host;
+    this.unsettled = new Int32Array(partitions);
+  }
+
+  /** Commands about this partition have no reply yet, and were sent to another node than `to`. */
+  overtakes(partitionId: number, to: string): boolean {
+    return this.unsettled[partitionId] > 0 && this.sentTo[partitionId] !== to;
   }
 
   /** False when the link to this node has all it may hold: `onRoom` is called once it has room. */
@@ -68,9 +82,12 @@ export class Forwarding {
     from: number,
     sink: ReplySink,
   ): void {
+    this.host.counters.add(Counter.forwarded, 1);
+    this.unsettled[partitionId]++;
     const waiting = this.waiting.get(partitionId);
     if (waiting === undefined) {
       const link = this.link(node, protocol);
+      this.sentTo[partitionId] = node.id;
       link.resume(partitionId);
       link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0, false));
       return;
@@ -111,7 +128,9 @@ export class Forwarding {
     for (const link of [...this.links.values()]) link.checkPatience(nowMs);
   }
 
+  /** Links that break from here on are not replaced. */
   close(): void {
+    this.closed = true;
     if (this.retryTimer !== null) clearTimeout(this.retryTimer);
     for (const link of [...this.links.values()]) link.close();
   }
@@ -136,16 +155,23 @@ export class Forwarding {
         refusedSinceMs: each.refusedSinceMs || this.host.nowMs(),
       });
     }
-    this.retryTimer ??= setTimeout(() => this.retry(), RETRY_MS);
+    if (!this.closed) this.retryTimer ??= setTimeout(() => this.retry(), RETRY_MS);
+  }
+
+  /** A command about this partition has its reply. */
+  settle(partitionId: number, sink: ReplySink, reply: Buffer): void {
+    if (partitionId >= 0) this.unsettled[partitionId]--;
+    sink.settle(reply);
   }
 
   /** The link broke before `call` left. */
   notSent(call: ForwardedCall): void {
-    const owner = call.secondTry ? null : this.owner(call.partitionId);
+    const owner = call.secondTry || this.closed ? null : this.owner(call.partitionId);
     if (owner === null) {
-      call.sink.settle(errorLine(DOWN_TEXT));
+      this.settle(call.partitionId, call.sink, errorLine(DOWN_TEXT));
       return;
     }
+    this.sentTo[call.partitionId] = owner.id;
     const link = this.link(owner, call.link.protocol);
     const again = new ForwardedCall(this, link, call.partitionId, call.sink, 0, true);
     link.send(call.link.commandOf(call), again);
@@ -166,9 +192,11 @@ export class Forwarding {
     const nowMs = this.host.nowMs();
     for (const { command, protocol, sink, refusedSinceMs } of commands) {
       if (owner === null || nowMs - refusedSinceMs > RETRY_MS_MAX) {
-        sink.settle(errorLine(owner === null ? DOWN_TEXT : UNSETTLED_TEXT));
+        const text = owner === null ? DOWN_TEXT : UNSETTLED_TEXT;
+        this.settle(partitionId, sink, errorLine(text));
         continue;
       }
+      this.sentTo[partitionId] = owner.id;
       const link = this.link(owner, protocol);
       link.resume(partitionId);
       link.send(command, new ForwardedCall(this, link, partitionId, sink, refusedSinceMs, false));
@@ -244,14 +272,19 @@ class ForwardedCall implements PeerCall {
       return;
     }
     this.settled = true;
-    this.sink.settle(Buffer.from(buffer.subarray(start, end)));
+    const reply = Buffer.from(buffer.subarray(start, end));
+    this.forwarding.settle(this.partitionId, this.sink, reply);
   }
 
   failed(executed: Executed): void {
     if (this.settled) return;
     this.settled = true;
-    if (executed === 'no' && this.partitionId >= 0) this.forwarding.notSent(this);
-    else this.sink.settle(errorLine(executed === 'no' ? DOWN_TEXT : UNKNOWN_TEXT));
+    if (executed === 'no' && this.partitionId >= 0) {
+      this.forwarding.notSent(this);
+      return;
+    }
+    const reply = errorLine(executed === 'no' ? DOWN_TEXT : UNKNOWN_TEXT);
+    this.forwarding.settle(this.partitionId, this.sink, reply);
   }
 }
 

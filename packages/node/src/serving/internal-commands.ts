@@ -8,6 +8,7 @@
  *
  *  All are harmless from a client: none does what its own commands could not. */
 
+import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
@@ -119,7 +120,7 @@ function parseExec(
     const index = desk.lookup.find(own.buf, own.start(0), own.bytes(0));
     const command = desk.lookup.commands[index];
     if (command === undefined || (command.kind !== 'read' && command.kind !== 'write')) return null;
-    if (!desk.arityHolds(command, count) || onePartition(desk, command, own) !== partitionId) {
+    if (!arityHolds(command, count) || onePartition(desk, command, own) !== partitionId) {
       return null;
     }
     queued.push({ index, args: own, partitionId });

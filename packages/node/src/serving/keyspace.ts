@@ -53,7 +53,7 @@ export function runKeyspace(
   if (leaders.length === 0) {
     execution.wholeCluster = connection.listener === 'client';
     command.run(execution, args, out);
-    noteWrite(desk, command);
+    if (command.flags.includes('write')) desk.passage.wrote = true;
     return Outcome.done;
   }
   if (connection.repliesDue) {
@@ -84,11 +84,6 @@ function runCursor(desk: Desk, connection: Connection, command: Command, args: A
   const sink = connection.reserveReply();
   desk.forwarding.forward(to.node, protocol, partitionId, 'INGOT.SCAN', args, 1, sink);
   return Outcome.forwarded;
-}
-
-/** FLUSHALL writes in passages of its own: replication is to be woken as after any other write. */
-function noteWrite(desk: Desk, command: Command): void {
-  if (command.flags.includes('write')) desk.passage.wrote = true;
 }
 
 /** A partition that the map gives to this node, and that this node does not serve yet; or -1. */
@@ -190,7 +185,8 @@ class Gathering {
     execution.forgetHash();
     scratch.protocol = this.connection.protocol;
     this.command.run(execution, this.args, scratch);
-    noteWrite(this.desk, this.command);
+    // No batch is running that would do it.
+    if (this.command.flags.includes('write')) host.wakeReplication();
     return wholeReply(scratch);
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
 import { PARK_MS_MAX, Parking } from './parking.ts';
+import { encode } from './peer-link.ts';
 
 describe('parking: who waits, and for how long', () => {
   const waiter = (): { runs: number; unpark: () => void } => {
@@ -99,6 +100,25 @@ describe('parking: on a partition between two owners', () => {
     cluster.demote(0, 0);
     cluster.tell(map, 0);
     expect(await reply).toMatch(/^-MOVED /);
+  });
+
+  it('a long command that was arriving behind the waiting one is read from its own first byte', async () => {
+    cluster = await TestCluster.start(1, 2);
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    const pairs = Array.from({ length: 100 }, (_, i) => [`{${key}}${i}`, `v${i}`]);
+    const long = encode(['MSET', ...pairs.flat()]);
+    const cut = long.length - 300;
+    cluster.partition(0, 0).seal(true);
+    client.write(Buffer.concat([encode(['APPEND', key, 'a']), long.subarray(0, cut)]));
+    await (await cluster.client()).call('PING');
+    expect(cluster.counter(0, 'parks')).toBe(1);
+    cluster.partition(0, 0).seal(false);
+    cluster.nodes[0]?.worker.roleChanged();
+    expect(await client.receive(1)).toEqual([1]);
+    client.write(long.subarray(cut));
+    expect(await client.receive(1)).toEqual(['OK']);
+    expect(await client.call('GET', `{${key}}99`)).toBe('v99');
   });
 
   it('a client that leaves while it waits is forgotten', async () => {

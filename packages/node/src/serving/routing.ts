@@ -18,6 +18,8 @@ export type Route =
   | { readonly to: 'copy' }
   /** Between two owners: wait for the next change, then ask again. */
   | { readonly to: 'park' }
+  /** Earlier commands of the connection went to a former owner: wait for their replies. */
+  | { readonly to: 'behind' }
   /** The owner must be asked, through its cluster port. */
   | { readonly to: 'peer'; readonly node: MapNode }
   /** Answer this line. */
@@ -35,6 +37,7 @@ export interface RouteQuestion {
   readonly copyWillDo: boolean;
 }
 
+export const BEHIND: Route = { to: 'behind' };
 const HERE: Route = { to: 'here' };
 const COPY: Route = { to: 'copy' };
 const PARK: Route = { to: 'park' };

@@ -120,7 +120,9 @@ export class Transactions {
     for (let i = 1; i < args.count; i++) {
       const partitionId = desk.partitionOf(args, i);
       const to = desk.route(connection, partitionId, desk.slotOf(args, i), false);
-      if (to.to === 'refuse' || to.to === 'park') return desk.turnAway(connection, partitionId, to);
+      if (to.to === 'refuse' || to.to === 'park' || to.to === 'behind') {
+        return desk.turnAway(connection, partitionId, to);
+      }
       if (to.to === 'peer' && !desk.hasRoom(connection, to)) return Outcome.held;
       routes.push({ i, partitionId, to });
     }
@@ -178,7 +180,7 @@ export class Transactions {
     }
     for (const part of parts) {
       part.to = desk.route(connection, part.partitionId, part.slot(desk), false);
-      if (part.to.to === 'park') {
+      if (part.to.to === 'park' || part.to.to === 'behind') {
         const outcome = desk.turnAway(connection, part.partitionId, part.to);
         if (outcome === Outcome.refused) this.forget(connection);
         return outcome;

@@ -32,7 +32,7 @@ import { Transactions } from './transactions.ts';
 const RECEIVE_BYTES: number = 64 * 1024;
 const TICK_MS = 250;
 /** Clients of one worker; the next one is told so and closed. */
-const CONNECTIONS_MAX = 10_000;
+export const CONNECTIONS_MAX = 10_000;
 const LISTENERS: readonly ListenerKind[] = ['client', 'cluster', 'follower'];
 
 /** Words of WorkerData.wake. */
@@ -81,7 +81,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
     const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS]);
     this.parking = new Parking((partitionId) => this.unsettled(partitionId));
-    this.forwarding = new Forwarding(this);
+    this.forwarding = new Forwarding(this, data.map.partitions);
     this.desk = new Desk(
       this,
       lookup,
@@ -176,7 +176,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   private accept(socket: Socket, kind: ListenerKind): void {
     if (this.sessions.size >= CONNECTIONS_MAX) {
-      socket.end('-ERR max number of clients reached\r\n');
+      turnDown(socket);
       return;
     }
     const id = this.nextSession;
@@ -207,10 +207,16 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   }
 
   /** One load per batch that wrote, and a system call only when the worker sleeps. */
-  private wakeReplication(): void {
+  wakeReplication(): void {
     const { wake } = this;
     if (Atomics.load(wake, WAKE_ASLEEP) !== 1) return;
     Atomics.store(wake, WAKE_ASLEEP, 0);
     Atomics.notify(wake, WAKE_ASLEEP);
   }
+}
+
+/** A client too many. Whatever it does next, a broken connection included, is no business of ours. */
+function turnDown(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
 }
