@@ -104,7 +104,7 @@ export class ControlPlane implements ControlPlaneApi {
   async #startAsHost(store: SingleMapStore, founded: ClusterMap | null): Promise<void> {
     const { id } = this.#settings;
     const { map: stored } = await store.read();
-    const { peers, seals } = this.#startParts(stored.clusterId);
+    const { peers, seals } = this.#startParts(stored.clusterId, store);
     const host = new MapHost({ store, self: id, log: this.#log, peers, seals }, stored);
     // Whoever holds the lock of the data dir may end whatever life the map lists.
     const lastIncarnation = nodeOf(stored, id)?.incarnation ?? 0;
@@ -121,11 +121,12 @@ export class ControlPlane implements ControlPlaneApi {
   async #startAsMember(): Promise<void> {
     const { id } = this.#settings;
     const joined = await this.#join();
-    const { peers, seals } = this.#startParts(joined.clusterId);
     const host = nodeOf(joined, joined.mapHost) as MapNode;
     const client = new ControlClient(addressOf(host, 'control'), joined.clusterId);
     this.#endings.push(() => client.close());
-    await this.#enter(joined, new RemoteMapStore(client));
+    const store = new RemoteMapStore(client);
+    const { peers, seals } = this.#startParts(joined.clusterId, store);
+    await this.#enter(joined, store);
     const heartbeats = new Heartbeats({
       client,
       report: () => this.#report(),
@@ -169,7 +170,7 @@ export class ControlPlane implements ControlPlaneApi {
     return { id, advertise, ports, clusterId, lastIncarnation };
   }
 
-  #startParts(clusterId: string): { peers: Peers; seals: SealGuard } {
+  #startParts(clusterId: string, store: ClusterMapStore): { peers: Peers; seals: SealGuard } {
     const peers = new Peers(clusterId);
     this.#watchers.add(0, (map) => peers.follow(map));
     this.#endings.push(() => peers.close());
@@ -177,6 +178,11 @@ export class ControlPlane implements ControlPlaneApi {
       node: this.#node,
       self: this.#settings.id,
       map: () => this.map(),
+      readMap: async () => {
+        const { map } = await store.read();
+        this.#adopt(map);
+        return map;
+      },
       later: (delayMs, then) => {
         const timer = setTimeout(then, delayMs);
         return () => clearTimeout(timer);

@@ -22,9 +22,11 @@ import { logHandOvers, logSteps } from './step-log.ts';
 import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
 import type { ControlLog, NodeReport } from './types.ts';
 
-/** From a primary's answer to a Seal on: how long the coordinator may still use it. */
-export const sealUsableMs = 1_500;
-/** From its answer to a Seal on: how long a primary stays sealed without hearing more. */
+/** From asking for a seal on: how long the coordinator may use it. Counted from the question, since
+ *  the answer may have been on its way for long. */
+export const sealUsableMs = 2_500;
+/** From its answer to a Seal on: how long a primary stays sealed without hearing more. No coordinator
+ *  uses the seal any more by then; whether one has, the primary reads in the map before it unseals. */
 export const sealKeptMs = 3_000;
 /** A handover that failed is tried again after this long. */
 export const handOverRetryMs = 1_000;
@@ -171,11 +173,11 @@ export class Coordinator {
   }
 
   async #seal(map: ClusterMap, handOver: HandOver): Promise<void> {
+    const untilMs = this.#options.nowMs() + sealUsableMs;
     const outcome = await this.#options.sealCalls
       .seal(nodeOf(map, handOver.from) as MapNode, handOver)
       .catch((error: Error) => ({ ok: false, why: error.message, sealId: 0 }));
     if (outcome.ok) {
-      const untilMs = this.#options.nowMs() + sealUsableMs;
       this.#sealed.push({ handOver, sealId: outcome.sealId, untilMs });
       this.#options.nudge();
     } else {

@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ClusterMap } from '../shared/map.ts';
 import { sealKeptMs, sealUsableMs } from './coordinator.ts';
 import { withFollowerAdded, withNewLife, withPrimary } from './map-changes.ts';
 import { SealGuard } from './seal-guard.ts';
@@ -10,12 +11,15 @@ const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });
 const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
 
 let map = joined;
+/** What the map host would answer; null: it is away. */
+let hosted: ClusterMap | null;
 let node: SimulatedNode;
 let guard: SealGuard;
 let pending: { delayMs: number; fire: () => void }[];
 
 beforeEach(() => {
   map = joined;
+  hosted = joined;
   pending = [];
   node = new SimulatedNode('n1', 1);
   node.apply(joined);
@@ -24,6 +28,10 @@ beforeEach(() => {
     node,
     self: 'n1',
     map: () => map,
+    readMap: async () => {
+      if (hosted === null) throw new Error('the map host is away');
+      return hosted;
+    },
     later: (delayMs, fire) => {
       const timer = { delayMs, fire };
       pending.push(timer);
@@ -33,6 +41,11 @@ beforeEach(() => {
     },
   });
 });
+
+/** Whatever was asked has been answered. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 function isSealed(): boolean | undefined {
   return node.copies.get(0)?.sealed;
@@ -45,7 +58,31 @@ describe('seal guard', () => {
     expect(sealKeptMs).toBeGreaterThan(sealUsableMs);
     expect(isSealed()).toBe(true);
     pending[0].fire();
-    expect(isSealed()).toBe(false);
+    await vi.waitFor(() => expect(isSealed()).toBe(false));
+  });
+
+  test('a handover that the map has and this node has not heard of is not undone', async () => {
+    await guard.seal(0, 1, 'n2');
+    hosted = withPrimary(joined, 0, 'n2');
+    const [timer] = pending;
+    pending = [];
+    timer.fire();
+    await settled();
+    expect(isSealed()).toBe(true);
+    expect(pending).toEqual([]);
+  });
+
+  test('while nobody can say who leads, a partition stays sealed and the map is asked for again', async () => {
+    await guard.seal(0, 1, 'n2');
+    hosted = null;
+    const [timer] = pending;
+    pending = [];
+    timer.fire();
+    await vi.waitFor(() => expect(pending).toHaveLength(1));
+    expect(isSealed()).toBe(true);
+    hosted = joined;
+    pending[0].fire();
+    await vi.waitFor(() => expect(isSealed()).toBe(false));
   });
 
   test('an Unseal unseals at once, and for good', async () => {
@@ -61,6 +98,7 @@ describe('seal guard', () => {
     map = withPrimary(joined, 0, 'n2');
     guard.unseal(0, sealId);
     timer.fire();
+    await settled();
     expect(isSealed()).toBe(true);
   });
 
@@ -69,6 +107,7 @@ describe('seal guard', () => {
     const [firstTimer] = pending;
     const second = await guard.seal(0, 1, 'n2');
     firstTimer.fire();
+    await settled();
     guard.unseal(0, first.sealId);
     expect(isSealed()).toBe(true);
     guard.unseal(0, second.sealId);
