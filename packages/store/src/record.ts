@@ -19,6 +19,7 @@ const COPY_BY_BYTE_MAX = 32;
 const COPY_BY_WORD_MAX = 64;
 const REF_ALIGN_MASK = 15;
 const HEADER_WORDS = RECORD_HEADER_BYTES >>> 2;
+const EXPIRES_WORD = 2;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
 
 export class Records {
@@ -100,8 +101,9 @@ export class Records {
   /** Whether the record's time is over, by `nowMs` or by the highest clock that this copy has seen, whichever
    *  is later: no failover brings an expired key back. */
   isExpired(ref: number, nowMs: number): boolean {
+    const word = (ref >>> 2) + EXPIRES_WORD;
+    if ((this.#image32[word] | this.#image32[word + 1]) === 0) return false; // most: 0 = never
     const expiresAtMs = this.#image64[(ref >>> 3) + 1];
-    if (expiresAtMs === 0) return false;
     return expiresAtMs <= nowMs || expiresAtMs <= this.#scratch64[SCRATCH_CLOCK_F64];
   }
 
