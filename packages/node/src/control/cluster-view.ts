@@ -6,7 +6,7 @@
  *  partition's entry, so no word from before a change can be taken for one after it. */
 import { type ClusterMap, isUp, type NodeId, nodeOf, type PlacementEntry } from '../shared/map.ts';
 import { type PlacementTarget, place } from './placement.ts';
-import type { NodeReport, PartitionReport } from './types.ts';
+import type { Heartbeat, PartitionReport } from './types.ts';
 
 /** Four heartbeats. */
 export const downAfterMs = 1_000;
@@ -48,9 +48,10 @@ export class ClusterView {
     this.#map = map;
   }
 
-  hear(report: NodeReport, nowMs: number): void {
+  hear(report: Heartbeat, nowMs: number): void {
     const lastHeardAtMs = this.#lastHeardAtMs.get(report.node) ?? nowMs;
     this.#lastHeardAtMs.set(report.node, Math.max(lastHeardAtMs, nowMs));
+    if (report.partitionsAsBefore === true) return;
     this.#heard.set(report.node, {
       incarnation: report.incarnation,
       mapVersion: report.mapVersion,

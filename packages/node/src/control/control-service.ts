@@ -52,7 +52,7 @@ import {
   clusterStatusToWire,
   mapFromWire,
   mapToWire,
-  nodeStatusFromWire,
+  heartbeatFromWire,
   verifyReportToWire,
 } from './wire.ts';
 
@@ -141,7 +141,7 @@ function heartbeat(call: ServerDuplexStream<NodeMessage, HeartbeatAck>, host: Ma
   };
   call.on('data', (message: NodeMessage) => {
     try {
-      const report = nodeStatusFromWire(message);
+      const report = heartbeatFromWire(message);
       host.hear(report);
       sender = report.node;
       call.write(create(HeartbeatAckSchema));

@@ -20,7 +20,7 @@ import { type JoinRequest, newLife } from './registration.ts';
 import type { Seal } from './seal-guard.ts';
 import { logHandOvers, logSteps } from './step-log.ts';
 import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
-import type { ControlLog, NodeReport } from './types.ts';
+import type { ControlLog, Heartbeat } from './types.ts';
 
 /** From asking for a seal on: how long the coordinator may use it. Counted from the question, since
  *  the answer may have been on its way for long. */
@@ -66,7 +66,7 @@ export class Coordinator {
   }
 
   /** Takes a heartbeat. A report of a life that is over is refused with an IngotError. */
-  hear(map: ClusterMap, report: NodeReport): void {
+  hear(map: ClusterMap, report: Heartbeat): void {
     const node = nodeOf(map, report.node);
     if (node === null || report.incarnation < node.incarnation) {
       throw refusal(

@@ -1,5 +1,7 @@
-/** This node's heartbeats to the map host: its report every 250 ms over one stream, which is opened
- *  again with a bounded backoff whenever it ends.
+/** This node's heartbeats to the map host: one every 250 ms over one stream, which is opened again
+ *  with a bounded backoff whenever it ends. Each stream begins with a full report. After that one is
+ *  full when the state of a copy has changed, or the map that is applied, and once per second for the
+ *  seqs; the others say that the copies are as before, since an idle node is to cost nothing.
  *  Bounded: a host that stops answering gets no more than `unansweredMax` reports. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { IngotError } from '../shared/errors.ts';
@@ -7,11 +9,12 @@ import { Backoff } from './backoff.ts';
 import type { ControlClient } from './control-client.ts';
 import type { HeartbeatAck, NodeStatus } from './gen/ingot_pb.ts';
 import { fromWire } from './grpc-adapter.ts';
-import type { NodeReport } from './types.ts';
+import type { Heartbeat, NodeReport, PartitionReport } from './types.ts';
 import { nodeStatusToWire } from './wire.ts';
 
 export const heartbeatIntervalMs = 250;
 const unansweredMax = 4;
+const beatsPerFullReport = 4;
 const firstRetryMs = 100;
 const lastRetryMs = 1_000;
 
@@ -31,6 +34,9 @@ export class Heartbeats {
   #stream: ClientDuplexStream<NodeStatus, HeartbeatAck> | null = null;
   #retry: NodeJS.Timeout | undefined;
   #unanswered = 0;
+  /** The last full report of this stream. */
+  #told: NodeReport | null = null;
+  #beatsSinceTold = 0;
   #answered = false;
   #stopped = false;
 
@@ -44,7 +50,7 @@ export class Heartbeats {
   beat(): void {
     if (this.#stream === null || this.#unanswered >= unansweredMax) return;
     this.#unanswered++;
-    this.#stream.write(nodeStatusToWire(this.#options.report()));
+    this.#stream.write(nodeStatusToWire(this.#next(this.#options.report())));
   }
 
   stop(): void {
@@ -54,10 +60,22 @@ export class Heartbeats {
     this.#stream?.cancel();
   }
 
+  #next(report: NodeReport): Heartbeat {
+    this.#beatsSinceTold++;
+    const isDue = this.#beatsSinceTold >= beatsPerFullReport;
+    if (this.#told !== null && !isDue && saysTheSame(this.#told, report)) {
+      return { ...report, partitions: [], partitionsAsBefore: true };
+    }
+    this.#told = report;
+    this.#beatsSinceTold = 0;
+    return report;
+  }
+
   #open(): void {
     const stream = this.#options.client.heartbeat();
     this.#stream = stream;
     this.#unanswered = 0;
+    this.#told = null;
     stream.on('data', () => this.#hasAnswered());
     stream.on('error', (error) => {
       const reason = fromWire(error);
@@ -83,4 +101,20 @@ export class Heartbeats {
     this.#answered = false;
     this.#retry = setTimeout(() => this.#open(), this.#backoff.failed());
   }
+}
+
+/** Whether two reports of one life differ in nothing but seqs. */
+export function saysTheSame(a: NodeReport, b: NodeReport): boolean {
+  if (a.mapVersion !== b.mapVersion || a.partitions.length !== b.partitions.length) return false;
+  return a.partitions.every((copy, i) => isInTheSameState(copy, b.partitions[i]));
+}
+
+function isInTheSameState(a: PartitionReport, b: PartitionReport): boolean {
+  if (a.id !== b.id || a.role !== b.role || a.epoch !== b.epoch) return false;
+  if (a.consistent !== b.consistent || a.checked !== b.checked) return false;
+  if (a.followers.length !== b.followers.length) return false;
+  return a.followers.every(({ node, state }, i) => {
+    const other = b.followers[i];
+    return node === other.node && state === other.state;
+  });
 }

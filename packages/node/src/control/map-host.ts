@@ -10,7 +10,7 @@ import { MapProposer } from './map-proposer.ts';
 import type { Peers } from './peers.ts';
 import type { SealGuard } from './seal-guard.ts';
 import type { SingleMapStore } from './single-map-store.ts';
-import type { ControlLog, NodeReport } from './types.ts';
+import type { ControlLog, Heartbeat } from './types.ts';
 
 const stepIntervalMs = 100;
 
@@ -61,7 +61,7 @@ export class MapHost {
   }
 
   /** Throws an IngotError where the life that reports is over. */
-  hear(report: NodeReport): void {
+  hear(report: Heartbeat): void {
     this.#coordinator.hear(this.#map, report);
   }
 

@@ -37,6 +37,11 @@ export interface NodeReport {
   partitions: PartitionReport[];
 }
 
+/** A heartbeat: a report, or the word that the copies are as the last full one said. */
+export interface Heartbeat extends NodeReport {
+  partitionsAsBefore?: boolean;
+}
+
 export interface FollowerStatus extends FollowerReport {
   lagSeq: number;
   lagSeconds: number;

@@ -22,7 +22,7 @@ import type {
   FollowerReport,
   FollowerState,
   FollowerStatus,
-  NodeReport,
+  Heartbeat,
   NodeStatus,
   PartitionReport,
   PartitionStatus,
@@ -53,13 +53,18 @@ export function mapFromWire(mapJson: string): ClusterMap {
 }
 
 /** Heartbeats and status answers are the same message; a heartbeat leaves some of it at zero. */
-export function nodeStatusToWire(status: NodeReport | NodeStatus): NodeMessage {
+export function nodeStatusToWire(status: Heartbeat | NodeStatus): NodeMessage {
   return create(NodeStatusSchema, {
     node: status.node,
     incarnation: status.incarnation,
     mapVersion: BigInt(status.mapVersion),
     partitions: status.partitions.map((partition) => partitionToWire(partition)),
+    partitionsAsBefore: 'partitionsAsBefore' in status && status.partitionsAsBefore === true,
   });
+}
+
+export function heartbeatFromWire(message: NodeMessage): Heartbeat {
+  return { ...nodeStatusFromWire(message), partitionsAsBefore: message.partitionsAsBefore };
 }
 
 export function nodeStatusFromWire(message: NodeMessage): NodeStatus {

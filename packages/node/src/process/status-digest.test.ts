@@ -13,17 +13,22 @@ const partition = {
   followers: [follower],
 };
 
-test('status digest: the same status, the same text; any change of a copy, another', () => {
+test('status digest: the same status, the same text; any change of state, another', () => {
   const status = { ...NO_REPLICATION, partitions: [partition] };
   const digest = statusDigest(status);
   expect(statusDigest(structuredClone(status))).toBe(digest);
   const changed = [
-    { ...status, partitions: [{ ...partition, seq: 5 }] },
+    { ...status, partitions: [{ ...partition, epoch: 2 }] },
     { ...status, partitions: [{ ...partition, consistent: false }] },
     { ...status, partitions: [{ ...partition, followers: [] }] },
-    { ...status, partitions: [{ ...partition, followers: [{ ...follower, ackedSeq: 3 }] }] },
+    {
+      ...status,
+      partitions: [{ ...partition, followers: [{ ...follower, state: 'bulk' as const }] }],
+    },
   ].map(statusDigest);
   expect(new Set([digest, ...changed]).size).toBe(1 + changed.length);
   const counted = { ...status, counters: { ...status.counters, bytesSent: 1 } };
   expect(statusDigest(counted)).toBe(digest);
+  const written = { ...partition, seq: 5, followers: [{ ...follower, ackedSeq: 5 }] };
+  expect(statusDigest({ ...status, partitions: [written] })).toBe(digest);
 });

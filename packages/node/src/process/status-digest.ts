@@ -1,13 +1,14 @@
-/** A short text that changes when a copy or a follower does: so that only changes are told.
- *  Counters are left out: keep-alives move them all the time, and who scrapes them asks. */
+/** A short text that changes when the state of a copy or of a follower does: so that only what
+ *  somebody acts on is told. Counters and seqs are left out: they move with every write and every
+ *  keep-alive, and who wants them asks. */
 
 import type { ReplicationStatus } from '../shared/messages.ts';
 
 export function statusDigest({ partitions }: ReplicationStatus): string {
   return partitions
-    .map(({ id, role, epoch, seq, consistent, checked, followers }) => {
-      const at = followers.map(({ node, state, ackedSeq }) => `${node}:${state}:${ackedSeq}`);
-      return `${id},${role},${epoch},${seq},${consistent},${checked},${at.join(',')}`;
+    .map(({ id, role, epoch, consistent, checked, followers }) => {
+      const states = followers.map(({ node, state }) => `${node}:${state}`);
+      return `${id},${role},${epoch},${consistent},${checked},${states.join(',')}`;
     })
     .join(';');
 }
