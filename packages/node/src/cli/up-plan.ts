@@ -10,6 +10,16 @@ import type { OptionValues } from './values.ts';
 /** Every node of `ingot up` listens here. */
 export const UP_HOST = '127.0.0.1';
 
+/** All ports of all its nodes follow from one option. */
+export const UP_PORT_FLAGS: Readonly<Record<keyof Ports, string>> = {
+  client: '--base-port',
+  replication: '--base-port',
+  control: '--base-port',
+  http: '--base-port',
+  cluster: '--base-port',
+  follower: '--base-port',
+};
+
 export interface NodePlan {
   readonly id: string;
   readonly ports: Ports;

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { checkPorts } from '../process/ports.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { hostPort } from './address.ts';
 import { EventPrinter } from './event-printer.ts';
@@ -9,14 +10,16 @@ import { endText, LocalCluster } from './local-cluster.ts';
 import { clusterSettingsFrom } from './serve-settings.ts';
 import { listenForStop } from './signals.ts';
 import { textTable } from './text-table.ts';
-import { type NodePlan, planNodes, restartCommand, UP_HOST } from './up-plan.ts';
+import { type NodePlan, planNodes, restartCommand, UP_HOST, UP_PORT_FLAGS } from './up-plan.ts';
 import type { OptionValues } from './values.ts';
 
 export async function up(values: OptionValues): Promise<number> {
   clusterSettingsFrom(values); // a wrong value is refused here, not by the first node
   const folder = openFolder(values.text('data-dir'));
   try {
-    return await runCluster(planNodes(values, folder.path));
+    const plans = planNodes(values, folder.path);
+    for (const { ports } of plans) await checkPorts({ host: UP_HOST, ports }, UP_PORT_FLAGS);
+    return await runCluster(plans);
   } finally {
     folder.close();
   }

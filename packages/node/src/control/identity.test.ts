@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -51,10 +51,22 @@ describe('identity', () => {
     await again.close();
   });
 
-  test('a data dir below a file is refused', async () => {
-    await expect(openIdentity('/dev/null/data', 'n1')).rejects.toMatchObject({
+  test.each([
+    ['below a file', '/dev/null/data'],
+    ['a file', '/dev/null'],
+    ['where the kernel makes no folders', '/proc/ingot'],
+    ['where the kernel makes no files', '/proc/self/fd'],
+  ])('a data dir that is %s is refused in a sentence', async (_, path) => {
+    await expect(openIdentity(path, 'n1')).rejects.toMatchObject({
       code: 'DATA_DIR_UNUSABLE',
       exitCode: 4,
+      message: expect.stringContaining('--data-dir'),
     });
+  });
+
+  test('a data dir whose database cannot be opened is refused, and unlocked again', async () => {
+    mkdirSync(join(dir, 'control.mdb'), { recursive: true });
+    await expect(openIdentity(dir, 'n1')).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+    expect(readdirSync(dir).filter((name) => name.startsWith('lock-'))).toEqual([]);
   });
 });

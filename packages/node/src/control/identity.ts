@@ -2,10 +2,10 @@
  *  process its only user. Holds the node id, the cluster id, the last incarnation, the last map seen
  *  (where to look for the others) and, on the founder, the cluster map itself.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { refusal } from '../shared/errors.ts';
+import { IngotError, refusal } from '../shared/errors.ts';
 import { type ClusterMap, type NodeId, parseClusterMap } from '../shared/map.ts';
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts';
 import { storedMapKey } from './single-map-store.ts';
@@ -76,8 +76,7 @@ export class Identity {
 /** Locks and opens a data dir, creating it where needed. Throws an IngotError when another process uses
  *  it, when it cannot be written, or when it is the data dir of another node. */
 export async function openIdentity(dataDir: string, nodeId: NodeId): Promise<Identity> {
-  ensureWritable(dataDir);
-  const identity = new Identity(dataDir, lockDataDir(dataDir));
+  const identity = lockAndOpen(dataDir);
   const owner = identity.membership()?.nodeId ?? nodeId;
   if (owner === nodeId) return identity;
   await identity.close();
@@ -87,15 +86,30 @@ export async function openIdentity(dataDir: string, nodeId: NodeId): Promise<Ide
   );
 }
 
-function ensureWritable(dataDir: string): void {
+function lockAndOpen(dataDir: string): Identity {
+  let lock: DataDirLock | null = null;
   try {
-    mkdirSync(dataDir, { recursive: true });
+    makeFolder(dataDir);
     accessSync(dataDir, constants.W_OK | constants.X_OK);
+    lock = lockDataDir(dataDir);
+    return new Identity(dataDir, lock);
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code;
+    lock?.release();
+    if (error instanceof IngotError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
     throw refusal(
       'DATA_DIR_UNUSABLE',
-      `the data dir ${dataDir} cannot be written (${why}); fix its permissions or choose another --data-dir`,
+      `the data dir ${dataDir} cannot be written (${code ?? message}); ` +
+        'fix its permissions or choose another --data-dir',
     );
   }
+}
+
+/** Step by step, because mkdir's `recursive` goes round in circles for ever where the parent is there
+ *  and the kernel says of the child that it has none, as below /proc. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolder(parent);
+  mkdirSync(path);
 }

@@ -7,11 +7,15 @@ import { createServer } from 'node:net';
 import { type IngotError, portInUse, refusal } from '../shared/errors.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 
-/** Throws an IngotError that names the first port that cannot be bound. */
-export async function checkPorts(settings: Pick<Settings, 'host' | 'ports'>): Promise<void> {
+/** Throws an IngotError that names the first port that cannot be bound, and the option that moves it:
+ *  `flags` are those of `ingot serve` unless the ports come from elsewhere. */
+export async function checkPorts(
+  settings: Pick<Settings, 'host' | 'ports'>,
+  flags: Readonly<Record<keyof Ports, string>> = PORT_FLAGS,
+): Promise<void> {
   for (const name of Object.keys(PORT_FLAGS) as (keyof Ports)[]) {
     const port = settings.ports[name];
-    if (port !== 0) await checkPort(settings.host, port, PORT_FLAGS[name]);
+    if (port !== 0) await checkPort(settings.host, port, flags[name]);
   }
 }
 
