@@ -1,11 +1,13 @@
 /** The one passage of a transaction on a partition of this node. */
 
-import { hashKey, type Partition } from '@ingot/store';
+import type { Partition } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Desk } from './desk.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
-import { tokenNow } from './watch-token.ts';
+import { areUnchanged, knownKey } from './watch-token.ts';
+
+const ERROR = 0x2d;
 
 /** Answers an array of replies, or the absent array when a watched key changed. False when the
  *  partition is not served here (any more): nothing was executed or written. */
@@ -17,13 +19,10 @@ export function execHere(
   out: ReplyWriter,
 ): boolean {
   const { execution, passage, lookup } = desk;
-  const hashes = watched.map(({ key }) => hashKey(key, 0, key.length));
+  const known = watched.map(knownKey);
   passage.close();
   if (!passage.open(partition)) return false;
-  const changed = watched.some(
-    (each, i) => tokenNow(partition, each.key, hashes[i], execution.nowMs) !== each.token,
-  );
-  if (changed) {
+  if (!areUnchanged(partition, known, execution.nowMs)) {
     passage.close();
     out.nilArray();
     return true;
@@ -35,11 +34,13 @@ export function execHere(
   partition.beginTransaction();
   out.array(queued.length);
   for (const { index, args } of queued) {
+    const from = out.mark();
     lookup.commands[index].run(execution, args, out);
+    desk.calls.count(index);
+    if (out.length > from && out.buffer[from] === ERROR) desk.calls.error(index);
   }
   partition.endTransaction();
   passage.close();
-  for (const { index } of queued) desk.calls.count(index);
   desk.host.counters.add(Counter.hits, execution.hits);
   desk.host.counters.add(Counter.misses, execution.misses);
   return true;

@@ -40,6 +40,15 @@ describe('parking: who waits, and for how long', () => {
     expect(parking.park(waiter(), 1, 10 * PARK_MS_MAX)).toBe('parked');
   });
 
+  it('a partition that settled unheard is no old trouble when it moves again', () => {
+    const parking = new Parking(() => false);
+    const a = waiter();
+    parking.park(a, 1, 0);
+    parking.expire(PARK_MS_MAX);
+    expect(a.runs).toBe(1);
+    expect(parking.park(a, 1, 2 * PARK_MS_MAX)).toBe('parked');
+  });
+
   it('who has left is not woken', () => {
     const parking = new Parking(() => true);
     const a = waiter();

@@ -51,9 +51,12 @@ export class Parking {
     this.releaseAll();
   }
 
-  /** Lets go of everybody once a partition's time is over; called a few times per second. */
+  /** Lets go of everybody once a partition's time is over; called a few times per second. A partition
+   *  that settled without a change that was told is no old trouble when it moves again. */
   expire(nowMs: number): void {
-    for (const since of this.since.values()) {
+    for (const [partitionId, since] of this.since) {
+      if (nowMs - since >= PARK_MS_MAX && !this.unsettled(partitionId))
+        this.since.delete(partitionId);
       if (nowMs - since < PARK_MS_MAX || this.parked.size === 0) continue;
       this.releaseAll();
       return;

@@ -13,15 +13,15 @@ export interface ReplySink {
 
 export class LateReply implements ReplySink {
   bytes: Buffer | null = null;
-  private readonly onSettled: () => void;
+  private readonly onSettled: (bytes: number) => void;
 
-  constructor(onSettled: () => void) {
+  constructor(onSettled: (bytes: number) => void) {
     this.onSettled = onSettled;
   }
 
   settle(reply: Buffer): void {
     this.bytes = reply;
-    this.onSettled();
+    this.onSettled(reply.length);
   }
 }
 
@@ -30,7 +30,7 @@ export class ReplyQueue {
   private head = 0;
   /** Commands answered later whose replies have not left. */
   lateCount = 0;
-  /** Bytes that wait as encoded replies behind a late one. */
+  /** Bytes that wait as encoded replies: behind a late one, or themselves late and in by now. */
   waitingBytes = 0;
 
   get empty(): boolean {
@@ -43,7 +43,10 @@ export class ReplyQueue {
   }
 
   reserve(onSettled: () => void): LateReply {
-    const reply = new LateReply(onSettled);
+    const reply = new LateReply((bytes) => {
+      this.waitingBytes += bytes;
+      onSettled();
+    });
     this.lateCount++;
     this.entries.push(reply);
     return reply;
@@ -56,6 +59,7 @@ export class ReplyQueue {
       if (entry instanceof LateReply) {
         if (entry.bytes === null) break;
         this.lateCount--;
+        this.waitingBytes -= entry.bytes.length;
         out.raw(entry.bytes, 0, entry.bytes.length);
       } else {
         this.waitingBytes -= entry.length;
