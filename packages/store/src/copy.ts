@@ -22,14 +22,10 @@ import {
   CHUNK_TABLE_ENTRY_BYTES,
   CHUNK_TABLE_ENTRY_SHIFT,
   HEADER_FLUSH_SEQ,
-  PATCH_HEADER_BYTES,
   PATCH_ZERO_FILL,
   REDO_CHECK,
-  REDO_CHECK_BYTES,
   REDO_HEADER_BYTES,
   REDO_MUTATION,
-  REDO_RECORD_BYTES_MAX,
-  REDO_TXN_END,
   SCRATCH_BASE_EPOCH_WORD,
   SCRATCH_BASE_GENERATION_WORD,
   SCRATCH_BASE_SEQ_F64,
@@ -46,6 +42,7 @@ import {
 import { firstFreeChunk, type PartitionMemory, writeEmptyImage } from './memory.ts';
 import { ROLE_FOLLOWER } from './mutation.ts';
 import { type ImageParts, isSlot, rebuildScratch } from './rebuild.ts';
+import { brokenRedo } from './redo-rules.ts';
 import type { RedoRing } from './ring.ts';
 import { OVERFLOW_CLASS } from './size-classes.ts';
 
@@ -230,7 +227,8 @@ export class Copy {
     if (((end - start) & 3) !== 0 || end <= start)
       return { ok: false, why: 'redo: a record is cut' };
     const words = new Int32Array(buffer.buffer, buffer.byteOffset + start, (end - start) >>> 2);
-    const broken = this.#brokenRedo(words);
+    const dueSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
+    const broken = brokenRedo(words, dueSeq, this.#memory.geometry);
     if (broken !== null) return { ok: false, why: broken };
     const checks: CheckOutcome[] = [];
     enterGate(this.#scratch32);
@@ -249,54 +247,6 @@ export class Copy {
     leaveGate(this.#scratch32);
     if (!isFollower) return { ok: false, why: 'this copy is no follower' };
     return { ok: true, seq: this.#scratch64[SCRATCH_SEQ_F64], checks };
-  }
-
-  #brokenRedo(words: Int32Array): string | null {
-    let expectedSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
-    let complete = false;
-    for (let at = 0; at < words.length; ) {
-      if (at + REDO_HEADER_BYTES / 4 > words.length) return 'redo: a record is cut';
-      const totalBytes = words[at];
-      const kind = words[at + 1] & 0xff;
-      const isWhole = at + (totalBytes >>> 2) <= words.length;
-      if (totalBytes < REDO_HEADER_BYTES || totalBytes > REDO_RECORD_BYTES_MAX) {
-        return `redo: a record of ${totalBytes} bytes`;
-      }
-      if ((totalBytes & 3) !== 0 || !isWhole) return 'redo: a record is cut';
-      const seq = (words[at + 2] >>> 0) + words[at + 3] * 4_294_967_296;
-      if (kind === REDO_MUTATION) {
-        if (seq !== expectedSeq) return `redo: seq ${seq} where ${expectedSeq} is due`;
-        expectedSeq++;
-        const broken = this.#brokenPatches(words, at, totalBytes >>> 2);
-        if (broken !== null) return broken;
-      } else if (kind === REDO_CHECK) {
-        if (seq !== expectedSeq - 1 || totalBytes !== REDO_CHECK_BYTES)
-          return 'redo: CHECK out of order';
-        const chunk = words[at + REDO_HEADER_BYTES / 4];
-        if (chunk < 0 || chunk >= this.#memory.geometry.chunkCount)
-          return `redo: CHECK of ${chunk}`;
-      } else return `redo: kind ${kind}`;
-      complete = ((words[at + 1] >>> 8) & REDO_TXN_END) !== 0;
-      at += totalBytes >>> 2;
-    }
-    return complete ? null : 'redo: the transaction has no end';
-  }
-
-  #brokenPatches(words: Int32Array, record: number, recordWords: number): string | null {
-    const patchCount = words[record + 1] >>> 16;
-    let at = record + REDO_HEADER_BYTES / 4;
-    const end = record + recordWords;
-    for (let i = 0; i < patchCount; i++) {
-      if (at + 2 > end) return 'redo: a patch is cut';
-      const offset = words[at];
-      const length = words[at + 1];
-      const bytes = length & ~PATCH_ZERO_FILL;
-      if (offset < 0 || ((offset | bytes) & 3) !== 0 || bytes === 0)
-        return 'redo: a patch is misaligned';
-      if (bytes > this.#memory.geometry.imageBytes - offset) return 'redo: a patch is out of range';
-      at += PATCH_HEADER_BYTES / 4 + (length > 0 ? bytes >>> 2 : 0);
-    }
-    return at === end ? null : 'redo: patches do not fill their record';
   }
 
   #applyRecord(words: Int32Array, at: number, checks: CheckOutcome[]): void {
