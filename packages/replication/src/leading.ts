@@ -38,7 +38,7 @@ export class Leading implements SenderHost, HandshakeHost {
   readonly #verifying = new Set<VerifyRun>();
   readonly #wake: () => void;
 
-  /** `wake` is called when there is redo to send that no data worker wrote. */
+  /** `wake` is called when there is redo to send that no data worker wrote, or a first follower. */
   constructor(state: NodeState, wake: () => void) {
     this.state = state;
     this.#wake = wake;
@@ -52,6 +52,10 @@ export class Leading implements SenderHost, HandshakeHost {
       setImmediate(() => handshake.close('too many connections without a HELLO'));
     }
     return handshake;
+  }
+
+  get hasFollowers(): boolean {
+    return this.#sessions.size > 0;
   }
 
   /** Lets every sender look for redo. Returns whether one had something to do. */
@@ -210,6 +214,7 @@ export class Leading implements SenderHost, HandshakeHost {
     const key = keyOfSession(session);
     this.#sessions.get(key)?.close('the follower connected again');
     this.#sessions.set(key, session);
+    this.#wake(); // from now on writes are of interest
     return session;
   }
 

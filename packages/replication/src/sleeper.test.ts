@@ -13,7 +13,7 @@ function batchWritten(shared: Int32Array): void {
 test('a sleeper is woken by a write', async () => {
   const shared = words();
   const sleeper = new Sleeper(shared);
-  sleeper.announce();
+  sleeper.announce(true);
   const slept = sleeper.sleep();
   batchWritten(shared);
   await expect(slept).resolves.toBeUndefined();
@@ -22,7 +22,23 @@ test('a sleeper is woken by a write', async () => {
 test('a write between the announcement and the sleep is not missed', async () => {
   const shared = words();
   const sleeper = new Sleeper(shared);
-  sleeper.announce();
+  sleeper.announce(true);
   batchWritten(shared);
   await expect(sleeper.sleep()).resolves.toBeUndefined();
+});
+
+test('without followers a write does not wake it, the first follower does', async () => {
+  const shared = words();
+  const sleeper = new Sleeper(shared);
+  sleeper.announce(false);
+  let awake = false;
+  const slept = sleeper.sleep().then(() => {
+    awake = true;
+  });
+  batchWritten(shared);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(awake).toBe(false);
+  sleeper.wake();
+  await slept;
+  expect(awake).toBe(true);
 });

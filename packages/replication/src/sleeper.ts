@@ -1,10 +1,14 @@
-/** Sleeps on a shared word until a data worker has written something to replicate.
+/** Sleeps on a shared word until there is something to replicate.
  *
- *  Words: [asleep, reserved]. The hub stores 1 and looks once more before it waits; a data worker that finds 1 after a
- *  batch of writes stores 0 and notifies. `waitAsync` keeps the hub's event loop free.
+ *  Words: [asleep, reserved]. The hub stores what may wake it and looks once more before it waits; a data worker that
+ *  finds ASLEEP after a batch of writes stores AWAKE and notifies. UNDISTURBED: nobody follows this node, so data
+ *  workers save themselves the system call. `waitAsync` keeps the hub's event loop free.
  *  Writers: both sides, atomically. Waiter: the hub alone. */
 
 const ASLEEP_WORD = 0;
+const AWAKE = 0;
+const ASLEEP = 1;
+const UNDISTURBED = 2;
 
 export class Sleeper {
   readonly #words: Int32Array;
@@ -13,18 +17,22 @@ export class Sleeper {
     this.#words = words;
   }
 
-  /** From here on a write wakes us, even before `sleep` is called. */
-  announce(): void {
-    Atomics.store(this.#words, ASLEEP_WORD, 1);
+  /** From here on `wake` ends a sleep, even one that has not begun; with followers, so does a write. */
+  announce(hasFollowers: boolean): void {
+    Atomics.store(this.#words, ASLEEP_WORD, hasFollowers ? ASLEEP : UNDISTURBED);
   }
 
   /** Resolves once somebody cleared the word. */
   async sleep(): Promise<void> {
-    await Atomics.waitAsync(this.#words, ASLEEP_WORD, 1).value;
+    const announced = Atomics.load(this.#words, ASLEEP_WORD);
+    if (announced !== AWAKE) {
+      await Atomics.waitAsync(this.#words, ASLEEP_WORD, announced).value;
+    }
   }
 
   wake(): void {
-    if (Atomics.exchange(this.#words, ASLEEP_WORD, 0) === 1)
+    if (Atomics.exchange(this.#words, ASLEEP_WORD, AWAKE) !== AWAKE) {
       Atomics.notify(this.#words, ASLEEP_WORD);
+    }
   }
 }
