@@ -1,7 +1,7 @@
 /** `ingot up` as its user sees it: real processes, what it prints, how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ test('up: killed by SIGKILL, its nodes end too', async () => {
   await expect.poll(() => pids.filter((pid) => existsSync(`/proc/${pid}`)), POLL).toEqual([]);
 });
 
-test('up: a node that cannot start ends them all, with its own sentence', async () => {
+test('up: a port that is taken is named at once, with the option that moves it', async () => {
   const squatter = createServer().listen(BASE_PORT + 402, '127.0.0.1');
   await once(squatter, 'listening');
   const { child, errors } = start('node', [launcher, ...upArgs(), '--data-dir', dataDir]);
@@ -75,8 +75,20 @@ test('up: a node that cannot start ends them all, with its own sentence', async 
   squatter.close();
   expect(code).toBe(4);
   expect(errors.join('\n')).toBe(
-    `ingot: n2 did not start: port ${BASE_PORT + 402} on 127.0.0.1 is already in use; ` +
-      'stop what listens there or choose another with --cluster-port',
+    `ingot: port ${BASE_PORT + 402} on 127.0.0.1 is already in use; ` +
+      'stop what listens there or choose another with --base-port',
+  );
+});
+
+test('up: a node that cannot start ends them all, with its own sentence', async () => {
+  const taken = join(dataDir, 'n2');
+  writeFileSync(taken, 'no folder');
+  const { child, errors } = start('node', [launcher, ...upArgs(), '--data-dir', dataDir]);
+  const [code] = (await once(child, 'close')) as [number];
+  expect(code).toBe(4);
+  expect(errors.join('\n')).toBe(
+    `ingot: n2 did not start: the data dir ${taken} cannot be written (EEXIST); ` +
+      'fix its permissions or choose another --data-dir',
   );
 });
 

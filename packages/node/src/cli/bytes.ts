@@ -1,4 +1,5 @@
-/** Sizes as people write them: 64mb, 1gb. Powers of two throughout, as in Redis: 1kb is 1,024 bytes. */
+/** Sizes as people write them: 64mb, 1gb. Powers of two throughout, as in Redis: 1kb is 1,024
+ *  bytes. */
 
 const UNITS: readonly (readonly [string, number])[] = [
   ['tb', 2 ** 40],

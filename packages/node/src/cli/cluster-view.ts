@@ -1,5 +1,6 @@
 /** What `ingot status` shows, put together from the map and from what each node says of itself: who
- *  is in the cluster, who leads what, how far each follower is. Pure. `--json` prints it as it is. */
+ *  is in the cluster, who leads what, how far each follower is. Pure. `--json` prints it as it
+ *  is. */
 import type { ClusterStatus, FollowerState, PartitionStatus } from '../control/types.ts';
 import type { MapNode, PlacementEntry } from '../shared/map.ts';
 import type { Ports } from '../shared/settings.ts';

@@ -8,7 +8,8 @@ import { Socket } from 'node:net';
 export const LIFELINE_VARIABLE = 'INGOT_LIFELINE_FD';
 export const LIFELINE_FD = 3;
 
-/** Calls `onParentGone` once, where this process has a lifeline. Does not keep the process alive. */
+/** Calls `onParentGone` once, where this process has a lifeline. Does not keep the process
+ *  alive. */
 export function holdLifeline(onParentGone: () => void): void {
   const fd = process.env[LIFELINE_VARIABLE];
   if (fd === undefined) return;

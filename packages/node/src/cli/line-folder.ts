@@ -1,9 +1,9 @@
 /** Log lines of many partitions, folded into one: what happens to a node happens to its partitions
  *  together, and 40 lines that differ in a number alone hide the one that matters.
  *
- *  Lines that are equal but for time and partition are held back until `flush` and leave as one, with the
- *  partitions listed; any other line leaves at once, behind what was held. Knows no clock: whoever
- *  owns it flushes soon after `add` says that something is held. */
+ *  Lines that are equal but for time and partition are held back until `flush` and leave as one,
+ *  with the partitions listed; any other line leaves at once, behind what was held. Knows no clock:
+ *  whoever owns it flushes soon after `add` says that something is held. */
 
 interface Held {
   readonly record: Readonly<Record<string, unknown>>;

@@ -36,7 +36,8 @@ export class LocalCluster {
     this.#events = events;
   }
 
-  /** Resolves when every node is ready and has its share, or when a stop was asked for meanwhile. */
+  /** Resolves when every node is ready and has its share, or when a stop was asked for
+   *  meanwhile. */
   async start(plans: readonly NodePlan[]): Promise<void> {
     const [first, ...others] = plans;
     this.#spawn(first);
@@ -85,7 +86,8 @@ export class LocalCluster {
     await this.#until(async () => ++polls > SETTLE_POLLS_MAX || (await isSettledAt(address)));
   }
 
-  /** Asks first and looks for dead nodes after: what answers on a dead node's port is a stranger. */
+  /** Asks first and looks for dead nodes after: what answers on a dead node's port is a
+   *  stranger. */
   async #until(holds: () => Promise<boolean>): Promise<void> {
     while (!this.#stopping) {
       const isTrue = await holds();

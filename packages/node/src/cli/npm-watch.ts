@@ -2,13 +2,14 @@
  *
  *  npm and npx start a command as npm -> sh -> command. A SIGTERM that npm passes on ends the shell
  *  alone, a SIGKILL of npm reaches nobody, and the command would go on with nobody to end it. So it
- *  looks, now and then, whether both are still above it. Whoever wants it to outlive npm starts it in
- *  a session of its own (setsid); then this does nothing. Linux only, as is /proc. */
+ *  looks, now and then, whether both are still above it. Whoever wants it to outlive npm starts it
+ *  in a session of its own (setsid); then this does nothing. Linux only, as is /proc. */
 import { readFileSync } from 'node:fs';
 
 const LOOK_EVERY_MS = 500;
 
-/** Calls `onGone` once, when npm or the shell between has ended. Does not keep the process alive. */
+/** Calls `onGone` once, when npm or the shell between has ended. Does not keep the process
+ *  alive. */
 export function watchNpm(onGone: () => void): void {
   const self = processOf(process.pid);
   const shell = self === null ? null : processOf(self.parent);

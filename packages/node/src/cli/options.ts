@@ -88,7 +88,8 @@ function envOf(name: string): string {
   return `INGOT_${name.toUpperCase().replaceAll('-', '_')}`;
 }
 
-/** What founds a cluster. `serve` and `up` both take these; a node that joins gets them from the map. */
+/** What founds a cluster. `serve` and `up` both take these; a node that joins gets them from the
+ *  map. */
 export const CLUSTER_OPTIONS: readonly OptionRow[] = [
   bytes('capacity', [8 * MB, 64 * TB], GB, 'memory of all primaries of the cluster (1gb = 2^30)'),
   bytes(
@@ -178,14 +179,16 @@ export const UP_OPTIONS: readonly OptionRow[] = [
     [1, 65_003],
     7400,
     'port',
-    'node i listens on base + i for clients, + 100 replication, + 200 control, + 300 HTTP, + 400 cluster, + 500 follower',
+    'node i listens on base + i for clients, + 100 replication, + 200 control, + 300 HTTP, ' +
+      '+ 400 cluster, + 500 follower',
   ),
   text(
     'data-dir',
     'path',
     null,
     'folder',
-    'keep the nodes here, to start them again later; a temporary folder, removed at the end, unless set',
+    'keep the nodes here, to start them again later; ' +
+      'a temporary folder, removed at the end, unless set',
   ),
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,

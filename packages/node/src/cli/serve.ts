@@ -10,7 +10,8 @@ import type { OptionValues } from './values.ts';
 export async function serve(values: OptionValues): Promise<number> {
   const settings = settingsFrom(values, process.env);
   if (!isLoopback(settings.host)) {
-    const text = `listening on ${settings.host} without credentials: whoever reaches it can read and write`;
+    const where = `listening on ${settings.host} without credentials`;
+    const text = `${where}: whoever reaches it can read and write`;
     createLogger(settings).warn({ event: 'insecure' }, text);
   }
   const stopAsked = Promise.withResolvers<void>();

@@ -78,7 +78,8 @@ export function readConfigFile(path: string, rows: readonly OptionRow[]): Config
   const unknown = Object.keys(mapping.data).find((key) => !rows.some((row) => row.name === key));
   if (unknown !== undefined) {
     throw usageError(
-      `"${unknown}" in ${path} is not an option; its keys are the names of the flags, without the dashes`,
+      `"${unknown}" in ${path} is not an option; ` +
+        'its keys are the names of the flags, without the dashes',
     );
   }
   return { path, values: mapping.data };

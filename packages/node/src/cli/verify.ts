@@ -1,5 +1,5 @@
-/** `ingot verify`: proves with CHECK markers that every copy of every chunk is equal, while writes go
- *  on. Findings go to stdout, progress to stderr. */
+/** `ingot verify`: proves with CHECK markers that every copy of every chunk is equal, while writes
+ *  go on. Findings go to stdout, progress to stderr. */
 import type { ControlClient } from '../control/control-client.ts';
 import type { VerifyProgress, VerifyReport } from '../control/types.ts';
 import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_UNREACHABLE } from '../shared/errors.ts';

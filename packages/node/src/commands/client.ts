@@ -1,6 +1,6 @@
 /** CLIENT: what a connection says of itself, and the list of all connections of the node.
- *  The list is gathered by the main thread from every data worker; `describeClient` is the line that
- *  each of them answers per session, in Redis' fields. */
+ *  The list is gathered by the main thread from every data worker; `describeClient` is the line
+ *  that each of them answers per session, in Redis' fields. */
 
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';

@@ -1,7 +1,7 @@
 /** CLUSTER: the map in the words of Redis Cluster clients.
  *  SLOTS and SHARDS list primaries at their cluster ports and followers at their follower ports;
- *  NODES lists each node once, as a master at its cluster port. Answered on every listener, so that a
- *  cluster client may begin at any port. */
+ *  NODES lists each node once, as a master at its cluster port. Answered on every listener, so that
+ *  a cluster client may begin at any port. */
 
 import { slotOfKey, HASH_SLOTS, partitionOfSlot } from '@ingot/store';
 import type { Args } from '../resp/args.ts';

@@ -1,5 +1,5 @@
-/** CONFIG GET: Redis' parameters as far as clients and tools read them, answered from the map and the
- *  settings. Nothing can be set here: settings are given at start. */
+/** CONFIG GET: Redis' parameters as far as clients and tools read them, answered from the map and
+ *  the settings. Nothing can be set here: settings are given at start. */
 
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';

@@ -26,7 +26,8 @@ const DB_OUT_OF_RANGE = 'ERR DB index is out of range';
 /** Redis' one user, who needs no password. */
 const DEFAULT_USER = 'default';
 
-/** HELLO [version [AUTH user password] [SETNAME name]]: nothing changes unless all of it is right. */
+/** HELLO [version [AUTH user password] [SETNAME name]]: nothing changes unless all of it is
+ *  right. */
 function hello(execution: Execution, args: Args, out: ReplyWriter): void {
   const { session } = execution;
   const protocol = args.count > 1 ? args.integer(1) : session.protocol;

@@ -14,7 +14,8 @@ export const INVALID_SLOT = 'ERR Invalid slot';
 export const INVALID_CLIENT_ID = 'ERR Invalid client ID';
 export const INVALID_CLIENT_NAME =
   'ERR Client names cannot contain spaces, newlines or special characters.';
-/** A keyspace call met a partition between two owners. Like Redis' own TRYAGAIN, clients retry it. */
+/** A keyspace call met a partition between two owners. Like Redis' own TRYAGAIN, clients retry
+ *  it. */
 export const NOT_LED_HERE = 'TRYAGAIN a partition is moving to another node; run the command again';
 export const OUT_OF_MEMORY: string =
   "OOM command not allowed when used memory > 'maxmemory'. " +

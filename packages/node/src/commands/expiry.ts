@@ -1,5 +1,6 @@
 /** EXPIRE and TTL in all their spellings, PERSIST, and TYPE: what a key is besides its value.
- *  Relative times count from `execution.nowMs`. A time that has passed deletes the key, as in Redis. */
+ *  Relative times count from `execution.nowMs`. A time that has passed deletes the key, as in
+ *  Redis. */
 
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';

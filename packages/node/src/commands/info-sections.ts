@@ -1,6 +1,7 @@
 /** The sections of INFO as rows: which fields each has and where they come from.
- *  Fields are those that redis-cli, ioredis, node-redis and redis_exporter read, under Redis' names;
- *  what has no meaning here says what Redis says when the thing is unused. `ingot_` fields are ours. */
+ *  Fields are those that redis-cli, ioredis, node-redis and redis_exporter read, under Redis'
+ *  names; what has no meaning here says what Redis says when the thing is unused. `ingot_` fields
+ *  are ours. */
 
 import { createHash } from 'node:crypto';
 import { totalmem } from 'node:os';

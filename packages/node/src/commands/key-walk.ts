@@ -1,5 +1,6 @@
 /** Walks over the keys of this node's partitions, for commands that are in no gate when they run.
- *  Every look into a partition is a short stable read of its own, so a long walk holds up no writer. */
+ *  Every look into a partition is a short stable read of its own, so a long walk holds up no
+ *  writer. */
 
 import type { Partition } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';

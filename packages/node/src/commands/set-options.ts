@@ -83,8 +83,8 @@ export class WriteOptions {
     return true;
   }
 
-  /** Makes unix ms of the time that was given, if one was. Apart from `parse`, because GETEX looks at
-   *  the key in between.
+  /** Makes unix ms of the time that was given, if one was. Apart from `parse`, because GETEX looks
+   *  at the key in between.
    *  @returns the error reply, or null. */
   settleTime(commandName: string, args: Args, nowMs: number): string | null {
     if (this.unit === undefined) return null;

@@ -1,5 +1,6 @@
 /** One node in one thread, for tests of commands: real partitions, arguments and replies, under the
- *  rules by which the executor runs each kind of command. Time stands still until a test moves it. */
+ *  rules by which the executor runs each kind of command. Time stands still until a test moves
+ *  it. */
 
 import {
   attachPartition,

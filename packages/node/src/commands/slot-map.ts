@@ -1,5 +1,5 @@
-/** The cluster map as Redis Cluster clients read it: slots instead of partitions, node ids of 40 hex
- *  digits, neighbouring ranges merged. Pure; computed once per map.
+/** The cluster map as Redis Cluster clients read it: slots instead of partitions, node ids of 40
+ *  hex digits, neighbouring ranges merged. Pure; computed once per map.
  *
  *  A node shows up at two ports: at its cluster port where it leads, at its follower port where it
  *  follows. Nodes that are down are left out as followers, as Redis leaves failed replicas out. */

@@ -1,4 +1,5 @@
-/** How long to wait before the next attempt: doubles from one failure to the next, up to a bound. */
+/** How long to wait before the next attempt: doubles from one failure to the next, up to a
+ *  bound. */
 export class Backoff {
   readonly #firstMs: number;
   readonly #lastMs: number;

@@ -1,5 +1,5 @@
-/** Questions about the whole cluster, which any node answers by asking the others: what it looks like,
- *  and whether all copies are equal. */
+/** Questions about the whole cluster, which any node answers by asking the others: what it looks
+ *  like, and whether all copies are equal. */
 import { type ClusterMap, isUp, type MapNode, type NodeId, whoLeads } from '../shared/map.ts';
 import type { Peers } from './peers.ts';
 import type {
@@ -52,8 +52,8 @@ export async function* verifyLed(
   }
 }
 
-/** Compares all copies of the cluster: asks each primary, one node after the other. Partitions whose
- *  primary changed meanwhile are asked for again, where they are now. */
+/** Compares all copies of the cluster: asks each primary, one node after the other. Partitions
+ *  whose primary changed meanwhile are asked for again, where they are now. */
 export async function* verifyCluster(context: QueryContext): AsyncGenerator<VerifyEvent> {
   const partitionsTotal = context.map().partitions;
   let partitionsDone = 0;

@@ -1,9 +1,9 @@
 /** What the coordinator knows beyond the map: who was heard when, what each node last said of its
  *  copies, and the placement aimed at.
  *  Nothing of it is kept: a coordinator that starts anew learns it again from the next heartbeats.
- *  Invariant: evidence is only ever used for the map it is about. A node's word on a partition counts
- *  once it comes from the node's present life and that life has applied the last change of the
- *  partition's entry, so no word from before a change can be taken for one after it. */
+ *  Invariant: evidence is only ever used for the map it is about. A node's word on a partition
+ *  counts once it comes from the node's present life and that life has applied the last change of
+ *  the partition's entry, so no word from before a change can be taken for one after it. */
 import { type ClusterMap, isUp, type NodeId, nodeOf, type PlacementEntry } from '../shared/map.ts';
 import { type PlacementTarget, place } from './placement.ts';
 import type { Heartbeat, PartitionReport } from './types.ts';
@@ -11,8 +11,8 @@ import type { Heartbeat, PartitionReport } from './types.ts';
 /** Four heartbeats. */
 export const downAfterMs = 1_000;
 
-/** A node that starts may be silent for this long. After its own start a coordinator gives the others
- *  as much to find it again. */
+/** A node that starts may be silent for this long. After its own start a coordinator gives the
+ *  others as much to find it again. */
 export const startGraceMs = 3_000;
 
 interface Heard {
@@ -22,7 +22,7 @@ interface Heard {
 }
 
 export class ClusterView {
-  readonly #startedAtMs: number;
+  #startedAtMs: number;
   readonly #lastHeardAtMs = new Map<NodeId, number>();
   readonly #heard = new Map<NodeId, Heard>();
   readonly #leaving = new Set<NodeId>();
@@ -85,6 +85,14 @@ export class ClusterView {
     this.#lastHeardAtMs.delete(node);
   }
 
+  /** The coordinator itself heard nothing for so long: that silence is nobody's. */
+  excuse(awayMs: number, nowMs: number): void {
+    this.#startedAtMs += awayMs;
+    for (const [node, atMs] of this.#lastHeardAtMs) {
+      this.#lastHeardAtMs.set(node, Math.max(atMs, Math.min(atMs + awayMs, nowMs)));
+    }
+  }
+
   silentMs(node: NodeId, nowMs: number): number {
     const lastHeardAtMs = this.#lastHeardAtMs.get(node);
     return nowMs - (lastHeardAtMs ?? this.#startedAtMs + startGraceMs - downAfterMs);
@@ -104,8 +112,9 @@ export class ClusterView {
     return heard.partitions.get(partition) ?? 'none';
   }
 
-  /** In sync: the follower says that its copy is consistent and checked, and the primary of the present
-   *  epoch says that it streams to it. Of the primary itself: it says that it leads this epoch. */
+  /** In sync: the follower says that its copy is consistent and checked, and the primary of the
+   *  present epoch says that it streams to it. Of the primary itself: it says that it leads this
+   *  epoch. */
   isInSync(map: ClusterMap, partition: number, node: NodeId): boolean {
     const { primary, epoch } = map.placement[partition];
     if (primary === null || !isUp(map, primary) || !isUp(map, node)) return false;
@@ -120,8 +129,8 @@ export class ClusterView {
     );
   }
 
-  /** The placement aimed at. Worked out once per membership, from where the copies are then, so that
-   *  half-finished moves do not change where they are going. */
+  /** The placement aimed at. Worked out once per membership, from where the copies are then, so
+   *  that half-finished moves do not change where they are going. */
   target(map: ClusterMap): PlacementTarget[] {
     const members = map.nodes.map((node) => node.id).filter((node) => !this.#leaving.has(node));
     const key = members.join(' ');

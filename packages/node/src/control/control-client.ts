@@ -1,6 +1,7 @@
-/** The control port of one other node, as functions. Each call has a deadline; a refusal arrives as the
- *  IngotError that the other side threw, anything else as grpc-js's ServiceError.
- *  The channel reconnects by itself, with a bounded backoff, and notices a peer that fell silent. */
+/** The control port of one other node, as functions. Each call has a deadline; a refusal arrives as
+ *  the IngotError that the other side threw, anything else as grpc-js's ServiceError.
+ *  The channel reconnects by itself, with a bounded backoff, and notices a peer that fell
+ *  silent. */
 import {
   Client,
   type ClientDuplexStream,
@@ -141,8 +142,8 @@ export class ControlClient {
     return clusterStatusFromWire(reply);
   }
 
-  /** Compares the copies of these partitions, which the asked node leads; of the whole cluster where
-   *  the list is empty. Yields what was found since the yield before. */
+  /** Compares the copies of these partitions, which the asked node leads; of the whole cluster
+   *  where the list is empty. Yields what was found since the yield before. */
   async *verify(
     partitions: readonly number[],
   ): AsyncGenerator<{ progress: VerifyProgress; found: VerifyReport }> {

@@ -1,5 +1,5 @@
-/** What tests of the control plane on loopback need: free ports, folders that vanish, control planes with
- *  simulated nodes behind them, and a way to wait for a condition. */
+/** What tests of the control plane on loopback need: free ports, folders that vanish, control
+ *  planes with simulated nodes behind them, and a way to wait for a condition. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';

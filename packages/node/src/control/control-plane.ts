@@ -1,7 +1,7 @@
-/** The membership side of one node: its place in the cluster, the map, heartbeats, the control port.
- *  Owner: the main thread. A node founds a cluster, joins one, or returns to the one that its data dir
- *  belongs to; the founder also hosts the map (map-host.ts). Without the map host a node goes on with
- *  the last map it saw.
+/** The membership side of one node: its place in the cluster, the map, heartbeats, the control
+ *  port. Owner: the main thread. A node founds a cluster, joins one, or returns to the one that its
+ *  data dir belongs to; the founder also hosts the map (map-host.ts). Without the map host a node
+ *  goes on with the last map it saw.
  *  Invariant: the map that listeners see only ever gets newer. */
 import { type IngotError, usageError } from '../shared/errors.ts';
 import { addressOf, type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
@@ -150,7 +150,8 @@ export class ControlPlane implements ControlPlaneApi {
     const membership = this.#identity.membership();
     if (membership === null && join.length === 0) {
       throw usageError(
-        `the data dir ${this.#identity.dataDir} belongs to no cluster yet; start with --found or with --join host:control-port`,
+        `the data dir ${this.#identity.dataDir} belongs to no cluster yet; ` +
+          'start with --found or with --join host:control-port',
       );
     }
     const lastMap = this.#identity.lastMap();

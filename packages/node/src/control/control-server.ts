@@ -1,5 +1,6 @@
-/** The control port of a node. It listens before the node is a member, so that a port in use is found
- *  out before anybody is told of the node; until `serve` is called, callers are told to try again. */
+/** The control port of a node. It listens before the node is a member, so that a port in use is
+ *  found out before anybody is told of the node; until `serve` is called, callers are told to try
+ *  again. */
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { portInUse, refusal } from '../shared/errors.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';

@@ -1,5 +1,5 @@
-/** The calls of ingot.proto, answered: who may ask what, and in which words. What they do is done by
- *  the map host, the seal guard and cluster-queries. */
+/** The calls of ingot.proto, answered: who may ask what, and in which words. What they do is done
+ *  by the map host, the seal guard and cluster-queries. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   type handleUnaryCall,
@@ -116,7 +116,8 @@ export function controlHandlers(member: () => Member | null): ServiceHandlers<ty
   };
 }
 
-/** The map as it is and each newer one. A slow reader gets the newest that there is when it is ready. */
+/** The map as it is and each newer one. A slow reader gets the newest that there is when it is
+ *  ready. */
 function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: MapHost): void {
   let held: ClusterMap | null = null;
   const send = (map: ClusterMap): void => {
@@ -184,7 +185,8 @@ function checkedMember(
   if (named === own) return member;
   throw refusal(
     'OTHER_CLUSTER',
-    `this node belongs to cluster ${own}, the call is meant for ${String(named ?? 'none')}; check the addresses`,
+    `this node belongs to cluster ${own}, ` +
+      `the call is meant for ${String(named ?? 'none')}; check the addresses`,
   );
 }
 

@@ -7,8 +7,8 @@ const partitions = 6;
 const copies = 2;
 const nodeIds = ['n1', 'n2', 'n3', 'n4'];
 
-/** What may happen next. `exchange` is a round of replication and heartbeats, `beat` heartbeats alone,
- *  `hear` the arrival of the map at one node only. */
+/** What may happen next. `exchange` is a round of replication and heartbeats, `beat` heartbeats
+ *  alone, `hear` the arrival of the map at one node only. */
 interface Event {
   kind: 'start' | 'kill' | 'write' | 'hear' | EventForAll;
   /** Whom it happens to; of no matter where it happens to all. */

@@ -205,6 +205,16 @@ describe('coordinator: nodes that go and return', () => {
     expect(cluster.map.placement).toEqual(placement);
   });
 
+  test('a coordinator that was held up blames nobody, and still notices who is gone', async () => {
+    const cluster = await threeNodes();
+    cluster.kill('n2');
+    cluster.nowMs += 5 * downAfterMs;
+    await cluster.step();
+    expect(cluster.map.nodes.map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+    await pass(cluster, downAfterMs + 500);
+    expect(cluster.map.nodes.map(({ state }) => state)).toEqual(['up', 'down', 'up']);
+  });
+
   test('a node that was merely silent is up again with what it led', async () => {
     const cluster = await threeNodes();
     const silent = cluster.node('n2');

@@ -1,9 +1,10 @@
 /** The coordinator: makes the map follow the nodes, and the nodes follow the placement.
- *  Lives next to the map, one per cluster. It registers new lives of nodes, marks nodes down and up,
- *  finds primaries for partitions that have none, and moves copies; steps.ts says what is next.
+ *  Lives next to the map, one per cluster. It registers new lives of nodes, marks nodes down and
+ *  up, finds primaries for partitions that have none, and moves copies; steps.ts says what is next.
  *  It has no timers: `step` is called from outside, now and then and soon after each `nudge`.
- *  Invariants: one step runs at a time; a handover goes into the map only while its seal is known to
- *  hold, for which `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. */
+ *  Invariants: one step runs at a time; a handover goes into the map only while its seal is known
+ *  to hold, for which `sealUsableMs` stays well below `sealKeptMs`, after which a primary
+ *  unseals. */
 import { refusal } from '../shared/errors.ts';
 import {
   type ClusterMap,
@@ -25,9 +26,12 @@ import type { ControlLog, Heartbeat } from './types.ts';
 /** From asking for a seal on: how long the coordinator may use it. Counted from the question, since
  *  the answer may have been on its way for long. */
 export const sealUsableMs = 2_500;
-/** From its answer to a Seal on: how long a primary stays sealed without hearing more. No coordinator
- *  uses the seal any more by then; whether one has, the primary reads in the map before it unseals. */
+/** From its answer to a Seal on: how long a primary stays sealed without hearing more. No
+ *  coordinator uses the seal any more by then; whether one has, the primary reads in the map before
+ *  it unseals. */
 export const sealKeptMs = 3_000;
+/** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
+export const absenceMs = 500;
 /** A handover that failed is tried again after this long. */
 export const handOverRetryMs = 1_000;
 /** At most this many partitions are sealed at a time; clients of each wait meanwhile. */
@@ -59,10 +63,12 @@ export class Coordinator {
   readonly #leavers = new Map<NodeId, PromiseWithResolvers<void>>();
   readonly #sealed: { handOver: HandOver; sealId: number; untilMs: number }[] = [];
   #stepping = false;
+  #steppedAtMs: number;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
-    this.#view = new ClusterView(options.nowMs());
+    this.#steppedAtMs = options.nowMs();
+    this.#view = new ClusterView(this.#steppedAtMs);
   }
 
   /** Takes a heartbeat. A report of a life that is over is refused with an IngotError. */
@@ -79,13 +85,14 @@ export class Coordinator {
     this.#view.hear(report, this.#options.nowMs());
   }
 
-  /** The stream of a node's heartbeats has ended. It is not down yet, but nothing is built on it. */
+  /** The stream of a node's heartbeats has ended. It is not down yet, but nothing is built on
+   *  it. */
   heartbeatsEnded(node: NodeId): void {
     this.#view.doubt(node);
   }
 
-  /** Enters a new life of a node, or a new node, into the map. Rejects with an IngotError where it is
-   *  refused. */
+  /** Enters a new life of a node, or a new node, into the map. Rejects with an IngotError where it
+   *  is refused. */
   async register(request: JoinRequest): Promise<ClusterMap> {
     const map = await this.#options.proposer.propose((current) =>
       withNewLife(current, newLife(current, request, this.#isAlive(current, request.id))),
@@ -120,6 +127,7 @@ export class Coordinator {
   /** One round: everything that can be done now goes into the map in one change, then new seals are
    *  asked for. Rejects when the map store cannot be asked. */
   async step(): Promise<void> {
+    this.#excuseOwnAbsence();
     if (this.#stepping) return;
     this.#stepping = true;
     try {
@@ -128,6 +136,15 @@ export class Coordinator {
       this.#stepping = false;
     }
     if (this.#sealed.length > 0) this.#options.nudge();
+  }
+
+  /** A thread that was held up has heartbeats in its sockets that it has not read yet: for as long as
+   *  it heard nobody, nobody was silent. */
+  #excuseOwnAbsence(): void {
+    const nowMs = this.#options.nowMs();
+    const awayMs = nowMs - this.#steppedAtMs;
+    this.#steppedAtMs = nowMs;
+    if (awayMs > absenceMs) this.#view.excuse(awayMs, nowMs);
   }
 
   async #round(): Promise<void> {

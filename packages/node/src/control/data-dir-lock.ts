@@ -1,8 +1,8 @@
 /** One process per data dir, without a lock that a crash can leave behind.
  *
- *  Each process that wants the dir creates a file `lock-<pid>-<birth>` of its own, and only then looks
- *  at the files of others: a living one means that the dir is taken, a dead one is cleared away.
- *  Because everybody announces itself before it looks, two processes can never both go on.
+ *  Each process that wants the dir creates a file `lock-<pid>-<birth>` of its own, and only then
+ *  looks at the files of others: a living one means that the dir is taken, a dead one is cleared
+ *  away. Because everybody announces itself before it looks, two processes can never both go on.
  *  `birth` is the kernel's start time of the process, so a pid that has been given to some other
  *  process (pid 1 of each new container, above all) does not pass for the old one. */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -40,7 +40,8 @@ export function lockDataDir(dataDir: string): DataDirLock {
 function taken(dataDir: string, pid: number): Error {
   return refusal(
     'DATA_DIR_LOCKED',
-    `the data dir ${dataDir} is in use by process ${pid}; stop that process or choose another --data-dir`,
+    `the data dir ${dataDir} is in use by process ${pid}; ` +
+      'stop that process or choose another --data-dir',
   );
 }
 
@@ -53,8 +54,9 @@ function isAlive(pid: number, birth: number): boolean {
   return birth === 0 || birthOf(pid) === birth;
 }
 
-/** Start time in kernel ticks since boot; null where there is no /proc, and of a process that has ended
- *  and merely waits to be reaped. See proc_pid_stat(5): the name in brackets may hold anything. */
+/** Start time in kernel ticks since boot; null where there is no /proc, and of a process that has
+ *  ended and merely waits to be reaped. See proc_pid_stat(5): the name in brackets may hold
+ *  anything. */
 function birthOf(pid: number): number | null {
   let stat: string;
   try {

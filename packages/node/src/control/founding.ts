@@ -1,6 +1,6 @@
-/** The first map of a new cluster, and the checks before one is founded. Founding beside a cluster that
- *  is there, and joining a second one, are mistakes in a start command that would cost data; so
- *  whoever is named in it is asked first. */
+/** The first map of a new cluster, and the checks before one is founded. Founding beside a cluster
+ *  that is there, and joining a second one, are mistakes in a start command that would cost data;
+ *  so whoever is named in it is asked first. */
 import { randomUUID } from 'node:crypto';
 import { planGeometry, StoreError } from '@ingot/store';
 import { refusal, usageError } from '../shared/errors.ts';
@@ -10,8 +10,8 @@ import { clusterIdsAt } from './joining.ts';
 import { foundingMap } from './map-changes.ts';
 import type { ControlSettings } from './types.ts';
 
-/** Throws an IngotError where an address in --join is of another cluster than the data dir, or where
- *  a cluster is to be founded next to one that answers. */
+/** Throws an IngotError where an address in --join is of another cluster than the data dir, or
+ *  where a cluster is to be founded next to one that answers. */
 export async function refuseOtherClusters(
   { found, join }: ControlSettings,
   identity: Identity,
@@ -23,7 +23,9 @@ export async function refuseOtherClusters(
   if (own !== null) {
     throw refusal(
       'OTHER_CLUSTER',
-      `the data dir ${identity.dataDir} belongs to cluster ${own}, but --join leads to cluster ${other}; choose another --data-dir or --join the right cluster`,
+      `the data dir ${identity.dataDir} belongs to cluster ${own}, ` +
+        `but --join leads to cluster ${other}; ` +
+        'choose another --data-dir or --join the right cluster',
     );
   }
   throw refusal(

@@ -1,7 +1,7 @@
 /** The seam between protobuf-es, which describes services, and grpc-js, which speaks gRPC: turns a
  *  generated service into grpc-js method definitions, with the types kept on both sides.
- *  Also the two things that every call here shares: the message bound, and how an IngotError crosses
- *  the wire. Knows nothing of what the calls mean. */
+ *  Also the two things that every call here shares: the message bound, and how an IngotError
+ *  crosses the wire. Knows nothing of what the calls mean. */
 import type { DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';

@@ -1,8 +1,8 @@
 /** This node's heartbeats to the map host: one every 250 ms over one stream, which is opened again
- *  with a bounded backoff whenever it ends. Each stream begins with a full report. After that one is
- *  full when the state of a copy has changed, or the map that is applied, and once per second for the
- *  seqs; the others say that the copies are as before, since an idle node is to cost nothing.
- *  Bounded: a host that stops answering gets no more than `unansweredMax` reports. */
+ *  with a bounded backoff whenever it ends. Each stream begins with a full report. After that one
+ *  is full when the state of a copy has changed, or the map that is applied, and once per second
+ *  for the seqs; the others say that the copies are as before, since an idle node is to cost
+ *  nothing. Bounded: a host that stops answering gets no more than `unansweredMax` reports. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { IngotError } from '../shared/errors.ts';
 import { Backoff } from './backoff.ts';

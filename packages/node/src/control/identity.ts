@@ -1,6 +1,6 @@
-/** Who this node is, across restarts: kept in LMDB under the data dir, next to the lock that makes this
- *  process its only user. Holds the node id, the cluster id, the last incarnation, the last map seen
- *  (where to look for the others) and, on the founder, the cluster map itself.
+/** Who this node is, across restarts: kept in LMDB under the data dir, next to the lock that makes
+ *  this process its only user. Holds the node id, the cluster id, the last incarnation, the last
+ *  map seen (where to look for the others) and, on the founder, the cluster map itself.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -73,8 +73,8 @@ export class Identity {
   }
 }
 
-/** Locks and opens a data dir, creating it where needed. Throws an IngotError when another process uses
- *  it, when it cannot be written, or when it is the data dir of another node. */
+/** Locks and opens a data dir, creating it where needed. Throws an IngotError when another process
+ *  uses it, when it cannot be written, or when it is the data dir of another node. */
 export async function openIdentity(dataDir: string, nodeId: NodeId): Promise<Identity> {
   const identity = lockAndOpen(dataDir);
   const owner = identity.membership()?.nodeId ?? nodeId;
@@ -82,7 +82,8 @@ export async function openIdentity(dataDir: string, nodeId: NodeId): Promise<Ide
   await identity.close();
   throw refusal(
     'DATA_DIR_OF_OTHER_NODE',
-    `the data dir ${dataDir} belongs to node ${owner}; start with --id ${owner} or choose another --data-dir`,
+    `the data dir ${dataDir} belongs to node ${owner}; ` +
+      `start with --id ${owner} or choose another --data-dir`,
   );
 }
 
@@ -105,8 +106,8 @@ function lockAndOpen(dataDir: string): Identity {
   }
 }
 
-/** Step by step, because mkdir's `recursive` goes round in circles for ever where the parent is there
- *  and the kernel says of the child that it has none, as below /proc. */
+/** Step by step, because mkdir's `recursive` goes round in circles for ever where the parent is
+ *  there and the kernel says of the child that it has none, as below /proc. */
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   const parent = dirname(path);

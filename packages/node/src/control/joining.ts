@@ -1,5 +1,5 @@
-/** How a node finds its cluster: asks addresses it was given, or remembers, until one leads it to the
- *  map host and that registers this life of the node. */
+/** How a node finds its cluster: asks addresses it was given, or remembers, until one leads it to
+ *  the map host and that registers this life of the node. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceError } from '@grpc/grpc-js';
 import { IngotError, unreachable } from '../shared/errors.ts';

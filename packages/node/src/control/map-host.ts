@@ -1,6 +1,6 @@
 /** What runs on the founder and nowhere else: the map store, the only proposer of changes, and the
- *  coordinator with its clock. The coordinator steps every `stepIntervalMs`, and at once when it has
- *  reason to. */
+ *  coordinator with its clock. The coordinator steps every `stepIntervalMs`, and at once when it
+ *  has reason to. */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { ClusterMap, MapNode, NodeId } from '../shared/map.ts';

@@ -4,8 +4,8 @@
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import type { ClusterMapStore } from './map-store.ts';
 
-/** Conflicts come from other proposers and each means that one of them got through, so a long run of
- *  them is a fault and not weather. */
+/** Conflicts come from other proposers and each means that one of them got through, so a long run
+ *  of them is a fault and not weather. */
 export const attemptsMax = 32;
 
 /** Answers the next map, or the same object where nothing is to be changed any more. Called again,

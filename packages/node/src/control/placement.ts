@@ -2,11 +2,11 @@
  *
  *  A pure function of the members and of where the copies are now. Moving a copy moves its bytes, a
  *  change of primary moves none, so the two are settled one after the other:
- *  1. Copies. Each partition gets `copies` different nodes; no node holds more than one copy more than
- *     another. Everything stays where it is unless a node is over its quota; the nodes that hold
- *     most get the larger quota, which makes the number of moves the least possible.
- *  2. Primaries. Each partition is led by one of its copies; no node leads more than one partition more
- *     than another. The present primaries stay unless balance asks for a handover. A node that
+ *  1. Copies. Each partition gets `copies` different nodes; no node holds more than one copy more
+ *     than another. Everything stays where it is unless a node is over its quota; the nodes that
+ *     hold most get the larger quota, which makes the number of moves the least possible.
+ *  2. Primaries. Each partition is led by one of its copies; no node leads more than one partition
+ *     more than another. The present primaries stay unless balance asks for a handover. A node that
  *     leads too much may share no partition with one that leads too little, so leads are passed
  *     along a path of nodes. Because copies are balanced such a path always exists (spread each
  *     partition's lead evenly over its copies: every node then carries between the floor and the
@@ -24,7 +24,8 @@ export interface PlacementTarget {
   followers: NodeId[];
 }
 
-/** `members` must not be empty. With fewer members than `copies` each member holds every partition. */
+/** `members` must not be empty. With fewer members than `copies` each member holds every
+ *  partition. */
 export function place(
   members: readonly NodeId[],
   current: readonly CopySet[],
@@ -136,8 +137,9 @@ class Layout {
     this.#shared[b][a] += change;
   }
 
-  /** How much a node already shares with the other holders of a partition, from 0 to below 1: breaks
-   *  ties so that the partners of a node are spread, and with them its load when it is lost. */
+  /** How much a node already shares with the other holders of a partition, from 0 to below 1:
+   *  breaks ties so that the partners of a node are spread, and with them its load when it is
+   *  lost. */
   #closeness(node: number, partition: number): number {
     let sharedTotal = 0;
     for (const holder of this.#holders[partition]) sharedTotal += this.#shared[node][holder];
@@ -209,7 +211,8 @@ class Layout {
     return null;
   }
 
-  /** Primaries first; where they differ by one only, the follower counts decide who has the extra one. */
+  /** Primaries first; where they differ by one only, the follower counts decide who has the extra
+   *  one. */
   #shouldPass(from: number, to: number): boolean {
     const difference = this.#leadCount[from] - this.#leadCount[to];
     const followers = (node: number) => this.#copyCount[node] - this.#leadCount[node];

@@ -13,14 +13,16 @@ export interface JoinRequest {
   lastIncarnation: number;
 }
 
-/** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats; only
- *  who holds its data dir may take its place. Throws an IngotError where the node is refused. */
+/** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats;
+ *  only who holds its data dir may take its place. Throws an IngotError where the node is
+ *  refused. */
 export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean): MapNode {
   const { id, advertise, ports, clusterId, lastIncarnation } = request;
   if (clusterId !== '' && clusterId !== map.clusterId) {
     throw refusal(
       'OTHER_CLUSTER',
-      `the data dir of ${id} belongs to cluster ${clusterId}, not to ${map.clusterId}; choose another --data-dir or --join the right cluster`,
+      `the data dir of ${id} belongs to cluster ${clusterId}, not to ${map.clusterId}; ` +
+        'choose another --data-dir or --join the right cluster',
     );
   }
   const known = nodeOf(map, id);

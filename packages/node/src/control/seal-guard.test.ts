@@ -72,7 +72,7 @@ describe('seal guard', () => {
     expect(pending).toEqual([]);
   });
 
-  test('while nobody can say who leads, a partition stays sealed and the map is asked for again', async () => {
+  test('while nobody can say who leads, a partition stays sealed and asks again', async () => {
     await guard.seal(0, 1, 'n2');
     hosted = null;
     const [timer] = pending;

@@ -1,7 +1,7 @@
-/** Seals of partitions that this node leads, on behalf of the coordinator. A partition does not stay
- *  sealed because an answer was lost: without a new map or an Unseal it is unsealed in the end.
- *  Invariant: by itself it unseals only what the map, read after the last moment at which the seal
- *  could be used, still gives to this node. The newest map that happens to have arrived is not
+/** Seals of partitions that this node leads, on behalf of the coordinator. A partition does not
+ *  stay sealed because an answer was lost: without a new map or an Unseal it is unsealed in the
+ *  end. Invariant: by itself it unseals only what the map, read after the last moment at which the
+ *  seal could be used, still gives to this node. The newest map that happens to have arrived is not
  *  enough: the new primary may have seen a newer one, and then two would take writes. */
 import type { ClusterMap } from '../shared/map.ts';
 import { handOverRetryMs, sealKeptMs } from './coordinator.ts';
@@ -11,7 +11,8 @@ export interface SealGuardOptions {
   node: NodeCallbacks;
   self: string;
   map: () => ClusterMap;
-  /** The map as it is at its host now; what is read becomes `map`. Rejects while it cannot be asked. */
+  /** The map as it is at its host now; what is read becomes `map`. Rejects while it cannot be
+   *  asked. */
   readMap: () => Promise<ClusterMap>;
   /** Calls back after so many ms; returns the way to call it off. */
   later: (delayMs: number, then: () => void) => () => void;
@@ -66,7 +67,8 @@ export class SealGuard {
     this.#held.set(partition, { sealId, epoch, callOff });
   }
 
-  /** Without the map's host nobody can say who leads the partition: it stays sealed, and asks on. */
+  /** Without the map's host nobody can say who leads the partition: it stays sealed, and asks
+   *  on. */
   async #expire(partition: number, sealId: number, epoch: number): Promise<void> {
     const map = await this.#options.readMap().catch(() => null);
     if (this.#stopped || this.#held.get(partition)?.sealId !== sealId) return;

@@ -1,5 +1,6 @@
-/** A coordinator over a memory store, simulated nodes, and a clock that stands still unless it is told.
- *  Everything that happens is a call: heartbeats, the arrival of a map, a follower catching up. */
+/** A coordinator over a memory store, simulated nodes, and a clock that stands still unless it is
+ *  told. Everything that happens is a call: heartbeats, the arrival of a map, a follower catching
+ *  up. */
 import { type ClusterMap, copiesOf, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 import { Coordinator } from './coordinator.ts';
 import { foundingMap } from './map-changes.ts';

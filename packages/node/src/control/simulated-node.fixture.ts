@@ -1,5 +1,5 @@
-/** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words each.
- *  What a copy holds is told by its seq alone, so "has the data" is "has the seq".
+/** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words
+ *  each. What a copy holds is told by its seq alone, so "has the data" is "has the seq".
  *  It breaks with an error where the map asks for something that would lose data. */
 import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../shared/map.ts';
 import type {

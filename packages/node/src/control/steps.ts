@@ -1,6 +1,6 @@
-/** What the coordinator does next: a pure function of the map and the view, asked again and again until
- *  nothing is left to do. No step depends on remembering an earlier one, so a coordinator that
- *  restarts in the middle of a move just carries on.
+/** What the coordinator does next: a pure function of the map and the view, asked again and again
+ *  until nothing is left to do. No step depends on remembering an earlier one, so a coordinator
+ *  that restarts in the middle of a move just carries on.
  *
  *  A copy moves from A to B in steps that each leave the partition whole:
  *  add B as a follower -> B is in sync -> where A leads, hand over (handOvers) -> drop A.
@@ -27,8 +27,8 @@ import {
 } from './map-changes.ts';
 import type { PartitionReport } from './types.ts';
 
-/** A partition without a primary waits this long for copies on nodes that are not heard from; then the
- *  others decide, because a cache that is stuck serves nobody. */
+/** A partition without a primary waits this long for copies on nodes that are not heard from; then
+ *  the others decide, because a cache that is stuck serves nobody. */
 export const silentCopyWaitMs = 30_000;
 
 export type StepKind =
@@ -117,7 +117,8 @@ function nodeSteps(map: ClusterMap, view: ClusterView, nowMs: number): Step[] {
   return steps;
 }
 
-/** A partition whose primary came back without its memory: the most advanced consistent copy leads. */
+/** A partition whose primary came back without its memory: the most advanced consistent copy
+ *  leads. */
 function vacancySteps(
   map: ClusterMap,
   view: ClusterView,

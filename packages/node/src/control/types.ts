@@ -146,8 +146,8 @@ export interface ControlStart {
 /** The membership side of one node. Implemented by `ControlPlane` in control-plane.ts:
  *  `new ControlPlane({ settings, identity, log, node })`. */
 export interface ControlPlaneApi {
-  /** Listens on the control port and founds, joins or rejoins. Resolves once this life of the node is
-   *  in the map; rejects with an IngotError that says what to do. */
+  /** Listens on the control port and founds, joins or rejoins. Resolves once this life of the node
+   *  is in the map; rejects with an IngotError that says what to do. */
   start(): Promise<ControlStart>;
   /** Called with each newer map, in order; some versions may be skipped. */
   onMap(listener: (map: ClusterMap) => void): void;

@@ -59,7 +59,7 @@ export function nodeStatusToWire(status: Heartbeat | NodeStatus): NodeMessage {
     incarnation: status.incarnation,
     mapVersion: BigInt(status.mapVersion),
     partitions: status.partitions.map((partition) => partitionToWire(partition)),
-    partitionsAsBefore: 'partitionsAsBefore' in status && status.partitionsAsBefore === true,
+    partitionsAsBefore: 'partitionsAsBefore' in status ? status.partitionsAsBefore : false,
   });
 }
 

@@ -10,7 +10,8 @@ export interface HttpRoutes {
   readonly metrics: () => Promise<string>;
   /** why the node is not ready; empty when it is */
   readonly notReady: () => readonly string[];
-  /** damages a copy and says how; throws a RangeError where it cannot. null: there is no such path */
+  /** damages a copy and says how; throws a RangeError where it cannot. null: there is no such
+   *  path */
   readonly flip: ((query: URLSearchParams) => string) | null;
 }
 

@@ -105,7 +105,8 @@ export class WorkerCounters {
     return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + SECONDS];
   }
 
-  /** Calls that took more than the bound before this bucket and at most its own (not cumulative). */
+  /** Calls that took more than the bound before this bucket and at most its own (not
+   *  cumulative). */
   bucket(index: number, bucket: number): number {
     return this.#words[COMMAND_ROWS_AT + index * COMMAND_ROW_WORDS + BUCKETS + bucket];
   }

@@ -142,7 +142,7 @@ export class LocalPartitions {
         this.#log('error', 'partition.notPromoted', {
           partition: step.partition,
           epoch: step.epoch,
-          text: 'the map names this node primary, but its copy is not consistent; it stays a follower',
+          text: 'the map names this node primary, but its copy is not consistent: it stays follower',
         });
     }
   }

@@ -39,8 +39,9 @@ export function memoryRefusal(
   if (neededBytes <= limit.bytes) return null;
   return refusal(
     'MEMORY',
-    `${copies} partition copies of ${mebibytes(copyBytes(geometry))} need ${mebibytes(neededBytes)}, ` +
-      `but this ${limit.of} has ${mebibytes(limit.bytes)}; lower --capacity or --copies, or add nodes`,
+    `${copies} partition copies of ${mebibytes(copyBytes(geometry))} ` +
+      `need ${mebibytes(neededBytes)}, but this ${limit.of} has ${mebibytes(limit.bytes)}; ` +
+      'lower --capacity or --copies, or add nodes',
   );
 }
 

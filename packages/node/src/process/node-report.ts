@@ -1,5 +1,6 @@
 /** What a node says of its copies: the heartbeat's report and `ingot status`. Pure, but for reading
- *  the copies' words in shared memory; what the followers are at comes from the replication worker. */
+ *  the copies' words in shared memory; what the followers are at comes from the replication
+ *  worker. */
 
 import type { PartitionReplicationStatus } from '@ingot/replication';
 import type { Partition } from '@ingot/store';

@@ -7,8 +7,8 @@ import { createServer } from 'node:net';
 import { type IngotError, portInUse, refusal } from '../shared/errors.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 
-/** Throws an IngotError that names the first port that cannot be bound, and the option that moves it:
- *  `flags` are those of `ingot serve` unless the ports come from elsewhere. */
+/** Throws an IngotError that names the first port that cannot be bound, and the option that moves
+ *  it: `flags` are those of `ingot serve` unless the ports come from elsewhere. */
 export async function checkPorts(
   settings: Pick<Settings, 'host' | 'ports'>,
   flags: Readonly<Record<keyof Ports, string>> = PORT_FLAGS,
@@ -41,6 +41,7 @@ export function bindError(
   if (error.code === 'EADDRINUSE') return portInUse(flag, host, port);
   return refusal(
     'CANNOT_BIND',
-    `port ${port} on ${host} cannot be opened (${error.code ?? error.message}); check --host and ${flag}`,
+    `port ${port} on ${host} cannot be opened (${error.code ?? error.message}); ` +
+      `check --host and ${flag}`,
   );
 }

@@ -7,7 +7,8 @@ import { CHUNK_BYTES, type PartitionHandle } from '@ingot/store';
 const PAGE_WORDS = 1_024;
 const SLICE_PAGES = 4_096;
 
-/** Yields after every 16 MiB. Touches what may come into use now, not what is laid out for later. */
+/** Yields after every 16 MiB. Touches what may come into use now, not what is laid out for
+ *  later. */
 export function* touchPages({ geometry, image }: PartitionHandle): Generator<void> {
   const bytes = Math.min(image.byteLength, geometry.capacityChunks * CHUNK_BYTES);
   const words = new Int32Array(image, 0, bytes >>> 2);

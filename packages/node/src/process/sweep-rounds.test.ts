@@ -37,7 +37,8 @@ function roundsOver(...partitions: Partition[]): SweepRounds {
   return rounds;
 }
 
-/** Steps with a clock that moves as asked, until a whole round has passed. Returns the steps taken. */
+/** Steps with a clock that moves as asked, until a whole round has passed. Returns the steps
+ *  taken. */
 function runOneRound(rounds: SweepRounds, fromMs: number): number {
   let steps = 0;
   for (let nowMs = fromMs; nowMs < fromMs + 2 * ROUND_INTERVAL_MS; steps++) {

@@ -1,4 +1,5 @@
-/** When and how much to sweep: expired records everywhere slowly and for ever, flushed ones at once.
+/** When and how much to sweep: expired records everywhere slowly and for ever, flushed ones at
+ *  once.
  *
  *  A round visits every partition led here, a few chunks per step; an idle node pays for one short
  *  round per second at most. Where a step finds something to remove, the next one comes sooner. A

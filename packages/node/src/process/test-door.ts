@@ -1,10 +1,11 @@
-/** A door for tests, open only where INGOT_TEST_DOOR=1: it damages a follower's copy, behind the back
- *  of everything, so that a test can see `ingot verify` find it. */
+/** A door for tests, open only where INGOT_TEST_DOOR=1: it damages a follower's copy, behind the
+ *  back of everything, so that a test can see `ingot verify` find it. */
 
 import { CHUNK_BYTES, type Partition } from '@ingot/store';
 import { roleName } from './local-partitions.ts';
 
-/** Flips the lowest bit of one image byte. Returns what it did; a RangeError says why it did not. */
+/** Flips the lowest bit of one image byte. Returns what it did; a RangeError says why it did
+ *  not. */
 export function flipFollowerByte(
   partition: Partition | undefined,
   chunk: number,

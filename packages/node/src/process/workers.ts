@@ -1,6 +1,6 @@
-/** The worker threads of one node: N data workers, one for replication, one for storage.
- *  Owner: process/node.ts, which hears of three things: a message that is the node's business, a log
- *  line, and a thread that died. Messages to all go out in one order. */
+/** The worker threads of one node: N data workers, one for replication, one for storage. Owner:
+ *  process/node.ts, which hears of three things: a message that is the node's business, a log line,
+ *  and a thread that died. Messages to all go out in one order. */
 
 import type { VerifyReport } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
@@ -23,8 +23,8 @@ import type {
 import type { Settings } from '../shared/settings.ts';
 import { WorkerThread } from './worker-thread.ts';
 
-/** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap for
- *  them by more than all that the sync itself needs. */
+/** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap
+ *  for them by more than all that the sync itself needs. */
 const REPLICATION_YOUNG_HEAP_MB = 4;
 
 export interface WorkersOptions {

@@ -15,7 +15,8 @@ export class Args {
   private table: Int32Array = new Int32Array(0);
   private first = 0;
 
-  /** Points the window at `count` (start, bytes) pairs of `table`, from argument index `first` on. */
+  /** Points the window at `count` (start, bytes) pairs of `table`, from argument index `first`
+   *  on. */
   aim(buf: Buffer, table: Int32Array, first: number, count: number): void {
     this.buf = buf;
     this.table = table;

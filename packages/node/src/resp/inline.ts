@@ -1,6 +1,6 @@
 /** Inline commands: a line of words, quoted as redis-cli and telnet users do.
- *  Rules are those of Redis' sdssplitargs: blanks separate; "..." knows \n \r \t \b \a \xHH and \any;
- *  '...' knows \' only; a closing quote ends its word and must be followed by a blank. */
+ *  Rules are those of Redis' sdssplitargs: blanks separate; "..." knows \n \r \t \b \a \xHH and
+ *  \any; '...' knows \' only; a closing quote ends its word and must be followed by a blank. */
 
 import type { Buffer } from 'node:buffer';
 

@@ -10,7 +10,8 @@ export const INT64_MAX: bigint = 2n ** 63n - 1n;
 const SAFE_DIGITS_MAX = 15;
 const SAFE_BYTES_MAX = 17;
 
-/** A safe integer, or NaN; values beyond 2^53 are NaN: ask `readInt64` for those. Never allocates. */
+/** A safe integer, or NaN; values beyond 2^53 are NaN: ask `readInt64` for those. Never
+ *  allocates. */
 export function readSafeInteger(buf: Uint8Array, start: number, bytes: number): number {
   if (bytes === 0 || bytes > SAFE_BYTES_MAX) return Number.NaN;
   let at = start;

@@ -1,7 +1,8 @@
 /** Cuts a stream of replies into whole ones, RESP2 and RESP3, without building values.
  *  One counter stands for the nesting: a reply is complete when no element is due any more, and an
  *  aggregate of n makes n more due. So a cut anywhere costs no second look at what was scanned.
- *  For replies of other nodes: limits are the sender's, a malformed byte sets `invalid` for good. */
+ *  For replies of other nodes: limits are the sender's, a malformed byte sets `invalid` for
+ *  good. */
 
 import { Buffer } from 'node:buffer';
 

@@ -1,10 +1,10 @@
 /** Encodes replies, RESP2 or RESP3, into one growing output buffer.
  *  Owner: a data worker has one for its batches; forwarding and late replies use their own.
- *  Invariant: bytes before `length` are whole replies or a whole prefix of one; nothing here throws.
- *  A reply that would pass `limitBytes` is dropped and `overflowed` set: whoever drives the writer
- *  rewinds and answers with an error instead (memory stays bounded even for one absurd command).
- *  Why by hand: integers become digits without a string, and short copies are loops, because one
- *  call into the runtime costs as much as a whole GET does here. */
+ *  Invariant: bytes before `length` are whole replies or a whole prefix of one; nothing here
+ *  throws. A reply that would pass `limitBytes` is dropped and `overflowed` set: whoever drives the
+ *  writer rewinds and answers with an error instead (memory stays bounded even for one absurd
+ *  command). Why by hand: integers become digits without a string, and short copies are loops,
+ *  because one call into the runtime costs as much as a whole GET does here. */
 
 import { Buffer } from 'node:buffer';
 
@@ -193,8 +193,8 @@ export class ReplyWriter {
     this.replaceBuffer(Buffer.allocUnsafeSlow(BYTES_INITIAL));
   }
 
-  /** What was written, as a view of `buffer`. Making a view costs 0.1 us and garbage, and replies of
-   *  the same batch size come again and again, so short views are kept. */
+  /** What was written, as a view of `buffer`. Making a view costs 0.1 us and garbage, and replies
+   *  of the same batch size come again and again, so short views are kept. */
   view(): Buffer {
     const { length } = this;
     if (length > KEPT_VIEW_BYTES_MAX) return this.buffer.subarray(0, length);

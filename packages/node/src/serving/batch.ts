@@ -2,10 +2,10 @@
  *
  *  1. Parse all commands into flat tables.
  *  2. Plan: per command its row, the hash and partition of its first key.
- *  3. Touch the buckets of all keys, then the slots they point to. These loads do not depend on each
- *     other, so their cache misses overlap; one by one they are most of what a GET costs.
- *  4. Execute in order, appending replies to one buffer. Plain GET and SET, which are most of what a
- *     cache is asked, have paths of their own that allocate nothing and call little.
+ *  3. Touch the buckets of all keys, then the slots they point to. These loads do not depend on
+ *     each other, so their cache misses overlap; one by one they are most of what a GET costs.
+ *  4. Execute in order, appending replies to one buffer. Plain GET and SET, which are most of what
+ *     a cache is asked, have paths of their own that allocate nothing and call little.
  *  5. One write to the socket.
  *
  *  A command that must wait puts its connection on hold; the batch ends before it, and the caller

@@ -1,7 +1,7 @@
 /** From the bytes of a command name to its index in the command table, ignoring case.
  *  A perfect hash: the constructor searches for a multiplier under which no two names collide, so a
- *  lookup is one hash of the name, one table read and one comparison. Longer names than any command's
- *  are refused unread. */
+ *  lookup is one hash of the name, one table read and one comparison. Longer names than any
+ *  command's are refused unread. */
 
 import type { Buffer } from 'node:buffer';
 import { Buffer as Bytes } from 'node:buffer';

@@ -78,7 +78,8 @@ export class Connection implements Session, Parkable {
   /** Nothing special is going on: plain commands may take the fast paths. */
   plain = true;
   watches: Watches | null = null;
-  /** Set while EXEC runs keyless commands: where to refuse a `replyLater`, which it cannot await. */
+  /** Set while EXEC runs keyless commands: where to refuse a `replyLater`, which it cannot
+   *  await. */
   laterRefusal: ReplyWriter | null = null;
   /** The parser's, for a command of many arguments that is still arriving. */
   long: LongCommand | null = null;

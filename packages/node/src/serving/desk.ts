@@ -1,5 +1,6 @@
 /** What the executing parts of one worker share, and the one way to deal with a key that this node
- *  cannot answer for. One Desk per worker; everything on it is reused, nothing is per connection. */
+ *  cannot answer for. One Desk per worker; everything on it is reused, nothing is per
+ *  connection. */
 
 import type { Partition } from '@ingot/store';
 import { partitionOfSlot, slotOfKey } from '@ingot/store';

@@ -48,7 +48,8 @@ export class DirectWriter {
     return requestClass !== null;
   }
 
-  /** True: the kernel took all. False: the rest leaves later, then `onComplete`. Null: it failed. */
+  /** True: the kernel took all. False: the rest leaves later, then `onComplete`. Null: it
+   *  failed. */
   write(bytes: Uint8Array): boolean | null {
     const { handle } = this;
     this.request ??= this.newRequest();

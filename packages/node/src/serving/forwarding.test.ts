@@ -145,7 +145,7 @@ describe('forwarding: a partition changes its owner', () => {
     const expected = Array.from({ length: 30 }, (_, i) => `${i},`).join('');
     expect(await client.call('GET', key)).toBe(expected);
   });
-  it('a command that is on its way to the old owner is not overtaken by one for the new owner', async () => {
+  it('a command on its way to the old owner is not overtaken by one for the new', async () => {
     cluster = await TestCluster.start(2, 2);
     const client = await cluster.client(0);
     const key = cluster.keyIn(1);
@@ -175,7 +175,7 @@ describe('forwarding: a partition changes its owner', () => {
 });
 
 describe('forwarding: what is counted and what ends', () => {
-  it('a call over several partitions counts each part that travels, and itself where it ran', async () => {
+  it('a call over several partitions counts each part that travels, and where it ran', async () => {
     cluster = await TestCluster.start(2, 4);
     const client = await cluster.client(0);
     const calls = (node: number): number =>
@@ -186,7 +186,7 @@ describe('forwarding: what is counted and what ends', () => {
     expect([cluster.counter(0, 'forwarded'), calls(0), calls(1)]).toEqual([3, 1, 3]);
   });
 
-  it('once closed, a command that has not left is answered at once and opens no new link', async () => {
+  it('once closed, a command that has not left is answered and opens no new link', async () => {
     cluster = await TestCluster.start(2, 2);
     const { map, counters } = cluster.nodes[0].worker;
     const forwarding = new Forwarding({ map, counters, nowMs: () => 0 }, 2);

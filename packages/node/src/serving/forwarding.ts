@@ -1,16 +1,17 @@
 /** Commands for keys that live on another node, on their way there and back.
  *
- *  One link per (peer, RESP version) and worker, to the owner's cluster port, which never forwards: a
- *  command travels one hop or none. Replies come back as raw bytes.
+ *  One link per (peer, RESP version) and worker, to the owner's cluster port, which never forwards:
+ *  a command travels one hop or none. Replies come back as raw bytes.
  *
- *  A refusal (-MOVED, -TRYAGAIN) means "not executed", and the owner goes on refusing that partition
- *  on that link until INGOT.RESUME. So whatever was sent behind a refused command is refused as well,
- *  and everything for that partition lines up here, in order, until the map changes or RETRY_MS
- *  pass. A partition that changes its owner while commands are on their way to the old one is the
- *  other case: `overtakes` tells, and the client's next command waits for their replies.
+ *  A refusal (-MOVED, -TRYAGAIN) means "not executed", and the owner goes on refusing that
+ *  partition on that link until INGOT.RESUME. So whatever was sent behind a refused command is
+ *  refused as well, and everything for that partition lines up here, in order, until the map
+ *  changes or RETRY_MS pass. A partition that changes its owner while commands are on their way to
+ *  the old one is the other case: `overtakes` tells, and the client's next command waits for their
+ *  replies.
  *  A client's commands to one partition therefore never overtake each other.
- *  Bounds: a command is tried for RETRY_MS_MAX after its first refusal, once more when its link broke
- *  before it left; a command that may have been executed is never sent again. */
+ *  Bounds: a command is tried for RETRY_MS_MAX after its first refusal, once more when its link
+ *  broke before it left; a command that may have been executed is never sent again. */
 
 import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
@@ -24,8 +25,9 @@ import { DOWN_TEXT } from './routing.ts';
 export const RETRY_MS = 25;
 export const RETRY_MS_MAX = 5_000;
 
-export const UNKNOWN_TEXT =
-  'ERR the connection to the node that owns this key broke; whether the command was executed is unknown';
+export const UNKNOWN_TEXT: string =
+  'ERR the connection to the node that owns this key broke; ' +
+  'whether the command was executed is unknown';
 const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in time';
 
 /** What forwarding needs of the worker. */

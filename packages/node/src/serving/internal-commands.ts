@@ -1,6 +1,6 @@
 /** What nodes say to each other on the cluster port, besides what clients say:
  *
- *  INGOT.LINK                  this connection carries other clients' commands: never park it, refuse
+ *  INGOT.LINK                  it carries other clients' commands: never park it, refuse
  *  INGOT.RESUME partition      answer for the partition again that was refused on this link
  *  INGOT.TOKEN key             what WATCH remembers of a key
  *  INGOT.EXEC partition ...    one partition's part of a transaction, in one passage

@@ -1,8 +1,8 @@
 /** Commands over all partitions: DBSIZE, KEYS, RANDOMKEY, FLUSHALL, FLUSHDB, SCAN.
  *
  *  On the cluster and follower ports they cover what is led here. On the client port they cover the
- *  cluster: the same command goes to every other leader's cluster port, and the answers are joined by
- *  the row's `combine` rule. They are a barrier in their connection: they start when every reply
+ *  cluster: the same command goes to every other leader's cluster port, and the answers are joined
+ *  by the row's `combine` rule. They are a barrier in their connection: they start when every reply
  *  before them is in, and what follows waits for them, so FLUSHALL between two SETs means what it
  *  says. If the map changed meanwhile, a partition may have been covered twice or not at all, and
  *  the command runs again (each of them may), ROUNDS_MAX times at most.

@@ -60,7 +60,8 @@ function open(
 function cannotListen(error: Error, kind: ListenerKind, host: string, port: number): IngotError {
   return new IngotError(
     'CANNOT_LISTEN',
-    `cannot listen on ${host}:${port} (${error.message}); choose another with ${FLAGS[kind]} or --host`,
+    `cannot listen on ${host}:${port} (${error.message}); ` +
+      `choose another with ${FLAGS[kind]} or --host`,
     4,
   );
 }

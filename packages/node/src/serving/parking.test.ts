@@ -111,7 +111,7 @@ describe('parking: on a partition between two owners', () => {
     expect(await reply).toMatch(/^-MOVED /);
   });
 
-  it('a long command that was arriving behind the waiting one is read from its own first byte', async () => {
+  it('a long command that arrives behind a waiting one is read from its own first byte', async () => {
     cluster = await TestCluster.start(1, 2);
     const client = await cluster.client();
     const key = cluster.keyIn(0);

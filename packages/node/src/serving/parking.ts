@@ -1,6 +1,6 @@
-/** Connections that wait because a partition is between two owners (sealed, handed over, or led here
- *  by the map before its role word says so). They stop executing, keep their order, and try again at
- *  each change of map, role or attachment.
+/** Connections that wait because a partition is between two owners (sealed, handed over, or led
+ *  here by the map before its role word says so). They stop executing, keep their order, and try
+ *  again at each change of map, role or attachment.
  *  Bounds: a partition is waited for PARK_MS_MAX at most; after that its commands are answered
  *  CLUSTERDOWN at once until something changes. At most PARKED_MAX connections wait. */
 
@@ -51,8 +51,9 @@ export class Parking {
     this.releaseAll();
   }
 
-  /** Lets go of everybody once a partition's time is over; called a few times per second. A partition
-   *  that settled without a change that was told is no old trouble when it moves again. */
+  /** Lets go of everybody once a partition's time is over; called a few times per second. A
+   *  partition that settled without a change that was told is no old trouble when it moves
+   *  again. */
   expire(nowMs: number): void {
     for (const [partitionId, since] of this.since) {
       if (nowMs - since >= PARK_MS_MAX && !this.unsettled(partitionId))

@@ -2,8 +2,8 @@
  *
  *  EXEC is atomic within one partition: all its commands run in one passage, and followers apply it
  *  in one. On the cluster port everything must be of one partition (-CROSSSLOT). On the client port
- *  a transaction without WATCH may span partitions, for clients that only mean to batch: it is cut by
- *  partition, each part atomic by itself, the replies in the order of the commands.
+ *  a transaction without WATCH may span partitions, for clients that only mean to batch: it is cut
+ *  by partition, each part atomic by itself, the replies in the order of the commands.
  *  A part that another node leads travels as one internal command (see internal-commands.ts).
  *  WATCH compares, inside that passage, what the key's bucket looked like; a change of owner, or
  *  another key of the same bucket, may abort without need. */

@@ -1,7 +1,7 @@
-/** What a key looked like when it was watched, as a word that travels between nodes: the partition's
- *  epoch, the last change of the key's bucket, and whether the key was there. Equal tokens mean that
- *  nobody changed the key; expiry shows in the last part, since it changes no bucket by itself.
- *  Inside a passage numbers are compared, so that nothing is allocated there. */
+/** What a key looked like when it was watched, as a word that travels between nodes: the
+ *  partition's epoch, the last change of the key's bucket, and whether the key was there. Equal
+ *  tokens mean that nobody changed the key; expiry shows in the last part, since it changes no
+ *  bucket by itself. Inside a passage numbers are compared, so that nothing is allocated there. */
 
 import type { Buffer } from 'node:buffer';
 import { hashKey, type Partition } from '@ingot/store';

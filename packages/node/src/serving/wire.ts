@@ -1,15 +1,17 @@
-/** Bytes in and out of one accepted socket: the only file that knows how Node's sockets work inside.
+/** Bytes in and out of one accepted socket: the only file that knows how Node's sockets work
+ *  inside.
  *
- *  Reading: Node's 'data' events allocate a 64 KiB buffer per read and walk the stream machinery,
- *  1 to 2 us that a GET does not otherwise cost. Where the runtime allows it, the accepted handle is
+ *  Reading: Node's 'data' events allocate a 64 KiB buffer per read and walk the stream machinery, 1
+ *  to 2 us that a GET does not otherwise cost. Where the runtime allows it, the accepted handle is
  *  wrapped anew with `onread`, and every connection of a worker reads into the same buffer: a batch
  *  is done before the next read can start. `canLandReads` is the check; 'data' is the fallback.
  *  Where the handle also shows its own callback, bytes are taken there.
  *
  *  Writing: one write per batch, from a buffer that is used again at once when the kernel took all
  *  of it, which is nearly always. When it did not, the buffer is the socket's until `onDrain`, and
- *  `write` says so. socket.write costs about 1 us of stream bookkeeping that a batch has no use for,
- *  so the handle is asked directly where its interface is as expected (see direct-write.ts). */
+ *  `write` says so. socket.write costs about 1 us of stream bookkeeping that a batch has no use
+ *  for, so the handle is asked directly where its interface is as expected (see
+ *  direct-write.ts). */
 
 import type { Buffer } from 'node:buffer';
 import { Socket, type SocketConstructorOpts } from 'node:net';
@@ -28,7 +30,8 @@ export interface WireEvents {
 /** What is relied on of a handle beyond Node's documented interface. */
 interface Handle extends WritableHandle {
   useUserBuffer?: (buffer: Uint8Array) => void;
-  /** Called with each read; how much it was is in internal state, and in the growth of bytesRead. */
+  /** Called with each read; how much it was is in internal state, and in the growth of
+   *  bytesRead. */
   onread?: (this: Handle, data: unknown) => unknown;
   readonly bytesRead?: number;
 }
@@ -72,8 +75,8 @@ export class Wire {
     });
   }
 
-  /** False when the kernel did not take all: the view's memory then belongs to the socket, for good,
-   *  and `onDrain` follows. */
+  /** False when the kernel did not take all: the view's memory then belongs to the socket, for
+   *  good, and `onDrain` follows. */
   write(view: Buffer): boolean {
     const socket = this.socket;
     if (socket.destroyed) return true;

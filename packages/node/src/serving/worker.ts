@@ -1,7 +1,7 @@
 /** One data worker without its thread: listeners, connections, partitions, the map, the executor.
- *  Owner: data-worker.ts in a node; tests and benchmarks make one on their own thread.
- *  Everything that changes from outside (map, roles, attachments) comes in through a method here, and
- *  each wakes the connections that were waiting for it. */
+ *  Owner: data-worker.ts in a node; tests and benchmarks make one on their own thread. Everything
+ *  that changes from outside (map, roles, attachments) comes in through a method here, and each
+ *  wakes the connections that were waiting for it. */
 
 import { Buffer } from 'node:buffer';
 import type { Server, Socket } from 'node:net';
@@ -215,7 +215,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   }
 }
 
-/** A client too many. Whatever it does next, a broken connection included, is no business of ours. */
+/** A client too many. Whatever it does next, a broken connection included, is no business of
+ *  ours. */
 function turnDown(socket: Socket): void {
   socket.on('error', () => socket.destroy());
   socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());

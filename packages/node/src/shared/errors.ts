@@ -35,7 +35,8 @@ export function refusal(code: string, text: string): IngotError {
 export function portInUse(flag: string, host: string, port: number): IngotError {
   return refusal(
     'PORT_IN_USE',
-    `port ${port} on ${host} is already in use; stop what listens there or choose another with ${flag}`,
+    `port ${port} on ${host} is already in use; ` +
+      `stop what listens there or choose another with ${flag}`,
   );
 }
 

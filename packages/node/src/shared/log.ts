@@ -1,6 +1,7 @@
 /** The one logger of a process: JSON lines on stdout, readable lines where stdout is a terminal.
  *  Each line carries `event`, a short name, and its fields. `ingot up` reads the JSON of its nodes
- *  and prints it through the same formatter. Owner: the main thread; workers post their lines to it. */
+ *  and prints it through the same formatter. Owner: the main thread; workers post their lines to
+ *  it. */
 import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Settings } from './settings.ts';
@@ -14,7 +15,8 @@ export function createLogger(settings: Pick<Settings, 'id' | 'logLevel'>): Logge
   return pino(options, { write: (line) => void process.stdout.write(readable(line)) });
 }
 
-/** Turns one JSON log line into one readable line, newline included: `08:15:02 INFO: n1 mapChanged {…}`. */
+/** Turns one JSON log line into one readable line, newline included: `08:15:02 INFO: n1 mapChanged
+ *  {…}`. */
 export function lineFormatter(colorize: boolean): (jsonLine: string) => string {
   return prettyFactory({
     colorize,

@@ -1,8 +1,8 @@
 /** The cluster map: who is in the cluster, and who holds and leads which partition.
  *  Writer: proposals through a ClusterMapStore, one version at a time. Readers: everything else.
- *  Invariants: a map is never changed in place, `version` grows by one per change, an epoch grows by
- *  one per change of primary, the copies of a partition are on different nodes that the map lists.
- *  Roles and epochs come from here alone. */
+ *  Invariants: a map is never changed in place, `version` grows by one per change, an epoch grows
+ *  by one per change of primary, the copies of a partition are on different nodes that the map
+ *  lists. Roles and epochs come from here alone. */
 import { z } from 'zod';
 import type { Ports } from './settings.ts';
 
@@ -48,7 +48,8 @@ export interface ClusterMap {
   nodes: MapNode[];
   /** Index = partition id. */
   placement: PlacementEntry[];
-  /** The last operation of each proposer, so that an unanswered proposal can be told from a lost one. */
+  /** The last operation of each proposer, so that an unanswered proposal can be told from a lost
+   *  one. */
   operations: Record<NodeId, string>;
 }
 

@@ -45,7 +45,8 @@ export interface Settings {
   /** Control addresses (`host:port`) of nodes to join through; empty: none given. */
   readonly join: readonly string[];
 
-  /** The six below describe the cluster: they count when it is founded, and come from the map after. */
+  /** The six below describe the cluster: they count when it is founded, and come from the map
+   *  after. */
   readonly capacityBytes: number;
   readonly capacityMaxBytes: number;
   readonly partitions: number;
