@@ -63,9 +63,7 @@ export class MutatedTree {
 
   /** @throws when the patch no longer fits the source. */
   async apply(patchFile: string): Promise<void> {
-    await run('patch', ['-p1', '--fuzz=0', '--no-backup-if-mismatch', '-i', patchFile], {
-      cwd: this.#tree,
-    });
+    await run('git', ['apply', '-p1', patchFile], { cwd: this.#tree });
   }
 
   /** Runs the tests of `file` whose full names match `pattern`, up to the first failure. */
