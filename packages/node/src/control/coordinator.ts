@@ -31,7 +31,7 @@ export const sealUsableMs = 2_500;
  *  it unseals. */
 export const sealKeptMs = 3_000;
 /** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
-export const absenceMs = 500;
+export const absenceMs = 700;
 /** A handover that failed is tried again after this long. */
 export const handOverRetryMs = 1_000;
 /** At most this many partitions are sealed at a time; clients of each wait meanwhile. */

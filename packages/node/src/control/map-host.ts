@@ -12,7 +12,7 @@ import type { SealGuard } from './seal-guard.ts';
 import type { SingleMapStore } from './single-map-store.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
 
-const stepIntervalMs = 100;
+const stepIntervalMs = 200;
 
 export interface MapHostOptions {
   store: SingleMapStore;
