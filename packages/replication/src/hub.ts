@@ -16,7 +16,7 @@ import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
 /** Writes of so long travel together. */
 const gatherMs = 1;
 /** Deadlines, reconnects and signs of life; also finds writes that nobody announced. */
-const tickMs = 100;
+const tickMs = 200;
 /** `verify` waits so long, in all, for copies that are still on their way. */
 const copyWaitMs = 30_000;
 

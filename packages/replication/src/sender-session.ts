@@ -13,7 +13,7 @@ import { Sender } from './sender.ts';
 import type { FollowerState, SenderAction, SenderEvent } from './sender-steps.ts';
 
 const silenceMaxMs = 15_000;
-const pingIntervalMs = 1_000;
+const pingIntervalMs = 2_000;
 
 export interface SenderHost {
   readonly state: NodeState;
