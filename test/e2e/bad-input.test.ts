@@ -248,8 +248,10 @@ describe.concurrent('the command line', () => {
 
   /** Ports and a data dir that nobody uses. */
   async function elsewhere(): Promise<string[]> {
-    const { nodes } = await LocalCluster.plan({ nodes: 1 });
-    return nodes[0].args.slice(1).filter((word) => word !== '--found');
+    const planned = await LocalCluster.plan({ nodes: 1 });
+    await planned.stop();
+    const [, ...args] = planned.node(1).args.filter((word) => word !== '--found');
+    return [...args, '--data-dir', mkdtempSync(join(folder, 'data-'))];
   }
 });
 

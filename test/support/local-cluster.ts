@@ -106,6 +106,12 @@ export class TestNode {
   }
 }
 
+/** Data dirs of clusters that nobody has stopped. */
+const folders = new Set<string>();
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 export class LocalCluster {
   readonly nodes: readonly TestNode[];
   readonly #folder: string;
@@ -120,6 +126,7 @@ export class LocalCluster {
   /** Nodes with ports and arguments, none of them started. */
   static async plan(shape: ClusterShape): Promise<LocalCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'ingot-test-'));
+    folders.add(folder);
     const nodes: TestNode[] = [];
     for (let i = 1; i <= shape.nodes; i++) {
       const ports = await nodePorts();
@@ -209,6 +216,7 @@ export class LocalCluster {
   async stop(): Promise<void> {
     await Promise.all(this.running.map((node) => node.process.stop()));
     rmSync(this.#folder, { recursive: true, force: true });
+    folders.delete(this.#folder);
   }
 }
 
