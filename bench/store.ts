@@ -14,11 +14,12 @@ import {
   type Partition,
   partitionOfSlot,
   planGeometry,
+  Prefetch,
   slotOfKey,
 } from '../packages/store/src/index.ts';
 
 const KEY_BYTES = 16;
-const BATCH = 64;
+const BATCH = 16;
 
 const { values } = parseArgs({
   options: {
@@ -55,7 +56,8 @@ class Bench {
   readonly #parts: Partition[];
   readonly #order: Int32Array = shuffled(keyCount);
   readonly #batchHashes = new Int32Array(BATCH);
-  readonly #batchParts: Partition[] = [];
+  readonly #batchIds = new Int16Array(BATCH);
+  readonly #prefetch = new Prefetch(BATCH);
 
   constructor(partitions: number) {
     const geometry = planGeometry({ partitions, capacityBytes: 1 << 29 });
@@ -132,17 +134,13 @@ class Bench {
       const order = this.#order;
       for (let j = 0; j < BATCH; j++) {
         const at = order[from + j] * KEY_BYTES;
-        this.#batchParts[j] = this.#partitionOf(at);
+        this.#batchIds[j] = this.#partitionOf(at).id;
         this.#batchHashes[j] = hashKey(keys, at, KEY_BYTES);
       }
+      this.#prefetch.run(this.#parts, this.#batchIds, this.#batchHashes, BATCH);
       for (let j = 0; j < BATCH; j++) {
-        junk.sum ^= this.#batchParts[j].touchBucket(this.#batchHashes[j]);
-      }
-      for (let j = 0; j < BATCH; j++) {
-        junk.sum ^= this.#batchParts[j].touchSlot(this.#batchHashes[j]);
-      }
-      for (let j = 0; j < BATCH; j++) {
-        execute(this.#batchParts[j], this.#batchHashes[j], order[from + j] * KEY_BYTES);
+        const partition = this.#parts[this.#batchIds[j]];
+        execute(partition, this.#batchHashes[j], order[from + j] * KEY_BYTES);
       }
     }
   }

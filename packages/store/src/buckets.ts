@@ -316,17 +316,11 @@ export class Buckets {
     }
   }
 
-  /** First word of the head bucket: reading it starts the cache miss early. */
-  prefetch(hash: number): number {
-    return this.#image32[this.headOf(hash) >>> 2];
-  }
-
-  /** The slot that a hash may be in, unchecked, or 0: for prefetching only. */
-  candidate(hash: number): number {
+  /** Word of the slot that a hash may be in, by its head bucket alone and unchecked; 0 = none seen. */
+  candidateWord(headWord: number, hash: number): number {
     const image32 = this.#image32;
-    const word = this.headOf(hash) >>> 2;
-    for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-      if (image32[entry] === hash) return image32[entry + 1];
+    for (let entry = headWord; entry < headWord + BUCKET_OVERFLOW_WORD; entry += 2) {
+      if (image32[entry] === hash) return image32[entry + 1] >>> 2;
     }
     return 0;
   }

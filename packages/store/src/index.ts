@@ -34,5 +34,6 @@ export { type MutationStep, ROLE_FOLLOWER, ROLE_NONE, ROLE_PRIMARY } from './mut
 export { PartitionMap, type ScanPage, type SetOptions, type SetResult } from './partition-map.ts';
 export { attachPartition, Partition } from './partition.ts';
 export type { PartitionStats, StableView } from './partition-state.ts';
+export { Prefetch } from './prefetch.ts';
 export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
 export { OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';

@@ -42,6 +42,9 @@ const FLUSH_STAMP_MODULO = 2 ** 20;
 
 export class Partition extends PartitionState {
   readonly imageBuffer: Buffer;
+  /** The image by words, and one access mark per 32 bytes of it; for `Prefetch`. */
+  readonly image32: Int32Array;
+  readonly accessMarks: Int32Array;
   /** Per chunk: the generation of its last change. */
   readonly stamps: Uint32Array;
   readonly #memory: PartitionMemory;
@@ -62,6 +65,8 @@ export class Partition extends PartitionState {
     const memory = new PartitionMemory(handle);
     super(handle.id, memory);
     this.imageBuffer = memory.imageBuffer;
+    this.image32 = memory.image32;
+    this.accessMarks = memory.accessMarks;
     this.stamps = memory.stamps;
     this.#memory = memory;
     this.#scratch32 = memory.scratch32;
@@ -119,16 +124,14 @@ export class Partition extends PartitionState {
     return ref !== 0 && this.#records.isAbsent(ref, nowMs) ? 0 : ref;
   }
 
-  /** Starts the cache miss of the bucket; the result only keeps the load from being optimized away. */
-  touchBucket(hash: number): number {
-    return this.#buckets.prefetch(hash);
+  /** Word of the head bucket of a hash, and of the slot that it may be in (0 = none): unchecked, for
+   *  `Prefetch`. */
+  headWordOf(hash: number): number {
+    return this.#buckets.headOf(hash) >>> 2;
   }
 
-  /** Starts the misses that a read of the slot would pay one by one: its first and second cache line
-   *  and the word of its access mark. */
-  touchSlot(hash: number): number {
-    const ref = this.#buckets.candidate(hash);
-    return this.#records.prefetch(ref) | this.#sieve.prefetch(ref);
+  candidateWord(headWord: number, hash: number): number {
+    return this.#buckets.candidateWord(headWord, hash);
   }
 
   /** Notes a read for SIEVE. */

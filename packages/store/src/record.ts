@@ -73,12 +73,6 @@ export class Records {
     return ref + RECORD_HEADER_BYTES + this.keyBytes(ref);
   }
 
-  /** Loads the first two cache lines of a slot; `ref` may be anything. */
-  prefetch(ref: number): number {
-    const word = ref >>> 2;
-    return this.#image32[word] | this.#image32[word + 16];
-  }
-
   /** Whether `ref` can be a record at all and ends, with its key and value, inside its chunk. */
   inRange(ref: number): boolean {
     if (ref <= 0 || (ref & REF_ALIGN_MASK) !== 0 || ref > this.#lastRef) return false;

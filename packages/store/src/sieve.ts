@@ -36,11 +36,6 @@ export class Sieve {
     this.#slab = slab;
   }
 
-  /** Loads the word that `mark` will look at; `ref` may be anything. */
-  prefetch(ref: number): number {
-    return this.#marks[ref >>> (SLOT_BIT_SHIFT + 5)];
-  }
-
   /** Marks a slot as read. Any thread, without the gate. */
   mark(ref: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;

@@ -14,7 +14,14 @@
 
 import type { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
-import { hashKey, partitionOfSlot, SET_OK, slotOfKey, TORN_READS_MAX } from '@ingot/store';
+import {
+  hashKey,
+  partitionOfSlot,
+  Prefetch,
+  SET_OK,
+  slotOfKey,
+  TORN_READS_MAX,
+} from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
@@ -54,11 +61,10 @@ export class BatchExecutor {
   private readonly plans: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
   private readonly hashes: Int32Array = new Int32Array(BATCH_COMMANDS_MAX);
   private readonly partitionIds: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
+  private readonly prefetch: Prefetch = new Prefetch(BATCH_COMMANDS_MAX);
   private connection!: Connection;
   private hits = 0;
   private misses = 0;
-  /** Where the touching passes leave what they loaded, so that the loads are not optimized away. */
-  private touched = 0;
 
   /** `onWrote` is called after a batch that wrote: replication may be asleep. */
   constructor(
@@ -97,7 +103,8 @@ export class BatchExecutor {
       const count = parser.commands;
       if (count > 0) {
         this.plan(count);
-        if (count > 1) this.touch(count);
+        if (count > 1)
+          this.prefetch.run(desk.host.partitions, this.partitionIds, this.hashes, count);
         const done = this.execute(count);
         if (done > 0) this.noteLast(this.plans[done - 1]);
         if (done < count) {
@@ -157,25 +164,6 @@ export class BatchExecutor {
       this.hashes[i] = hashKey(buffer, keyStart, keyBytes);
       this.partitionIds[i] = partitionOfSlot(slotOfKey(buffer, keyStart, keyBytes), partitions);
     }
-  }
-
-  private touch(count: number): void {
-    const { partitions } = this.desk.host;
-    const { partitionIds, hashes } = this;
-    let sum = 0;
-    for (let i = 0; i < count; i++) {
-      const partitionId = partitionIds[i];
-      if (partitionId < 0) continue;
-      const partition = partitions[partitionId];
-      if (partition !== null) sum += partition.touchBucket(hashes[i]);
-    }
-    for (let i = 0; i < count; i++) {
-      const partitionId = partitionIds[i];
-      if (partitionId < 0) continue;
-      const partition = partitions[partitionId];
-      if (partition !== null) sum += partition.touchSlot(hashes[i]);
-    }
-    this.touched = (this.touched + sum) | 0;
   }
 
   /** How many of the batch's commands were executed before the connection was put on hold. */
