@@ -3,7 +3,7 @@
  *  Loops so short that a core has a dozen of their loads under way at once: find the buckets' places
  *  (in cache), load the buckets, find the slots' places, load the slots, load the access marks. One
  *  loop that does all of it per key overlaps only two or three misses, because its instructions fill
- *  the core's window: at pipeline 16 over a million keys this takes a tenth off the CPU of a GET.
+ *  the core's window: at pipeline 16 over a million keys this took about a tenth off the CPU of a GET.
  *  Changes nothing and promises nothing: what it loads may be torn or gone.
  *  Owner: one per worker thread. */
 import { SLOT_BIT_SHIFT } from './layout.ts';

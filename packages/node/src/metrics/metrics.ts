@@ -250,9 +250,7 @@ function counter(
     registers: [registry],
     collect() {
       metric.reset();
-      const value = read();
-      if (typeof value === 'number') metric.inc(value);
-      else for (const [labelValue, n] of value) metric.inc({ [label]: labelValue }, n);
+      putEach(read(), label, (labels, n) => metric.inc(labels, n));
     },
   });
 }
@@ -271,11 +269,18 @@ function gauge(
     registers: [registry],
     collect() {
       metric.reset();
-      const value = read();
-      if (typeof value === 'number') metric.set(value);
-      else for (const [labelValue, n] of value) metric.set({ [label]: labelValue }, n);
+      putEach(read(), label, (labels, n) => metric.set(labels, n));
     },
   });
+}
+
+function putEach(
+  value: number | readonly Labelled[],
+  label: string,
+  put: (labels: Record<string, string>, n: number) => void,
+): void {
+  if (typeof value === 'number') put({}, value);
+  else for (const [labelValue, n] of value) put({ [label]: labelValue }, n);
 }
 
 function sum(values: readonly number[]): number {

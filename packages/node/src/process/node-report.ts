@@ -2,7 +2,7 @@
  *  the copies' words in shared memory; what the followers are at comes from the replication
  *  worker. */
 
-import type { PartitionReplicationStatus } from '@ingot/replication';
+import { createHubCounters, type PartitionReplicationStatus } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
 import type { FollowerStatus, PartitionStatus } from '../control/types.ts';
 import type { ReplicationStatus } from '../shared/messages.ts';
@@ -10,16 +10,7 @@ import { roleName } from './local-partitions.ts';
 
 export const NO_REPLICATION: ReplicationStatus = {
   partitions: [],
-  counters: {
-    fullSyncs: 0,
-    partialSyncs: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    chunkBytesSent: 0,
-    redoBytesSent: 0,
-    checksFailed: 0,
-    refusals: 0,
-  },
+  counters: createHubCounters(),
 };
 
 /** One entry per copy held, in the order of their ids. */
