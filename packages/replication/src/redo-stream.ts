@@ -4,11 +4,9 @@
  *  a writer. Owner: one sender. `seq` and `generation` are those of the last record taken: what a further
  *  bulk has to send if the ring laps us. */
 import { InvariantError, type Partition, REDO_RECORD_BYTES_MAX, RING_BUSY } from '@ingot/store';
+import { gateLooksMax } from './gate-look.ts';
 import { scanRedo } from './redo-batch.ts';
 import type { RedoBuffers } from './redo-buffers.ts';
-
-/** A passage lasts microseconds, so a second look often finds the gate even. */
-export const gateLooksMax = 16;
 
 export class RedoStream {
   readonly #partition: Partition;

@@ -1,0 +1,72 @@
+/** What one step of a sender asks for, collected by its parts.
+ *
+ *  Owner: one sender. Knows whether the kernel still has something to accept: until `written` nothing more is handed
+ *  over. Frames carry the position of the redo that went out last. */
+import type { ReplicationEvent, ReplicationEventName } from './events.ts';
+import { type FrameHeader, payloadChecksum } from './frame.ts';
+import type { RedoStream } from './redo-stream.ts';
+import type { SenderAction, SenderOptions } from './sender-steps.ts';
+
+export const NO_PAYLOAD: Buffer = Buffer.alloc(0);
+
+export class Outbox {
+  readonly #options: SenderOptions;
+  readonly #redo: RedoStream;
+  #actions: SenderAction[] = [];
+  #wantsAgain = false;
+  nowMs = 0;
+  /** Something was handed over and the kernel has not accepted all of it. */
+  writing = false;
+
+  constructor(options: SenderOptions, redo: RedoStream) {
+    this.#options = options;
+    this.#redo = redo;
+  }
+
+  begin(nowMs: number): void {
+    this.#actions = [];
+    this.#wantsAgain = false;
+    this.nowMs = nowMs;
+  }
+
+  end(): SenderAction[] {
+    if (this.#wantsAgain) this.#actions.push({ kind: 'again' });
+    return this.#actions;
+  }
+
+  push(...actions: readonly SenderAction[]): void {
+    this.#actions.push(...actions);
+  }
+
+  /** The machine wants to be stepped a little later. */
+  again(): void {
+    this.#wantsAgain = true;
+  }
+
+  send(type: number, payload: Buffer, seq: number = this.#redo.seq): void {
+    const payloadCrc32 = payload.length === 0 ? 0 : payloadChecksum(payload);
+    const { generation } = this.#redo;
+    this.sendHeader(type, payload, { flags: 0, seq, generation, chunk: 0, payloadCrc32 });
+  }
+
+  sendHeader(
+    type: number,
+    payload: Buffer,
+    fields: Pick<FrameHeader, 'flags' | 'seq' | 'generation' | 'chunk' | 'payloadCrc32'>,
+  ): void {
+    const { epoch } = this.#options;
+    const header = { type, payloadBytes: payload.length, epoch, clockMs: this.nowMs, ...fields };
+    this.#actions.push({ kind: 'send', header, payload });
+    this.writing = true;
+  }
+
+  log(
+    level: ReplicationEvent['level'],
+    event: ReplicationEventName,
+    fields: Record<string, string | number>,
+  ): void {
+    const { partition, hello } = this.#options;
+    const place = { partition: partition.id, node: hello.nodeId };
+    this.#actions.push({ kind: 'log', event: { level, event, ...place, ...fields } });
+  }
+}
