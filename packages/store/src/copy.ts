@@ -42,7 +42,7 @@ import {
 import { firstFreeChunk, type PartitionMemory, writeEmptyImage } from './memory.ts';
 import { ROLE_FOLLOWER } from './mutation.ts';
 import { type ImageParts, isSlot, rebuildScratch } from './rebuild.ts';
-import { brokenRedo } from './redo-rules.ts';
+import { brokenRedo, isRepair } from './redo-rules.ts';
 import type { RedoRing } from './ring.ts';
 import { OVERFLOW_CLASS } from './size-classes.ts';
 
@@ -89,6 +89,8 @@ export class Copy {
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
   readonly #ring: RedoRing;
+  /** A repair was written in this passage: scratch is rebuilt before the gate opens. */
+  #repaired = false;
 
   constructor(parts: ImageParts, ring: RedoRing) {
     this.#parts = parts;
@@ -231,6 +233,8 @@ export class Copy {
     const broken = brokenRedo(words, dueSeq, this.#memory.geometry);
     if (broken !== null) return { ok: false, why: broken };
     const checks: CheckOutcome[] = [];
+    let unsound: string | null = null;
+    this.#repaired = false;
     enterGate(this.#scratch32);
     const isFollower = this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_FOLLOWER;
     if (isFollower) {
@@ -243,9 +247,11 @@ export class Copy {
         if (isMutation) this.#ring.appendRecord(buffer, start + at * 4, words[at]);
         this.#applyRecord(words, at, checks);
       }
+      if (this.#repaired) unsound = this.#settleRepair();
     }
     leaveGate(this.#scratch32);
     if (!isFollower) return { ok: false, why: 'this copy is no follower' };
+    if (unsound !== null) return { ok: false, why: `the repaired copy is sound: ${unsound}` };
     return { ok: true, seq: this.#scratch64[SCRATCH_SEQ_F64], checks };
   }
 
@@ -257,12 +263,27 @@ export class Copy {
     }
     const generation = words[at + 4];
     this.#sawGeneration(generation >>> 0);
-    if (this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0) {
+    const isConsistent = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
+    if (isConsistent && isRepair(words, at)) this.#repaired = true;
+    if (isConsistent && !this.#repaired) {
       this.#eachPatch(words, at, RELEASE);
       this.#eachPatch(words, at, WRITE_TRACKED);
       this.#eachPatch(words, at, CLAIM);
     } else this.#eachPatch(words, at, WRITE);
     this.#scratch64[SCRATCH_SEQ_F64] = seq;
+  }
+
+  /** What scratch knew was followed through damaged bytes, so it is read anew from the repaired ones, inside the gate:
+   *  nobody may promote the copy before. Where the image is still unsound, more is wrong with it than was found:
+   *  it loses its base as well, because chunks that changed without a stamp would survive a catch-up.
+   *  Returns the rule that it breaks. */
+  #settleRepair(): string | null {
+    const broken = rebuildScratch(this.#parts);
+    if (broken === null) return null;
+    this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
+    Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
+    return broken;
   }
 
   /** While the copy is consistent three steps go over the patches of one record: let go of the slots that the

@@ -22,6 +22,7 @@ export {
   REDO_HEADER_BYTES,
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
+  REDO_REPAIR,
   REDO_TXN_END,
 } from './layout.ts';
 export {

@@ -87,6 +87,12 @@ describe('store: layout', () => {
     }
   });
 
+  test('the flags of a redo record are bits of their own, and a repair fits a record', () => {
+    expect([layout.REDO_TXN_END, layout.REDO_REPAIR]).toEqual([1, 2]);
+    const repairBytes = layout.REDO_HEADER_BYTES + layout.PATCH_HEADER_BYTES + CHUNK_BYTES;
+    expect(repairBytes).toBeLessThanOrEqual(layout.REDO_RECORD_BYTES_MAX);
+  });
+
   test('the index directory ends with the header chunk', () => {
     expect(endOf(layout.HEADER_FIELDS)).toBe(CHUNK_BYTES);
     expect(layout.INDEX_CHUNKS_MAX * 4).toBe(CHUNK_BYTES - layout.HEADER_INDEX_DIRECTORY);
@@ -141,6 +147,9 @@ function golden(): string {
   stream();
   lines.push(`swept ${pair.primary.stats().seq} ${sha256(usedBytes(pair))}`);
   lines.push(`redo of all ${sha256(Buffer.concat(redo))}`);
+  pair.primary.repairChunk(3, 8_003);
+  stream();
+  lines.push(`repair ${hex(redo[redo.length - 1], 0, layout.REDO_HEADER_BYTES + 8)}`);
   pair.assertEqualAndSound();
   return `${lines.join('\n')}\n`;
 }

@@ -68,7 +68,7 @@ export const RECORD_FIELDS: readonly LayoutRow[] = [
 export const REDO_FIELDS: readonly LayoutRow[] = [
   ['totalBytes', 0, 4],
   ['kind', 4, 1],
-  ['flags', 5, 1],
+  ['flags', 5, 1], // REDO_TXN_END, REDO_REPAIR
   ['patchCount', 6, 2],
   ['seq', 8, 8], // u64
   ['generation', 16, 4],
@@ -114,6 +114,8 @@ export const REDO_HEADER_BYTES = 24;
 export const REDO_MUTATION = 1;
 export const REDO_CHECK = 2;
 export const REDO_TXN_END = 1;
+/** The record is a repair: one patch that is a whole chunk, as the primary has had it all along. */
+export const REDO_REPAIR = 2;
 export const REDO_CHECK_BYTES: number = REDO_HEADER_BYTES + 8;
 export const PATCH_HEADER_BYTES = 8;
 /** Top bit of a patch's length: fill with zeros, no bytes follow. */

@@ -9,6 +9,7 @@
  *  Invariant: stamp and redo come before `seq` is published; the redo carries the whole after-image. */
 import { invariant } from './errors.ts';
 import {
+  CHUNK_BYTES,
   CHUNK_SHIFT,
   PATCH_HEADER_BYTES,
   PATCH_ZERO_FILL,
@@ -17,6 +18,7 @@ import {
   REDO_HEADER_BYTES,
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
+  REDO_REPAIR,
   REDO_TXN_END,
   SCRATCH_CLOCK_F64,
   SCRATCH_GENERATION_START_MS_F64,
@@ -58,6 +60,7 @@ export class Mutation {
   readonly #lengths: Int32Array = new Int32Array(PATCHES_MAX);
   #patchCount = 0;
   #totalBytes = 0;
+  #flags = 0;
   #bucket = 0;
 
   constructor(memory: PartitionMemory, ring: RedoRing) {
@@ -80,6 +83,7 @@ export class Mutation {
     this.seqHigh = (seq / HIGH) | 0;
     this.#bucket = bucket;
     this.#patchCount = 0;
+    this.#flags = 0;
     this.#totalBytes = REDO_HEADER_BYTES;
     if (this.onStep !== null) this.onStep('begin');
   }
@@ -149,7 +153,7 @@ export class Mutation {
     const start = this.#putHeader(
       this.#totalBytes,
       REDO_MUTATION,
-      inTransaction ? 0 : REDO_TXN_END,
+      inTransaction ? this.#flags : this.#flags | REDO_TXN_END,
     );
     let at = (start + REDO_HEADER_WORDS) & wordMask;
     for (let i = 0; i < this.#patchCount; i++) {
@@ -176,6 +180,15 @@ export class Mutation {
     words[(at + 4) & wordMask] = this.#scratch32[SCRATCH_GENERATION_WORD];
     words[(at + 5) & wordMask] = this.#bucket;
     return at;
+  }
+
+  /** A mutation whose after-image is a whole chunk as it is: no byte changes here, and a copy that differs is made
+   *  equal. Stamped like any other, so that a copy which is away meanwhile gets the chunk when it is back. */
+  repair(chunk: number, nowMs: number): void {
+    this.begin(0, nowMs);
+    this.#flags = REDO_REPAIR;
+    this.patch(chunk * CHUNK_BYTES, CHUNK_BYTES);
+    this.commit();
   }
 
   /** Appends a CHECK marker: at the committed seq, chunk `chunk` has this crc32. Changes no image byte. */

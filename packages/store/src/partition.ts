@@ -34,6 +34,7 @@ import { RedoRing } from './ring.ts';
 import { Sieve } from './sieve.ts';
 import { Slab } from './slab.ts';
 import { Sweeper } from './sweeper.ts';
+import { verifyChunk } from './verify-chunk.ts';
 import { verifyImage } from './verify.ts';
 import { Writer } from './writer.ts';
 
@@ -279,6 +280,15 @@ export class Partition extends PartitionState {
     return broken;
   }
 
+  /** As `verify`, of one chunk: its own bytes, and the records or index entries at the other end of them. Writers wait
+   *  for a few ms at most. Says nothing about the bytes of values: only a second copy can. */
+  verifyChunk(chunk: number): string | null {
+    this.enter();
+    const broken = verifyChunk(this.#parts, chunk);
+    this.leave();
+    return broken;
+  }
+
   // ------------------------------------------------------------ replication: the sender's side
 
   history(): HistoryEntry[] {
@@ -316,6 +326,17 @@ export class Partition extends PartitionState {
     }
     this.leave();
     return sum;
+  }
+
+  /** Puts the whole chunk into the redo, so that followers whose bytes differ become equal, in one passage. Returns
+   *  the seq of it, or -1 where this is not the primary, or is sealed. */
+  repairChunk(chunk: number, nowMs: number): number {
+    this.enter();
+    const mayWrite = this.mayWrite();
+    if (mayWrite) this.#mutation.repair(chunk, nowMs);
+    const seq = mayWrite ? this.#scratch64[SCRATCH_SEQ_F64] : -1;
+    this.leave();
+    return seq;
   }
 
   chunkCrc32(chunk: number): number {

@@ -2,6 +2,8 @@
  *  applying cannot fail. Knows the format (FORMAT.md), and nothing of the copy but its geometry. */
 import type { Geometry } from './geometry.ts';
 import {
+  CHUNK_BYTES,
+  CHUNK_MASK,
   PATCH_HEADER_BYTES,
   PATCH_ZERO_FILL,
   REDO_CHECK,
@@ -9,6 +11,7 @@ import {
   REDO_HEADER_BYTES,
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
+  REDO_REPAIR,
   REDO_TXN_END,
 } from './layout.ts';
 
@@ -30,7 +33,8 @@ export function brokenRedo(words: Int32Array, dueSeq: number, geometry: Geometry
     if (kind === REDO_MUTATION) {
       if (seq !== expectedSeq) return `redo: seq ${seq} where ${expectedSeq} is due`;
       expectedSeq++;
-      const broken = brokenPatches(words, at, totalBytes >>> 2, geometry);
+      const broken =
+        brokenPatches(words, at, totalBytes >>> 2, geometry) ?? brokenRepair(words, at);
       if (broken !== null) return broken;
     } else if (kind === REDO_CHECK) {
       if (seq !== expectedSeq - 1 || totalBytes !== REDO_CHECK_BYTES)
@@ -64,4 +68,20 @@ function brokenPatches(
     at += PATCH_HEADER_BYTES / 4 + (length > 0 ? bytes >>> 2 : 0);
   }
   return at === end ? null : 'redo: patches do not fill their record';
+}
+
+/** A repair is written as it is, untracked: it must be a whole chunk, and nothing else. */
+function brokenRepair(words: Int32Array, record: number): string | null {
+  if (!isRepair(words, record)) return null;
+  const patch = record + REDO_HEADER_BYTES / 4;
+  const isWholeChunk =
+    words[record + 1] >>> 16 === 1 &&
+    (words[patch] & CHUNK_MASK) === 0 &&
+    words[patch + 1] === CHUNK_BYTES;
+  return isWholeChunk ? null : 'redo: a repair is one whole chunk';
+}
+
+/** Whether the mutation record that begins at this word is a repair. */
+export function isRepair(words: Int32Array, record: number): boolean {
+  return ((words[record + 1] >>> 8) & REDO_REPAIR) !== 0;
 }

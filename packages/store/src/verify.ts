@@ -17,14 +17,14 @@ import { brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts'
 import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 import type { Slab } from './slab.ts';
 
-const ZERO_CHUNK = Buffer.alloc(CHUNK_BYTES);
+export const ZERO_CHUNK: Buffer = Buffer.alloc(CHUNK_BYTES);
 
 /** The first broken rule, or null. Nobody may write meanwhile. */
 export function verifyImage(parts: ImageParts): string | null {
   return brokenFrame(parts) ?? brokenHistory(parts) ?? brokenIndex(parts) ?? brokenChunks(parts);
 }
 
-function brokenHistory({ memory }: ImageParts): string | null {
+export function brokenHistory({ memory }: ImageParts): string | null {
   const history = readHistory(memory);
   const seq = memory.scratch64[SCRATCH_SEQ_F64];
   for (let i = 0; i < history.length; i++) {
@@ -81,7 +81,7 @@ function brokenIndex(parts: ImageParts): string | null {
 }
 
 /** A lookup of the record's key must lead to the record. */
-function findsAnother(
+export function findsAnother(
   { memory, records, buckets }: ImageParts,
   ref: number,
   hash: number,
@@ -90,7 +90,8 @@ function findsAnother(
   return buckets.find(hash, memory.imageBuffer, keyAt, records.keyBytes(ref)) !== ref;
 }
 
-function brokenRecord(
+/** What is wrong with the record that an entry (hash, ref) of a bucket refers to. */
+export function brokenRecord(
   parts: ImageParts,
   ref: number,
   hash: number,
