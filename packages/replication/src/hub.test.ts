@@ -1,5 +1,5 @@
 import { CHUNK_BYTES, planGeometry, ROLE_FOLLOWER } from '@ingot/store';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TestCluster, TestNode, until, untilEqual } from './cluster.fixture.ts';
 import { TestProxy } from './proxy.fixture.ts';
 
@@ -61,6 +61,23 @@ describe('replication over TCP', () => {
     await untilEqual(a, b);
     await untilEqual(a, c);
     expect(a.hub.counters().fullSyncs).toBe(2);
+  });
+
+  test('several followers: their redo is read once', async () => {
+    const c = new TestNode('c');
+    await cluster.start(c);
+    cluster.lead(a, [b, c]);
+    await untilEqual(a, b);
+    await untilEqual(a, c);
+    const copies = vi.spyOn(a.partition, 'ringCopy');
+    const sentBefore = a.hub.counters().redoBytesSent;
+    for (let i = 0; i < 50; i++) {
+      a.set(`key:${i}`, Buffer.alloc(1_000, i));
+      await untilEqual(a, b);
+      await untilEqual(a, c);
+    }
+    const copied = copies.mock.results.reduce((sum, { value }) => sum + Math.max(0, value), 0);
+    expect(copied).toBeLessThan(0.75 * (a.hub.counters().redoBytesSent - sentBefore));
   });
 
   test('an old primary that comes back is rewound', async () => {

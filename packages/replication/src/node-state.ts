@@ -5,6 +5,7 @@ import type { Partition } from '@ingot/store';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
 import { RedoBuffers } from './redo-buffers.ts';
+import { RingReader } from './ring-reader.ts';
 import type { PartitionView } from './view.ts';
 
 export interface NodeIdentity {
@@ -23,8 +24,20 @@ export class NodeState {
   readonly counters: HubCounters = createHubCounters();
   readonly buffers: RedoBuffers = new RedoBuffers();
 
+  readonly #rings = new WeakMap<Partition, RingReader>();
+
   constructor(identity: NodeIdentity) {
     this.identity = identity;
+  }
+
+  /** The reader that all senders of a partition share. */
+  ringOf(partition: Partition): RingReader {
+    let ring = this.#rings.get(partition);
+    if (ring === undefined) {
+      ring = new RingReader(partition, this.buffers);
+      this.#rings.set(partition, ring);
+    }
+    return ring;
   }
 
   /** Whether the map names this node primary of the partition. */

@@ -3,8 +3,9 @@
  *  Owner: one sender. Knows whether the kernel still has something to accept: until `written` nothing more is handed
  *  over. Frames carry the position of the redo that went out last. */
 import type { ReplicationEvent, ReplicationEventName } from './events.ts';
-import { type FrameHeader, payloadChecksum } from './frame.ts';
+import { type FrameHeader, payloadChecksum, REDO } from './frame.ts';
 import type { RedoStream } from './redo-stream.ts';
+import type { RedoBlock } from './ring-reader.ts';
 import type { SenderAction, SenderOptions } from './sender-steps.ts';
 
 export const NO_PAYLOAD: Buffer = Buffer.alloc(0);
@@ -44,7 +45,15 @@ export class Outbox {
   }
 
   send(type: number, payload: Buffer, seq: number = this.#redo.seq): void {
-    const payloadCrc32 = payload.length === 0 ? 0 : payloadChecksum(payload);
+    this.#sendSummed(type, payload, payload.length === 0 ? 0 : payloadChecksum(payload), seq);
+  }
+
+  /** The records that the redo stream took last. */
+  sendRedo({ records, crc32, lastSeq }: RedoBlock): void {
+    this.#sendSummed(REDO, records, crc32, lastSeq);
+  }
+
+  #sendSummed(type: number, payload: Buffer, payloadCrc32: number, seq: number): void {
     const { generation } = this.#redo;
     this.sendHeader(type, payload, { flags: 0, seq, generation, chunk: 0, payloadCrc32 });
   }

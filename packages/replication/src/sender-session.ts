@@ -39,7 +39,8 @@ export class SenderSession implements FrameSink {
   #lastSentMs = 0;
 
   constructor(host: SenderHost, { link, partition, epoch, hello }: Admitted) {
-    const { identity, buffers } = host.state;
+    const { identity } = host.state;
+    const ring = host.state.ringOf(partition);
     const { nodeId, incarnation } = identity;
     this.partition = partition;
     this.epoch = epoch;
@@ -47,7 +48,7 @@ export class SenderSession implements FrameSink {
     this.incarnation = hello.incarnation;
     this.#host = host;
     this.#link = link;
-    this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, buffers });
+    this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring });
     this.#lastProgressMs = identity.nowMs();
   }
 
@@ -79,6 +80,7 @@ export class SenderSession implements FrameSink {
 
   closed(reason: string): void {
     this.#ended = true;
+    this.#sender.close();
     this.#count();
     this.#host.ended(this, reason);
   }

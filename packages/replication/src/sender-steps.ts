@@ -4,7 +4,7 @@ import type { CheckAnswer } from './checks.ts';
 import type { ReplicationEvent } from './events.ts';
 import type { FrameHeader } from './frame.ts';
 import type { Hello } from './hello.ts';
-import type { RedoBuffers } from './redo-buffers.ts';
+import type { RingReader } from './ring-reader.ts';
 import type { SyncKind } from './welcome.ts';
 
 export type SenderEvent =
@@ -44,5 +44,6 @@ export interface SenderOptions {
   readonly incarnation: number;
   /** Of the follower. */
   readonly hello: Hello;
-  readonly buffers: RedoBuffers;
+  /** Of the partition: shared by its senders. */
+  readonly ring: RingReader;
 }

@@ -15,7 +15,7 @@ import { RING_BUSY, RING_LAPPED, RING_NOT_HELD, ROLE_PRIMARY, type Partition } f
 import { Bulk } from './bulk.ts';
 import { Checking } from './checking.ts';
 import { decideResync, selectChunks } from './decide.ts';
-import { ACK, CHECKED, type FrameHeader, frameName, PING, REDO, WELCOME } from './frame.ts';
+import { ACK, CHECKED, type FrameHeader, frameName, PING, WELCOME } from './frame.ts';
 import { GateLook } from './gate-look.ts';
 import { LagClock } from './lag.ts';
 import { NO_PAYLOAD, Outbox } from './outbox.ts';
@@ -38,8 +38,8 @@ export class Sender {
   #ackedSeq = 0;
 
   constructor(options: SenderOptions) {
-    const { partition, buffers } = options;
-    const redo = new RedoStream(partition, buffers);
+    const { partition, ring } = options;
+    const redo = new RedoStream(ring);
     const gate = new GateLook(partition);
     const out = new Outbox(options, redo);
     this.#options = options;
@@ -80,6 +80,12 @@ export class Sender {
       out.push({ kind: 'drop', reason: broken });
     }
     return out.end();
+  }
+
+  /** The connection is gone: lets go of what others share. */
+  close(): void {
+    this.#phase = 'dropped';
+    this.#redo.abandon();
   }
 
   #primacyLost(): string | null {
@@ -180,11 +186,11 @@ export class Sender {
 
   /** Sends the redo that follows what was sent. @returns bytes, RING_EMPTY, RING_LAPPED or RING_BUSY */
   #drain(): number {
-    const records = this.#redo.take();
-    if (typeof records === 'number') return records;
-    this.#lag.sent(this.#redo.seq, this.#out.nowMs);
-    this.#out.send(REDO, records);
-    return records.length;
+    const block = this.#redo.take();
+    if (typeof block === 'number') return block;
+    this.#lag.sent(block.lastSeq, this.#out.nowMs);
+    this.#out.sendRedo(block);
+    return block.records.length;
   }
 
   // ------------------------------------------------------------ what the follower says

@@ -18,6 +18,7 @@ import { decodeHello } from './hello.ts';
 import { offerCopy } from './offer.ts';
 import type { Random } from './random.fixture.ts';
 import { RedoBuffers } from './redo-buffers.ts';
+import { RingReader } from './ring-reader.ts';
 import { Sender } from './sender.ts';
 import type { SenderAction } from './sender-steps.ts';
 
@@ -76,7 +77,7 @@ export class Wire {
       nodeId: 'primary',
       incarnation: 1,
       hello,
-      buffers,
+      ring: new RingReader(primary, buffers),
     });
   }
 
