@@ -1,8 +1,41 @@
 /** @ingot/replication: copies of partitions over TCP, as raw chunks and exact redo. */
+export { type LocalNode, refuse } from './admission.ts';
+export { BulkSlots, bulksMax } from './bulk-slots.ts';
+export type { CheckAnswer } from './checks.ts';
 export { createHubCounters, type HubCounters } from './counters.ts';
+export { changedChunks, decideResync, type Resync, selectChunks } from './decide.ts';
 export type { ReplicationEvent, ReplicationEventName } from './events.ts';
+export { Follower, type FollowerAction, type FollowerOptions } from './follower.ts';
+export {
+  ACK,
+  BEGIN,
+  CHECKED,
+  CHUNK,
+  decodeHeader,
+  encodeHeader,
+  END,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  frameName,
+  HELLO,
+  payloadChecksum,
+  PING,
+  REDO,
+  REFUSE,
+  WELCOME,
+} from './frame.ts';
+export { FrameReader, type FrameSink } from './frame-reader.ts';
+export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';
-export type { FollowerState } from './sender-steps.ts';
+export { type Greeter, offerCopy } from './offer.ts';
+export { RedoBuffers } from './redo-buffers.ts';
+export { Sender } from './sender.ts';
+export type {
+  FollowerState,
+  SenderAction,
+  SenderEvent,
+  SenderOptions,
+} from './sender-steps.ts';
 export type { VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,
@@ -10,3 +43,11 @@ export type {
   PartitionView,
   ReplicationView,
 } from './view.ts';
+export {
+  decodeRefuse,
+  decodeWelcome,
+  encodeRefuse,
+  type Refusal,
+  type SyncKind,
+  type SyncReason,
+} from './welcome.ts';

@@ -40,7 +40,7 @@ import {
   SCRATCH_SEQ_F64,
 } from './layout.ts';
 import { firstFreeChunk, type PartitionMemory, writeEmptyImage } from './memory.ts';
-import { ROLE_FOLLOWER } from './mutation.ts';
+import { type MutationStep, ROLE_FOLLOWER } from './mutation.ts';
 import { type ImageParts, isSlot, rebuildScratch } from './rebuild.ts';
 import { brokenRedo, isRepair } from './redo-rules.ts';
 import type { RedoRing } from './ring.ts';
@@ -83,6 +83,7 @@ const WRITE_TRACKED = 2;
 const CLAIM = 3;
 
 export class Copy {
+  onStep: ((step: MutationStep) => void) | null = null;
   readonly #parts: ImageParts;
   readonly #memory: PartitionMemory;
   readonly #image32: Int32Array;
@@ -303,6 +304,7 @@ export class Copy {
         if (step === WRITE) this.#write(offset, bytes, words, dataAt);
         else this.#writeTracked(offset, bytes, words, dataAt);
         this.#stamp(offset, bytes, generation);
+        if (this.onStep !== null) this.onStep('apply');
       }
       at += 2 + (length > 0 ? bytes >>> 2 : 0);
     }

@@ -42,9 +42,9 @@ const GENERATION_SEQS = 65_536;
 const HIGH = 4_294_967_296;
 const REDO_HEADER_WORDS = REDO_HEADER_BYTES >>> 2;
 
-/** Where a mutation can be interrupted in a test: `onStep` runs between the named steps, so that one thread
- *  can let a sender look at the memory in the middle of a passage. */
-export type MutationStep = 'begin' | 'patch' | 'stamp' | 'append' | 'publish';
+/** Where a passage can be interrupted in a test: `onStep` runs between the named steps, so that one thread can let
+ *  others look at the memory in the middle of it. `apply` is a follower's, between the patches of a record. */
+export type MutationStep = 'begin' | 'patch' | 'stamp' | 'append' | 'publish' | 'apply';
 
 export class Mutation {
   onStep: ((step: MutationStep) => void) | null = null;

@@ -111,9 +111,10 @@ export class Partition extends PartitionState {
     this.leave();
   }
 
-  /** Called between the steps of every mutation made through this object; for tests. */
+  /** Called between the steps of every mutation made or applied through this object; for tests. */
   set onStep(hook: ((step: MutationStep) => void) | null) {
     this.#mutation.onStep = hook;
+    this.#copy.onStep = hook;
   }
 
   // ------------------------------------------------------------ lookups: read protocol or passage
