@@ -15,19 +15,25 @@ export class LinkedPair {
   readonly #replication: TcpLink[] = [];
   readonly #others: TcpLink[] = [];
 
-  private constructor(cluster: LocalCluster) {
+  readonly #frames: boolean;
+
+  private constructor(cluster: LocalCluster, frames: boolean) {
     this.cluster = cluster;
+    this.#frames = frames;
   }
 
-  /** Node 1 is up; node 2 is not started yet. */
-  static async first(shape: Omit<ClusterShape, 'nodes' | 'argsOf'>): Promise<LinkedPair> {
+  /** Node 1 is up; node 2 is not started yet. With `frames` faults can be armed on the links. */
+  static async first(
+    shape: Omit<ClusterShape, 'nodes' | 'argsOf'>,
+    { frames = false } = {},
+  ): Promise<LinkedPair> {
     const cluster = await LocalCluster.plan({
       ...shape,
       nodes: 2,
       copies: 2,
       argsOf: (i) => ['--advertise', advertised(i)],
     });
-    const pair = new LinkedPair(cluster);
+    const pair = new LinkedPair(cluster, frames);
     for (const [index, node] of cluster.nodes.entries()) await pair.#link(index + 1, node);
     cluster.node(1).launch();
     await cluster.node(1).answers('/readyz');
@@ -43,15 +49,24 @@ export class LinkedPair {
     for (const link of this.#replication) link.heal();
   }
 
+  /** Copies of what node i leads travel through here. */
+  linkOf(i: number): TcpLink {
+    return this.#replication[i - 1];
+  }
+
+  get links(): readonly TcpLink[] {
+    return this.#replication;
+  }
+
   async stop(): Promise<void> {
     await this.cluster.stop();
     for (const link of [...this.#replication, ...this.#others]) link.close();
   }
 
   async #link(i: number, { ports }: TestNode): Promise<void> {
-    const open = (port: number): Promise<TcpLink> =>
-      TcpLink.open({ host: advertised(i), port }, { host: HOST, port });
-    this.#replication.push(await open(ports.replication));
+    const open = (port: number, frames = false): Promise<TcpLink> =>
+      TcpLink.open({ host: advertised(i), port }, { host: HOST, port }, { frames });
+    this.#replication.push(await open(ports.replication, this.#frames));
     for (const port of [ports.client, ports.control, ports.cluster, ports.follower]) {
       this.#others.push(await open(port));
     }

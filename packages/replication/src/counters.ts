@@ -15,6 +15,8 @@ export interface HubCounters {
   checksFailed: number;
   /** HELLOs refused, and connections that were no HELLO. */
   refusals: number;
+  /** Connections ended because what came on them broke a rule. */
+  brokenFrames: number;
 }
 
 export function createHubCounters(): HubCounters {
@@ -27,5 +29,6 @@ export function createHubCounters(): HubCounters {
     redoBytesSent: 0,
     checksFailed: 0,
     refusals: 0,
+    brokenFrames: 0,
   };
 }

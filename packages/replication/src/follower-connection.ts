@@ -130,7 +130,7 @@ export class FollowerConnection implements LinkOwner {
           this.#logOnce('refused', `${action.refusal.code}: ${action.refusal.text}`);
           return this.#link?.close(`refused: ${action.refusal.code}`);
         case 'drop':
-          return this.#link?.close(action.reason);
+          return this.#link?.closeBroken(action.reason);
       }
     }
     if (frames.length > 0) this.#link?.send(frames);

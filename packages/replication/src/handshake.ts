@@ -71,6 +71,7 @@ export class Handshake implements LinkOwner {
     if (this.#session !== null) return this.#session.closed(reason);
     const { counters, identity } = this.#host.state;
     this.#host.failed(this);
+    this.#link.moveCounts(counters);
     counters.refusals++;
     if (this.#refused) return;
     identity.log({ level: 'warn', event: 'handshakeFailed', remote: this.#remote, reason });

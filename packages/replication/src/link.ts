@@ -34,6 +34,7 @@ export class Link {
   #closed = false;
   #bytesSent = 0;
   #bytesReceived = 0;
+  #brokenFrames = 0;
 
   private constructor(socket: Socket, createOwner: (link: Link) => LinkOwner) {
     this.#socket = socket;
@@ -100,6 +101,13 @@ export class Link {
     if (socket.writableLength > writeQueueBytesMax) this.close('the peer does not read');
   }
 
+  /** Ends the connection now: what came on it breaks this rule. */
+  closeBroken(rule: string): void {
+    if (this.#closed) return;
+    this.#brokenFrames++;
+    this.close(`broken rule: ${rule}`);
+  }
+
   /** Ends the connection now; what is queued is still tried when `flush` is set. */
   close(reason: string, flush = false): void {
     if (this.#closed) return;
@@ -109,17 +117,19 @@ export class Link {
     this.#owner.closed(reason);
   }
 
-  /** Adds the bytes since the last call to the node's counters. */
-  moveCounts(counters: { bytesSent: number; bytesReceived: number }): void {
+  /** Adds what was counted since the last call to the node's counters. */
+  moveCounts(counters: { bytesSent: number; bytesReceived: number; brokenFrames: number }): void {
     counters.bytesSent += this.#bytesSent;
     counters.bytesReceived += this.#bytesReceived;
+    counters.brokenFrames += this.#brokenFrames;
     this.#bytesSent = 0;
     this.#bytesReceived = 0;
+    this.#brokenFrames = 0;
   }
 
   #received(bytes: number, broken: string | null): void {
     this.#bytesReceived += bytes;
-    if (broken !== null) this.close(`broken rule: ${broken}`);
+    if (broken !== null) this.closeBroken(broken);
   }
 }
 

@@ -53,6 +53,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
         redoBytesSent: 100,
         checksFailed: 0,
         refusals: 0,
+        brokenFrames: 0,
       },
     }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],

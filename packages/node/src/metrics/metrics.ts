@@ -194,6 +194,12 @@ function addReplicationMetrics(registry: Registry, sources: MetricSources): void
     'Chunks of followers that differed from their primary',
     () => counters().checksFailed,
   );
+  counter(
+    registry,
+    'broken_frames_total',
+    'Replication connections ended because what came on them broke a rule',
+    () => counters().brokenFrames,
+  );
   gauge(
     registry,
     'partition_states',
