@@ -57,6 +57,14 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/cli\//,
     ],
   },
+  {
+    what: /['"]node:crypto['"]/,
+    why: 'secrets and chance stay at the edge',
+    files: [
+      /^replication\/src\/(preamble|link)\.ts$/, // proofs; the nonces they are made with
+      /^node\/src\//,
+    ],
+  },
   { what: /\bprocess\.env\b/, why: 'settings are passed in', files: [/^node\/src\/cli\//] },
   {
     what: /['"]node:process['"]/,

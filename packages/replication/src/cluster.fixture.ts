@@ -34,7 +34,12 @@ export class TestNode {
 
   constructor(
     id: string,
-    options: { clusterId?: string; geometry?: Geometry; incarnation?: number } = {},
+    options: {
+      clusterId?: string;
+      geometry?: Geometry;
+      incarnation?: number;
+      secret?: Uint8Array;
+    } = {},
   ) {
     this.id = id;
     this.partition = attachPartition(createPartition(options.geometry ?? smallGeometry, 0));
@@ -43,6 +48,7 @@ export class TestNode {
       nodeId: id,
       incarnation: options.incarnation ?? 1,
       clusterId: options.clusterId ?? 'cluster',
+      secret: options.secret ?? null,
       host: HOST,
       port: 0,
       wake: new Int32Array(new SharedArrayBuffer(8)),

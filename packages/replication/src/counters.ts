@@ -1,4 +1,5 @@
 /** Counters of one node's replication, from the start of the hub. They never fall. */
+import { createRefusalCounts, type PeerRefusalReason } from './peer-refusals.ts';
 
 export interface HubCounters {
   /** Syncs of followers that had nothing in common with us; and of those that had: resumed from the ring, caught up
@@ -17,6 +18,8 @@ export interface HubCounters {
   refusals: number;
   /** Connections ended because what came on them broke a rule. */
   brokenFrames: number;
+  /** Connections that ended in the preamble, on either side. */
+  readonly peersRefused: Record<PeerRefusalReason, number>;
 }
 
 export function createHubCounters(): HubCounters {
@@ -30,5 +33,6 @@ export function createHubCounters(): HubCounters {
     checksFailed: 0,
     refusals: 0,
     brokenFrames: 0,
+    peersRefused: createRefusalCounts(),
   };
 }

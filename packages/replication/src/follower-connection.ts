@@ -58,7 +58,7 @@ export class FollowerConnection implements LinkOwner {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
     } else if (!this.#stopped && nowMs >= this.#retryAtMs && this.#isFollower()) {
       this.#heardMs = nowMs;
-      this.#link = Link.connect(this.#source, this);
+      this.#link = Link.connect(this.#source, this.#state.security, this);
     }
   }
 

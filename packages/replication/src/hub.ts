@@ -49,7 +49,9 @@ export class ReplicationHub {
   /** Opens the listener and starts. Rejects with the error of the bind. */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
-    this.#listener = await listenForLinks(host, port, (link) => this.#leading.incoming(link));
+    this.#listener = await listenForLinks(host, port, this.#state.security, (link) =>
+      this.#leading.incoming(link),
+    );
     this.#running = true;
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     void this.#sendWhatIsWritten();

@@ -36,6 +36,21 @@ export type {
   SenderEvent,
   SenderOptions,
 } from './sender-steps.ts';
+export {
+  createRefusalCounts,
+  PEER_REFUSAL_REASONS,
+  type PeerRefusal,
+  type PeerRefusalReason,
+  peerRefusal,
+} from './peer-refusals.ts';
+export {
+  AcceptingPreamble,
+  ConnectingPreamble,
+  NONCE_BYTES,
+  type PreambleOptions,
+  type PreambleStep,
+  SECRET_BYTES_MIN,
+} from './preamble.ts';
 export type { VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,

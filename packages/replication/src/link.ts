@@ -1,23 +1,53 @@
 /** TCP: the one file that touches it. A link is a socket that speaks frames.
  *
- *  Sending: the frames of one batch leave in one gathered write, payloads as they are; a CHUNK's payload is a view of
- *  the live image, which only the kernel reads.
- *  Receiving: the connecting side uses the public `onread` option with a function that returns the view where the
- *  next bytes belong, so chunks land in the image without a copy in user space. The accepting side only gets small
- *  frames and takes `data` events.
+ *  Before the first frame both ends prove that they hold the cluster's secret (`preamble.ts`);
+ *  until then the owner hears nothing of what arrives.
+ *  Sending: the frames of one batch leave in one gathered write, payloads as they are; a CHUNK's
+ *  payload is a view of the live image, which only the kernel reads.
+ *  Receiving: the connecting side uses the public `onread` option with a function that returns the
+ *  view where the next bytes belong, so chunks land in the image without a copy in user space. The
+ *  accepting side only gets small frames and takes `data` events.
  *  Bounded: a peer that does not read is cut off once `writeQueueBytesMax` wait for it.
  *  Knows frames, not what they mean. */
+import { randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { type PeerRefusal, type PeerRefusalReason, peerRefusal } from './peer-refusals.ts';
+import {
+  AcceptingPreamble,
+  ConnectingPreamble,
+  NONCE_BYTES,
+  type PreambleOptions,
+  type PreambleStep,
+} from './preamble.ts';
 
 /** One batch of a sender, and room for small frames. */
 const writeQueueBytesMax = 524_288;
-const connectTimeoutMs = 3_000;
+/** For the connection and the preamble together. */
+const openTimeoutMs = 3_000;
+/** A refused peer gets so long to read why. */
+const lingerMs = 1_000;
 const keepAliveMs = 10_000;
 
+/** What a node's links need to know of who it is. */
+export interface LinkSecurity {
+  readonly nodeId: string;
+  /** null: whoever connects is believed. */
+  readonly secret: Uint8Array | null;
+  /** A peer and this node parted before a frame was read, on either side. */
+  readonly refused: (reason: PeerRefusalReason) => void;
+}
+
+export interface LinkAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Id of the node that must be there. */
+  readonly node: string;
+}
+
 export interface LinkOwner extends FrameSink {
-  /** The connection is up. Only on the connecting side. */
+  /** The connection is up and the peer has proved itself. Only on the connecting side. */
   opened(): void;
   /** Called once; `reason` says which rule was broken, or what the network said. */
   closed(reason: string): void;
@@ -31,14 +61,22 @@ export interface OutgoingFrame {
 export class Link {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
+  readonly #security: LinkSecurity;
+  readonly #openTimer: NodeJS.Timeout;
   #closed = false;
   #bytesSent = 0;
   #bytesReceived = 0;
   #brokenFrames = 0;
 
-  private constructor(socket: Socket, createOwner: (link: Link) => LinkOwner) {
+  private constructor(
+    socket: Socket,
+    security: LinkSecurity,
+    createOwner: (link: Link) => LinkOwner,
+  ) {
     this.#socket = socket;
+    this.#security = security;
     this.#owner = createOwner(this);
+    this.#openTimer = setTimeout(() => this.#openedTooLate(), openTimeoutMs);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs);
     socket.on('error', (error) => this.close(error.message));
@@ -47,36 +85,55 @@ export class Link {
   }
 
   /** The accepting side. */
-  static accept(socket: Socket, createOwner: (link: Link) => LinkOwner): void {
-    const link = new Link(socket, createOwner);
+  static accept(
+    socket: Socket,
+    security: LinkSecurity,
+    createOwner: (link: Link) => LinkOwner,
+  ): void {
+    const link = new Link(socket, security, createOwner);
     const reader = new FrameReader(link.#owner);
-    socket.on('data', (bytes: Buffer) => link.#received(bytes.length, reader.push(bytes)));
+    const preamble = new AcceptingPreamble(preambleOptions(security, security.nodeId));
+    const passed = (): void => {
+      clearTimeout(link.#openTimer);
+      link.#received(0, reader.push(preamble.leftOver()));
+    };
+    if (security.secret === null) clearTimeout(link.#openTimer); // it need not say anything yet
+    socket.on('data', (bytes: Buffer) => {
+      let at = 0;
+      while (preamble.wants && at < bytes.length) {
+        const { used, step } = preamble.push(bytes.subarray(at));
+        at += used;
+        link.#perform(step, passed);
+      }
+      if (!link.#closed) link.#received(bytes.length, reader.push(bytes.subarray(at)));
+    });
   }
 
   /** The connecting side. */
-  static connect(address: { host: string; port: number }, owner: LinkOwner): Link {
+  static connect(address: LinkAddress, security: LinkSecurity, owner: LinkOwner): Link {
     const reader = new FrameReader(owner);
+    const preamble = new ConnectingPreamble(preambleOptions(security, address.node), false);
     const socket = connect({
       host: address.host,
       port: address.port,
       onread: {
-        buffer: () => reader.target(),
+        buffer: () => (preamble.wants ? preamble.target() : reader.target()),
         callback: (bytes) => {
-          link.#received(bytes, reader.advance(bytes));
+          if (preamble.wants) link.#perform(preamble.advance(bytes), passed);
+          else link.#received(bytes, reader.advance(bytes));
           return !link.#closed;
         },
       },
     });
-    const link = new Link(socket, () => owner);
-    const timer = setTimeout(
-      () => link.close('the connection was not accepted in time'),
-      connectTimeoutMs,
-    );
-    socket.on('close', () => clearTimeout(timer));
-    socket.on('connect', () => {
-      clearTimeout(timer);
-      owner.opened();
-    });
+    const link = new Link(socket, security, () => owner);
+    let isOpen = false;
+    const passed = (): void => {
+      clearTimeout(link.#openTimer);
+      if (!isOpen) owner.opened();
+      isOpen = true;
+      if (!link.#closed) link.#received(0, reader.push(preamble.leftOver()));
+    };
+    socket.on('connect', () => link.#perform(preamble.start(), passed));
     return link;
   }
 
@@ -85,7 +142,8 @@ export class Link {
     return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
   }
 
-  /** Hands a batch to the kernel. `written` runs once all of it was accepted, never before this returns. */
+  /** Hands a batch to the kernel. `written` runs once all of it was accepted, never before this
+   *  returns. */
   send(frames: readonly OutgoingFrame[], written: () => void = (): void => {}): void {
     if (this.#closed) return;
     const socket = this.#socket;
@@ -112,6 +170,7 @@ export class Link {
   close(reason: string, flush = false): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#openTimer);
     if (flush) this.#socket.destroySoon();
     else this.#socket.destroy();
     this.#owner.closed(reason);
@@ -125,6 +184,33 @@ export class Link {
     this.#bytesSent = 0;
     this.#bytesReceived = 0;
     this.#brokenFrames = 0;
+  }
+
+  #perform({ send, outcome }: PreambleStep, passed: () => void): void {
+    if (this.#closed) return;
+    if (send !== null) {
+      this.#bytesSent += send.length;
+      this.#socket.write(send);
+    }
+    if (outcome === 'passed') passed();
+    else if (outcome !== 'more') this.#refuse(outcome);
+  }
+
+  /** Reads on for a while, unheard: closing a socket with unread bytes would take our last words
+   *  away from the peer. */
+  #refuse({ reason, text }: PeerRefusal): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#openTimer);
+    this.#security.refused(reason);
+    this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    this.#owner.closed(text);
+  }
+
+  #openedTooLate(): void {
+    if (this.#socket.connecting) this.close('the connection was not accepted in time');
+    else this.#refuse(peerRefusal('timeout'));
   }
 
   #received(bytes: number, broken: string | null): void {
@@ -142,10 +228,11 @@ export interface Listener {
 export function listenForLinks(
   host: string,
   port: number,
+  security: LinkSecurity,
   createOwner: (link: Link) => LinkOwner,
 ): Promise<Listener> {
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
-  const server: Server = createServer((socket) => Link.accept(socket, createOwner));
+  const server: Server = createServer((socket) => Link.accept(socket, security, createOwner));
   server.once('error', reject);
   server.listen(port, host, () => {
     server.off('error', reject);
@@ -157,4 +244,8 @@ export function listenForLinks(
     });
   });
   return promise;
+}
+
+function preambleOptions({ secret }: LinkSecurity, node: string): PreambleOptions {
+  return { purpose: 'replication', secret, nonce: randomBytes(NONCE_BYTES), node };
 }

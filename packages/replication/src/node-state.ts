@@ -4,6 +4,7 @@
 import type { Partition } from '@ingot/store';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
+import type { LinkSecurity } from './link.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { RingReader } from './ring-reader.ts';
 import type { PartitionView } from './view.ts';
@@ -14,10 +15,13 @@ export interface NodeIdentity {
   readonly clusterId: string;
   readonly log: (event: ReplicationEvent) => void;
   readonly nowMs: () => number;
+  /** The cluster's secret; none unless given. */
+  readonly secret?: Uint8Array | null;
 }
 
 export class NodeState {
   readonly identity: NodeIdentity;
+  readonly security: LinkSecurity;
   readonly partitions: Map<number, Partition> = new Map();
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
@@ -28,6 +32,11 @@ export class NodeState {
 
   constructor(identity: NodeIdentity) {
     this.identity = identity;
+    this.security = {
+      nodeId: identity.nodeId,
+      secret: identity.secret ?? null,
+      refused: (reason) => this.counters.peersRefused[reason]++,
+    };
   }
 
   /** The reader that all senders of a partition share. */

@@ -1,3 +1,4 @@
+import { createRefusalCounts } from '@ingot/replication';
 import { describe, expect, test } from 'vitest';
 import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
 import { createMetrics } from './metrics.ts';
@@ -54,6 +55,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
         checksFailed: 0,
         refusals: 0,
         brokenFrames: 0,
+        peersRefused: { ...createRefusalCounts(), otherSecret: 2 },
       },
     }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],

@@ -200,6 +200,13 @@ function addReplicationMetrics(registry: Registry, sources: MetricSources): void
     'Replication connections ended because what came on them broke a rule',
     () => counters().brokenFrames,
   );
+  counter(
+    registry,
+    'peers_refused_total',
+    'Connections between nodes that ended before either side was believed, on either side',
+    () => Object.entries(counters().peersRefused),
+    'reason',
+  );
   gauge(
     registry,
     'partition_states',
