@@ -6,6 +6,7 @@ test(`bulk slots: ${bulksMax} run at once, the rest in the order in which they a
   const slots = new BulkSlots<number>((holder) => granted.push(holder));
   for (let holder = 1; holder <= 7; holder++) slots.request(holder);
   expect(granted).toEqual([1, 2, 3, 4]);
+  expect([slots.running, slots.waiting]).toEqual([4, 3]);
   slots.release(6); // gave up waiting
   slots.release(2);
   slots.release(2);

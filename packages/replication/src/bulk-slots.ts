@@ -2,6 +2,12 @@
 
 export const bulksMax = 4;
 
+/** Bulks of one node, at this moment. */
+export interface BulkCounts {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 export class BulkSlots<T> {
   readonly #running = new Set<T>();
   readonly #waiting: T[] = [];
@@ -10,6 +16,14 @@ export class BulkSlots<T> {
   /** `grant` runs inside `request` or `release`, once per request. */
   constructor(grant: (holder: T) => void) {
     this.#grant = grant;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   request(holder: T): void {

@@ -17,11 +17,14 @@ import { BEGIN, CHUNK, END, FLAG_ZERO, FRAME_HEADER_BYTES } from './frame.ts';
 import type { GateLook } from './gate-look.ts';
 import { NO_PAYLOAD, type Outbox } from './outbox.ts';
 import type { RedoStream } from './redo-stream.ts';
+import { bytesPerSecond, type SyncProgress } from './sync-progress.ts';
 import { encodeBegin, type SyncKind, type SyncReason } from './welcome.ts';
 
 const handedOverBytesMax = 262_144;
 const framesPerBatchMax = 512;
 const passesMax = 5;
+/** A bulk that takes long says so that often. */
+const progressLogMs = 5_000;
 
 type Phase = 'waiting' | 'position' | 'select' | 'sending' | 'ending' | 'over';
 
@@ -39,6 +42,7 @@ interface Sync {
   lapped: boolean;
   chunks: number;
   bytes: number;
+  loggedMs: number;
 }
 
 export interface BulkParts {
@@ -80,8 +84,9 @@ export class Bulk {
 
   start(kind: SyncKind, reason: SyncReason, select: () => readonly number[]): void {
     const { out } = this.#parts;
+    const { nowMs } = out;
     const progress = { selected: [], next: -1, pass: 0, lapped: false, chunks: 0, bytes: 0 };
-    this.#sync = { kind, reason, startedMs: out.nowMs, select, ...progress };
+    this.#sync = { kind, reason, startedMs: nowMs, loggedMs: nowMs, select, ...progress };
     this.#minConsistent = Number.POSITIVE_INFINITY;
     this.#phase = 'waiting';
     out.log('info', 'syncStarted', { kind, reason });
@@ -123,15 +128,36 @@ export class Bulk {
     return this.#phase === 'over';
   }
 
-  /** The copy has acknowledged minConsistent. Returns the kind of the sync that ends with it, or null. */
-  finish(): SyncKind | null {
+  /** Of the sync that is under way: until the copy has acknowledged minConsistent. */
+  get progress(): SyncProgress | null {
     if (this.#sync === null) return null;
+    const { kind, reason, pass, selected, next, bytes, startedMs } = this.#sync;
+    const chunks = { chunksDone: Math.max(0, next), chunksTotal: selected.length };
+    return { kind, reason, pass, ...chunks, bytes, startedMs };
+  }
+
+  /** The copy has acknowledged minConsistent: the sync under way, if any, ends with it. */
+  finish(): void {
+    if (this.#sync === null) return;
     const { out } = this.#parts;
     const { kind, reason, chunks, bytes, pass, startedMs } = this.#sync;
     const ms = Math.round(out.nowMs - startedMs);
-    out.log('info', 'syncFinished', { kind, reason, chunks, bytes, passes: pass + 1, ms });
+    const rate = bytesPerSecond(bytes, ms);
+    const row = { kind, reason, chunks, bytes, passes: pass + 1, ms, bytesPerSecond: rate };
+    out.log('info', 'syncFinished', row);
+    out.push({ kind: 'synced', reason });
     this.#sync = null;
-    return kind;
+  }
+
+  #logProgress(sync: Sync): void {
+    const { nowMs } = this.#parts.out;
+    if (nowMs - sync.loggedMs < progressLogMs) return;
+    const { kind, reason, pass, selected, next, bytes, startedMs } = sync;
+    sync.loggedMs = nowMs;
+    const rate = bytesPerSecond(bytes, nowMs - startedMs);
+    const chunks = { chunksDone: next, chunksTotal: selected.length };
+    const row = { kind, reason, pass, ...chunks, bytes, bytesPerSecond: rate };
+    this.#parts.out.log('info', 'syncProgress', row);
   }
 
   /** R0, before any stamp is looked at; the selection is a step of its own. */
@@ -175,6 +201,7 @@ export class Bulk {
       }
       budget -= this.#sendChunk(sync, selected[sync.next++]);
     }
+    this.#logProgress(sync);
     if (!out.writing) out.again();
     return broken;
   }

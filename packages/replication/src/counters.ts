@@ -1,11 +1,16 @@
 /** Counters of one node's replication, from the start of the hub. They never fall. */
 import { createRefusalCounts, type PeerRefusalReason } from './peer-refusals.ts';
 
+import { SYNC_KINDS, SYNC_REASONS, type SyncKind, type SyncReason } from './welcome.ts';
+
 export interface HubCounters {
   /** Syncs of followers that had nothing in common with us; and of those that had: resumed from the ring, caught up
    *  by stamps, or rewound. */
   fullSyncs: number;
   partialSyncs: number;
+  /** The same by reason; and the chunk bytes of all syncs by kind, those that did not come to an end among them. */
+  syncs: Record<SyncReason, number>;
+  syncBytes: Record<SyncKind, number>;
   /** All bytes on replication connections, both roles. */
   bytesSent: number;
   bytesReceived: number;
@@ -26,6 +31,8 @@ export function createHubCounters(): HubCounters {
   return {
     fullSyncs: 0,
     partialSyncs: 0,
+    syncs: zeros(SYNC_REASONS),
+    syncBytes: zeros(SYNC_KINDS),
     bytesSent: 0,
     bytesReceived: 0,
     chunkBytesSent: 0,
@@ -35,4 +42,8 @@ export function createHubCounters(): HubCounters {
     brokenFrames: 0,
     peersRefused: createRefusalCounts(),
   };
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
 }

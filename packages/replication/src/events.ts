@@ -2,6 +2,7 @@
 
 export type ReplicationEventName =
   | 'syncStarted'
+  | 'syncProgress'
   | 'syncFinished'
   | 'checkPassed'
   | 'checkFailed'

@@ -29,6 +29,10 @@ describe('replication over TCP', () => {
       node: 'b',
       partition: 0,
     });
+    const { syncs, syncBytes } = a.hub.counters();
+    expect(syncs).toMatchObject({ 'the copy is empty': 1, 'the ring has moved past the copy': 0 });
+    expect(syncBytes).toMatchObject({ full: a.hub.counters().chunkBytesSent, 'catch-up': 0 });
+    expect(a.hub.bulks()).toEqual({ running: 0, waiting: 0 });
     expect(b.partition.verify()).toBeNull();
     expect(b.map.get(Buffer.from('fill:7'), Date.now())).toEqual(Buffer.alloc(60_000, 7));
   });

@@ -4,6 +4,7 @@
  *  and epochs are read from the partitions. Sleeps on a shared word while nobody writes; after that
  *  steps the senders once per `gatherMs`, until there is nothing left to send. */
 import type { Partition, StableView } from '@ingot/store';
+import type { BulkCounts } from './bulk-slots.ts';
 import type { HubCounters } from './counters.ts';
 import { Following } from './following.ts';
 import { Leading } from './leading.ts';
@@ -118,7 +119,12 @@ export class ReplicationHub {
   }
 
   counters(): HubCounters {
-    return { ...this.#state.counters };
+    return structuredClone(this.#state.counters);
+  }
+
+  /** How many bulks run, and how many wait for their turn. */
+  bulks(): BulkCounts {
+    return this.#leading.bulks;
   }
 
   /** Resolves true once `node` holds a consistent copy up to `seq`, false after `timeoutMs`. */

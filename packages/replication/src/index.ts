@@ -1,6 +1,6 @@
 /** @ingot/replication: copies of partitions over TCP, as raw chunks and exact redo. */
 export { type LocalNode, refuse } from './admission.ts';
-export { BulkSlots, bulksMax } from './bulk-slots.ts';
+export { type BulkCounts, BulkSlots, bulksMax } from './bulk-slots.ts';
 export type { CheckAnswer } from './checks.ts';
 export { createHubCounters, type HubCounters } from './counters.ts';
 export { changedChunks, decideResync, type Resync, selectChunks } from './decide.ts';
@@ -29,6 +29,7 @@ export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';
 export { type Greeter, offerCopy } from './offer.ts';
 export { RedoBuffers } from './redo-buffers.ts';
+export { type RedoBlock, RingReader } from './ring-reader.ts';
 export { Sender } from './sender.ts';
 export type {
   FollowerState,
@@ -51,6 +52,7 @@ export {
   type PreambleStep,
   SECRET_BYTES_MIN,
 } from './preamble.ts';
+export { SYNC_KIND_OF_REASON, SYNC_REASON_LABELS, type SyncProgress } from './sync-progress.ts';
 export type { VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,
@@ -63,6 +65,8 @@ export {
   decodeWelcome,
   encodeRefuse,
   type Refusal,
+  SYNC_KINDS,
+  SYNC_REASONS,
   type SyncKind,
   type SyncReason,
 } from './welcome.ts';

@@ -5,7 +5,7 @@
 import { invariant, type Partition, ROLE_PRIMARY, type StableView } from '@ingot/store';
 import { AckWaiters } from './ack-waiters.ts';
 import { refuse } from './admission.ts';
-import { BulkSlots } from './bulk-slots.ts';
+import { type BulkCounts, BulkSlots } from './bulk-slots.ts';
 import type { CheckAnswer } from './checks.ts';
 import { type Admitted, Handshake, type HandshakeHost } from './handshake.ts';
 import type { Hello } from './hello.ts';
@@ -109,8 +109,14 @@ export class Leading implements SenderHost, HandshakeHost {
         ackedSeq,
         lagSeq: Math.max(0, committed - ackedSeq),
         lagSeconds: session?.lagSeconds ?? 0,
+        sync: session?.sync ?? null,
       };
     });
+  }
+
+  get bulks(): BulkCounts {
+    const { running, waiting } = this.#bulks;
+    return { running, waiting };
   }
 
   awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {

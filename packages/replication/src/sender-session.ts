@@ -11,6 +11,8 @@ import type { Link, OutgoingFrame } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { Sender } from './sender.ts';
 import type { FollowerState, SenderAction, SenderEvent } from './sender-steps.ts';
+import { SYNC_KIND_OF_REASON, type SyncProgress } from './sync-progress.ts';
+import type { SyncReason } from './welcome.ts';
 
 const silenceMaxMs = 15_000;
 const pingIntervalMs = 2_000;
@@ -58,6 +60,10 @@ export class SenderSession implements FrameSink {
 
   get ackedSeq(): number {
     return this.#sender.ackedSeq;
+  }
+
+  get sync(): SyncProgress | null {
+    return this.#sender.sync;
   }
 
   get lagSeconds(): number {
@@ -125,9 +131,7 @@ export class SenderSession implements FrameSink {
       case 'answered':
         return this.#host.answered(this, action.answer);
       case 'synced':
-        if (action.sync === 'full') this.#host.state.counters.fullSyncs++;
-        else this.#host.state.counters.partialSyncs++;
-        return;
+        return this.#countSync(action.reason);
       case 'log':
         return this.#host.state.identity.log(action.event);
       case 'drop':
@@ -137,8 +141,12 @@ export class SenderSession implements FrameSink {
 
   #send(frames: readonly OutgoingFrame[]): void {
     const { counters } = this.#host.state;
+    const kind = this.#sender.sync?.kind;
     for (const { header, payload } of frames) {
-      if (header.type === CHUNK) counters.chunkBytesSent += payload.length;
+      if (header.type === CHUNK) {
+        counters.chunkBytesSent += payload.length;
+        if (kind !== undefined) counters.syncBytes[kind] += payload.length;
+      }
       if (header.type === REDO) counters.redoBytesSent += payload.length;
     }
     this.#lastSentMs = this.#nowMs();
@@ -155,6 +163,13 @@ export class SenderSession implements FrameSink {
       this.#stepsSoon = false;
       this.step({ kind: 'continue' });
     });
+  }
+
+  #countSync(reason: SyncReason): void {
+    const { counters } = this.#host.state;
+    counters.syncs[reason]++;
+    if (SYNC_KIND_OF_REASON[reason] === 'full') counters.fullSyncs++;
+    else counters.partialSyncs++;
   }
 
   /** Moves what the link has counted to the node's counters. */

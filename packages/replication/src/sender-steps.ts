@@ -5,7 +5,7 @@ import type { ReplicationEvent } from './events.ts';
 import type { FrameHeader } from './frame.ts';
 import type { Hello } from './hello.ts';
 import type { RingReader } from './ring-reader.ts';
-import type { SyncKind } from './welcome.ts';
+import type { SyncReason } from './welcome.ts';
 
 export type SenderEvent =
   /** There may be something to do. */
@@ -29,7 +29,7 @@ export type SenderAction =
   | { readonly kind: 'acknowledged'; readonly seq: number }
   | { readonly kind: 'answered'; readonly answer: CheckAnswer }
   /** The follower is in step: by a bulk that it made consistent, or because the ring had all it missed. */
-  | { readonly kind: 'synced'; readonly sync: SyncKind }
+  | { readonly kind: 'synced'; readonly reason: SyncReason }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }
   /** Terminal: the connection must end. */
   | { readonly kind: 'drop'; readonly reason: string };

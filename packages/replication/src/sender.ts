@@ -21,6 +21,7 @@ import { LagClock } from './lag.ts';
 import { NO_PAYLOAD, Outbox } from './outbox.ts';
 import { RedoStream } from './redo-stream.ts';
 import type { FollowerState, SenderAction, SenderEvent, SenderOptions } from './sender-steps.ts';
+import type { SyncProgress } from './sync-progress.ts';
 import { encodeWelcome, type SyncKind, type SyncReason } from './welcome.ts';
 
 type Phase = 'deciding' | 'bulk' | 'streaming' | 'dropped';
@@ -64,6 +65,11 @@ export class Sender {
 
   get ackedSeq(): number {
     return this.#ackedSeq;
+  }
+
+  /** Null where the copy is in step. */
+  get sync(): SyncProgress | null {
+    return this.#bulk.progress;
   }
 
   lagSeconds(nowMs: number): number {
@@ -151,7 +157,7 @@ export class Sender {
     this.#ackedSeq = sharedSeq;
     this.#bulk.skip(sharedSeq);
     this.#phase = 'streaming';
-    this.#out.push({ kind: 'acknowledged', seq: sharedSeq }, { kind: 'synced', sync: kind });
+    this.#out.push({ kind: 'acknowledged', seq: sharedSeq }, { kind: 'synced', reason });
   }
 
   // ------------------------------------------------------------ bulk
@@ -211,8 +217,7 @@ export class Sender {
     this.#lag.acknowledged(seq);
     if (seq < this.#bulk.minConsistent) return null;
     this.#out.push({ kind: 'acknowledged', seq });
-    const kind = this.#bulk.finish();
-    if (kind !== null) this.#out.push({ kind: 'synced', sync: kind });
+    this.#bulk.finish();
     return null;
   }
 }

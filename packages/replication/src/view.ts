@@ -1,5 +1,6 @@
 /** What the cluster map means for replication on one node, and what replication reports back. */
 import type { FollowerState } from './sender-steps.ts';
+import type { SyncProgress } from './sync-progress.ts';
 
 export interface ReplicationView {
   readonly mapVersion: number;
@@ -23,6 +24,8 @@ export interface FollowerReplicationStatus {
   readonly lagSeq: number;
   /** Age of the oldest redo sent and not acknowledged. */
   readonly lagSeconds: number;
+  /** What brings the copy into step; null where it is. */
+  readonly sync: SyncProgress | null;
 }
 
 export interface PartitionReplicationStatus {

@@ -21,6 +21,7 @@ const leading: PartitionStatus = {
       checked: true,
       lagSeq: 2,
       lagSeconds: 0.0015,
+      sync: null,
     },
   ],
 };
@@ -68,7 +69,7 @@ test('status: a partition shows what its primary knows of it, and null where tha
   const [first, second] = viewOf(answer).partitions;
   expect(first).toMatchObject({ epoch: 4, primary: 'n1', seq: 1042, keys: 7 });
   expect(first.followers).toEqual([
-    { node: 'n2', state: 'streaming', seq: 1040, lagSeqs: 2, lagSeconds: 0.0015 },
+    { node: 'n2', state: 'streaming', seq: 1040, lagSeqs: 2, lagSeconds: 0.0015, sync: null },
   ]);
   expect(second).toMatchObject({ primary: 'n2', seq: null, keys: null, lost: true });
 });
@@ -81,4 +82,26 @@ test('status: the text has a line per node and partition, and names what is wron
   expect(text).toMatch(/^1 +2 +n2 +\? +\? +none$/m);
   expect(text).toContain('n2 does not answer: connection refused');
   expect(text).toContain('lost, began again empty: partitions 1');
+});
+
+test('status: a copy that is being made says how far it is, and why', () => {
+  const sync = {
+    kind: 'catch-up',
+    reason: 'the ring has moved past the copy',
+    pass: 0,
+    chunksDone: 7_325,
+    chunksTotal: 17_044,
+    bytes: 480_000_000,
+    startedMs: 1,
+  };
+  const shown = (change: Partial<typeof sync>): string => {
+    const [follower] = leading.followers;
+    const followers = [{ ...follower, state: 'bulk' as const, sync: { ...sync, ...change } }];
+    const status = { ...answer.nodes[0].status!, partitions: [{ ...leading, followers }] };
+    return viewText(viewOf({ ...answer, nodes: [{ node: 'n1', why: '', status }] }));
+  };
+  const why = 'catch-up: the ring has moved past the copy';
+  expect(shown({})).toContain(`n2 bulk 42 % (480 of 1,117 MB), ${why}`);
+  expect(shown({ pass: 1 })).toContain(`n2 bulk 42 % (480 of 1,117 MB, pass 2), ${why}`);
+  expect(shown({ chunksTotal: 0 })).toContain(`n2 bulk waiting, ${why}`);
 });

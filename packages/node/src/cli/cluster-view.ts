@@ -1,7 +1,13 @@
 /** What `ingot status` shows, put together from the map and from what each node says of itself: who
  *  is in the cluster, who leads what, how far each follower is. Pure. `--json` prints it as it
  *  is. */
-import type { ClusterStatus, FollowerState, PartitionStatus } from '../control/types.ts';
+import { CHUNK_BYTES } from '@ingot/store';
+import type {
+  ClusterStatus,
+  FollowerState,
+  PartitionStatus,
+  SyncStatus,
+} from '../control/types.ts';
 import type { MapNode, PlacementEntry } from '../shared/map.ts';
 import type { Ports } from '../shared/settings.ts';
 import { hostPort } from './address.ts';
@@ -43,6 +49,8 @@ export interface FollowerView {
   readonly seq: number | null;
   readonly lagSeqs: number | null;
   readonly lagSeconds: number | null;
+  /** null: the copy is in step, or nobody knows. */
+  readonly sync: SyncStatus | null;
 }
 
 export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
@@ -104,6 +112,7 @@ function partitionView(
         seq: follower?.ackedSeq ?? null,
         lagSeqs: follower?.lagSeq ?? null,
         lagSeconds: follower?.lagSeconds ?? null,
+        sync: follower?.sync ?? null,
       };
     }),
   };
@@ -138,9 +147,23 @@ function partitionTable(partitions: readonly PartitionView[]): string {
   return textTable(['partition', 'epoch', 'primary', 'seq', 'keys', 'followers'], rows);
 }
 
-function followerText({ node, state, seq, lagSeqs, lagSeconds }: FollowerView): string {
+function followerText({ node, state, seq, lagSeqs, lagSeconds, sync }: FollowerView): string {
   if (seq === null) return `${node} ${state}`;
+  if (sync !== null && state === 'bulk') return `${node} bulk ${syncText(sync)}`;
   return `${node} ${state} at ${seq}, lag ${shown(lagSeqs)} (${(lagSeconds ?? 0).toFixed(3)} s)`;
+}
+
+/** `43 % (480 of 1,117 MB), catch-up: the ring has moved past the copy` */
+function syncText({ kind, reason, pass, chunksDone, chunksTotal }: SyncStatus): string {
+  const what = `${kind}: ${reason}`;
+  if (chunksTotal === 0) return `waiting, ${what}`;
+  const percent = Math.floor((100 * chunksDone) / chunksTotal);
+  const again = pass === 0 ? '' : `, pass ${pass + 1}`;
+  return `${percent} % (${megabytes(chunksDone)} of ${megabytes(chunksTotal)} MB${again}), ${what}`;
+}
+
+function megabytes(chunks: number): string {
+  return Math.round((chunks * CHUNK_BYTES) / 1_000_000).toLocaleString('en');
 }
 
 function warnings(view: ClusterView): string[] {

@@ -220,7 +220,9 @@ function nodeStats(partitions: readonly Partition[]): NodeStats {
         seq: 5,
         consistent: true,
         checked: true,
-        followers: [{ node: 'n2', state: 'streaming', ackedSeq: 4, lagSeq: 1, lagSeconds: 0.1 }],
+        followers: [
+          { node: 'n2', state: 'streaming', ackedSeq: 4, lagSeq: 1, lagSeconds: 0.1, sync: null },
+        ],
       })),
       counters: { fullSyncs: 2, partialSyncs: 1 },
     },

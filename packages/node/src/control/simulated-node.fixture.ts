@@ -115,6 +115,7 @@ export class SimulatedNode implements NodeCallbacks {
           ...follower,
           lagSeq: partition.seq - follower.ackedSeq,
           lagSeconds: 0,
+          sync: null,
         })),
       })),
     };

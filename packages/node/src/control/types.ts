@@ -45,6 +45,20 @@ export interface Heartbeat extends NodeReport {
 export interface FollowerStatus extends FollowerReport {
   lagSeq: number;
   lagSeconds: number;
+  /** What brings the copy into step; null where it is. */
+  sync: SyncStatus | null;
+}
+
+/** As `SyncProgress` of @ingot/replication; kind and reason may come from another version. */
+export interface SyncStatus {
+  readonly kind: string;
+  readonly reason: string;
+  readonly pass: number;
+  readonly chunksDone: number;
+  /** 0: waits for its turn. */
+  readonly chunksTotal: number;
+  readonly bytes: number;
+  readonly startedMs: number;
 }
 
 export interface PartitionStatus extends PartitionReport {

@@ -13,6 +13,15 @@ import {
 } from './wire.ts';
 
 const states = ['connecting', 'bulk', 'catchup', 'checking', 'streaming'] as const;
+const sync = {
+  kind: 'catch-up',
+  reason: 'the ring has moved past the copy',
+  pass: 1,
+  chunksDone: 3,
+  chunksTotal: 9,
+  bytes: 2 ** 40,
+  startedMs: 1_800_000_000_000.5,
+};
 const status: NodeStatus = {
   node: 'n1',
   incarnation: 2,
@@ -34,6 +43,7 @@ const status: NodeStatus = {
         checked: index === 4,
         lagSeq: 7,
         lagSeconds: 0.25,
+        sync: state === 'bulk' ? sync : null,
       })),
     },
     {

@@ -14,6 +14,8 @@ import {
   type PartitionStatusSchema,
   type StatusReply,
   StatusReplySchema,
+  type SyncStatus as SyncMessage,
+  type SyncStatusSchema,
   type VerifyEvent,
 } from './gen/ingot_pb.ts';
 import type {
@@ -26,6 +28,7 @@ import type {
   NodeStatus,
   PartitionReport,
   PartitionStatus,
+  SyncStatus,
   VerifyReport,
 } from './types.ts';
 
@@ -149,6 +152,7 @@ function followerToWire(
     checked: follower.checked,
     lagSeq: 'lagSeq' in follower ? BigInt(follower.lagSeq) : 0n,
     lagSeconds: 'lagSeconds' in follower ? follower.lagSeconds : 0,
+    ...('sync' in follower && follower.sync !== null ? { sync: syncToWire(follower.sync) } : {}),
   };
 }
 
@@ -174,7 +178,17 @@ function followerFromWire(message: FollowerMessage): FollowerStatus {
     checked: message.checked,
     lagSeq: Number(message.lagSeq),
     lagSeconds: message.lagSeconds,
+    sync: message.sync === undefined ? null : syncFromWire(message.sync),
   };
+}
+
+function syncToWire(sync: SyncStatus): MessageInitShape<typeof SyncStatusSchema> {
+  return { ...sync, bytes: BigInt(sync.bytes) };
+}
+
+function syncFromWire(message: SyncMessage): SyncStatus {
+  const { kind, reason, pass, chunksDone, chunksTotal, bytes, startedMs } = message;
+  return { kind, reason, pass, chunksDone, chunksTotal, bytes: Number(bytes), startedMs };
 }
 
 /** The name of an enum value; `fallback` for a value that this version does not know. */

@@ -1,4 +1,4 @@
-import { createRefusalCounts } from '@ingot/replication';
+import { createHubCounters, createRefusalCounts } from '@ingot/replication';
 import { describe, expect, test } from 'vitest';
 import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
 import { createMetrics } from './metrics.ts';
@@ -46,17 +46,10 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
     replication: () => ({
       partitions: [],
       counters: {
-        fullSyncs: 3,
-        partialSyncs: 2,
-        bytesSent: 1,
-        bytesReceived: 1,
-        chunkBytesSent: 65_536,
-        redoBytesSent: 100,
-        checksFailed: 0,
-        refusals: 0,
-        brokenFrames: 0,
+        ...createHubCounters(),
         peersRefused: { ...createRefusalCounts(), otherSecret: 2 },
       },
+      bulks: { running: 4, waiting: 60 },
     }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],
     ...overrides,
@@ -127,7 +120,7 @@ describe('metrics', () => {
   });
 
   test('lag is the sum of mutations and the worst of seconds, by peer', async () => {
-    const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 1, checked: true };
+    const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 1, sync: null };
     const partition = { id: 0, role: 1, epoch: 1, seq: 9, consistent: true, checked: true };
     const status = sourcesOf().replication();
     const sources = sourcesOf({
@@ -141,6 +134,21 @@ describe('metrics', () => {
     });
     expect(await valueOf(sources, 'ingot_replication_lag_seqs{peer="n2"}')).toBe(7);
     expect(await valueOf(sources, 'ingot_replication_lag_seconds{peer="n2"}')).toBe(1.5);
+  });
+
+  test('syncs are told apart by kind and reason; bulks are those of this moment', async () => {
+    const sources = sourcesOf();
+    const status = sources.replication();
+    status.counters.syncs['the copy is empty'] = 3;
+    status.counters.syncs['the ring has moved past the copy'] = 2;
+    status.counters.syncBytes['catch-up'] = 65_536;
+    const read = (series: string) => valueOf({ ...sources, replication: () => status }, series);
+    expect(await read('ingot_syncs_total{kind="full",reason="empty"}')).toBe(3);
+    expect(await read('ingot_syncs_total{kind="catch-up",reason="ring-passed"}')).toBe(2);
+    expect(await read('ingot_syncs_total{kind="rewind",reason="lost-primary"}')).toBe(0);
+    expect(await read('ingot_sync_bytes_total{kind="catch-up"}')).toBe(65_536);
+    expect(await read('ingot_bulks_running')).toBe(4);
+    expect(await read('ingot_bulks_waiting')).toBe(60);
   });
 
   test('states say how many copies may be promoted', async () => {

@@ -4,13 +4,10 @@
  *  Labels are bounded: command by the command table, worker by the threads, peer by the nodes of
  *  the cluster map. Keys, clients and partitions are never labels. */
 
-import {
-  Counter as PromCounter,
-  collectDefaultMetrics,
-  Gauge as PromGauge,
-  Registry,
-} from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
+import { counter, gauge, type Labelled, sum } from './registered.ts';
+import { addReplicationMetrics } from './replication-metrics.ts';
 import { type HistogramSeries, SharedHistogram } from './shared-histogram.ts';
 import type { MetricSources, PartitionSample } from './sources.ts';
 
@@ -21,8 +18,6 @@ const MISNAMED_DEFAULTS = [
   'nodejs_active_resources_total',
 ];
 const EVENT_LOOP_PRECISION_MS = 100;
-
-type Labelled = readonly [labelValue: string, value: number];
 
 export function createMetrics(sources: MetricSources): Registry {
   const registry = new Registry();
@@ -144,158 +139,4 @@ function addMemoryMetrics(registry: Registry, sources: MetricSources): void {
     'Records removed because their time was over',
     () => gone().expiries + sum(partitions().map(({ expiries }) => expiries)),
   );
-}
-
-function addReplicationMetrics(registry: Registry, sources: MetricSources): void {
-  const { map, partitions } = sources;
-  const counters = () => sources.replication().counters;
-  const lag = (read: 'lagSeq' | 'lagSeconds', join: (a: number, b: number) => number) => () =>
-    lagByPeer(sources, read, join);
-  gauge(
-    registry,
-    'replication_lag_seqs',
-    'Mutations that a follower has yet to acknowledge, over all partitions led here',
-    lag('lagSeq', (a, b) => a + b),
-    'peer',
-  );
-  gauge(
-    registry,
-    'replication_lag_seconds',
-    'Seconds by which the slowest copy of a peer is behind',
-    lag('lagSeconds', Math.max),
-    'peer',
-  );
-  counter(registry, 'full_syncs_total', 'Full syncs sent to followers', () => counters().fullSyncs);
-  counter(
-    registry,
-    'partial_syncs_total',
-    'Partial syncs sent to followers: changed chunks only',
-    () => counters().partialSyncs,
-  );
-  counter(
-    registry,
-    'replication_sent_bytes_total',
-    'Bytes sent to followers',
-    () => [
-      ['bulk', counters().chunkBytesSent],
-      ['redo', counters().redoBytesSent],
-    ],
-    'stream',
-  );
-  counter(
-    registry,
-    'replication_received_bytes_total',
-    'Bytes received from primaries',
-    () => counters().bytesReceived,
-  );
-  counter(
-    registry,
-    'checks_failed_total',
-    'Chunks of followers that differed from their primary',
-    () => counters().checksFailed,
-  );
-  counter(
-    registry,
-    'broken_frames_total',
-    'Replication connections ended because what came on them broke a rule',
-    () => counters().brokenFrames,
-  );
-  counter(
-    registry,
-    'peers_refused_total',
-    'Connections between nodes that ended before either side was believed, on either side',
-    () => Object.entries(counters().peersRefused),
-    'reason',
-  );
-  gauge(
-    registry,
-    'partition_states',
-    'Partition copies held by this node, by state',
-    () => statesOf(partitions()),
-    'state',
-  );
-  gauge(
-    registry,
-    'partitions_lost',
-    'Partitions of the cluster whose last copy was lost',
-    () => map().placement.filter(({ lost }) => lost).length,
-  );
-  gauge(registry, 'map_version', 'Version of the cluster map in use', () => map().version);
-}
-
-function lagByPeer(
-  sources: MetricSources,
-  read: 'lagSeq' | 'lagSeconds',
-  join: (a: number, b: number) => number,
-): Labelled[] {
-  const peers = new Map<string, number>();
-  for (const { followers } of sources.replication().partitions) {
-    for (const follower of followers) {
-      peers.set(follower.node, join(peers.get(follower.node) ?? 0, follower[read]));
-    }
-  }
-  return [...peers];
-}
-
-function statesOf(samples: readonly PartitionSample[]): Labelled[] {
-  const states = { primary: 0, following: 0, checking: 0, syncing: 0 };
-  for (const { role, consistent, checked } of samples) {
-    if (role === 'primary') states.primary++;
-    else if (checked) states.following++;
-    else if (consistent) states.checking++;
-    else states.syncing++;
-  }
-  return Object.entries(states);
-}
-
-/** `read` gives one value, or one per value of `label`. */
-function counter(
-  registry: Registry,
-  name: string,
-  help: string,
-  read: () => number | readonly Labelled[],
-  label = '',
-): void {
-  const metric: PromCounter = new PromCounter({
-    name: `ingot_${name}`,
-    help,
-    labelNames: label === '' ? [] : [label],
-    registers: [registry],
-    collect() {
-      metric.reset();
-      putEach(read(), label, (labels, n) => metric.inc(labels, n));
-    },
-  });
-}
-
-function gauge(
-  registry: Registry,
-  name: string,
-  help: string,
-  read: () => number | readonly Labelled[],
-  label = '',
-): void {
-  const metric: PromGauge = new PromGauge({
-    name: `ingot_${name}`,
-    help,
-    labelNames: label === '' ? [] : [label],
-    registers: [registry],
-    collect() {
-      metric.reset();
-      putEach(read(), label, (labels, n) => metric.set(labels, n));
-    },
-  });
-}
-
-function putEach(
-  value: number | readonly Labelled[],
-  label: string,
-  put: (labels: Record<string, string>, n: number) => void,
-): void {
-  if (typeof value === 'number') put({}, value);
-  else for (const [labelValue, n] of value) put({ [label]: labelValue }, n);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

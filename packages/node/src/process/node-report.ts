@@ -11,6 +11,7 @@ import { roleName } from './local-partitions.ts';
 export const NO_REPLICATION: ReplicationStatus = {
   partitions: [],
   counters: createHubCounters(),
+  bulks: { running: 0, waiting: 0 },
 };
 
 /** One entry per copy held, in the order of their ids. */
@@ -44,6 +45,5 @@ function statusOf(
 }
 
 function followerStatus(follower: PartitionReplicationStatus['followers'][number]): FollowerStatus {
-  const { node, state, ackedSeq, lagSeq, lagSeconds } = follower;
-  return { node, state, ackedSeq, lagSeq, lagSeconds, checked: state === 'streaming' };
+  return { ...follower, checked: follower.state === 'streaming' };
 }

@@ -81,7 +81,7 @@ async function stop(): Promise<void> {
 }
 
 function status(): ReplicationStatus {
-  return { partitions: hub.status(), counters: hub.counters() };
+  return { partitions: hub.status(), counters: hub.counters(), bulks: hub.bulks() };
 }
 
 /** An idle node says nothing. */

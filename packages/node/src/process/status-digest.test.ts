@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { NO_REPLICATION } from './node-report.ts';
 import { statusDigest } from './status-digest.ts';
 
-const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 4, lagSeq: 0, lagSeconds: 0 };
+const seqs = { ackedSeq: 4, lagSeq: 0, lagSeconds: 0, sync: null };
+const follower = { node: 'n2', state: 'streaming' as const, ...seqs };
 const partition = {
   id: 0,
   role: 1,

@@ -1,0 +1,108 @@
+import {
+  attachPartition,
+  CHUNK_BYTES,
+  createPartition,
+  type Partition,
+  PartitionMap,
+  ROLE_FOLLOWER,
+} from '@ingot/store';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { smallGeometry } from './cluster.fixture.ts';
+import { ACK, END, type FrameHeader } from './frame.ts';
+import { offerCopy } from './offer.ts';
+import { RedoBuffers } from './redo-buffers.ts';
+import { RingReader } from './ring-reader.ts';
+import { Sender } from './sender.ts';
+import type { SenderAction, SenderEvent } from './sender-steps.ts';
+
+const EPOCH = 1;
+const NO_PAYLOAD = Buffer.alloc(0);
+
+let primary: Partition;
+let map: PartitionMap;
+let sender: Sender;
+
+beforeEach(() => {
+  primary = attachPartition(createPartition(smallGeometry, 0));
+  primary.promote(EPOCH, 1);
+  map = new PartitionMap(primary);
+  const copy = attachPartition(createPartition(smallGeometry, 0));
+  copy.setRole(ROLE_FOLLOWER, EPOCH);
+  sender = new Sender({
+    partition: primary,
+    epoch: EPOCH,
+    nodeId: 'a',
+    incarnation: 1,
+    hello: offerCopy(copy, { clusterId: 'cluster', nodeId: 'b', incarnation: 1 }),
+    ring: new RingReader(primary, new RedoBuffers()),
+  });
+});
+
+const fill = (chunks: number): void => {
+  for (let i = 0; i < chunks; i++) map.set(Buffer.from(`key:${i}`), Buffer.alloc(60_000, i), 1);
+};
+
+/** Steps until the sender has nothing more to do by itself; the kernel accepts `batches` at most. */
+function run(event: SenderEvent, { nowMs = 1, batches = 1_000 } = {}): SenderAction[] {
+  const all: SenderAction[] = [];
+  let next: SenderEvent | null = event;
+  let left = batches;
+  while (next !== null) {
+    const actions: SenderAction[] = sender.step(next, nowMs);
+    all.push(...actions);
+    const sends = actions.some(({ kind }) => kind === 'send');
+    if (sends && left-- === 0) return all;
+    if (sends) next = { kind: 'written' };
+    else next = actions.some(({ kind }) => kind === 'again') ? { kind: 'continue' } : null;
+  }
+  return all;
+}
+
+function acknowledge(seq: number): SenderAction[] {
+  const rest = { flags: 0, payloadBytes: 0, chunk: 0, clockMs: 0, payloadCrc32: 0 };
+  const header: FrameHeader = { type: ACK, epoch: EPOCH, seq, generation: 1, ...rest };
+  return sender.step({ kind: 'frame', header, payload: NO_PAYLOAD }, 1);
+}
+
+const logged = (actions: readonly SenderAction[], name: string): object[] =>
+  actions.flatMap((action) =>
+    action.kind === 'log' && action.event.event === name ? [action.event] : [],
+  );
+
+describe('sender: progress', () => {
+  test('a sync waits for its turn, counts its chunks, and is over once acknowledged', () => {
+    fill(30);
+    const what = { kind: 'full', reason: 'the copy is empty', pass: 0 };
+    expect(run({ kind: 'continue' })).toContainEqual({ kind: 'awaitBulk' });
+    expect(sender.sync).toMatchObject({ ...what, chunksDone: 0, chunksTotal: 0, bytes: 0 });
+    run({ kind: 'bulkGranted' }, { batches: 2 });
+    const chunksTotal = primary.chunksTouched();
+    expect(sender.sync).toMatchObject({ ...what, chunksTotal });
+    const done = sender.sync?.chunksDone ?? 0;
+    expect(done).toBeGreaterThan(2);
+    expect(done).toBeLessThan(15);
+    expect(sender.sync?.bytes).toBeLessThanOrEqual(done * CHUNK_BYTES);
+    const actions = run({ kind: 'written' });
+    expect(sender.sync).toMatchObject({ ...what, chunksDone: chunksTotal, chunksTotal });
+    expect(sender.state).toBe('catchup');
+    const end = actions.find((action) => action.kind === 'send' && action.header.type === END);
+    const outcome = acknowledge(end?.kind === 'send' ? end.header.seq : 0);
+    expect(outcome).toContainEqual({ kind: 'synced', reason: 'the copy is empty' });
+    expect(logged(outcome, 'syncFinished')).toMatchObject([{ kind: 'full', passes: 1 }]);
+    expect(sender.sync).toBeNull();
+  });
+
+  test('a bulk that takes long says every five seconds how far it is', () => {
+    fill(60);
+    run({ kind: 'continue' });
+    const actions = run({ kind: 'bulkGranted' }, { batches: 2 });
+    for (let second = 1; second <= 10; second++) {
+      actions.push(...run({ kind: 'written' }, { nowMs: 1 + second * 1_000, batches: 0 }));
+    }
+    const rows = logged(actions, 'syncProgress');
+    expect(rows).toMatchObject([{ kind: 'full', pass: 0 }, { kind: 'full' }]);
+    const { chunksDone, bytesPerSecond } = rows[0] as Record<string, number>;
+    expect(chunksDone).toBeGreaterThan(5);
+    expect(bytesPerSecond).toBeGreaterThan(10_000);
+  });
+});
