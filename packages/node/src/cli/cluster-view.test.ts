@@ -97,7 +97,8 @@ test('status: a copy that is being made says how far it is, and why', () => {
   const shown = (change: Partial<typeof sync>): string => {
     const [follower] = leading.followers;
     const followers = [{ ...follower, state: 'bulk' as const, sync: { ...sync, ...change } }];
-    const status = { ...answer.nodes[0].status!, partitions: [{ ...leading, followers }] };
+    const partitions = [{ ...leading, followers }];
+    const status = { node: 'n1', incarnation: 2, mapVersion: 12, partitions };
     return viewText(viewOf({ ...answer, nodes: [{ node: 'n1', why: '', status }] }));
   };
   const why = 'catch-up: the ring has moved past the copy';
