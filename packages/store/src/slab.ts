@@ -239,6 +239,20 @@ export class Slab {
 
   // ------------------------------------------------------------ rebuilding after a bulk
 
+  /** Only the bit: its count comes with `slotsUsed`. */
+  setUsed(ref: number): void {
+    const bit = ref >>> SLOT_BIT_SHIFT;
+    this.#usedBits[bit >>> 5] |= 1 << (bit & 31);
+  }
+
+  /** The used bits of a chunk, all free until now, have `count` set. */
+  slotsUsed(chunk: number, count: number): void {
+    const sizeClass = this.kind(chunk) === CHUNK_OVERFLOW ? OVERFLOW_CLASS : this.sizeClass(chunk);
+    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS] += count;
+    this.#freeCounts[chunk] -= count;
+    if (this.#freeCounts[chunk] === 0) this.#unlinkFree(chunk, sizeClass);
+  }
+
   /** Reads before it writes: a page that was never written costs no memory, and mostly none was. */
   #clearBits(chunk: number): void {
     const { accessMarks } = this.#memory;
