@@ -11,8 +11,11 @@ import { offerCopy } from './offer.ts';
 
 const retryFirstMs = 50;
 const retryMaxMs = 2_000;
-/** A primary says something every second. */
+/** A primary says something every two seconds. */
 const silenceMaxMs = 5_000;
+/** Ticks so far apart mean that this thread was away, or its clock was set: what the primary said meanwhile is yet
+ *  to be read. */
+const absenceMs = 1_000;
 
 /** Whom to follow, by the map. */
 export interface Source {
@@ -31,6 +34,7 @@ export class FollowerConnection implements LinkOwner {
   #retryMs = retryFirstMs;
   #retryAtMs = 0;
   #heardMs = 0;
+  #tickedMs = 0;
   #lastLogged = '';
   #stopped = false;
 
@@ -54,6 +58,8 @@ export class FollowerConnection implements LinkOwner {
   /** Now and then: connects when it is time to, gives up a primary that went silent. */
   tick(nowMs: number): void {
     this.#link?.moveCounts(this.#state.counters);
+    if (Math.abs(nowMs - this.#tickedMs) > absenceMs) this.#heardMs = nowMs;
+    this.#tickedMs = nowMs;
     if (this.#link !== null) {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
     } else if (!this.#stopped && nowMs >= this.#retryAtMs && this.#isFollower()) {

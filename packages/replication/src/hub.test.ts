@@ -131,6 +131,19 @@ describe('replication over TCP', () => {
   });
 });
 
+test('nodes that were away themselves blame nobody: the connection goes on', async () => {
+  cluster.lead(a, [b]);
+  await untilEqual(a, b);
+  b.clockAheadMs += 60_000;
+  b.hub.wake(); // looks after the connections at once
+  expect(b.eventsNamed('connectionLost')).toEqual([]);
+  const { bytesSent } = a.hub.counters();
+  a.clockAheadMs += 60_000;
+  // A sign of life is sent at one look and counted at the next.
+  await until('a has looked after its sessions', () => a.hub.counters().bytesSent > bytesSent);
+  expect(a.eventsNamed('connectionLost')).toEqual([]);
+});
+
 describe('replication over a bad link', () => {
   let proxy: TestProxy;
 

@@ -16,6 +16,9 @@ import type { SyncReason } from './welcome.ts';
 
 const silenceMaxMs = 15_000;
 const pingIntervalMs = 2_000;
+/** Ticks so far apart mean that this thread was away, or its clock was set: what the follower said meanwhile is yet
+ *  to be read. */
+const absenceMs = 1_000;
 
 export interface SenderHost {
   readonly state: NodeState;
@@ -39,6 +42,7 @@ export class SenderSession implements FrameSink {
   #stepsSoon = false;
   #lastProgressMs: number;
   #lastSentMs = 0;
+  #tickedMs: number;
 
   constructor(host: SenderHost, { link, partition, epoch, hello }: Admitted) {
     const { identity } = host.state;
@@ -52,6 +56,7 @@ export class SenderSession implements FrameSink {
     this.#link = link;
     this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring });
     this.#lastProgressMs = identity.nowMs();
+    this.#tickedMs = this.#lastProgressMs;
   }
 
   get followerState(): FollowerState {
@@ -98,6 +103,8 @@ export class SenderSession implements FrameSink {
   /** Now and then: deadlines, and a sign of life where nothing else was sent. */
   tick(nowMs: number): void {
     this.#count();
+    if (Math.abs(nowMs - this.#tickedMs) > absenceMs) this.#lastProgressMs = nowMs;
+    this.#tickedMs = nowMs;
     if (nowMs - this.#lastProgressMs > silenceMaxMs) {
       this.close('the follower neither reads nor answers');
     } else if (nowMs - this.#lastSentMs > pingIntervalMs) this.step({ kind: 'idle' });
