@@ -7,11 +7,11 @@ import { binary } from '../support/dataset.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { type Fault, flipIn, stallAt } from '../support/faults.ts';
 import { CLEAN, ingotVerify } from '../support/ingot.ts';
-import type { LogLine, TestNode } from '../support/local-cluster.ts';
 import { fill } from '../support/resp-connection.ts';
 import { scrape } from '../support/scrape.ts';
 import type { TcpLink } from '../support/tcp-link.ts';
 import { LinkedPair } from '../sync/linked-pair.ts';
+import { LogWatch } from './log-watch.ts';
 
 /** With header and key the only record in its chunk: most of a chunk's bytes are value. */
 const VALUE_BYTES = 62_000;
@@ -24,11 +24,9 @@ const CHUNKS_BEFORE = 5;
 const STRIKES_WITHIN_MS = 20_000;
 
 let pair: LinkedPair;
-let primary: TestNode;
-let follower: TestNode;
 let link: TcpLink;
-/** Lines of each log when the test began. */
-let seen: Map<TestNode, number>;
+let primary: LogWatch;
+let follower: LogWatch;
 
 beforeAll(async () => {
   pair = await LinkedPair.first(
@@ -39,16 +37,15 @@ beforeAll(async () => {
     },
     { frames: true },
   );
-  [primary, follower] = pair.cluster.nodes;
   link = pair.linkOf(1);
-  follower.launch();
+  pair.cluster.node(2).launch();
   await pair.cluster.settled();
   await write(0);
   await pair.cluster.replicated();
 });
 
 beforeEach(() => {
-  seen = new Map(pair.cluster.nodes.map((node) => [node, node.log.length]));
+  [primary, follower] = pair.cluster.nodes.map((node) => new LogWatch(node));
 });
 
 afterAll(() => pair.stop());
@@ -64,13 +61,13 @@ test.each([
     await strike(fault, () => write(1, 3));
     await pair.cluster.replicated();
 
-    await logged(follower, 'connectionLost', { reason: `broken rule: ${rule}` });
-    await logged(primary, 'connectionLost', { node: follower.id });
+    await follower.logs('connectionLost', { reason: `broken rule: ${rule}` });
+    await primary.logs('connectionLost', { node: 'n2' });
     const after = await counts();
     expect(after.brokenFrames - before.brokenFrames).toBe(1);
     expect(after.fullSyncs).toBe(before.fullSyncs);
     expect(after.partialSyncs - before.partialSyncs).toBe(1);
-    expect(await ingotVerify(primary.ports.control)).toMatchObject(CLEAN);
+    expect(await ingotVerify(pair.cluster.node(1).ports.control)).toMatchObject(CLEAN);
   },
 );
 
@@ -79,11 +76,11 @@ test('a bit flipped in an acknowledgement: the primary ends the connection, and 
   await strike(flipIn(ACK, 'header', { at: 16, direction: 'up' }), () => write(2, 3));
   await pair.cluster.replicated();
 
-  await logged(primary, 'connectionLost', { reason: 'broken rule: the header checksum holds' });
+  await primary.logs('connectionLost', { reason: 'broken rule: the header checksum holds' });
   const after = await counts();
   expect(after.brokenFrames - before.brokenFrames).toBe(1);
   expect(after.fullSyncs).toBe(before.fullSyncs);
-  expect(await ingotVerify(primary.ports.control)).toMatchObject(CLEAN);
+  expect(await ingotVerify(pair.cluster.node(1).ports.control)).toMatchObject(CLEAN);
 });
 
 test('a bit flipped in a chunk: found before the copy counts as checked, counted, repaired', async () => {
@@ -98,49 +95,35 @@ test('a bit flipped in a chunk: found before the copy counts as checked, counted
   await within('the follower has compared', STRIKES_WITHIN_MS, answers.struck);
 
   // The follower's answers are held: nobody can have told it yet that it is checked.
-  await logged(follower, 'checkFailed', { partition: 0, chunk: part.chunk });
+  await follower.logs('checkFailed', { partition: 0, chunk: part.chunk });
   await stateIs('checking');
-  expect(newLines(follower, 'checkPassed')).toEqual([]);
-  const held = await scrape(follower.ports.http);
+  expect(follower.lines('checkPassed')).toEqual([]);
+  const held = await scrape(pair.cluster.node(2).ports.http);
   expect(held.sum('ingot_partition_states', { state: 'checking' })).toBe(1);
   expect(held.sum('ingot_partition_states', { state: 'following' })).toBe(0);
 
   link.release();
-  await logged(primary, 'checkFailed', { partition: 0, chunk: part.chunk, node: follower.id });
-  await logged(follower, 'checkPassed');
+  await primary.logs('checkFailed', { partition: 0, chunk: part.chunk, node: 'n2' });
+  await follower.logs('checkPassed');
   await stateIs('streaming');
   const after = await counts();
   expect(after.checksFailed - before.checksFailed).toBe(1);
   expect(after.fullSyncs).toBe(before.fullSyncs);
-  expect(await ingotVerify(primary.ports.control)).toMatchObject(CLEAN);
+  expect(await ingotVerify(pair.cluster.node(1).ports.control)).toMatchObject(CLEAN);
 });
 
 /** Writes values that are made from `round`. */
 async function write(round: number, keys = KEYS): Promise<void> {
-  await fill(primary.ports.client, keys, (i) => [`k${i}`, binary(i + round * 1_000, VALUE_BYTES)]);
+  await fill(pair.cluster.node(1).ports.client, keys, (i) => [
+    `k${i}`,
+    binary(i + round * 1_000, VALUE_BYTES),
+  ]);
 }
 
 async function strike(fault: Fault, work: () => Promise<void>): Promise<void> {
   link.arm(fault);
   await work();
   await within('the fault strikes', STRIKES_WITHIN_MS, fault.struck);
-}
-
-function newLines(node: TestNode, event: string): LogLine[] {
-  return node.log.slice(seen.get(node)).filter((line) => line.event === event);
-}
-
-/** Waits for a line of this event since the test began, with these fields. */
-async function logged(
-  node: TestNode,
-  event: string,
-  fields: Readonly<Record<string, unknown>> = {},
-): Promise<void> {
-  await eventually(`${node.id} logs ${event} ${JSON.stringify(fields)}`, () =>
-    newLines(node, event).some((line) =>
-      Object.entries(fields).every(([name, value]) => line[name] === value),
-    ),
-  );
 }
 
 async function stateIs(wanted: string): Promise<void> {
