@@ -1,15 +1,27 @@
 /** The CHECK pass that follows a bulk, and what follows a difference.
  *
+ *      due -> running -> passed: the copy may be promoted
+ *                ^  |
+ *                |  +-- a few chunks differ --> repairing, one by one, by mutations --+
+ *                |  +-- many -----------------> a bulk of them ---------------------- +
+ *                +--------------------------------------------------------------------+
+ *                   +-- what is here is no better -> refused, until it may have changed
+ *
  *  Owner: one sender, which steps it while the copy is consistent and no redo waits. Which chunks are left is kept by
- *  `CheckPass`. Chunks that differ are copied again, `checkRepairsMax` times; then the follower is given up. */
+ *  `CheckPass`. Chunks that still differ after `checkRepairsMax` rounds: the follower is given up. */
 import type { Partition } from '@ingot/store';
 import { CheckPass, decodeAnswers } from './checks.ts';
 import { CHECKED } from './frame.ts';
 import type { GateLook } from './gate-look.ts';
 import { NO_PAYLOAD, type Outbox } from './outbox.ts';
+import { decideRepair } from './repair-decision.ts';
 
 const checkRepairsMax = 5;
 const markersPerStepMax = 8;
+/** As many chunks as differ at most are repaired by mutations: more are cheaper as a bulk. */
+export const mutationRepairsMax = 16;
+/** A repair that was refused is thought over after so long. */
+const refusedPauseMs = 60_000;
 
 export interface CheckingParts {
   readonly partition: Partition;
@@ -22,8 +34,14 @@ export interface CheckingParts {
 export class Checking {
   readonly #parts: CheckingParts;
   readonly #pass: CheckPass;
-  #phase: 'no' | 'due' | 'running' = 'no';
-  #repairs = 0;
+  #phase: 'no' | 'due' | 'running' | 'repairing' | 'refused' = 'no';
+  #rounds = 0;
+  /** Chunks whose repair is due, and those whose repair is under way or made: counted once a pass finds them equal. */
+  #toRepair: number[] = [];
+  #repaired: number[] = [];
+  /** Seq of the newest repair; the next one waits for its acknowledgement, so that repairs do not fill the ring. */
+  #repairSeq = 0;
+  #refusedMs = 0;
 
   constructor(parts: CheckingParts) {
     this.#parts = parts;
@@ -49,16 +67,26 @@ export class Checking {
 
   due(): void {
     this.#phase = 'due';
+    this.#toRepair = [];
   }
 
-  /** Goes on with the pass. Returns why the follower must be given up, or null. */
-  pursue(): string | null {
-    const { gate, out, partition } = this.#parts;
-    const pass = this.#pass;
-    if (this.#phase === 'due') {
-      pass.restart();
+  /** Goes on, with a follower that has acknowledged `ackedSeq`. Returns why it must be given up, or null. */
+  pursue(ackedSeq: number): string | null {
+    if (this.#phase === 'refused') {
+      if (this.#parts.out.nowMs - this.#refusedMs < refusedPauseMs) return null;
+      this.#phase = 'due';
+    }
+    if (this.#phase === 'repairing' && !this.#repairNext(ackedSeq)) return null;
+    if (this.#phase !== 'running') {
+      this.#pass.restart();
       this.#phase = 'running';
     }
+    return this.#mark();
+  }
+
+  #mark(): string | null {
+    const { gate, out, partition } = this.#parts;
+    const pass = this.#pass;
     for (let markers = 0; markers < markersPerStepMax; markers++) {
       const chunk = pass.next();
       if (chunk === -1) break;
@@ -90,18 +118,63 @@ export class Checking {
   #finish(): string | null {
     const { copyAgain, out } = this.#parts;
     const { different } = this.#pass;
+    this.#countRepaired(different);
     if (different.length === 0) {
       this.#phase = 'no';
-      this.#repairs = 0;
+      this.#rounds = 0;
       out.send(CHECKED, NO_PAYLOAD);
       out.log('info', 'checkPassed', {});
       return null;
     }
-    if (this.#repairs === checkRepairsMax) {
+    if (this.#rounds === checkRepairsMax) {
       return `chunks still differ after ${checkRepairsMax} repairs`;
     }
-    this.#repairs++;
-    copyAgain(different);
+    this.#rounds++;
+    if (different.length > mutationRepairsMax) copyAgain(different);
+    else this.#decide(different);
     return null;
+  }
+
+  /** The follower has these bytes from here, over a wire that vouches for nothing: it is no witness against them. */
+  #decide(different: readonly number[]): void {
+    const { out, partition } = this.#parts;
+    const brokenRule = (chunk: number) => () => partition.verifyChunk(chunk);
+    const refused = different.filter((chunk) => {
+      const decision = decideRepair({ equal: 0, different: [0], brokenRule: brokenRule(chunk) });
+      if (decision.repair) return false;
+      out.log('error', 'repairRefused', { chunk, why: decision.why });
+      out.push({ kind: 'repairRefused' });
+      return true;
+    });
+    this.#toRepair = different.filter((chunk) => !refused.includes(chunk));
+    this.#phase = this.#toRepair.length > 0 ? 'repairing' : 'refused';
+    this.#refusedMs = out.nowMs;
+    this.#repairSeq = 0;
+    out.again();
+  }
+
+  /** Returns whether all repairs are made and have arrived. A sealed partition takes none: it is asked again. */
+  #repairNext(ackedSeq: number): boolean {
+    const { out, partition } = this.#parts;
+    if (ackedSeq < this.#repairSeq) return false;
+    const chunk = this.#toRepair[0];
+    if (chunk === undefined) return true;
+    const seq = partition.repairChunk(chunk, out.nowMs);
+    if (seq === -1) return false;
+    this.#repairSeq = seq;
+    this.#toRepair.shift();
+    this.#repaired.push(chunk);
+    out.again();
+    return false;
+  }
+
+  #countRepaired(different: readonly number[]): void {
+    const { out } = this.#parts;
+    for (const chunk of this.#repaired) {
+      if (different.includes(chunk)) continue;
+      out.log('warn', 'repaired', { chunk, seq: this.#repairSeq });
+      out.push({ kind: 'repaired' });
+    }
+    this.#repaired = [];
   }
 }

@@ -6,6 +6,9 @@ export type ReplicationEventName =
   | 'syncFinished'
   | 'checkPassed'
   | 'checkFailed'
+  | 'repaired'
+  | 'repairRefused'
+  | 'scrubFinished'
   | 'refused'
   | 'handshakeFailed'
   | 'connectionLost';

@@ -28,6 +28,9 @@ export type SenderAction =
   /** The follower holds a consistent copy up to `seq`. */
   | { readonly kind: 'acknowledged'; readonly seq: number }
   | { readonly kind: 'answered'; readonly answer: CheckAnswer }
+  /** A chunk that differed is equal again; or it stays as it is, because nothing supports the primary's. */
+  | { readonly kind: 'repaired' }
+  | { readonly kind: 'repairRefused' }
   /** The follower is in step: by a bulk that it made consistent, or because the ring had all it missed. */
   | { readonly kind: 'synced'; readonly reason: SyncReason }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }

@@ -185,7 +185,7 @@ export class Sender {
       const changed = this.#bulk.changedSinceSent();
       this.#startSync('catch-up', 'the ring lapped the follower', changed);
     } else if (this.#checking.pending && this.#ackedSeq >= this.#bulk.minConsistent) {
-      return this.#checking.pursue();
+      return this.#checking.pursue(this.#ackedSeq);
     }
     return null;
   }
