@@ -147,9 +147,13 @@ export class Checking {
       return true;
     });
     this.#toRepair = different.filter((chunk) => !refused.includes(chunk));
-    this.#phase = this.#toRepair.length > 0 ? 'repairing' : 'refused';
-    this.#refusedMs = out.nowMs;
     this.#repairSeq = 0;
+    this.#phase = 'repairing';
+    if (this.#toRepair.length === 0) {
+      this.#phase = 'refused';
+      this.#refusedMs = out.nowMs;
+      this.#rounds = 0;
+    }
     out.again();
   }
 

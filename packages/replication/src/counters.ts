@@ -17,8 +17,14 @@ export interface HubCounters {
   /** Payload bytes sent to followers. */
   chunkBytesSent: number;
   redoBytesSent: number;
-  /** Chunks that a follower found different. */
+  /** Comparisons of a chunk by followers, and those that found a difference. */
+  checks: number;
   checksFailed: number;
+  /** Chunks of followers that differed and are equal again, and those that nothing spoke for overwriting. */
+  repairs: number;
+  repairsRefused: number;
+  /** Chunks that the scrub has had compared. */
+  scrubChunks: number;
   /** HELLOs refused, and connections that were no HELLO. */
   refusals: number;
   /** Connections ended because what came on them broke a rule. */
@@ -37,7 +43,11 @@ export function createHubCounters(): HubCounters {
     bytesReceived: 0,
     chunkBytesSent: 0,
     redoBytesSent: 0,
+    checks: 0,
     checksFailed: 0,
+    repairs: 0,
+    repairsRefused: 0,
+    scrubChunks: 0,
     refusals: 0,
     brokenFrames: 0,
     peersRefused: createRefusalCounts(),

@@ -235,7 +235,7 @@ describe('replication over a bad link', () => {
     expect(proxy.cuts).toBe(1);
   });
 
-  test('CHECK: a chunk that differs after a bulk is found, named and sent again', async () => {
+  test('CHECK: a chunk that differs after a bulk is found, named and repaired', async () => {
     a.fill(60);
     await untilEqual(a, b);
     const { fullSyncs, partialSyncs } = a.hub.counters();
@@ -246,9 +246,40 @@ describe('replication over a bad link', () => {
     expect(a.eventsNamed('checkFailed')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
     expect(a.hub.counters()).toMatchObject({
       checksFailed: 1,
+      repairs: 1,
       fullSyncs,
-      partialSyncs: partialSyncs + 2, // resumed, then repaired
+      partialSyncs: partialSyncs + 1, // resumed
     });
+    expect(a.eventsNamed('repaired')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
+  });
+
+  test('CHECK: many chunks that differ are sent again as a bulk', async () => {
+    a.fill(60);
+    await untilEqual(a, b);
+    const { partialSyncs } = a.hub.counters();
+    b.partition.setChecked(false);
+    for (let chunk = 20; chunk < 40; chunk++) b.partition.imageBuffer[chunk * CHUNK_BYTES] ^= 1;
+    await away(() => {});
+    await untilEqual(a, b);
+    expect(a.hub.counters()).toMatchObject({ checksFailed: 20, partialSyncs: partialSyncs + 2 });
+    expect(a.eventsNamed('syncFinished').at(-1)).toMatchObject({
+      kind: 'catch-up',
+      reason: 'a CHECK found chunks that differ',
+    });
+  });
+
+  test('CHECK: a primary whose own chunk is broken does not spread it, nor promote the copy', async () => {
+    a.fill(60);
+    await untilEqual(a, b);
+    b.partition.setChecked(false);
+    a.partition.imageBuffer[30 * CHUNK_BYTES + 24] ^= 1; // a key
+    await away(() => {});
+    await until('a refusal', () => a.eventsNamed('repairRefused').length > 0);
+    expect(a.eventsNamed('repairRefused')).toMatchObject([{ partition: 0, chunk: 30, node: 'b' }]);
+    expect(a.hub.counters()).toMatchObject({ repairs: 0, repairsRefused: 1 });
+    expect(a.hub.status()[0]?.followers[0]?.state).toBe('checking');
+    expect(b.partition.checked()).toBe(false);
+    expect(b.partition.verify()).toBeNull();
   });
 
   test('a follower that stalls costs the primary no memory and falls back to stamps', async () => {

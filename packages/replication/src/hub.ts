@@ -3,15 +3,16 @@
  *  Owner: the replication worker. The map (through `configure`) alone says who follows whom; roles
  *  and epochs are read from the partitions. Sleeps on a shared word while nobody writes; after that
  *  steps the senders once per `gatherMs`, until there is nothing left to send. */
-import type { Partition, StableView } from '@ingot/store';
+import type { Partition } from '@ingot/store';
 import type { BulkCounts } from './bulk-slots.ts';
 import type { HubCounters } from './counters.ts';
 import { Following } from './following.ts';
+import type { ScrubStatus } from './inspections.ts';
 import { Leading } from './leading.ts';
 import { type Listener, listenForLinks } from './link.ts';
 import { type NodeIdentity, NodeState } from './node-state.ts';
 import { Sleeper } from './sleeper.ts';
-import type { VerifyReport } from './verify.ts';
+import { emptyReport, type VerifyReport } from './verify.ts';
 import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
 
 /** Writes of so long travel together. */
@@ -20,6 +21,8 @@ const gatherMs = 1;
 const tickMs = 200;
 /** `verify` waits so long, in all, for copies that are still on their way. */
 const copyWaitMs = 30_000;
+/** Partitions that one `verify` walks at once. */
+const verifyAtOnceMax = 8;
 
 export interface HubOptions extends NodeIdentity {
   readonly host: string;
@@ -27,6 +30,8 @@ export interface HubOptions extends NodeIdentity {
   readonly port: number;
   /** Shared by the node's threads: see `Sleeper`. */
   readonly wake: Int32Array;
+  /** One round of the scrub takes so long; 0, as where nothing is said: off. */
+  readonly scrubEveryMs?: number;
 }
 
 export class ReplicationHub {
@@ -43,7 +48,7 @@ export class ReplicationHub {
     this.#options = options;
     this.#state = new NodeState(options);
     this.#sleeper = new Sleeper(options.wake);
-    this.#leading = new Leading(this.#state, () => this.#sleeper.wake());
+    this.#leading = new Leading(this.#state, () => this.#sleeper.wake(), options.scrubEveryMs ?? 0);
     this.#following = new Following(this.#state);
   }
 
@@ -132,13 +137,24 @@ export class ReplicationHub {
     return this.#leading.awaitAck(partitionId, node, seq, timeoutMs);
   }
 
-  /** Compares every chunk in use of these partitions, which must be led here, with all followers, by CHECK markers. */
+  scrubStatus(): ScrubStatus {
+    return this.#leading.scrubStatus;
+  }
+
+  /** Compares every chunk in use of these partitions, which must be led here, with all followers, by CHECK markers,
+   *  and has what differs repaired. */
   async verify(partitionIds: readonly number[]): Promise<VerifyReport> {
-    const report: VerifyReport = { chunksChecked: 0, differences: [], notChecked: [] };
+    const report = emptyReport();
     const deadlineMs = this.#options.nowMs() + copyWaitMs;
-    for (const id of partitionIds) {
-      await this.#leading.verify(id, lookPatiently, report, deadlineMs);
-    }
+    const due = [...partitionIds];
+    const walk = async (): Promise<void> => {
+      for (let id = due.shift(); id !== undefined; id = due.shift()) {
+        await this.#leading.verify(id, report, deadlineMs);
+      }
+    };
+    await Promise.all(Array.from({ length: verifyAtOnceMax }, walk));
+    report.differences.sort((a, b) => a.partition - b.partition || a.chunk - b.chunk);
+    report.notChecked.sort((a, b) => a.partition - b.partition);
     return report;
   }
 
@@ -169,10 +185,3 @@ export class ReplicationHub {
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Reads a partition under an even gate; a passage lasts microseconds. */
-async function lookPatiently(partition: Partition): Promise<StableView> {
-  const view = {} as StableView;
-  while (!partition.tryStable(view)) await pause(0);
-  return view;
-}

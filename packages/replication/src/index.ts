@@ -53,7 +53,7 @@ export {
   SECRET_BYTES_MIN,
 } from './preamble.ts';
 export { SYNC_KIND_OF_REASON, SYNC_REASON_LABELS, type SyncProgress } from './sync-progress.ts';
-export type { VerifyReport } from './verify.ts';
+export type { VerifyDifference, VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,
   PartitionReplicationStatus,

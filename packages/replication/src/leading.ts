@@ -2,17 +2,18 @@
  *
  *  Owner: the hub. One session per (partition, follower); a newer connection replaces an older one, because its end
  *  may not have been noticed yet. At most `bulksMax` bulks at once. */
-import { invariant, type Partition, ROLE_PRIMARY, type StableView } from '@ingot/store';
+import { invariant, type Partition, ROLE_PRIMARY } from '@ingot/store';
 import { AckWaiters } from './ack-waiters.ts';
 import { refuse } from './admission.ts';
 import { type BulkCounts, BulkSlots } from './bulk-slots.ts';
 import type { CheckAnswer } from './checks.ts';
 import { type Admitted, Handshake, type HandshakeHost } from './handshake.ts';
 import type { Hello } from './hello.ts';
+import { Inspections, type InspectionsHost, type ScrubStatus } from './inspections.ts';
 import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { type SenderHost, SenderSession } from './sender-session.ts';
-import { type VerifyReport, VerifyRun } from './verify.ts';
+import type { VerifyReport } from './verify.ts';
 import type { FollowerReplicationStatus } from './view.ts';
 import type { Refusal } from './welcome.ts';
 
@@ -27,7 +28,7 @@ const copyPollMs = 50;
 const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
 const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
 
-export class Leading implements SenderHost, HandshakeHost {
+export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   readonly state: NodeState;
   readonly #handshakes = new Set<Handshake>();
   readonly #sessions = new Map<string, SenderSession>();
@@ -35,13 +36,14 @@ export class Leading implements SenderHost, HandshakeHost {
     session.step({ kind: 'bulkGranted' });
   });
   readonly #acks = new AckWaiters();
-  readonly #verifying = new Set<VerifyRun>();
+  readonly #inspections: Inspections;
   readonly #wake: () => void;
 
   /** `wake` is called when there is redo to send that no data worker wrote, or a first follower. */
-  constructor(state: NodeState, wake: () => void) {
+  constructor(state: NodeState, wake: () => void, scrubEveryMs: number) {
     this.state = state;
     this.#wake = wake;
+    this.#inspections = new Inspections(this, scrubEveryMs);
   }
 
   /** Somebody has connected. */
@@ -70,6 +72,7 @@ export class Leading implements SenderHost, HandshakeHost {
   tick(nowMs: number): void {
     for (const handshake of this.#handshakes) handshake.tick(nowMs);
     for (const session of this.#sessions.values()) session.tick(nowMs);
+    this.#inspections.tick(nowMs);
   }
 
   /** Ends the sessions that the map no longer names, before it returns. */
@@ -87,12 +90,14 @@ export class Leading implements SenderHost, HandshakeHost {
         incarnations[node] === incarnation;
       if (!isNamed) session.close('the map no longer names this follower');
     }
+    this.#inspections.update();
   }
 
   close(): void {
     for (const handshake of this.#handshakes) handshake.close('the node stops');
     for (const session of this.#sessions.values()) session.close('the node stops');
     this.#acks.close();
+    this.#inspections.close();
   }
 
   // ------------------------------------------------------------ what the node asks
@@ -123,28 +128,24 @@ export class Leading implements SenderHost, HandshakeHost {
     return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
   }
 
-  /** Adds to `report` what CHECK markers say of every follower of one partition. A follower that is being copied,
-   *  or falls behind so far that it is copied again, is waited for until `deadlineMs`. */
-  async verify(
-    id: number,
-    look: (partition: Partition) => Promise<StableView>,
-    report: VerifyReport,
-    deadlineMs: number,
-  ): Promise<void> {
+  get scrubStatus(): ScrubStatus {
+    return this.#inspections.scrubStatus;
+  }
+
+  /** Adds to `report` what CHECK markers say of every follower of one partition, and has what differs repaired. A
+   *  follower that is being copied, or falls behind so far that it is copied again, is waited for until `deadlineMs`. */
+  async verify(id: number, report: VerifyReport, deadlineMs: number): Promise<void> {
     const partition = this.state.partitions.get(id);
     const view = this.state.views.get(id);
     if (partition === undefined || view === undefined || !this.state.leads(id)) {
       const { nodeId } = this.state.identity;
-      report.notChecked.push({
-        partition: id,
-        node: nodeId,
-        why: 'it does not lead the partition',
-      });
+      const why = 'it does not lead the partition';
+      report.notChecked.push({ partition: id, node: nodeId, why });
       return;
     }
     let due: readonly string[] = view.followers;
     while (due.length > 0) {
-      const lost = await this.#verifyOnce(partition, due, look, report);
+      const lost = await this.#verifyOnce(partition, due, report);
       const isLate = this.state.identity.nowMs() >= deadlineMs;
       due = [...lost.keys()].filter((node) => !isLate && this.#isBeingCopied(id, node));
       for (const [node, why] of lost) {
@@ -158,19 +159,14 @@ export class Leading implements SenderHost, HandshakeHost {
   async #verifyOnce(
     partition: Partition,
     nodes: readonly string[],
-    look: (partition: Partition) => Promise<StableView>,
     report: VerifyReport,
   ): Promise<ReadonlyMap<string, string>> {
-    const notReady = new Map<string, string>();
-    for (const node of nodes) {
-      const state = this.#stateOf(partition.id, node);
-      if (state !== 'streaming' && state !== 'checking') notReady.set(node, whyNot(state));
-    }
-    const ready = nodes.filter((node) => !notReady.has(node));
-    const run = new VerifyRun(partition, ready, report);
-    this.#verifying.add(run);
-    const lost = await run.run(() => look(partition), this.#wake);
-    this.#verifying.delete(run);
+    const inStep = this.inStep(partition.id);
+    const notReady = nodes
+      .filter((node) => !inStep.includes(node))
+      .map((node): [string, string] => [node, whyNot(this.#stateOf(partition.id, node))]);
+    const ready = nodes.filter((node) => inStep.includes(node));
+    const lost = await this.#inspections.verify(partition, ready, report);
     return new Map([...notReady, ...lost]);
   }
 
@@ -180,6 +176,18 @@ export class Leading implements SenderHost, HandshakeHost {
 
   #stateOf(partition: number, node: string): FollowerReplicationStatus['state'] {
     return this.#sessions.get(keyOf(partition, node))?.followerState ?? 'connecting';
+  }
+
+  // ------------------------------------------------------------ what the inspections ask
+
+  /** Those whose CHECK pass is over: before, their own sender compares, and repairs. */
+  inStep(partition: number): readonly string[] {
+    const followers = this.state.views.get(partition)?.followers ?? [];
+    return followers.filter((node) => this.#stateOf(partition, node) === 'streaming');
+  }
+
+  wake(): void {
+    this.#wake();
   }
 
   // ------------------------------------------------------------ what the sessions say
@@ -242,8 +250,9 @@ export class Leading implements SenderHost, HandshakeHost {
   }
 
   answered(session: SenderSession, answer: CheckAnswer): void {
+    this.state.counters.checks++;
     if (answer.expected !== answer.actual) this.state.counters.checksFailed++;
-    for (const run of this.#verifying) run.answered(session.partition.id, session.node, answer);
+    this.#inspections.answered(session.partition.id, session.node, answer);
   }
 
   ended(session: SenderSession, reason: string): void {
@@ -264,12 +273,12 @@ export class Leading implements SenderHost, HandshakeHost {
 
   #lost(session: SenderSession, why: string): void {
     this.#acks.forget(keyOfSession(session));
-    for (const run of this.#verifying) run.lost(session.partition.id, session.node, why);
+    this.#inspections.lost(session.partition.id, session.node, why);
   }
 }
 
 function whyNot(state: FollowerReplicationStatus['state']): string {
-  return state === 'connecting' ? 'it is not connected' : 'it is still being copied';
+  return state === 'connecting' ? 'it is not connected' : `it is still being copied (${state})`;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -20,7 +20,10 @@ export type RepairDecision =
 export function decideRepair({ equal, different, brokenRule }: RepairCase): RepairDecision {
   const agreeing = largestGroup(different);
   if (agreeing >= 2) {
-    return { repair: false, why: `${agreeing} followers agree with each other against the primary` };
+    return {
+      repair: false,
+      why: `${agreeing} followers agree with each other against the primary`,
+    };
   }
   if (equal > 0) return { repair: true, because: 'a third copy' };
   const broken = brokenRule();

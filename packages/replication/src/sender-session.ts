@@ -139,6 +139,12 @@ export class SenderSession implements FrameSink {
         return this.#host.answered(this, action.answer);
       case 'synced':
         return this.#countSync(action.reason);
+      case 'repaired':
+        this.#host.state.counters.repairs++;
+        return;
+      case 'repairRefused':
+        this.#host.state.counters.repairsRefused++;
+        return;
       case 'log':
         return this.#host.state.identity.log(action.event);
       case 'drop':
