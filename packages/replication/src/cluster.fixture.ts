@@ -39,6 +39,7 @@ export class TestNode {
       geometry?: Geometry;
       incarnation?: number;
       secret?: Uint8Array;
+      scrubEveryMs?: number;
     } = {},
   ) {
     this.id = id;
@@ -52,6 +53,7 @@ export class TestNode {
       host: HOST,
       port: 0,
       wake: new Int32Array(new SharedArrayBuffer(8)),
+      scrubEveryMs: options.scrubEveryMs ?? 0,
       log: (event) => this.events.push(event),
       nowMs: () => Date.now() + this.clockAheadMs,
     });

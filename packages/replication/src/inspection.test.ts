@@ -31,7 +31,7 @@ beforeEach(() => {
 function perform(actions: readonly InspectionAction[]): void {
   for (const action of actions) {
     if (action.kind === 'inspected') results.push(action.result);
-    else if (action.kind === 'log') events.push(String(action.event.event));
+    else if (action.kind === 'log') events.push(action.event.event);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   ROLE_FOLLOWER,
 } from '@ingot/store';
 import { describe, expect, test } from 'vitest';
+import { mutationRepairsMax } from './checking.ts';
 import { Oracle } from './oracle.fixture.ts';
 import { Random } from './random.fixture.ts';
 import { Wire } from './wire.fixture.ts';
@@ -124,10 +125,15 @@ describe('resync: a copy that was cut off', () => {
   });
 
   test.each(seeds)(
-    'in the middle of a repair it is not streamed to, though the ring would do: seed %i',
+    'in the middle of a repair by bulk it is not streamed to, though the ring would do: seed %i',
     (seed) => {
       const pair = new Pair(seed);
-      pair.copy.imageBuffer[3 * 65_536 + 100] ^= 1;
+      for (let i = 0; i <= mutationRepairsMax; i++) pair.set(`large:${i}`, 60_000);
+      pair.oracle.published();
+      pair.settle();
+      for (let chunk = 3; chunk < 4 + mutationRepairsMax; chunk++) {
+        pair.copy.imageBuffer[chunk * 65_536 + 100] ^= 1;
+      }
       pair.copy.setChecked(false);
       pair.judging = false;
       pair.reconnect();
