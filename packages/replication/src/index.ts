@@ -27,9 +27,24 @@ export {
 export { FrameReader, type FrameSink } from './frame-reader.ts';
 export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';
+export {
+  type Difference,
+  type Inspected,
+  Inspection,
+  type InspectionAction,
+} from './inspection.ts';
+export type { ScrubStatus } from './inspections.ts';
 export { type Greeter, offerCopy } from './offer.ts';
 export { RedoBuffers } from './redo-buffers.ts';
 export { type RedoBlock, RingReader } from './ring-reader.ts';
+export { decideRepair, type RepairCase, type RepairDecision } from './repair-decision.ts';
+export {
+  Scrub,
+  type ScrubMark,
+  type ScrubOptions,
+  type ScrubProgress,
+  type ScrubTarget,
+} from './scrub.ts';
 export { Sender } from './sender.ts';
 export type {
   FollowerState,

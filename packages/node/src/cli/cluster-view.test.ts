@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import type { ClusterStatus, PartitionStatus } from '../control/types.ts';
+import {
+  type ClusterStatus,
+  NO_SCRUB,
+  type PartitionStatus,
+  type ScrubStatus,
+} from '../control/types.ts';
 import { viewOf, viewText } from './cluster-view.ts';
 
 const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 5, follower: 6 };
@@ -24,6 +29,17 @@ const leading: PartitionStatus = {
       sync: null,
     },
   ],
+};
+
+const scrub: ScrubStatus = {
+  everySeconds: 3_600,
+  rounds: 2,
+  chunksDone: 301,
+  chunksTotal: 700,
+  lastRoundSeconds: 3_600.04,
+  differences: 3,
+  repairs: 2,
+  repairsRefused: 1,
 };
 
 const answer: ClusterStatus = {
@@ -51,7 +67,7 @@ const answer: ClusterStatus = {
     {
       node: 'n1',
       why: '',
-      status: { node: 'n1', incarnation: 2, mapVersion: 12, partitions: [leading] },
+      status: { node: 'n1', incarnation: 2, mapVersion: 12, partitions: [leading], scrub },
     },
     { node: 'n2', why: 'connection refused', status: null },
   ],
@@ -98,11 +114,28 @@ test('status: a copy that is being made says how far it is, and why', () => {
     const [follower] = leading.followers;
     const followers = [{ ...follower, state: 'bulk' as const, sync: { ...sync, ...change } }];
     const partitions = [{ ...leading, followers }];
-    const status = { node: 'n1', incarnation: 2, mapVersion: 12, partitions };
+    const status = { node: 'n1', incarnation: 2, mapVersion: 12, partitions, scrub };
     return viewText(viewOf({ ...answer, nodes: [{ node: 'n1', why: '', status }] }));
   };
   const why = 'catch-up: the ring has moved past the copy';
   expect(shown({})).toContain(`n2 bulk 42 % (480 of 1,117 MB), ${why}`);
   expect(shown({ pass: 1 })).toContain(`n2 bulk 42 % (480 of 1,117 MB, pass 2), ${why}`);
   expect(shown({ chunksTotal: 0 })).toContain(`n2 bulk waiting, ${why}`);
+});
+
+test('status: a node that leads says how far its scrub is and what came of it', () => {
+  expect(viewOf(answer).nodes.map((node) => node.scrub)).toEqual([scrub, null]);
+  const line = (shown: ScrubStatus): RegExpExecArray | null => {
+    const status = {
+      node: 'n1',
+      incarnation: 2,
+      mapVersion: 12,
+      partitions: [leading],
+      scrub: shown,
+    };
+    const nodes = [{ node: 'n1', why: '', status }];
+    return /^scrub .*\n(n1 .*)$/m.exec(viewText(viewOf({ ...answer, nodes })));
+  };
+  expect(line(scrub)?.[1]).toMatch(/^n1 +3 +43 % +3600\.0 s +3 +2 +1$/);
+  expect(line(NO_SCRUB)?.[1]).toMatch(/^n1 +off +- +- +0 +0 +0$/);
 });

@@ -5,7 +5,9 @@ import { CHUNK_BYTES } from '@ingot/store';
 import type {
   ClusterStatus,
   FollowerState,
+  NodeAnswer,
   PartitionStatus,
+  ScrubStatus,
   SyncStatus,
 } from '../control/types.ts';
 import type { MapNode, PlacementEntry } from '../shared/map.ts';
@@ -29,6 +31,8 @@ export interface NodeView {
   readonly follows: number;
   /** Why the node did not answer; empty when it did. */
   readonly silence: string;
+  /** null: the node did not answer. */
+  readonly scrub: ScrubStatus | null;
 }
 
 export interface PartitionView {
@@ -62,7 +66,7 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
   return {
     clusterId: map.clusterId,
     mapVersion: map.version,
-    nodes: map.nodes.map((node) => nodeView(node, map.placement, answers.get(node.id)?.why ?? '')),
+    nodes: map.nodes.map((node) => nodeView(node, map.placement, answers.get(node.id))),
     partitions: map.placement.map((entry, id) =>
       partitionView(entry, id, partitionOf(entry.primary, id)),
     ),
@@ -74,11 +78,16 @@ export function viewText(view: ClusterView): string {
     `cluster ${view.clusterId}, map version ${view.mapVersion}`,
     nodeTable(view.nodes),
     partitionTable(view.partitions),
+    ...scrubTable(view.nodes),
     ...warnings(view),
   ].join('\n\n');
 }
 
-function nodeView(node: MapNode, placement: readonly PlacementEntry[], silence: string): NodeView {
+function nodeView(
+  node: MapNode,
+  placement: readonly PlacementEntry[],
+  answer: NodeAnswer | undefined,
+): NodeView {
   const names = Object.keys(node.ports) as (keyof Ports)[];
   const addresses = names.map((name) => [name, hostPort(node.advertise, node.ports[name])]);
   return {
@@ -88,7 +97,8 @@ function nodeView(node: MapNode, placement: readonly PlacementEntry[], silence: 
     addresses: Object.fromEntries(addresses) as NodeView['addresses'],
     leads: placement.filter((entry) => entry.primary === node.id).length,
     follows: placement.filter((entry) => entry.followers.includes(node.id)).length,
-    silence,
+    silence: answer?.why ?? '',
+    scrub: answer?.status?.scrub ?? null,
   };
 }
 
@@ -145,6 +155,30 @@ function partitionTable(partitions: readonly PartitionView[]): string {
     partition.followers.map(followerText).join('; ') || 'none',
   ]);
   return textTable(['partition', 'epoch', 'primary', 'seq', 'keys', 'followers'], rows);
+}
+
+/** Nodes that lead nothing have nothing to scrub. */
+function scrubTable(nodes: readonly NodeView[]): string[] {
+  const rows = nodes.flatMap(({ id, leads, scrub }) =>
+    scrub === null || leads === 0 ? [] : [[id, ...scrubCells(scrub)]],
+  );
+  if (rows.length === 0) return [];
+  const heads = ['scrub', 'round', 'done', 'last round', 'differences', 'repaired', 'refused'];
+  return [textTable(heads, rows)];
+}
+
+function scrubCells(scrub: ScrubStatus): string[] {
+  const { everySeconds, rounds, chunksDone, chunksTotal, lastRoundSeconds } = scrub;
+  const isOff = everySeconds === 0;
+  const percent = chunksTotal === 0 ? 0 : Math.floor((100 * chunksDone) / chunksTotal);
+  return [
+    isOff ? 'off' : String(rounds + 1),
+    isOff ? '-' : `${percent} %`,
+    rounds === 0 ? '-' : `${lastRoundSeconds.toFixed(1)} s`,
+    String(scrub.differences),
+    String(scrub.repairs),
+    String(scrub.repairsRefused),
+  ];
 }
 
 function followerText({ node, state, seq, lagSeqs, lagSeconds, sync }: FollowerView): string {

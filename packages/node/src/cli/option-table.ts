@@ -1,5 +1,6 @@
 /** Option rows as text: for `--help` and for the table in README.md. */
 import { formatBytes } from './bytes.ts';
+import { formatDuration } from './durations.ts';
 import type { OptionRow } from './options.ts';
 
 /** What stands between the angle brackets of a flag. */
@@ -10,7 +11,13 @@ export function unitText(row: OptionRow): string {
 /** Empty where the default is worked out (the row's doc says how) or is "off". */
 export function defaultText(row: OptionRow): string {
   if (row.default === null || row.default === false) return '';
-  return row.type === 'bytes' ? formatBytes(Number(row.default)) : String(row.default);
+  return typeof row.default === 'number' ? numberText(row, row.default) : String(row.default);
+}
+
+/** A number as it would be given to the flag. */
+export function numberText({ type }: OptionRow, number: number): string {
+  if (type === 'bytes') return formatBytes(number);
+  return type === 'duration' ? formatDuration(number) : String(number);
 }
 
 /** A Markdown table, as README.md holds it. */

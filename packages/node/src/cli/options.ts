@@ -9,6 +9,7 @@ export type OptionType =
   | 'path'
   | 'integer'
   | 'bytes'
+  | 'duration'
   | 'flag'
   | 'choice'
   | 'address'
@@ -27,6 +28,8 @@ export interface OptionRow {
   readonly doc: string;
 }
 
+const SECOND_MS = 1_000;
+const DAY_MS = 86_400_000;
 const KB = 1024;
 const MB = 1024 * KB;
 const GB = 1024 * MB;
@@ -62,6 +65,17 @@ function bytes(
 ): OptionRow {
   const env = envOf(name);
   return { name, env, type: 'bytes', min, max, default: standard, unit: 'bytes', doc };
+}
+
+/** In milliseconds; 0 is within the range of every row: off. */
+function duration(
+  name: string,
+  [min, max]: [number, number],
+  standard: number,
+  doc: string,
+): OptionRow {
+  const env = envOf(name);
+  return { name, env, type: 'duration', min, max, default: standard, unit: 'time', doc };
 }
 
 function text(
@@ -130,6 +144,12 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     'data workers; cores - 1, at least 1, at most 8 unless set',
   ),
   flag('prealloc', 'touch all image memory at start: slower to start, faster to fill'),
+  duration(
+    'scrub-every',
+    [SECOND_MS, 30 * DAY_MS],
+    3_600 * SECOND_MS,
+    'compare every chunk of every copy once in so long, and repair what differs; 0: never',
+  ),
   choice('log-level', ['debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much to log'),
 ];
 

@@ -30,6 +30,7 @@ export function settingsFrom(
     ...clusterSettingsFrom(values),
     workers: values.number('workers') ?? defaultWorkers(),
     prealloc: values.flag('prealloc'),
+    scrubEveryMs: values.number('scrub-every') ?? 0,
     insecure: values.flag('insecure'),
     logLevel: values.text('log-level') as LogLevel,
     limits: {

@@ -29,12 +29,15 @@ test('up: node 1 founds the cluster, the others join through its control port', 
 });
 
 test('up: the founder alone is told what the cluster is like, every node how to run', () => {
-  const plans = plan({ capacity: '64mb', eviction: 'noeviction', workers: '2', prealloc: true });
+  const plans = plan({
+    ...{ capacity: '64mb', eviction: 'noeviction', workers: '2', prealloc: true },
+    'scrub-every': '120s',
+  });
   const texts = plans.map((node) => node.args.join(' '));
   expect(texts[0]).toContain(
-    '--found --capacity 64mb --eviction noeviction --workers 2 --prealloc',
+    '--found --capacity 64mb --eviction noeviction --workers 2 --prealloc --scrub-every 2m',
   );
-  expect(texts[1]).toContain('--join 127.0.0.1:7601 --workers 2 --prealloc');
+  expect(texts[1]).toContain('--join 127.0.0.1:7601 --workers 2 --prealloc --scrub-every 2m');
   expect(texts[1]).not.toContain('--capacity');
 });
 

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { PORT_FLAGS, type Ports } from '../shared/settings.ts';
 import { hostPort } from './address.ts';
-import { formatBytes } from './bytes.ts';
+import { numberText } from './option-table.ts';
 import { CLUSTER_OPTIONS, type OptionRow, PROCESS_OPTIONS } from './options.ts';
 import type { OptionValues } from './values.ts';
 
@@ -84,7 +84,7 @@ function optionArguments(rows: readonly OptionRow[], values: OptionValues): stri
     }
     const number = values.number(row.name);
     if (number === null || number === row.default) return [];
-    return [`--${row.name}`, row.type === 'bytes' ? formatBytes(number) : String(number)];
+    return [`--${row.name}`, numberText(row, number)];
   });
 }
 

@@ -45,6 +45,14 @@ describe('options: types', () => {
     expect(resolved({ file }).number('capacity')).toBe(2 ** 26);
   });
 
+  test('times take units; 0 is off', () => {
+    expect(resolved({}).number('scrub-every')).toBe(3_600_000);
+    expect(resolved({ flags: { 'scrub-every': '90s' } }).number('scrub-every')).toBe(90_000);
+    expect(resolved({ environment: { INGOT_SCRUB_EVERY: '0' } }).number('scrub-every')).toBe(0);
+    const file = { path: 'f.yaml', values: { 'scrub-every': 0 } };
+    expect(resolved({ file }).number('scrub-every')).toBe(0);
+  });
+
   test('addresses come with commas or as a YAML list', () => {
     const expected = ['a:1', '[::1]:2'];
     expect(resolved({ flags: { join: 'a:1, [::1]:2' } }).list('join')).toEqual(expected);
@@ -69,6 +77,11 @@ describe('options: a wrong value is refused in one sentence that says where it s
       'INGOT_CAPACITY must be a size from 8mb to 64tb, such as 64mb or 1gb, not "1g"',
     ],
     [{ flags: { capacity: '1mb' } }, '--capacity must be a size from 8mb'],
+    [
+      { flags: { 'scrub-every': '60' } },
+      '--scrub-every must be 0 or a time from 1s to 30d, such as 90s or 1h, not "60"',
+    ],
+    [{ flags: { 'scrub-every': '1ms' } }, '--scrub-every must be 0 or a time from 1s'],
     [{ flags: { eviction: 'lru' } }, '--eviction must be one of sieve, noeviction, not "lru"'],
     [{ flags: { join: 'somewhere' } }, '--join must be control addresses such as'],
     [{ environment: { INGOT_INSECURE: 'yes' } }, 'INGOT_INSECURE must be true or false'],

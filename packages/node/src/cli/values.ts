@@ -7,6 +7,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { usageError } from '../shared/errors.ts';
 import { formatBytes, parseBytes } from './bytes.ts';
+import { formatDuration, parseDuration } from './durations.ts';
 import type { OptionRow } from './options.ts';
 
 type OptionValue = string | number | boolean | readonly string[];
@@ -113,6 +114,10 @@ function schemaOf(row: OptionRow): z.ZodType<OptionValue> {
       return z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(range);
     case 'bytes':
       return z.union([z.number(), z.string().transform(parseBytes)]).pipe(range);
+    case 'duration':
+      return z
+        .union([z.literal(0), z.string().transform(parseDuration)])
+        .pipe(z.union([z.literal(0), range]));
     case 'flag':
       return z.union([z.boolean(), z.enum(['1', 'true', '0', 'false']).transform(isTrue)]);
     case 'choice':
@@ -142,6 +147,8 @@ function expectation(row: OptionRow): string {
       return `a whole number from ${row.min} to ${row.max}`;
     case 'bytes':
       return `a size from ${formatBytes(row.min ?? 0)} to ${formatBytes(row.max ?? 0)}, such as 64mb or 1gb`;
+    case 'duration':
+      return `0 or a time from ${formatDuration(row.min ?? 0)} to ${formatDuration(row.max ?? 0)}, such as 90s or 1h`;
     case 'flag':
       return 'true or false';
     case 'choice':

@@ -1,5 +1,5 @@
 /** `ingot verify`: proves with CHECK markers that every copy of every chunk is equal, while writes
- *  go on. Findings go to stdout, progress to stderr. */
+ *  go on, and has what differs repaired where its primary is supported. Findings go to stdout, progress to stderr. */
 import type { ControlClient } from '../control/control-client.ts';
 import type { VerifyProgress, VerifyReport } from '../control/types.ts';
 import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_UNREACHABLE } from '../shared/errors.ts';
@@ -19,16 +19,28 @@ export function exitCodeOf({ differences, notChecked }: VerifyReport): number {
   return notChecked.length > 0 ? EXIT_UNREACHABLE : EXIT_OK;
 }
 
-export function reportText({ chunksChecked, differences, notChecked }: VerifyReport): string {
+export function reportText(report: VerifyReport): string {
+  const { chunksChecked, differences, notChecked } = report;
   const lines = differences.map(
-    ({ partition, chunk, node, seq }) =>
-      `DIFFERENT: partition ${partition} chunk ${chunk} on ${node} at seq ${seq}`,
+    ({ partition, chunk, node, seq, repaired, why }) =>
+      `DIFFERENT: partition ${partition} chunk ${chunk} on ${node} at seq ${seq}: ` +
+      (repaired ? 'repaired' : `NOT repaired: ${why}`),
   );
   for (const { partition, node, why } of notChecked) {
     lines.push(`NOT CHECKED: partition ${partition} on ${node}: ${why}`);
   }
-  const verdict = lines.length === 0 ? 'all copies are equal' : 'not all copies are proven equal';
-  return [...lines, `${chunksChecked} chunks of followers compared; ${verdict}`].join('\n');
+  return [...lines, `${chunksChecked} chunks of followers compared; ${verdictOf(report)}`].join(
+    '\n',
+  );
+}
+
+function verdictOf({ differences, notChecked }: VerifyReport): string {
+  const repaired = differences.filter((difference) => difference.repaired).length;
+  if (notChecked.length > 0 || repaired < differences.length) {
+    return 'not all copies are proven equal';
+  }
+  if (differences.length === 0) return 'all copies are equal';
+  return `${differences.length} differed and ${repaired === 1 ? 'is' : 'are'} equal again`;
 }
 
 async function collect(client: ControlClient): Promise<VerifyReport> {

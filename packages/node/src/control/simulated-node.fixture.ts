@@ -2,15 +2,16 @@
  *  each. What a copy holds is told by its seq alone, so "has the data" is "has the seq".
  *  It breaks with an error where the map asks for something that would lose data. */
 import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../shared/map.ts';
-import type {
-  CopyRole,
-  FollowerState,
-  NodeCallbacks,
-  NodeReport,
-  NodeStatus,
-  PartitionReport,
-  SealOutcome,
-  VerifyReport,
+import {
+  type CopyRole,
+  type FollowerState,
+  NO_SCRUB,
+  type NodeCallbacks,
+  type NodeReport,
+  type NodeStatus,
+  type PartitionReport,
+  type SealOutcome,
+  type VerifyReport,
 } from './types.ts';
 
 export interface Copy {
@@ -107,6 +108,7 @@ export class SimulatedNode implements NodeCallbacks {
     const { partitions, ...node } = this.report();
     return {
       ...node,
+      scrub: NO_SCRUB,
       partitions: partitions.map((partition) => ({
         ...partition,
         keys: partition.seq,

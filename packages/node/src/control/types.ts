@@ -73,7 +73,34 @@ export interface NodeStatus {
   incarnation: number;
   mapVersion: number;
   partitions: PartitionStatus[];
+  scrub: ScrubStatus;
 }
+
+/** How far the scrub of the partitions led by a node is, and what comparing copies, by whomever, has
+ *  come to since the node started. */
+export interface ScrubStatus {
+  /** 0: there is no scrub. */
+  readonly everySeconds: number;
+  readonly rounds: number;
+  readonly chunksDone: number;
+  readonly chunksTotal: number;
+  /** 0: no round has ended. */
+  readonly lastRoundSeconds: number;
+  readonly differences: number;
+  readonly repairs: number;
+  readonly repairsRefused: number;
+}
+
+export const NO_SCRUB: ScrubStatus = {
+  everySeconds: 0,
+  rounds: 0,
+  chunksDone: 0,
+  chunksTotal: 0,
+  lastRoundSeconds: 0,
+  differences: 0,
+  repairs: 0,
+  repairsRefused: 0,
+};
 
 /** What `ingot status` shows: the map of the asked node, and what each node says of itself. */
 export interface ClusterStatus {
@@ -90,8 +117,18 @@ export interface NodeAnswer {
 
 export interface VerifyReport {
   chunksChecked: number;
-  differences: { partition: number; chunk: number; node: NodeId; seq: number }[];
+  differences: VerifyDifference[];
   notChecked: { partition: number; node: NodeId; why: string }[];
+}
+
+export interface VerifyDifference {
+  partition: number;
+  chunk: number;
+  node: NodeId;
+  seq: number;
+  /** Made equal, and found equal afterwards; `why` says why not. */
+  repaired: boolean;
+  why: string;
 }
 
 export interface VerifyProgress {

@@ -2,7 +2,7 @@ import { fromBinary, toBinary, type UnknownEnum } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { NodeStatusSchema } from './gen/ingot_pb.ts';
 import { mapFoundedBy } from './simulated-cluster.fixture.ts';
-import type { NodeStatus } from './types.ts';
+import { NO_SCRUB, type NodeStatus } from './types.ts';
 import {
   clusterStatusFromWire,
   clusterStatusToWire,
@@ -26,6 +26,16 @@ const status: NodeStatus = {
   node: 'n1',
   incarnation: 2,
   mapVersion: 9,
+  scrub: {
+    everySeconds: 3_600,
+    rounds: 7,
+    chunksDone: 3,
+    chunksTotal: 9,
+    lastRoundSeconds: 3_600.25,
+    differences: 2 ** 40,
+    repairs: 2,
+    repairsRefused: 1,
+  },
   partitions: [
     {
       id: 3,
@@ -65,6 +75,11 @@ describe('control wire', () => {
   test('what a node says of itself arrives as it was said', () => {
     const bytes = toBinary(NodeStatusSchema, nodeStatusToWire(status));
     expect(nodeStatusFromWire(fromBinary(NodeStatusSchema, bytes))).toEqual(status);
+  });
+
+  test('a heartbeat says nothing of the scrub', () => {
+    const { scrub: _, ...heartbeat } = status;
+    expect(nodeStatusFromWire(nodeStatusToWire(heartbeat)).scrub).toEqual(NO_SCRUB);
   });
 
   test('a state that this version does not know counts as the least', () => {

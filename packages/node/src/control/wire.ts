@@ -12,24 +12,29 @@ import {
   NodeStatusSchema,
   type PartitionStatus as PartitionMessage,
   type PartitionStatusSchema,
+  type ScrubStatus as ScrubMessage,
+  type ScrubStatusSchema,
   type StatusReply,
   StatusReplySchema,
   type SyncStatus as SyncMessage,
   type SyncStatusSchema,
   type VerifyEvent,
 } from './gen/ingot_pb.ts';
-import type {
-  ClusterStatus,
-  CopyRole,
-  FollowerReport,
-  FollowerState,
-  FollowerStatus,
-  Heartbeat,
-  NodeStatus,
-  PartitionReport,
-  PartitionStatus,
-  SyncStatus,
-  VerifyReport,
+import {
+  type ClusterStatus,
+  type CopyRole,
+  type FollowerReport,
+  type FollowerState,
+  type FollowerStatus,
+  type Heartbeat,
+  type NodeStatus,
+  NO_SCRUB,
+  type PartitionReport,
+  type PartitionStatus,
+  type ScrubStatus,
+  type SyncStatus,
+  type VerifyDifference,
+  type VerifyReport,
 } from './types.ts';
 
 const copyRoles: Record<CopyRole, CopyRoleNumber> = {
@@ -63,6 +68,7 @@ export function nodeStatusToWire(status: Heartbeat | NodeStatus): NodeMessage {
     mapVersion: BigInt(status.mapVersion),
     partitions: status.partitions.map((partition) => partitionToWire(partition)),
     partitionsAsBefore: 'partitionsAsBefore' in status ? status.partitionsAsBefore : false,
+    ...('scrub' in status ? { scrub: scrubToWire(status.scrub) } : {}),
   });
 }
 
@@ -76,6 +82,7 @@ export function nodeStatusFromWire(message: NodeMessage): NodeStatus {
     incarnation: message.incarnation,
     mapVersion: Number(message.mapVersion),
     partitions: message.partitions.map(partitionFromWire),
+    scrub: scrubFromWire(message.scrub),
   };
 }
 
@@ -104,11 +111,13 @@ export function clusterStatusFromWire(reply: StatusReply): ClusterStatus {
 export function verifyReportFromWire(event: VerifyEvent): VerifyReport {
   return {
     chunksChecked: Number(event.chunksChecked),
-    differences: event.differences.map(({ partition, chunk, node, seq }) => ({
+    differences: event.differences.map(({ partition, chunk, node, seq, repaired, why }) => ({
       partition,
       chunk,
       node,
       seq: Number(seq),
+      repaired,
+      why,
     })),
     notChecked: event.notChecked.map(({ partition, node, why }) => ({ partition, node, why })),
   };
@@ -116,7 +125,7 @@ export function verifyReportFromWire(event: VerifyEvent): VerifyReport {
 
 export function verifyReportToWire(report: VerifyReport): {
   chunksChecked: bigint;
-  differences: { partition: number; chunk: number; node: string; seq: bigint }[];
+  differences: (Omit<VerifyDifference, 'seq'> & { seq: bigint })[];
   notChecked: { partition: number; node: string; why: string }[];
 } {
   return {
@@ -179,6 +188,27 @@ function followerFromWire(message: FollowerMessage): FollowerStatus {
     lagSeq: Number(message.lagSeq),
     lagSeconds: message.lagSeconds,
     sync: message.sync === undefined ? null : syncFromWire(message.sync),
+  };
+}
+
+function scrubToWire(scrub: ScrubStatus): MessageInitShape<typeof ScrubStatusSchema> {
+  return {
+    ...scrub,
+    differences: BigInt(scrub.differences),
+    repairs: BigInt(scrub.repairs),
+    repairsRefused: BigInt(scrub.repairsRefused),
+  };
+}
+
+/** A heartbeat has none; nor has a node that knows of no scrub. */
+function scrubFromWire(message: ScrubMessage | undefined): ScrubStatus {
+  if (message === undefined) return NO_SCRUB;
+  const { everySeconds, rounds, chunksDone, chunksTotal, lastRoundSeconds } = message;
+  return {
+    ...{ everySeconds, rounds, chunksDone, chunksTotal, lastRoundSeconds },
+    differences: Number(message.differences),
+    repairs: Number(message.repairs),
+    repairsRefused: Number(message.repairsRefused),
   };
 }
 

@@ -50,6 +50,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
         peersRefused: { ...createRefusalCounts(), otherSecret: 2 },
       },
       bulks: { running: 4, waiting: 60 },
+      scrub: { everyMs: 3_600_000, rounds: 3, chunksDone: 5, chunksTotal: 9, lastRoundMs: 1_500 },
     }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],
     ...overrides,
@@ -134,6 +135,20 @@ describe('metrics', () => {
     });
     expect(await valueOf(sources, 'ingot_replication_lag_seqs{peer="n2"}')).toBe(7);
     expect(await valueOf(sources, 'ingot_replication_lag_seconds{peer="n2"}')).toBe(1.5);
+  });
+
+  test('comparing copies: what was compared, what differed, what became of it', async () => {
+    const status = sourcesOf().replication();
+    const compared = { checks: 900, checksFailed: 4, repairs: 3, repairsRefused: 1 };
+    const counters = { ...status.counters, ...compared, scrubChunks: 800 };
+    const sources = sourcesOf({ replication: () => ({ ...status, counters }) });
+    expect(await valueOf(sources, 'ingot_checks_total')).toBe(900);
+    expect(await valueOf(sources, 'ingot_check_differences_total')).toBe(4);
+    expect(await valueOf(sources, 'ingot_checks_failed_total')).toBe(4);
+    expect(await valueOf(sources, 'ingot_repairs_total')).toBe(3);
+    expect(await valueOf(sources, 'ingot_repairs_refused_total')).toBe(1);
+    expect(await valueOf(sources, 'ingot_scrub_chunks_total')).toBe(800);
+    expect(await valueOf(sources, 'ingot_scrub_last_round_seconds')).toBe(1.5);
   });
 
   test('syncs are told apart by kind and reason; bulks are those of this moment', async () => {

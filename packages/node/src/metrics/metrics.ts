@@ -5,6 +5,7 @@
  *  the cluster map. Keys, clients and partitions are never labels. */
 
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { addCheckMetrics } from './check-metrics.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
 import { addReplicationMetrics } from './replication-metrics.ts';
@@ -30,6 +31,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addClientMetrics(registry, sources);
   addMemoryMetrics(registry, sources);
   addReplicationMetrics(registry, sources);
+  addCheckMetrics(registry, sources);
   return registry;
 }
 

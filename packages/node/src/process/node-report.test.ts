@@ -1,6 +1,6 @@
 import { attachPartition, createPartition, planGeometry, ROLE_FOLLOWER } from '@ingot/store';
 import { expect, test } from 'vitest';
-import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
+import { NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
 import { flipFollowerByte } from './test-door.ts';
 
 const geometry = planGeometry({
@@ -50,4 +50,19 @@ test('the test door damages one bit of a follower, and nothing else', () => {
   expect(() => flipFollowerByte(undefined, 3, 100)).toThrow('no follower copy');
   expect(() => flipFollowerByte(followed, 3_000, 0)).toThrow('no such byte');
   expect(() => flipFollowerByte(followed, Number.NaN, 0)).toThrow('no such byte');
+});
+
+test('node report: the scrub in seconds, with what comparing copies has come to', () => {
+  const scrub = { everyMs: 60_000, rounds: 1, chunksDone: 2, chunksTotal: 3, lastRoundMs: 59_500 };
+  const counters = { ...NO_REPLICATION.counters, checksFailed: 4, repairs: 3, repairsRefused: 1 };
+  expect(scrubStatus({ ...NO_REPLICATION, scrub, counters })).toEqual({
+    everySeconds: 60,
+    rounds: 1,
+    chunksDone: 2,
+    chunksTotal: 3,
+    lastRoundSeconds: 59.5,
+    differences: 4,
+    repairs: 3,
+    repairsRefused: 1,
+  });
 });

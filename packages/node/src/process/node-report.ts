@@ -4,7 +4,7 @@
 
 import { createHubCounters, type PartitionReplicationStatus } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
-import type { FollowerStatus, PartitionStatus } from '../control/types.ts';
+import type { FollowerStatus, PartitionStatus, ScrubStatus } from '../control/types.ts';
 import type { ReplicationStatus } from '../shared/messages.ts';
 import { roleName } from './local-partitions.ts';
 
@@ -12,7 +12,22 @@ export const NO_REPLICATION: ReplicationStatus = {
   partitions: [],
   counters: createHubCounters(),
   bulks: { running: 0, waiting: 0 },
+  scrub: { everyMs: 0, rounds: 0, chunksDone: 0, chunksTotal: 0, lastRoundMs: 0 },
 };
+
+export function scrubStatus({ scrub, counters }: ReplicationStatus): ScrubStatus {
+  const { everyMs, rounds, chunksDone, chunksTotal, lastRoundMs } = scrub;
+  return {
+    everySeconds: everyMs / 1_000,
+    rounds,
+    chunksDone,
+    chunksTotal,
+    lastRoundSeconds: lastRoundMs / 1_000,
+    differences: counters.checksFailed,
+    repairs: counters.repairs,
+    repairsRefused: counters.repairsRefused,
+  };
+}
 
 /** One entry per copy held, in the order of their ids. */
 export function partitionStatuses(

@@ -36,7 +36,7 @@ import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
-import { NO_REPLICATION, partitionStatuses } from './node-report.ts';
+import { NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
 import { commandCalls, counterSums } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
@@ -149,7 +149,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   async status(): Promise<NodeStatus> {
     await this.#refreshReplication();
-    return { ...this.report(), partitions: this.#copies() };
+    return {
+      ...this.report(),
+      partitions: this.#copies(),
+      scrub: scrubStatus(this.#replication),
+    };
   }
 
   async seal(id: number, to: string): Promise<SealOutcome> {

@@ -24,6 +24,7 @@ const hub = new ReplicationHub({
   host: settings.host,
   port,
   wake,
+  scrubEveryMs: settings.scrubEveryMs,
   log: ({ level, event, ...fields }) => log(level, event, fields),
   nowMs: Date.now,
 });
@@ -81,7 +82,12 @@ async function stop(): Promise<void> {
 }
 
 function status(): ReplicationStatus {
-  return { partitions: hub.status(), counters: hub.counters(), bulks: hub.bulks() };
+  return {
+    partitions: hub.status(),
+    counters: hub.counters(),
+    bulks: hub.bulks(),
+    scrub: hub.scrubStatus(),
+  };
 }
 
 /** An idle node says nothing. */

@@ -154,7 +154,14 @@ async function startNode(
   const settings: Settings = {
     ...{ id, host: HOST, advertise: HOST, ports, dataDir: '', found: true, join: [] },
     ...{ capacityBytes, capacityMaxBytes, partitions, copies, valueMaxBytes: null },
-    ...{ eviction: 'sieve', workers: 1, prealloc: false, insecure: false, logLevel: 'silent' },
+    ...{
+      eviction: 'sieve',
+      workers: 1,
+      prealloc: false,
+      scrubEveryMs: 0,
+      insecure: false,
+      logLevel: 'silent',
+    },
     ...{ limits, testDoor: false },
   };
   const counters = createCounters();

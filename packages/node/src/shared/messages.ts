@@ -5,7 +5,12 @@
  *  after, so a worker that reads a map finds the role words at least as new as that map.
  *  Bytes of partitions never travel here: a handle carries shared buffers. */
 
-import type { BulkCounts, HubCounters, PartitionReplicationStatus } from '@ingot/replication';
+import type {
+  BulkCounts,
+  HubCounters,
+  PartitionReplicationStatus,
+  ScrubStatus,
+} from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
 import type { CounterName } from '../metrics/layout.ts';
 import type { ClusterMap } from './map.ts';
@@ -106,6 +111,7 @@ export interface ReplicationStatus {
   readonly partitions: readonly PartitionReplicationStatus[];
   readonly counters: HubCounters;
   readonly bulks: BulkCounts;
+  readonly scrub: ScrubStatus;
 }
 
 // ---- worker -> main thread

@@ -59,6 +59,8 @@ export interface Settings {
   readonly workers: number;
   /** Touch all image memory at start. */
   readonly prealloc: boolean;
+  /** One round of the scrub takes so long; 0: there is none. */
+  readonly scrubEveryMs: number;
   /** Bind an address that other machines reach, although there are no credentials. */
   readonly insecure: boolean;
   readonly logLevel: LogLevel;

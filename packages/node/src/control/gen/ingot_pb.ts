@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ingot.proto.
  */
 export const file_ingot: GenFile = /*@__PURE__*/
-  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0ihAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMiQQoJSm9pblJlcGx5EhIKCG1hcF9qc29uGAEgASgJSAASFQoLYXNrX2luc3RlYWQYAiABKAlIAEIJCgdvdXRjb21lIhwKDExlYXZlUmVxdWVzdBIMCgRub2RlGAEgASgJIgwKCkxlYXZlUmVwbHkiDgoMSGVhcnRiZWF0QWNrIicKD1dhdGNoTWFwUmVxdWVzdBIUCgxmcm9tX3ZlcnNpb24YASABKAQiEAoOUmVhZE1hcFJlcXVlc3QiHAoITWFwUmVwbHkSEAoIbWFwX2pzb24YASABKAkiWwoXQ29tcGFyZUFuZFNldE1hcFJlcXVlc3QSGAoQZXhwZWN0ZWRfdmVyc2lvbhgBIAEoBBIQCghtYXBfanNvbhgCIAEoCRIUCgxvcGVyYXRpb25faWQYAyABKAkiKQoVQ29tcGFyZUFuZFNldE1hcFJlcGx5EhAKCGNvbmZsaWN0GAEgASgIIjsKC1NlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRINCgVlcG9jaBgCIAEoDRIKCgJ0bxgDIAEoCSJCCglTZWFsUmVwbHkSCgoCb2sYASABKAgSCwoDc2VxGAIgASgEEgsKA3doeRgDIAEoCRIPCgdzZWFsX2lkGAQgASgNIjMKDVVuc2VhbFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgNEg8KB3NlYWxfaWQYAiABKA0iDQoLVW5zZWFsUmVwbHkiIwoNU3RhdHVzUmVxdWVzdBISCgpsb2NhbF9vbmx5GAEgASgIIkwKC1N0YXR1c1JlcGx5EhAKCG1hcF9qc29uGAEgASgJEisKBW5vZGVzGAIgAygLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlQW5zd2VyIlUKCk5vZGVBbnN3ZXISDAoEbm9kZRgBIAEoCRIsCgZzdGF0dXMYAiABKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vZGVTdGF0dXMSCwoDd2h5GAMgASgJIpkBCgpOb2RlU3RhdHVzEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKA0SEwoLbWFwX3ZlcnNpb24YAyABKAQSNQoKcGFydGl0aW9ucxgEIAMoCzIhLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uU3RhdHVzEhwKFHBhcnRpdGlvbnNfYXNfYmVmb3JlGAUgASgIIt8BCg9QYXJ0aXRpb25TdGF0dXMSCgoCaWQYASABKA0SKAoEcm9sZRgCIAEoDjIaLmluZ290LmNvbnRyb2wudjEuQ29weVJvbGUSDQoFZXBvY2gYAyABKA0SCwoDc2VxGAQgASgEEhIKCmNvbnNpc3RlbnQYBSABKAgSDwoHY2hlY2tlZBgGIAEoCBIMCgRrZXlzGAcgASgEEhIKCnVzZWRfYnl0ZXMYCCABKAQSMwoJZm9sbG93ZXJzGAkgAygLMiAuaW5nb3QuY29udHJvbC52MS5Gb2xsb3dlclN0YXR1cyLEAQoORm9sbG93ZXJTdGF0dXMSDAoEbm9kZRgBIAEoCRIuCgVzdGF0ZRgCIAEoDjIfLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0ZRIRCglhY2tlZF9zZXEYAyABKAQSDwoHY2hlY2tlZBgEIAEoCBIPCgdsYWdfc2VxGAUgASgEEhMKC2xhZ19zZWNvbmRzGAYgASgBEioKBHN5bmMYByABKAsyHC5pbmdvdC5jb250cm9sLnYxLlN5bmNTdGF0dXMihgEKClN5bmNTdGF0dXMSDAoEa2luZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDAoEcGFzcxgDIAEoDRITCgtjaHVua3NfZG9uZRgEIAEoDRIUCgxjaHVua3NfdG90YWwYBSABKA0SDQoFYnl0ZXMYBiABKAQSEgoKc3RhcnRlZF9tcxgHIAEoASIjCg1WZXJpZnlSZXF1ZXN0EhIKCnBhcnRpdGlvbnMYASADKA0ivgEKC1ZlcmlmeUV2ZW50EhcKD3BhcnRpdGlvbnNfZG9uZRgBIAEoDRIYChBwYXJ0aXRpb25zX3RvdGFsGAIgASgNEhYKDmNodW5rc19jaGVja2VkGAMgASgEEjEKC2RpZmZlcmVuY2VzGAQgAygLMhwuaW5nb3QuY29udHJvbC52MS5EaWZmZXJlbmNlEjEKC25vdF9jaGVja2VkGAUgAygLMhwuaW5nb3QuY29udHJvbC52MS5Ob3RDaGVja2VkIkkKCkRpZmZlcmVuY2USEQoJcGFydGl0aW9uGAEgASgNEg0KBWNodW5rGAIgASgNEgwKBG5vZGUYAyABKAkSCwoDc2VxGAQgASgEIjoKCk5vdENoZWNrZWQSEQoJcGFydGl0aW9uGAEgASgNEgwKBG5vZGUYAiABKAkSCwoDd2h5GAMgASgJKlQKCENvcHlSb2xlEhkKFUNPUFlfUk9MRV9VTlNQRUNJRklFRBAAEhUKEUNPUFlfUk9MRV9QUklNQVJZEAESFgoSQ09QWV9ST0xFX0ZPTExPV0VSEAIqnwEKDUZvbGxvd2VyU3RhdGUSHgoaRk9MTE9XRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNGT0xMT1dFUl9TVEFURV9CVUxLEAESGgoWRk9MTE9XRVJfU1RBVEVfQ0FUQ0hVUBACEhsKF0ZPTExPV0VSX1NUQVRFX0NIRUNLSU5HEAMSHAoYRk9MTE9XRVJfU1RBVEVfU1RSRUFNSU5HEAQyhQYKB0NvbnRyb2wSQgoESm9pbhIdLmluZ290LmNvbnRyb2wudjEuSm9pblJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLkpvaW5SZXBseRJFCgVMZWF2ZRIeLmluZ290LmNvbnRyb2wudjEuTGVhdmVSZXF1ZXN0GhwuaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcGx5Ek0KCUhlYXJ0YmVhdBIcLmluZ290LmNvbnRyb2wudjEuTm9kZVN0YXR1cxoeLmluZ290LmNvbnRyb2wudjEuSGVhcnRiZWF0QWNrKAEwARJLCghXYXRjaE1hcBIhLmluZ290LmNvbnRyb2wudjEuV2F0Y2hNYXBSZXF1ZXN0GhouaW5nb3QuY29udHJvbC52MS5NYXBSZXBseTABEkcKB1JlYWRNYXASIC5pbmdvdC5jb250cm9sLnYxLlJlYWRNYXBSZXF1ZXN0GhouaW5nb3QuY29udHJvbC52MS5NYXBSZXBseRJmChBDb21wYXJlQW5kU2V0TWFwEikuaW5nb3QuY29udHJvbC52MS5Db21wYXJlQW5kU2V0TWFwUmVxdWVzdBonLmluZ290LmNvbnRyb2wudjEuQ29tcGFyZUFuZFNldE1hcFJlcGx5EkIKBFNlYWwSHS5pbmdvdC5jb250cm9sLnYxLlNlYWxSZXF1ZXN0GhsuaW5nb3QuY29udHJvbC52MS5TZWFsUmVwbHkSSAoGVW5zZWFsEh8uaW5nb3QuY29udHJvbC52MS5VbnNlYWxSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5VbnNlYWxSZXBseRJICgZTdGF0dXMSHy5pbmdvdC5jb250cm9sLnYxLlN0YXR1c1JlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlN0YXR1c1JlcGx5EkoKBlZlcmlmeRIfLmluZ290LmNvbnRyb2wudjEuVmVyaWZ5UmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuVmVyaWZ5RXZlbnQwAWIGcHJvdG8z");
+  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0ihAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMiQQoJSm9pblJlcGx5EhIKCG1hcF9qc29uGAEgASgJSAASFQoLYXNrX2luc3RlYWQYAiABKAlIAEIJCgdvdXRjb21lIhwKDExlYXZlUmVxdWVzdBIMCgRub2RlGAEgASgJIgwKCkxlYXZlUmVwbHkiDgoMSGVhcnRiZWF0QWNrIicKD1dhdGNoTWFwUmVxdWVzdBIUCgxmcm9tX3ZlcnNpb24YASABKAQiEAoOUmVhZE1hcFJlcXVlc3QiHAoITWFwUmVwbHkSEAoIbWFwX2pzb24YASABKAkiWwoXQ29tcGFyZUFuZFNldE1hcFJlcXVlc3QSGAoQZXhwZWN0ZWRfdmVyc2lvbhgBIAEoBBIQCghtYXBfanNvbhgCIAEoCRIUCgxvcGVyYXRpb25faWQYAyABKAkiKQoVQ29tcGFyZUFuZFNldE1hcFJlcGx5EhAKCGNvbmZsaWN0GAEgASgIIjsKC1NlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRINCgVlcG9jaBgCIAEoDRIKCgJ0bxgDIAEoCSJCCglTZWFsUmVwbHkSCgoCb2sYASABKAgSCwoDc2VxGAIgASgEEgsKA3doeRgDIAEoCRIPCgdzZWFsX2lkGAQgASgNIjMKDVVuc2VhbFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgNEg8KB3NlYWxfaWQYAiABKA0iDQoLVW5zZWFsUmVwbHkiIwoNU3RhdHVzUmVxdWVzdBISCgpsb2NhbF9vbmx5GAEgASgIIkwKC1N0YXR1c1JlcGx5EhAKCG1hcF9qc29uGAEgASgJEisKBW5vZGVzGAIgAygLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlQW5zd2VyIlUKCk5vZGVBbnN3ZXISDAoEbm9kZRgBIAEoCRIsCgZzdGF0dXMYAiABKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vZGVTdGF0dXMSCwoDd2h5GAMgASgJIscBCgpOb2RlU3RhdHVzEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKA0SEwoLbWFwX3ZlcnNpb24YAyABKAQSNQoKcGFydGl0aW9ucxgEIAMoCzIhLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uU3RhdHVzEhwKFHBhcnRpdGlvbnNfYXNfYmVmb3JlGAUgASgIEiwKBXNjcnViGAYgASgLMh0uaW5nb3QuY29udHJvbC52MS5TY3J1YlN0YXR1cyK6AQoLU2NydWJTdGF0dXMSFQoNZXZlcnlfc2Vjb25kcxgBIAEoARIOCgZyb3VuZHMYAiABKA0SEwoLY2h1bmtzX2RvbmUYAyABKA0SFAoMY2h1bmtzX3RvdGFsGAQgASgNEhoKEmxhc3Rfcm91bmRfc2Vjb25kcxgFIAEoARITCgtkaWZmZXJlbmNlcxgGIAEoBBIPCgdyZXBhaXJzGAcgASgEEhcKD3JlcGFpcnNfcmVmdXNlZBgIIAEoBCLfAQoPUGFydGl0aW9uU3RhdHVzEgoKAmlkGAEgASgNEigKBHJvbGUYAiABKA4yGi5pbmdvdC5jb250cm9sLnYxLkNvcHlSb2xlEg0KBWVwb2NoGAMgASgNEgsKA3NlcRgEIAEoBBISCgpjb25zaXN0ZW50GAUgASgIEg8KB2NoZWNrZWQYBiABKAgSDAoEa2V5cxgHIAEoBBISCgp1c2VkX2J5dGVzGAggASgEEjMKCWZvbGxvd2VycxgJIAMoCzIgLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0dXMixAEKDkZvbGxvd2VyU3RhdHVzEgwKBG5vZGUYASABKAkSLgoFc3RhdGUYAiABKA4yHy5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdGUSEQoJYWNrZWRfc2VxGAMgASgEEg8KB2NoZWNrZWQYBCABKAgSDwoHbGFnX3NlcRgFIAEoBBITCgtsYWdfc2Vjb25kcxgGIAEoARIqCgRzeW5jGAcgASgLMhwuaW5nb3QuY29udHJvbC52MS5TeW5jU3RhdHVzIoYBCgpTeW5jU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBHBhc3MYAyABKA0SEwoLY2h1bmtzX2RvbmUYBCABKA0SFAoMY2h1bmtzX3RvdGFsGAUgASgNEg0KBWJ5dGVzGAYgASgEEhIKCnN0YXJ0ZWRfbXMYByABKAEiIwoNVmVyaWZ5UmVxdWVzdBISCgpwYXJ0aXRpb25zGAEgAygNIr4BCgtWZXJpZnlFdmVudBIXCg9wYXJ0aXRpb25zX2RvbmUYASABKA0SGAoQcGFydGl0aW9uc190b3RhbBgCIAEoDRIWCg5jaHVua3NfY2hlY2tlZBgDIAEoBBIxCgtkaWZmZXJlbmNlcxgEIAMoCzIcLmluZ290LmNvbnRyb2wudjEuRGlmZmVyZW5jZRIxCgtub3RfY2hlY2tlZBgFIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm90Q2hlY2tlZCJoCgpEaWZmZXJlbmNlEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVjaHVuaxgCIAEoDRIMCgRub2RlGAMgASgJEgsKA3NlcRgEIAEoBBIQCghyZXBhaXJlZBgFIAEoCBILCgN3aHkYBiABKAkiOgoKTm90Q2hlY2tlZBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRILCgN3aHkYAyABKAkqVAoIQ29weVJvbGUSGQoVQ09QWV9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09QWV9ST0xFX1BSSU1BUlkQARIWChJDT1BZX1JPTEVfRk9MTE9XRVIQAiqfAQoNRm9sbG93ZXJTdGF0ZRIeChpGT0xMT1dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZPTExPV0VSX1NUQVRFX0JVTEsQARIaChZGT0xMT1dFUl9TVEFURV9DQVRDSFVQEAISGwoXRk9MTE9XRVJfU1RBVEVfQ0hFQ0tJTkcQAxIcChhGT0xMT1dFUl9TVEFURV9TVFJFQU1JTkcQBDKFBgoHQ29udHJvbBJCCgRKb2luEh0uaW5nb3QuY29udHJvbC52MS5Kb2luUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuSm9pblJlcGx5EkUKBUxlYXZlEh4uaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkxlYXZlUmVwbHkSTQoJSGVhcnRiZWF0EhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzGh4uaW5nb3QuY29udHJvbC52MS5IZWFydGJlYXRBY2soATABEksKCFdhdGNoTWFwEiEuaW5nb3QuY29udHJvbC52MS5XYXRjaE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5MAESRwoHUmVhZE1hcBIgLmluZ290LmNvbnRyb2wudjEuUmVhZE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5EmYKEENvbXBhcmVBbmRTZXRNYXASKS5pbmdvdC5jb250cm9sLnYxLkNvbXBhcmVBbmRTZXRNYXBSZXF1ZXN0GicuaW5nb3QuY29udHJvbC52MS5Db21wYXJlQW5kU2V0TWFwUmVwbHkSQgoEU2VhbBIdLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLlNlYWxSZXBseRJICgZVbnNlYWwSHy5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcGx5EkgKBlN0YXR1cxIfLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVwbHkSSgoGVmVyaWZ5Eh8uaW5nb3QuY29udHJvbC52MS5WZXJpZnlSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5WZXJpZnlFdmVudDABYgZwcm90bzM");
 
 /**
  * @generated from message ingot.control.v1.Ports
@@ -435,7 +435,7 @@ export const NodeAnswerSchema: GenMessage<NodeAnswer> = /*@__PURE__*/
 
 /**
  * A node's account of itself. A heartbeat leaves out what only people look at: keys, used_bytes,
- * lag_seq, lag_seconds, sync.
+ * lag_seq, lag_seconds, sync, scrub.
  *
  * @generated from message ingot.control.v1.NodeStatus
  */
@@ -466,6 +466,11 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
    * @generated from field: bool partitions_as_before = 5;
    */
   partitionsAsBefore: boolean;
+
+  /**
+   * @generated from field: ingot.control.v1.ScrubStatus scrub = 6;
+   */
+  scrub?: ScrubStatus | undefined;
 };
 
 /**
@@ -474,6 +479,68 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
  */
 export const NodeStatusSchema: GenMessage<NodeStatus> = /*@__PURE__*/
   messageDesc(file_ingot, 18);
+
+/**
+ * How far the scrub of the partitions led here is, and what comparing copies has come to so far.
+ *
+ * @generated from message ingot.control.v1.ScrubStatus
+ */
+export type ScrubStatus = Message<"ingot.control.v1.ScrubStatus"> & {
+  /**
+   * One round takes so long; 0: there is no scrub.
+   *
+   * @generated from field: double every_seconds = 1;
+   */
+  everySeconds: number;
+
+  /**
+   * Rounds that have ended.
+   *
+   * @generated from field: uint32 rounds = 2;
+   */
+  rounds: number;
+
+  /**
+   * Of the round under way.
+   *
+   * @generated from field: uint32 chunks_done = 3;
+   */
+  chunksDone: number;
+
+  /**
+   * @generated from field: uint32 chunks_total = 4;
+   */
+  chunksTotal: number;
+
+  /**
+   * 0: none has ended.
+   *
+   * @generated from field: double last_round_seconds = 5;
+   */
+  lastRoundSeconds: number;
+
+  /**
+   * @generated from field: uint64 differences = 6;
+   */
+  differences: bigint;
+
+  /**
+   * @generated from field: uint64 repairs = 7;
+   */
+  repairs: bigint;
+
+  /**
+   * @generated from field: uint64 repairs_refused = 8;
+   */
+  repairsRefused: bigint;
+};
+
+/**
+ * Describes the message ingot.control.v1.ScrubStatus.
+ * Use `create(ScrubStatusSchema)` to create a new message.
+ */
+export const ScrubStatusSchema: GenMessage<ScrubStatus> = /*@__PURE__*/
+  messageDesc(file_ingot, 19);
 
 /**
  * @generated from message ingot.control.v1.PartitionStatus
@@ -530,7 +597,7 @@ export type PartitionStatus = Message<"ingot.control.v1.PartitionStatus"> & {
  * Use `create(PartitionStatusSchema)` to create a new message.
  */
 export const PartitionStatusSchema: GenMessage<PartitionStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 19);
+  messageDesc(file_ingot, 20);
 
 /**
  * @generated from message ingot.control.v1.FollowerStatus
@@ -579,7 +646,7 @@ export type FollowerStatus = Message<"ingot.control.v1.FollowerStatus"> & {
  * Use `create(FollowerStatusSchema)` to create a new message.
  */
 export const FollowerStatusSchema: GenMessage<FollowerStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 20);
+  messageDesc(file_ingot, 21);
 
 /**
  * @generated from message ingot.control.v1.SyncStatus
@@ -634,7 +701,7 @@ export type SyncStatus = Message<"ingot.control.v1.SyncStatus"> & {
  * Use `create(SyncStatusSchema)` to create a new message.
  */
 export const SyncStatusSchema: GenMessage<SyncStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 21);
+  messageDesc(file_ingot, 22);
 
 /**
  * @generated from message ingot.control.v1.VerifyRequest
@@ -653,7 +720,7 @@ export type VerifyRequest = Message<"ingot.control.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 22);
+  messageDesc(file_ingot, 23);
 
 /**
  * @generated from message ingot.control.v1.VerifyEvent
@@ -692,7 +759,7 @@ export type VerifyEvent = Message<"ingot.control.v1.VerifyEvent"> & {
  * Use `create(VerifyEventSchema)` to create a new message.
  */
 export const VerifyEventSchema: GenMessage<VerifyEvent> = /*@__PURE__*/
-  messageDesc(file_ingot, 23);
+  messageDesc(file_ingot, 24);
 
 /**
  * @generated from message ingot.control.v1.Difference
@@ -717,6 +784,20 @@ export type Difference = Message<"ingot.control.v1.Difference"> & {
    * @generated from field: uint64 seq = 4;
    */
   seq: bigint;
+
+  /**
+   * Made equal, and found equal afterwards.
+   *
+   * @generated from field: bool repaired = 5;
+   */
+  repaired: boolean;
+
+  /**
+   * Why it was not.
+   *
+   * @generated from field: string why = 6;
+   */
+  why: string;
 };
 
 /**
@@ -724,7 +805,7 @@ export type Difference = Message<"ingot.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_ingot, 24);
+  messageDesc(file_ingot, 25);
 
 /**
  * @generated from message ingot.control.v1.NotChecked
@@ -751,7 +832,7 @@ export type NotChecked = Message<"ingot.control.v1.NotChecked"> & {
  * Use `create(NotCheckedSchema)` to create a new message.
  */
 export const NotCheckedSchema: GenMessage<NotChecked> = /*@__PURE__*/
-  messageDesc(file_ingot, 25);
+  messageDesc(file_ingot, 26);
 
 /**
  * @generated from enum ingot.control.v1.CopyRole
