@@ -18,7 +18,7 @@ export default defineConfig({
           ...limits,
           name: 'packages',
           pool: 'forks',
-          include: ['packages/*/src/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts'],
           sequence: { groupOrder: 0 },
         },
       },
