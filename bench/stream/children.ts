@@ -62,14 +62,11 @@ export class Child {
 }
 
 /** The child's part: says its first words, then answers one question at a time. */
-export function answerParent<Question>(
-  firstWords: unknown,
-  answer: (question: Question) => unknown,
-): void {
+export function answerParent(firstWords: unknown, answer: (question: unknown) => unknown): void {
   const say = (words: unknown): void => {
     process.send?.({ answer: words } satisfies Answer);
   };
-  process.on('message', (question: Question) => {
+  process.on('message', (question: unknown) => {
     void Promise.resolve(answer(question)).then(say);
   });
   process.on('disconnect', () => process.exit());

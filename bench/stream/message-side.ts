@@ -35,7 +35,7 @@ else await beReceiver();
 async function beSender(): Promise<void> {
   const encoder = codec.encoder(count);
   const { port, sender } = await MessageSender.listen();
-  answerParent(port, async (question: SendQuestion) => run(encoder, await sender, question));
+  answerParent(port, async (question) => run(encoder, await sender, question as SendQuestion));
 }
 
 let numbered = 0;

@@ -75,8 +75,9 @@ export function trueSums(count: number): (message: number) => Sums {
       sums[field] += typeof value === 'string' ? Buffer.from(value).reduce((a, b) => a + b) : value;
     });
   }
-  const flagsOfFirst = quoteAt(0).flags;
-  return (message) => sums.with(-1, sums[sums.length - 1] - flagsOfFirst + message);
+  const flagsAt = sums.length - 1;
+  const flagsOfOthers = sums[flagsAt] - quoteAt(0).flags;
+  return (message) => sums.with(flagsAt, flagsOfOthers + message);
 }
 
 /** For every format that hands out objects. */

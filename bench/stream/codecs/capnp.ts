@@ -8,9 +8,9 @@
  *  lands as it is, the eight bytes of stream header beside it. The traversal limit, which guards
  *  against hostile messages and counts every pointer object, is lifted: these peers know each other.
  *  `seq` and `symbol` go as two words each: 64-bit accessors make a BigInt.
- *  The schema is quote.capnp; `capnp-es -ots` made gen/quote.ts of it. */
+ *  The schema is quote.capnp; `capnp-es -ojs,dts` made gen/quote.js of it. */
 import { Message, utils } from 'capnp-es';
-import { Batch, Quote as QuoteStruct } from '../gen/quote.ts';
+import { Batch, Quote as QuoteStruct } from '../gen/quote.js';
 import { bytesOfWord, type Quote, quotes, type Sums } from '../quote.ts';
 import type { Codec, Decoder, Encoder } from './codec.ts';
 
@@ -18,7 +18,7 @@ const HEADER_BYTES = 8;
 const WORD_BYTES = 8;
 const TWO_TO_32 = 4_294_967_296;
 
-/** Where capnp-es has put the fields: the offsets in gen/quote.ts. */
+/** Where capnp-es has put the fields: the offsets in gen/quote.js. */
 const AT = {
   bid: 0,
   ask: 8,
@@ -111,11 +111,7 @@ function structsOf(list: QuoteList): (i: number) => QuoteStruct {
   return (i) => new QuoteStruct(segment, byteOffset, depthLimit, i);
 }
 
-function fillByAccessor(
-  list: QuoteList,
-  batch: readonly Quote[],
-  symbols: Uint32Array,
-): void {
+function fillByAccessor(list: QuoteList, batch: readonly Quote[], symbols: Uint32Array): void {
   const structOf = structsOf(list);
   for (let i = 0; i < batch.length; i++) {
     const from = batch[i];

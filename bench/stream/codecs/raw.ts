@@ -23,7 +23,7 @@ export const raw: Codec = {
   },
   decoder: (count) => {
     const image = Buffer.from(new SharedArrayBuffer(count * QUOTE_BYTES));
-    const reader = new ImageReader(image.buffer as SharedArrayBuffer);
+    const reader = new ImageReader(image.buffer);
     return {
       target: (filled, payloadBytes) => {
         reader.readTo(filled);

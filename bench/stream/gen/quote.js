@@ -2,104 +2,104 @@
 import * as $ from "capnp-es";
 export const _capnpFileId = 0xd3a1f2b4c5968778n;
 export class Quote extends $.Struct {
-  static readonly _capnp = {
+  static _capnp = {
     displayName: "Quote",
     id: "85c098fb46fac69e",
     size: new $.ObjectSize(64, 0),
   };
-  get bid(): number {
+  get bid() {
     return $.utils.getFloat64(0, this);
   }
-  set bid(value: number) {
+  set bid(value) {
     $.utils.setFloat64(0, value, this);
   }
-  get ask(): number {
+  get ask() {
     return $.utils.getFloat64(8, this);
   }
-  set ask(value: number) {
+  set ask(value) {
     $.utils.setFloat64(8, value, this);
   }
-  get last(): number {
+  get last() {
     return $.utils.getFloat64(16, this);
   }
-  set last(value: number) {
+  set last(value) {
     $.utils.setFloat64(16, value, this);
   }
-  get seq(): bigint {
+  get seq() {
     return $.utils.getUint64(24, this);
   }
-  set seq(value: bigint) {
+  set seq(value) {
     $.utils.setUint64(24, value, this);
   }
-  get symbol(): bigint {
+  get symbol() {
     return $.utils.getUint64(32, this);
   }
-  set symbol(value: bigint) {
+  set symbol(value) {
     $.utils.setUint64(32, value, this);
   }
-  get bidSize(): number {
+  get bidSize() {
     return $.utils.getUint32(40, this);
   }
-  set bidSize(value: number) {
+  set bidSize(value) {
     $.utils.setUint32(40, value, this);
   }
-  get askSize(): number {
+  get askSize() {
     return $.utils.getUint32(44, this);
   }
-  set askSize(value: number) {
+  set askSize(value) {
     $.utils.setUint32(44, value, this);
   }
-  get lastSize(): number {
+  get lastSize() {
     return $.utils.getUint32(48, this);
   }
-  set lastSize(value: number) {
+  set lastSize(value) {
     $.utils.setUint32(48, value, this);
   }
-  get timeMs(): number {
+  get timeMs() {
     return $.utils.getUint32(52, this);
   }
-  set timeMs(value: number) {
+  set timeMs(value) {
     $.utils.setUint32(52, value, this);
   }
-  get venue(): number {
+  get venue() {
     return $.utils.getUint32(56, this);
   }
-  set venue(value: number) {
+  set venue(value) {
     $.utils.setUint32(56, value, this);
   }
-  get flags(): number {
+  get flags() {
     return $.utils.getUint32(60, this);
   }
-  set flags(value: number) {
+  set flags(value) {
     $.utils.setUint32(60, value, this);
   }
-  toString(): string { return "Quote_" + super.toString(); }
+  toString() { return "Quote_" + super.toString(); }
 }
 export class Batch extends $.Struct {
-  static readonly _capnp = {
+  static _capnp = {
     displayName: "Batch",
     id: "864619a24259e3e0",
     size: new $.ObjectSize(0, 1),
   };
-  static _Quotes: $.ListCtor<Quote>;
-  _adoptQuotes(value: $.Orphan<$.List<Quote>>): void {
+  static _Quotes;
+  _adoptQuotes(value) {
     $.utils.adopt(value, $.utils.getPointer(0, this));
   }
-  _disownQuotes(): $.Orphan<$.List<Quote>> {
+  _disownQuotes() {
     return $.utils.disown(this.quotes);
   }
-  get quotes(): $.List<Quote> {
+  get quotes() {
     return $.utils.getList(0, Batch._Quotes, this);
   }
-  _hasQuotes(): boolean {
+  _hasQuotes() {
     return !$.utils.isNull($.utils.getPointer(0, this));
   }
-  _initQuotes(length: number): $.List<Quote> {
+  _initQuotes(length) {
     return $.utils.initList(0, Batch._Quotes, length, this);
   }
-  set quotes(value: $.List<Quote>) {
+  set quotes(value) {
     $.utils.copyFrom(value, $.utils.getPointer(0, this));
   }
-  toString(): string { return "Batch_" + super.toString(); }
+  toString() { return "Batch_" + super.toString(); }
 }
 Batch._Quotes = $.CompositeList(Quote);
