@@ -35,7 +35,8 @@ export class FollowerConnection implements LinkOwner {
   #retryAtMs = 0;
   #heardMs = 0;
   #tickedMs = 0;
-  #lastLogged = '';
+  /** By event. */
+  readonly #lastLogged = new Map<string, string>();
   #stopped = false;
 
   constructor(state: NodeState, partition: Partition, source: Source) {
@@ -106,7 +107,7 @@ export class FollowerConnection implements LinkOwner {
     this.#heardMs = this.#nowMs();
     if (header.type === WELCOME) {
       this.#retryMs = retryFirstMs;
-      this.#lastLogged = '';
+      this.#lastLogged.clear();
     }
     this.#perform(this.#follower.step(header, payload, this.#heardMs));
     return null;
@@ -144,9 +145,8 @@ export class FollowerConnection implements LinkOwner {
 
   /** A reason that repeats with every retry is worth one line. */
   #logOnce(event: 'refused' | 'connectionLost', reason: string): void {
-    const line = `${event} ${reason}`;
-    if (line === this.#lastLogged) return;
-    this.#lastLogged = line;
+    if (this.#lastLogged.get(event) === reason) return;
+    this.#lastLogged.set(event, reason);
     const primary = this.#source.node;
     this.#state.identity.log({
       level: 'warn',
