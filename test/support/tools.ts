@@ -9,6 +9,7 @@ const PACKAGES = {
   prometheus: 'prometheus',
   promtool: 'prometheus',
   strace: 'strace',
+  prlimit: 'util-linux',
 } as const;
 
 export type Tool = keyof typeof PACKAGES;

@@ -214,9 +214,11 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #remember(map: ClusterMap): void {
-    this.#identity.saveMap(map).catch((error: Error) => {
-      this.#log.warn({ event: 'map.notSaved', why: error.message });
-    });
+    try {
+      this.#identity.saveMap(map);
+    } catch (error) {
+      this.#log.warn({ event: 'map.notSaved', why: (error as Error).message });
+    }
   }
 
   #refused({ code, message }: IngotError): void {

@@ -29,7 +29,7 @@ describe('identity', () => {
   test('membership and the last map are there after a restart', async () => {
     const first = await openIdentity(dir, 'n1');
     await first.saveMembership(membership);
-    await first.saveMap(map);
+    first.saveMap(map);
     await first.close();
     const again = await openIdentity(dir, 'n1');
     expect(again.membership()).toEqual(membership);

@@ -1,6 +1,8 @@
 /** Who this node is, across restarts: kept in LMDB under the data dir, next to the lock that makes
  *  this process its only user. Holds the node id, the cluster id, the last incarnation, the last
  *  map seen (where to look for the others) and, on the founder, the cluster map itself.
+ *  Writes are few and small, and made at once: lmdb's `put` rejects promises of its own, that nobody can
+ *  handle, where the disk is full.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -49,22 +51,22 @@ export class Identity {
 
   /** Makes this the data dir of a founder. On disk when it resolves, all of it or nothing. */
   async found(membership: Membership, map: ClusterMap): Promise<void> {
-    await this.#root.transaction(() => {
-      void this.mapDatabase.put(storedMapKey, map);
-      void this.#facts.put(membershipKey, membership);
+    this.#root.transactionSync(() => {
+      this.mapDatabase.putSync(storedMapKey, map);
+      this.#facts.putSync(membershipKey, membership);
     });
     await this.#root.flushed;
   }
 
   /** On disk when it resolves. */
   async saveMembership(membership: Membership): Promise<void> {
-    await this.#facts.put(membershipKey, membership);
+    this.#facts.putSync(membershipKey, membership);
     await this.#root.flushed;
   }
 
-  /** A hint for the next start, so nobody waits for the disk. */
-  async saveMap(map: ClusterMap): Promise<void> {
-    await this.#facts.put(lastMapKey, map);
+  /** A hint for the next start: nobody waits until it is on disk. Throws where the disk refuses it. */
+  saveMap(map: ClusterMap): void {
+    this.#facts.putSync(lastMapKey, map);
   }
 
   async close(): Promise<void> {

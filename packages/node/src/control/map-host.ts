@@ -29,6 +29,8 @@ export class MapHost {
   #interval: NodeJS.Timeout | undefined;
   #stopWatching: () => void = () => undefined;
   #stopped = false;
+  /** Why the last step failed; a reason that repeats is one line. */
+  #trouble = '';
   #map: ClusterMap;
 
   /** `map` is what the store holds. */
@@ -77,9 +79,16 @@ export class MapHost {
 
   #step(): void {
     if (this.#stopped) return;
-    this.#coordinator.step().catch((error: Error) => {
-      this.#log.error({ event: 'map.notWritten', why: error.message }, error.message);
-    });
+    this.#coordinator.step().then(
+      () => {
+        this.#trouble = '';
+      },
+      ({ message }: Error) => {
+        if (message === this.#trouble) return;
+        this.#trouble = message;
+        this.#log.error({ event: 'map.notWritten', why: message }, message);
+      },
+    );
   }
 }
 

@@ -56,7 +56,8 @@ export class SingleMapStore implements ClusterMapStore {
 
   async #replace(expected: bigint, next: ClusterMap): Promise<CompareAndSetOutcome> {
     if (BigInt(this.#map.version) !== expected) return 'conflict';
-    await this.#database.put(storedMapKey, next);
+    // Not `put`: where the disk refuses, it rejects promises of its own that nobody can handle.
+    this.#database.putSync(storedMapKey, next);
     await this.#database.flushed;
     this.#map = next;
     this.#watchers.tell(next);
