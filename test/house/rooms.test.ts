@@ -53,6 +53,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     files: [
       /^replication\/src\/link\.ts$/, // the one file of replication that touches TCP
       /^node\/src\/serving\//,
+      /^node\/src\/control\/(control-server|proved-socket)\.ts$/, // the preamble under gRPC
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
       /^node\/src\/cli\//,
     ],

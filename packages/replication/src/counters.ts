@@ -1,6 +1,5 @@
 /** Counters of one node's replication, from the start of the hub. They never fall. */
 import { createRefusalCounts, type PeerRefusalReason } from './peer-refusals.ts';
-
 import { SYNC_KINDS, SYNC_REASONS, type SyncKind, type SyncReason } from './welcome.ts';
 
 export interface HubCounters {

@@ -31,7 +31,7 @@ const TEXTS: Readonly<Record<PeerRefusalReason, string>> = {
   stranger: 'the peer does not speak this protocol: check the address and the port',
   noSecret: 'the peer has no cluster secret: start it with the same --secret-file as this node',
   noSecretHere:
-    'the peer has a cluster secret and this side has none: give it the same --secret-file',
+    'the peer has a cluster secret and this side has none: start this side with that --secret-file',
   otherSecret: 'the peer has another cluster secret: give both nodes the same --secret-file',
   version: 'the peer speaks another version of the preamble: run the same version of ingot on both',
   port: 'the peer listens for something else there: check the control and replication ports',

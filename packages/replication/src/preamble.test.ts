@@ -169,11 +169,11 @@ describe('refused, and both sides say what to do', () => {
 
   test('no secret here, one there; and the other way round', () => {
     const poor = talk(connecting({ secret: null }, true), accepting());
-    expect(textOf(poor.connecting)).toContain('this side has none: give it the same --secret-file');
+    expect(textOf(poor.connecting)).toContain('this side has none: start this side with');
     expect(textOf(poor.accepting)).toContain('the peer has no cluster secret: start it with');
     const rich = talk(connecting(), accepting({ secret: null }));
     expect(textOf(rich.connecting)).toContain('the peer has no cluster secret: start it with');
-    expect(textOf(rich.accepting)).toContain('this side has none: give it the same --secret-file');
+    expect(textOf(rich.accepting)).toContain('this side has none: start this side with');
   });
 
   test('a peer that is asked for its secret and says that there is no need', () => {

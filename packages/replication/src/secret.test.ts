@@ -72,7 +72,14 @@ test('one secret on both sides: the copy becomes equal', async () => {
 describe('nothing is sent to or applied from a peer that has not proved itself', () => {
   test.each([
     ['another secret', SECRET, OTHER, 'otherSecret', 'otherSecret', 'give both nodes the same'],
-    ['a follower without one', SECRET, undefined, 'noSecret', 'noSecretHere', 'give it the same'],
+    [
+      'a follower without one',
+      SECRET,
+      undefined,
+      'noSecret',
+      'noSecretHere',
+      'start this side with',
+    ],
     ['a primary without one', undefined, SECRET, 'noSecretHere', 'noSecret', 'start it with the'],
   ])('%s: both sides log and count it', async (_, first, second, atA, atB, told) => {
     const [a, b] = await pair(first, second);

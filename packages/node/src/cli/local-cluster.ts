@@ -4,9 +4,10 @@
  *  it. A node that ends before all are ready fails the start; one that ends later is reported. */
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Credentials } from '../shared/credentials.ts';
 import { EXIT_REFUSED, IngotError } from '../shared/errors.ts';
 import { hostPort } from './address.ts';
-import { askNode } from './ask.ts';
+import { type Asked, askNode } from './ask.ts';
 import { type ChildEnd, ChildNode } from './child-node.ts';
 import { isSettled } from './settled.ts';
 import { type NodePlan, UP_HOST } from './up-plan.ts';
@@ -29,10 +30,12 @@ export interface ClusterEvents {
 
 export class LocalCluster {
   readonly children: ChildNode[] = [];
+  readonly #credentials: Credentials;
   readonly #events: ClusterEvents;
   #stopping = false;
 
-  constructor(events: ClusterEvents) {
+  constructor(credentials: Credentials, events: ClusterEvents) {
+    this.#credentials = credentials;
     this.#events = events;
   }
 
@@ -83,7 +86,11 @@ export class LocalCluster {
     this.#events.onSpreading();
     const address = hostPort(UP_HOST, founder.ports.control);
     let polls = 0;
-    await this.#until(async () => ++polls > SETTLE_POLLS_MAX || (await isSettledAt(address)));
+    await this.#until(
+      async () =>
+        ++polls > SETTLE_POLLS_MAX ||
+        (await isSettledAt({ address, credentials: this.#credentials })),
+    );
   }
 
   /** Asks first and looks for dead nodes after: what answers on a dead node's port is a
@@ -121,9 +128,9 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-async function isSettledAt(address: string): Promise<boolean> {
+async function isSettledAt(asked: Asked): Promise<boolean> {
   try {
-    return isSettled(await askNode(address, (client) => client.status('cluster')));
+    return isSettled(await askNode(asked, (client) => client.status('cluster')));
   } catch (error) {
     // A node that is too busy to answer is asked again.
     if (error instanceof IngotError) return false;

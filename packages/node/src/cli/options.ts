@@ -153,6 +153,14 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
   choice('log-level', ['debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much to log'),
 ];
 
+const SECRET_FILE = text(
+  'secret-file',
+  'path',
+  null,
+  'file',
+  "the cluster's secret, the same on every node; readable by its owner alone (chmod 600)",
+);
+
 export const SERVE_OPTIONS: readonly OptionRow[] = [
   text(
     'id',
@@ -184,7 +192,8 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   ),
   flag('found', 'found a new cluster'),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
-  flag('insecure', 'listen on an address that other machines reach, without credentials'),
+  SECRET_FILE,
+  flag('insecure', 'listen on an address that other machines reach, although anybody may ask'),
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,
   bytes('resp-bulk-max', [KB, 512 * MB], 512 * MB, 'largest argument of a command'),
@@ -210,6 +219,10 @@ export const UP_OPTIONS: readonly OptionRow[] = [
     'keep the nodes here, to start them again later; ' +
       'a temporary folder, removed at the end, unless set',
   ),
+  {
+    ...SECRET_FILE,
+    doc: "the cluster's secret; the file secret in the data dir unless set, made where it is missing",
+  },
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,
 ];
@@ -219,9 +232,14 @@ export const ASK_OPTIONS: readonly OptionRow[] = [
   text(
     'node',
     'address',
-    '127.0.0.1:7600',
+    null,
     'host:control',
-    'control address of any node of the cluster',
+    'control address of any node of the cluster; ' +
+      'the first node of a running "ingot up", else 127.0.0.1:7600, unless set',
   ),
+  {
+    ...SECRET_FILE,
+    doc: 'the cluster\'s secret; that of a running "ingot up" of this user unless set',
+  },
   flag('json', 'print JSON'),
 ];

@@ -54,7 +54,7 @@ describe('settings: what does not fit together is refused', () => {
     [{ id: 'a b' }, EXIT_USAGE, '--id must be'],
     [{ host: '0.0.0.0' }, EXIT_REFUSED, 'add --insecure'],
     [{ host: '::' }, EXIT_REFUSED, 'listen on 127.0.0.1'],
-    [{ host: 'cache.example' }, EXIT_REFUSED, 'there are no credentials'],
+    [{ host: 'cache.example' }, EXIT_REFUSED, 'nothing is encrypted'],
   ])('%j', (flags, exitCode, sentence) => {
     expect(() => settings(flags)).toThrow(
       expect.objectContaining({ exitCode, message: expect.stringContaining(sentence) }),

@@ -1,11 +1,12 @@
 /** Checked option values -> Settings of one node: fills what is worked out, refuses what does not
- *  fit together. Reads the machine (cores, host name) and nothing else. */
+ *  fit together. Reads the machine (cores, host name) and the files of credentials. */
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
 import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
 import { isLoopback, isWildcard } from './address.ts';
+import { credentialsFrom } from './credentials.ts';
 import { IMAGE_BYTES_MAX } from './options.ts';
 import type { OptionValues } from './values.ts';
 
@@ -28,6 +29,7 @@ export function settingsFrom(
     found: values.flag('found'),
     join: values.list('join'),
     ...clusterSettingsFrom(values),
+    credentials: credentialsFrom(values, environment),
     workers: values.number('workers') ?? defaultWorkers(),
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
@@ -104,8 +106,9 @@ function refuseWhatDoesNotFit(settings: Settings): void {
   if (!isLoopback(settings.host) && !settings.insecure) {
     throw refusal(
       'NO_CREDENTIALS',
-      `--host ${settings.host} lets other machines in and there are no credentials; ` +
-        'listen on 127.0.0.1, or add --insecure if the network itself keeps strangers out',
+      `--host ${settings.host} lets other machines in, clients need no password and nothing is ` +
+        'encrypted; listen on 127.0.0.1, ' +
+        'or add --insecure if the network itself keeps strangers out',
     );
   }
 }

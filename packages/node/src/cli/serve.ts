@@ -2,18 +2,14 @@
 import { startNode } from '../process/node.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
-import { isLoopback } from './address.ts';
+import { openDoors } from './open-doors.ts';
 import { settingsFrom } from './serve-settings.ts';
 import { listenForStop } from './signals.ts';
 import type { OptionValues } from './values.ts';
 
 export async function serve(values: OptionValues): Promise<number> {
   const settings = settingsFrom(values, process.env);
-  if (!isLoopback(settings.host)) {
-    const where = `listening on ${settings.host} without credentials`;
-    const text = `${where}: whoever reaches it can read and write`;
-    createLogger(settings).warn({ event: 'insecure' }, text);
-  }
+  for (const { event, text } of openDoors(settings)) createLogger(settings).warn({ event }, text);
   const stopAsked = Promise.withResolvers<void>();
   listenForStop({
     onFirst: stopAsked.resolve,

@@ -1,12 +1,16 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { SERVE_OPTIONS, UP_OPTIONS } from './options.ts';
+import { secretFileIn } from './secret.ts';
 import { settingsFrom } from './serve-settings.ts';
 import { type NodePlan, planNodes, restartCommand } from './up-plan.ts';
 import { resolveOptions } from './values.ts';
 
 function plan(flags: Record<string, unknown>, dataDir = '/data'): NodePlan[] {
   const given = { flags, environment: {}, file: null };
-  return planNodes(resolveOptions(UP_OPTIONS, given), dataDir);
+  return planNodes(resolveOptions(UP_OPTIONS, given), dataDir, `${dataDir}/secret`);
 }
 
 test('up: node i listens on base + i and every hundred above it', () => {
@@ -44,7 +48,8 @@ test('up: the founder alone is told what the cluster is like, every node how to 
 test('up: what stands at its default is left out', () => {
   expect(restartCommand(plan({})[0])).toBe(
     'npx ingot serve --id n1 --port 7401 --replication-port 7501 --control-port 7601 ' +
-      '--http-port 7701 --cluster-port 7801 --follower-port 7901 --data-dir /data/n1 --found',
+      '--http-port 7701 --cluster-port 7801 --follower-port 7901 --data-dir /data/n1 ' +
+      '--secret-file /data/secret --found',
   );
 });
 
@@ -53,7 +58,10 @@ test('up: the restart command quotes what a shell would take apart', () => {
 });
 
 test('up: the arguments of each node are ones that serve accepts', () => {
-  for (const node of plan({ capacity: '2gb', 'capacity-max': '4gb', copies: '3' })) {
+  const folder = mkdtempSync(join(tmpdir(), 'ingot-plan-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  secretFileIn(folder);
+  for (const node of plan({ capacity: '2gb', 'capacity-max': '4gb', copies: '3' }, folder)) {
     const flags: Record<string, unknown> = {};
     for (let at = 1; at < node.args.length; at++) {
       const name = node.args[at].slice(2);

@@ -29,7 +29,7 @@ export interface NodePlan {
 
 /** Node 1 founds the cluster, the others join through it. Where the folder already holds the
  *  cluster, the nodes go by what they find there. */
-export function planNodes(values: OptionValues, dataDir: string): NodePlan[] {
+export function planNodes(values: OptionValues, dataDir: string, secretFile: string): NodePlan[] {
   const basePort = values.number('base-port') ?? 0;
   const plans: NodePlan[] = [];
   for (let index = 1; index <= (values.number('nodes') ?? 0); index++) {
@@ -44,7 +44,7 @@ export function planNodes(values: OptionValues, dataDir: string): NodePlan[] {
       ports,
       args: ['serve', '--id', id].concat(
         portArguments(ports),
-        ['--data-dir', join(dataDir, id)],
+        ['--data-dir', join(dataDir, id), '--secret-file', secretFile],
         membership,
         optionArguments(PROCESS_OPTIONS, values),
       ),

@@ -8,6 +8,8 @@ import { hostPort } from './address.ts';
 import { EventPrinter } from './event-printer.ts';
 import { endText, LocalCluster } from './local-cluster.ts';
 import { clusterSettingsFrom } from './serve-settings.ts';
+import { leavePointers, runtimeFolder } from './runtime-folder.ts';
+import { readSecretFile, secretFileIn, secretFrom, writeSecretFile } from './secret.ts';
 import { listenForStop } from './signals.ts';
 import { textTable } from './text-table.ts';
 import { type NodePlan, planNodes, restartCommand, UP_HOST, UP_PORT_FLAGS } from './up-plan.ts';
@@ -17,17 +19,27 @@ export async function up(values: OptionValues): Promise<number> {
   clusterSettingsFrom(values); // a wrong value is refused here, not by the first node
   const folder = openFolder(values.text('data-dir'));
   try {
-    const plans = planNodes(values, folder.path);
+    const secretFile = secretFileFor(values, folder.path);
+    const plans = planNodes(values, folder.path, secretFile);
     for (const { ports } of plans) await checkPorts({ host: UP_HOST, ports }, UP_PORT_FLAGS);
-    return await runCluster(plans);
+    return await runCluster(plans, secretFile);
   } finally {
     folder.close();
   }
 }
 
-async function runCluster(plans: readonly NodePlan[]): Promise<number> {
+/** The secret of the cluster, in a file that its nodes are pointed to. */
+function secretFileFor(values: OptionValues, dataDir: string): string {
+  const given = secretFrom(values, process.env);
+  const path = values.text('secret-file');
+  if (path !== null) return resolve(path);
+  return given === null ? secretFileIn(dataDir) : writeSecretFile(dataDir, given);
+}
+
+async function runCluster(plans: readonly NodePlan[], secretFile: string): Promise<number> {
   const events = new EventPrinter(print, process.stdout.isTTY);
-  const cluster = new LocalCluster({
+  const credentials = { secret: readSecretFile(secretFile) };
+  const cluster = new LocalCluster(credentials, {
     onLogLine: (line) => events.add(line),
     onReady: (child) => print(`${child.plan.id} is ready`),
     onSpreading: () => print('spreading the partitions over the nodes'),
@@ -41,6 +53,12 @@ async function runCluster(plans: readonly NodePlan[]): Promise<number> {
   listenForStop({ onFirst: () => stopAsked.resolve('stop'), onSecond: () => cluster.kill() });
   // A cluster whose nodes have all died is still here: they may be started again by hand.
   const alive = setInterval(() => undefined, 2 ** 30);
+  const removePointers = leavePointers(
+    runtimeFolder(process.env),
+    plans.map(({ ports }) => ports.control),
+    secretFile,
+    print,
+  );
   let allEndedAsAsked = false;
   try {
     print(`starting ${plans.map((plan) => plan.id).join(', ')}`);
@@ -55,6 +73,7 @@ async function runCluster(plans: readonly NodePlan[]): Promise<number> {
   } finally {
     clearInterval(alive);
     events.onlyErrors();
+    removePointers();
     allEndedAsAsked = await cluster.stop();
   }
   return allEndedAsAsked ? EXIT_OK : EXIT_INTERRUPTED;

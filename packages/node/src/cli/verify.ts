@@ -3,11 +3,11 @@
 import type { ControlClient } from '../control/control-client.ts';
 import type { VerifyProgress, VerifyReport } from '../control/types.ts';
 import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_UNREACHABLE } from '../shared/errors.ts';
-import { askNode } from './ask.ts';
+import { askedFrom, askNode } from './ask.ts';
 import type { OptionValues } from './values.ts';
 
 export async function verify(values: OptionValues): Promise<number> {
-  const report = await askNode(values.text('node') ?? '', collect);
+  const report = await askNode(askedFrom(values, process.env), collect);
   const text = values.flag('json') ? JSON.stringify(report, null, 2) : reportText(report);
   process.stdout.write(`${text}\n`);
   return exitCodeOf(report);

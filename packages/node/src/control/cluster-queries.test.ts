@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ClusterMap } from '../shared/map.ts';
 import { type QueryContext, verifyCluster } from './cluster-queries.ts';
 import { withNewLife, withNodeState, withPrimary } from './map-changes.ts';
+import { PLAIN_ACCESS } from './peer-credentials.ts';
 import { Peers } from './peers.ts';
 import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import { SimulatedNode } from './simulated-node.fixture.ts';
@@ -17,7 +18,7 @@ async function verifyAll(
   const map = { now: first };
   const node = new SimulatedNode('n1', 1);
   node.verify = async (partitions) => verify(partitions, map);
-  const peers = new Peers(founded.clusterId);
+  const peers = new Peers(founded.clusterId, PLAIN_ACCESS);
   const context: QueryContext = { self: 'n1', node, peers, map: () => map.now };
   const seen = { done: [] as number[], chunks: 0, missed: [] as number[] };
   for await (const { progress, found } of verifyCluster(context)) {

@@ -2,11 +2,12 @@
  *  the IngotError that the other side threw, anything else as grpc-js's ServiceError.
  *  The channel reconnects by itself, with a bounded backoff, and notices a peer that fell
  *  silent. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
+  type CallOptions,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
-  credentials,
   Metadata,
 } from '@grpc/grpc-js';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
@@ -17,10 +18,14 @@ import {
   channelOptions,
   clusterIdKey,
   fromWire,
+  type Method,
   openBidiStream,
   openServerStream,
+  type Output,
 } from './grpc-adapter.ts';
 import type { CompareAndSetOutcome } from './map-store.ts';
+import { type ControlAccess, PeerCredentials, PLAIN_ACCESS } from './peer-credentials.ts';
+import { refusedCall } from './refused-call.ts';
 import type { Seal } from './seal-guard.ts';
 import type { HandOver } from './steps.ts';
 import type { ClusterStatus, VerifyProgress, VerifyReport } from './types.ts';
@@ -43,12 +48,20 @@ export type JoinOutcome = { map: ClusterMap } | { askInstead: string };
 export class ControlClient {
   readonly address: string;
   readonly #client: Client;
+  readonly #credentials: PeerCredentials;
   readonly #metadata = new Metadata();
 
-  /** `address` is host:port. `clusterId` is null for callers that belong to no cluster. */
-  constructor(address: string, clusterId: string | null) {
+  /** `address` is host:port. `clusterId` is null for callers that belong to no cluster, `node` for
+   *  those that do not know who is there. */
+  constructor(
+    address: string,
+    clusterId: string | null,
+    access: ControlAccess = PLAIN_ACCESS,
+    node: NodeId | null = null,
+  ) {
     this.address = address;
-    this.#client = new Client(address, credentials.createInsecure(), {
+    this.#credentials = new PeerCredentials(access, address, node);
+    this.#client = new Client(address, this.#credentials, {
       ...channelOptions,
       ...reconnectOptions,
     });
@@ -60,11 +73,9 @@ export class ControlClient {
   }
 
   async join(request: JoinRequest): Promise<JoinOutcome> {
-    const { outcome } = await callUnary(
-      this.#client,
+    const { outcome } = await this.#unary(
       Control.method.join,
       { ...request, node: request.id },
-      this.#metadata,
       deadline(callTimeoutMs),
     );
     if (outcome.case === 'mapJson') return { map: mapFromWire(outcome.value) };
@@ -73,17 +84,11 @@ export class ControlClient {
 
   /** Resolves when the node is out of the map, however long that takes. */
   async leave(node: NodeId): Promise<void> {
-    await callUnary(this.#client, Control.method.leave, { node }, this.#metadata, {});
+    await this.#unary(Control.method.leave, { node }, {});
   }
 
   async readMap(): Promise<ClusterMap> {
-    const reply = await callUnary(
-      this.#client,
-      Control.method.readMap,
-      {},
-      this.#metadata,
-      deadline(callTimeoutMs),
-    );
+    const reply = await this.#unary(Control.method.readMap, {}, deadline(callTimeoutMs));
     return mapFromWire(reply.mapJson);
   }
 
@@ -92,11 +97,9 @@ export class ControlClient {
     next: ClusterMap,
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
-    const { conflict } = await callUnary(
-      this.#client,
+    const { conflict } = await this.#unary(
       Control.method.compareAndSetMap,
       { expectedVersion: expected, mapJson: mapToWire(next), operationId },
-      this.#metadata,
       deadline(callTimeoutMs),
     );
     return conflict ? 'conflict' : 'ok';
@@ -111,32 +114,22 @@ export class ControlClient {
   }
 
   async seal({ partition, epoch, to }: HandOver): Promise<Seal> {
-    const { ok, seq, why, sealId } = await callUnary(
-      this.#client,
+    const { ok, seq, why, sealId } = await this.#unary(
       Control.method.seal,
       { partition, epoch, to },
-      this.#metadata,
       deadline(callTimeoutMs),
     );
     return { ok, seq: Number(seq), why, sealId };
   }
 
   async unseal(partition: number, sealId: number): Promise<void> {
-    await callUnary(
-      this.#client,
-      Control.method.unseal,
-      { partition, sealId },
-      this.#metadata,
-      deadline(callTimeoutMs),
-    );
+    await this.#unary(Control.method.unseal, { partition, sealId }, deadline(callTimeoutMs));
   }
 
   async status(scope: 'node' | 'cluster'): Promise<ClusterStatus> {
-    const reply = await callUnary(
-      this.#client,
+    const reply = await this.#unary(
       Control.method.status,
       { localOnly: scope === 'node' },
-      this.#metadata,
       deadline(scope === 'node' ? callTimeoutMs : statusTimeoutMs),
     );
     return clusterStatusFromWire(reply);
@@ -159,7 +152,19 @@ export class ControlClient {
         yield { progress: { partitionsDone, partitionsTotal }, found: verifyReportFromWire(event) };
       }
     } catch (error) {
-      throw fromWire(error);
+      throw refusedCall(fromWire(error), this.#credentials.lastRefusal);
+    }
+  }
+
+  async #unary<M extends Method>(
+    method: M,
+    request: MessageInitShape<M['input']>,
+    options: CallOptions,
+  ): Promise<Output<M>> {
+    try {
+      return await callUnary(this.#client, method, request, this.#metadata, options);
+    } catch (error) {
+      throw refusedCall(error, this.#credentials.lastRefusal);
     }
   }
 }

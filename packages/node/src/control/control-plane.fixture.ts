@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import { ControlPlane } from './control-plane.ts';
 import { type Identity, openIdentity } from './identity.ts';
@@ -67,14 +68,14 @@ export class TestMembers {
 
   async start(
     id: NodeId,
-    change: Partial<ControlSettings> & { dataDir?: string } = {},
+    change: Partial<ControlSettings> & { dataDir?: string; credentials?: Credentials } = {},
   ): Promise<TestMember> {
-    const { dataDir = this.dataDir(id), ...changed } = change;
+    const { dataDir = this.dataDir(id), credentials = NO_CREDENTIALS, ...changed } = change;
     const settings = { ...testSettings(id, await freePort()), ...changed };
     const identity = await openIdentity(dataDir, id);
     const log = new LogRecorder();
     const node = new SimulatedNode(id, 0);
-    const plane = new ControlPlane({ settings, identity, log, node });
+    const plane = new ControlPlane({ settings, credentials, identity, log, node });
     const stop = async (): Promise<void> => {
       if (!this.#running.delete(member)) return;
       await plane.stop();

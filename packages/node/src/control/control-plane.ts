@@ -3,6 +3,8 @@
  *  data dir belongs to; the founder also hosts the map (map-host.ts). Without the map host a node
  *  goes on with the last map it saw.
  *  Invariant: the map that listeners see only ever gets newer. */
+import type { PeerRefusalReason } from '@ingot/replication';
+import type { Credentials } from '../shared/credentials.ts';
 import { type IngotError, usageError } from '../shared/errors.ts';
 import { addressOf, type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
@@ -16,6 +18,8 @@ import { MapHost } from './map-host.ts';
 import type { ClusterMapStore } from './map-store.ts';
 import { MapWatchers } from './map-watchers.ts';
 import { Peers } from './peers.ts';
+import type { ControlAccess } from './peer-credentials.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { RemoteMapStore } from './remote-map-store.ts';
 import { SealGuard } from './seal-guard.ts';
 import { SingleMapStore } from './single-map-store.ts';
@@ -33,6 +37,7 @@ const joinPatienceMs = 10_000;
 
 export interface ControlPlaneOptions {
   settings: ControlSettings;
+  credentials: Credentials;
   identity: Identity;
   log: ControlLog;
   node: NodeCallbacks;
@@ -43,7 +48,9 @@ export class ControlPlane implements ControlPlaneApi {
   readonly #identity: Identity;
   readonly #log: ControlLog;
   readonly #node: NodeCallbacks;
-  readonly #server = new ControlServer();
+  readonly #refusals: RefusalLog;
+  readonly #access: ControlAccess;
+  readonly #server: ControlServer;
   readonly #watchers = new MapWatchers();
   readonly #stopping = new AbortController();
   /** What `stop` has to end, in the order in which it was begun. */
@@ -53,18 +60,29 @@ export class ControlPlane implements ControlPlaneApi {
   #incarnation = 0;
   #isLeaving = false;
 
-  constructor({ settings, identity, log, node }: ControlPlaneOptions) {
+  constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
     this.#settings = settings;
     this.#identity = identity;
     this.#log = log;
     this.#node = node;
+    const refusals = new RefusalLog(log);
+    this.#refusals = refusals;
+    this.#access = {
+      credentials,
+      refused: (address, refusal) => refusals.connected(address, refusal),
+    };
+    this.#server = new ControlServer({
+      node: settings.id,
+      credentials,
+      refused: (host, refusal) => refusals.accepted(host, refusal),
+    });
   }
 
   async start(): Promise<ControlStart> {
     const { host, ports } = this.#settings;
     await this.#server.listen(host, ports.control);
     this.#endings.push(() => this.#server.close());
-    await refuseOtherClusters(this.#settings, this.#identity);
+    await refuseOtherClusters(this.#settings, this.#identity, this.#access);
     const founded = await this.#foundIfAsked();
     const store = SingleMapStore.open(this.#identity.mapDatabase);
     if (store === null) await this.#startAsMember();
@@ -79,6 +97,11 @@ export class ControlPlane implements ControlPlaneApi {
   map(): ClusterMap {
     if (this.#map === null) throw new Error('the control plane has no map before start');
     return this.#map;
+  }
+
+  /** Control connections that ended because one side did not believe the other. */
+  refusals(): Readonly<Record<PeerRefusalReason, number>> {
+    return this.#refusals.counts;
   }
 
   async leave(): Promise<void> {
@@ -122,7 +145,8 @@ export class ControlPlane implements ControlPlaneApi {
     const { id } = this.#settings;
     const joined = await this.#join();
     const host = nodeOf(joined, joined.mapHost) as MapNode;
-    const client = new ControlClient(addressOf(host, 'control'), joined.clusterId);
+    const address = addressOf(host, 'control');
+    const client = new ControlClient(address, joined.clusterId, this.#access, host.id);
     this.#endings.push(() => client.close());
     const store = new RemoteMapStore(client);
     const { peers, seals } = this.#startParts(joined.clusterId, store);
@@ -160,6 +184,7 @@ export class ControlPlane implements ControlPlaneApi {
     return joinCluster({
       addresses: [...new Set([...join, ...remembered])],
       request: this.#joinRequest(membership?.clusterId ?? '', membership?.incarnation ?? 0),
+      access: this.#access,
       patienceMs: membership === null ? joinPatienceMs : Number.POSITIVE_INFINITY,
       log: this.#log,
       signal: this.#stopping.signal,
@@ -172,7 +197,7 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #startParts(clusterId: string, store: ClusterMapStore): { peers: Peers; seals: SealGuard } {
-    const peers = new Peers(clusterId);
+    const peers = new Peers(clusterId, this.#access);
     this.#watchers.add(0, (map) => peers.follow(map));
     this.#endings.push(() => peers.close());
     const seals = new SealGuard({

@@ -8,6 +8,7 @@ import type { ClusterMap, MapNode } from '../shared/map.ts';
 import type { Identity } from './identity.ts';
 import { clusterIdsAt } from './joining.ts';
 import { foundingMap } from './map-changes.ts';
+import type { ControlAccess } from './peer-credentials.ts';
 import type { ControlSettings } from './types.ts';
 
 /** Throws an IngotError where an address in --join is of another cluster than the data dir, or
@@ -15,10 +16,11 @@ import type { ControlSettings } from './types.ts';
 export async function refuseOtherClusters(
   { found, join }: ControlSettings,
   identity: Identity,
+  access: ControlAccess,
 ): Promise<void> {
   const own = identity.membership()?.clusterId ?? null;
   if (own === null && !found) return;
-  const other = (await clusterIdsAt(join)).find((clusterId) => clusterId !== own);
+  const other = (await clusterIdsAt(join, access)).find((clusterId) => clusterId !== own);
   if (other === undefined) return;
   if (own !== null) {
     throw refusal(

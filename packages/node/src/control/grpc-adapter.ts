@@ -33,9 +33,10 @@ export const channelOptions: ChannelOptions = {
 /** The metadata that says which cluster a caller belongs to. */
 export const clusterIdKey = 'ingot-cluster-id';
 
-type Method = GenServiceMethods[string];
-type Input<M extends Method> = MessageShape<M['input']>;
-type Output<M extends Method> = MessageShape<M['output']>;
+/** A method of a generated service. */
+export type Method = GenServiceMethods[string] & DescMethod;
+type Input<M extends GenServiceMethods[string]> = MessageShape<M['input']>;
+export type Output<M extends GenServiceMethods[string]> = MessageShape<M['output']>;
 
 /** The handlers that a service asks for, as grpc-js wants them. */
 type Handlers<Methods extends GenServiceMethods> = {
@@ -62,7 +63,7 @@ export function serviceParts<Methods extends GenServiceMethods>(
 
 /** Calls a method that answers once. Rejects with an IngotError where the server refused, else with
  *  grpc-js's ServiceError. */
-export function callUnary<M extends Method & DescMethod>(
+export function callUnary<M extends Method>(
   client: Client,
   method: M,
   request: MessageInitShape<M['input']>,
@@ -85,7 +86,7 @@ export function callUnary<M extends Method & DescMethod>(
 }
 
 /** Calls a method that answers with a stream. */
-export function openServerStream<M extends Method & DescMethod>(
+export function openServerStream<M extends Method>(
   client: Client,
   method: M,
   request: MessageInitShape<M['input']>,
@@ -103,7 +104,7 @@ export function openServerStream<M extends Method & DescMethod>(
 }
 
 /** Calls a method with a stream in both directions. */
-export function openBidiStream<M extends Method & DescMethod>(
+export function openBidiStream<M extends Method>(
   client: Client,
   method: M,
   metadata: Metadata,

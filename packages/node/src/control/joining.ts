@@ -5,6 +5,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { IngotError, unreachable } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
+import type { ControlAccess } from './peer-credentials.ts';
 import type { JoinRequest } from './registration.ts';
 import type { ControlLog } from './types.ts';
 
@@ -16,6 +17,7 @@ export interface JoinOptions {
   /** `host:control port`; asked in this order, again and again. */
   addresses: readonly string[];
   request: JoinRequest;
+  access: ControlAccess;
   /** Infinity for a node that knows its cluster: it waits until that is back. */
   patienceMs: number;
   log: ControlLog;
@@ -25,12 +27,12 @@ export interface JoinOptions {
 /** Resolves with the map that lists this life of the node. Rejects with an IngotError where the
  *  cluster refuses the node, or where nobody could be asked in time. */
 export async function joinCluster(options: JoinOptions): Promise<ClusterMap> {
-  const { addresses, request, patienceMs, log, signal } = options;
+  const { addresses, request, access, patienceMs, log, signal } = options;
   let lastWhy = '';
   for (let waitedMs = 0; ; waitedMs += retryMs) {
     for (const address of addresses) {
       try {
-        return await joinThrough(address, request);
+        return await joinThrough(address, request, access);
       } catch (error) {
         if (error instanceof IngotError) throw error;
         lastWhy = shortReason(error as ServiceError);
@@ -48,19 +50,26 @@ export async function joinCluster(options: JoinOptions): Promise<ClusterMap> {
 }
 
 /** The cluster ids of those of the addresses that answer; one that is not there has none. */
-export async function clusterIdsAt(addresses: readonly string[]): Promise<string[]> {
+export async function clusterIdsAt(
+  addresses: readonly string[],
+  access: ControlAccess,
+): Promise<string[]> {
   const answers = await Promise.allSettled(
     addresses.map((address) =>
-      withClient(address, async (client) => (await client.status('node')).map.clusterId),
+      withClient(address, access, async (client) => (await client.status('node')).map.clusterId),
     ),
   );
   return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
 }
 
-async function joinThrough(first: string, request: JoinRequest): Promise<ClusterMap> {
+async function joinThrough(
+  first: string,
+  request: JoinRequest,
+  access: ControlAccess,
+): Promise<ClusterMap> {
   let address = first;
   for (let redirects = 0; redirects <= redirectsMax; redirects++) {
-    const outcome = await withClient(address, (client) => client.join(request));
+    const outcome = await withClient(address, access, (client) => client.join(request));
     if ('map' in outcome) return outcome.map;
     address = outcome.askInstead;
   }
@@ -69,9 +78,10 @@ async function joinThrough(first: string, request: JoinRequest): Promise<Cluster
 
 async function withClient<T>(
   address: string,
+  access: ControlAccess,
   ask: (client: ControlClient) => Promise<T>,
 ): Promise<T> {
-  const client = new ControlClient(address, null);
+  const client = new ControlClient(address, null, access);
   try {
     return await ask(client);
   } finally {

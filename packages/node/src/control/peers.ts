@@ -1,32 +1,36 @@
-/** Control clients of the nodes in the map, one per address, opened when first asked for. */
+/** Control clients of the nodes in the map, one per node and address, opened when first asked for. */
 import { addressOf, type ClusterMap, type MapNode } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
+import type { ControlAccess } from './peer-credentials.ts';
 
 export class Peers {
   readonly #clusterId: string;
+  readonly #access: ControlAccess;
   readonly #clients = new Map<string, ControlClient>();
 
-  constructor(clusterId: string) {
+  constructor(clusterId: string, access: ControlAccess) {
     this.#clusterId = clusterId;
+    this.#access = access;
   }
 
   client(node: MapNode): ControlClient {
     const address = addressOf(node, 'control');
-    let client = this.#clients.get(address);
+    const key = keyOf(node);
+    let client = this.#clients.get(key);
     if (client === undefined) {
-      client = new ControlClient(address, this.#clusterId);
-      this.#clients.set(address, client);
+      client = new ControlClient(address, this.#clusterId, this.#access, node.id);
+      this.#clients.set(key, client);
     }
     return client;
   }
 
-  /** Closes the clients of addresses that the map no longer lists. */
+  /** Closes the clients of nodes that the map no longer lists there. */
   follow(map: ClusterMap): void {
-    const listed = new Set(map.nodes.map((node) => addressOf(node, 'control')));
-    for (const [address, client] of this.#clients) {
-      if (listed.has(address)) continue;
+    const listed = new Set(map.nodes.map(keyOf));
+    for (const [key, client] of this.#clients) {
+      if (listed.has(key)) continue;
       client.close();
-      this.#clients.delete(address);
+      this.#clients.delete(key);
     }
   }
 
@@ -35,3 +39,6 @@ export class Peers {
     this.#clients.clear();
   }
 }
+
+/** A client believes only the node that it was made for. */
+const keyOf = (node: MapNode): string => `${node.id}@${addressOf(node, 'control')}`;

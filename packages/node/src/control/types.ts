@@ -195,7 +195,7 @@ export interface ControlStart {
 }
 
 /** The membership side of one node. Implemented by `ControlPlane` in control-plane.ts:
- *  `new ControlPlane({ settings, identity, log, node })`. */
+ *  `new ControlPlane({ settings, credentials, identity, log, node })`. */
 export interface ControlPlaneApi {
   /** Listens on the control port and founds, joins or rejoins. Resolves once this life of the node
    *  is in the map; rejects with an IngotError that says what to do. */

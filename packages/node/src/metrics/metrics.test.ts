@@ -52,6 +52,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       bulks: { running: 4, waiting: 60 },
       scrub: { everyMs: 3_600_000, rounds: 3, chunksDone: 5, chunksTotal: 9, lastRoundMs: 1_500 },
     }),
+    controlRefusals: () => ({ ...createRefusalCounts(), otherSecret: 1, timeout: 5 }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],
     ...overrides,
   };
@@ -164,6 +165,13 @@ describe('metrics', () => {
     expect(await read('ingot_sync_bytes_total{kind="catch-up"}')).toBe(65_536);
     expect(await read('ingot_bulks_running')).toBe(4);
     expect(await read('ingot_bulks_waiting')).toBe(60);
+  });
+
+  test('refused peers are counted by reason, those of both kinds of connection together', async () => {
+    const count = (reason: string): Promise<number> =>
+      valueOf(sourcesOf(), `ingot_peers_refused_total{reason="${reason}"}`);
+    expect([await count('otherSecret'), await count('timeout')]).toEqual([3, 5]);
+    expect(await count('noSecret')).toBe(0);
   });
 
   test('states say how many copies may be promoted', async () => {

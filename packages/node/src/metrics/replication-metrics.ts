@@ -1,5 +1,6 @@
 /** Metrics of replication: how far followers are, what syncs there were and why, what travelled. */
 import {
+  PEER_REFUSAL_REASONS,
   SYNC_KIND_OF_REASON,
   SYNC_KINDS,
   SYNC_REASON_LABELS,
@@ -101,7 +102,11 @@ export function addReplicationMetrics(registry: Registry, sources: MetricSources
     registry,
     'peers_refused_total',
     'Connections between nodes that ended before either side was believed, on either side',
-    () => Object.entries(counters().peersRefused),
+    () =>
+      PEER_REFUSAL_REASONS.map((reason): Labelled => {
+        const onControl = sources.controlRefusals()[reason];
+        return [reason, counters().peersRefused[reason] + onControl];
+      }),
     'reason',
   );
   gauge(

@@ -1,6 +1,7 @@
 /** What a scrape reads: live objects of the main thread, asked once per scrape.
  *  process/node.ts provides it; tests provide their own. */
 
+import type { PeerRefusalReason } from '@ingot/replication';
 import type { ClusterMap } from '../shared/map.ts';
 import type { ReplicationStatus } from '../shared/messages.ts';
 import type { WorkerCounters } from './layout.ts';
@@ -32,5 +33,7 @@ export interface MetricSources {
   /** of copies that were here and are gone, so that counters never fall */
   readonly gone: () => { readonly evictions: number; readonly expiries: number };
   readonly replication: () => ReplicationStatus;
+  /** of control connections; those of replication connections are in `replication` */
+  readonly controlRefusals: () => Readonly<Record<PeerRefusalReason, number>>;
   readonly threads: () => readonly ThreadUse[];
 }

@@ -112,6 +112,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     if (settings.found && this.#identity.membership() === null) refuseLargeCluster(settings);
     const control = new ControlPlane({
       settings,
+      credentials: settings.credentials,
       identity: this.#identity,
       log: this.#logger,
       node: this,
@@ -213,6 +214,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       partitions: () => this.#partitions.samples(),
       gone: () => this.#partitions.gone(),
       replication: () => this.#replication,
+      controlRefusals: () => control.refusals(),
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {

@@ -21,6 +21,7 @@ const hub = new ReplicationHub({
   nodeId,
   incarnation,
   clusterId: map.clusterId,
+  secret: settings.credentials.secret,
   host: settings.host,
   port,
   wake,

@@ -14,6 +14,7 @@ import {
 } from '@ingot/store';
 import { Counter, createCounters, WorkerCounters } from '../metrics/layout.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
+import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Ports, RespLimits, Settings } from '../shared/settings.ts';
 import { encode } from './peer-link.ts';
@@ -162,7 +163,7 @@ async function startNode(
       insecure: false,
       logLevel: 'silent',
     },
-    ...{ limits, testDoor: false },
+    ...{ limits, testDoor: false, credentials: NO_CREDENTIALS },
   };
   const counters = createCounters();
   const wake = new Int32Array(new SharedArrayBuffer(8));

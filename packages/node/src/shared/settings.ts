@@ -2,6 +2,8 @@
  *  Made once, by cli/resolve.ts; frozen afterwards and handed to every thread, so it stays a plain
  *  object that structured clone can copy. The options behind it are rows in cli/options.ts. */
 
+import type { Credentials } from './credentials.ts';
+
 export interface Ports {
   readonly client: number;
   readonly replication: number;
@@ -54,6 +56,9 @@ export interface Settings {
   /** null: derived from the capacity by the store. */
   readonly valueMaxBytes: number | null;
   readonly eviction: EvictionPolicy;
+
+  /** What this node proves itself with to other nodes. */
+  readonly credentials: Credentials;
 
   /** Data worker threads. */
   readonly workers: number;

@@ -1,0 +1,25 @@
+/** What a node leaves open to others, said at each start. Pure. */
+import type { Settings } from '../shared/settings.ts';
+import { isLoopback } from './address.ts';
+
+export interface OpenDoor {
+  readonly event: 'insecure' | 'noSecret';
+  readonly text: string;
+}
+
+export function openDoors({ host, credentials }: Settings): OpenDoor[] {
+  const doors: OpenDoor[] = [];
+  if (!isLoopback(host)) {
+    const text = `listening on ${host}, where clients need no password: whoever reaches it can read and write`;
+    doors.push({ event: 'insecure', text });
+  }
+  if (credentials.secret === null) {
+    const who = isLoopback(host) ? 'every process of this machine' : `whoever reaches ${host}`;
+    const text =
+      `no cluster secret: ${who} can act as a node of this cluster; ` +
+      'start every node with the same --secret-file (make one with: ' +
+      '(umask 077; openssl rand -base64 32 > ingot.secret))';
+    doors.push({ event: 'noSecret', text });
+  }
+  return doors;
+}
