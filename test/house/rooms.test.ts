@@ -80,6 +80,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'disk stays at the edge',
     files: [
       /^node\/src\/cli\//,
+      /^node\/src\/process\/client-load\.ts$/, // the kernel's account of this process's threads
       /^node\/src\/commands\/version\.ts$/, // the version in package.json
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
     ],

@@ -9,13 +9,16 @@
  *  sending   BEGIN, live chunks, redo in between so that the ring stays short
  *  ending    once the kernel accepted the last byte: minConsistent = committed, under an even gate
  *
+ *  Between batches it waits for its share of the node's rate; redo never waits.
+ *
  *  Owner: one sender, which steps it when nothing is with the kernel. A sync outlives its bulk: it is finished once the
  *  copy has acknowledged minConsistent. */
 import { CHUNK_BYTES, invariant, RING_LAPPED, type Partition } from '@ingot/store';
 import { changedChunks } from './decide.ts';
-import { BEGIN, CHUNK, END, FLAG_ZERO, FRAME_HEADER_BYTES } from './frame.ts';
+import { BEGIN, CHUNK, END, FLAG_ZERO } from './frame.ts';
 import type { GateLook } from './gate-look.ts';
 import { NO_PAYLOAD, type Outbox } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import type { RedoStream } from './redo-stream.ts';
 import { bytesPerSecond, type SyncProgress } from './sync-progress.ts';
 import { encodeBegin, type SyncKind, type SyncReason } from './welcome.ts';
@@ -50,6 +53,7 @@ export interface BulkParts {
   readonly redo: RedoStream;
   readonly gate: GateLook;
   readonly out: Outbox;
+  readonly pacer: Pacer;
   /** Sends the redo that follows what was sent. Returns bytes, RING_EMPTY, RING_LAPPED or RING_BUSY. */
   readonly drain: () => number;
   /** The chunk is about to be sent: from now on it has to be vouched for. */
@@ -181,7 +185,7 @@ export class Bulk {
 
   /** At most `handedOverBytesMax`: BEGIN first, then redo that has come up, then live chunks. */
   #sendBatch(): string | null {
-    const { drain, out } = this.#parts;
+    const { drain, out, pacer } = this.#parts;
     const sync = this.#underWay();
     const { selected } = sync;
     if (sync.next === -1) {
@@ -194,6 +198,10 @@ export class Bulk {
     const drained = sync.lapped ? 0 : drain();
     if (drained === RING_LAPPED) sync.lapped = true;
     if (drained > 0) budget -= drained;
+    if (!pacer.allows(out.nowMs)) {
+      out.push({ kind: 'paced' });
+      return null;
+    }
     for (let frames = 0; frames < framesPerBatchMax && budget >= CHUNK_BYTES; frames++) {
       if (sync.next === selected.length) {
         broken = this.#finishPass(sync);
@@ -208,16 +216,17 @@ export class Bulk {
 
   /** @returns bytes handed over. A chunk that is free is zero: nothing of it travels but its stamp. */
   #sendChunk(sync: Sync, chunk: number): number {
-    const { out, partition, redo, sending } = this.#parts;
+    const { out, pacer, partition, redo, sending } = this.#parts;
     const generation = partition.stamps[chunk];
     const zero = partition.chunkIsFree(chunk);
     const payload = zero ? NO_PAYLOAD : partition.chunkBytesView(chunk, 0, CHUNK_BYTES);
     sending(chunk);
     sync.chunks++;
     sync.bytes += payload.length;
+    pacer.spend(payload.length);
     const flags = zero ? FLAG_ZERO : 0;
     out.sendHeader(CHUNK, payload, { flags, seq: redo.seq, generation, chunk, payloadCrc32: 0 });
-    return FRAME_HEADER_BYTES + payload.length;
+    return payload.length;
   }
 
   /** All chunks of the pass are handed over. Where the ring was faster than we, the next pass sends what has

@@ -14,6 +14,7 @@ import { CheckPass, decodeAnswers } from './checks.ts';
 import { CHECKED } from './frame.ts';
 import type { GateLook } from './gate-look.ts';
 import { NO_PAYLOAD, type Outbox } from './outbox.ts';
+import type { Pacer } from './pacer.ts';
 import { decideRepair } from './repair-decision.ts';
 
 const checkRepairsMax = 5;
@@ -22,11 +23,14 @@ const markersPerStepMax = 8;
 export const mutationRepairsMax = 16;
 /** A repair that was refused is thought over after so long. */
 const refusedPauseMs = 60_000;
+/** A checksum on either side takes about as long as to send so many bytes of a chunk. */
+const bytesPerMarker = 16_384;
 
 export interface CheckingParts {
   readonly partition: Partition;
   readonly gate: GateLook;
   readonly out: Outbox;
+  readonly pacer: Pacer;
   /** These chunks of the copy are to be sent again. */
   readonly copyAgain: (chunks: readonly number[]) => void;
 }
@@ -85,11 +89,16 @@ export class Checking {
   }
 
   #mark(): string | null {
-    const { gate, out, partition } = this.#parts;
+    const { gate, out, pacer, partition } = this.#parts;
     const pass = this.#pass;
     for (let markers = 0; markers < markersPerStepMax; markers++) {
       const chunk = pass.next();
       if (chunk === -1) break;
+      if (!pacer.allows(out.nowMs)) {
+        out.push({ kind: 'paced' });
+        return null;
+      }
+      pacer.spend(bytesPerMarker);
       if (!gate.look()) {
         out.again();
         return null;

@@ -35,6 +35,13 @@ export {
 } from './inspection.ts';
 export type { ScrubStatus } from './inspections.ts';
 export { type Greeter, offerCopy } from './offer.ts';
+export {
+  adaptiveRateMin,
+  type ClientLoad,
+  Pacer,
+  type PacerOptions,
+  type SyncRate,
+} from './pacer.ts';
 export { RedoBuffers } from './redo-buffers.ts';
 export { type RedoBlock, RingReader } from './ring-reader.ts';
 export { decideRepair, type RepairCase, type RepairDecision } from './repair-decision.ts';

@@ -236,6 +236,11 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     this.#handshakes.delete(handshake);
   }
 
+  /** All senders are stepped every millisecond while the hub is awake. */
+  paced(): void {
+    this.#wake();
+  }
+
   awaitBulk(session: SenderSession): void {
     this.#lost(session, 'it fell behind and is being copied again');
     this.#bulks.request(session);

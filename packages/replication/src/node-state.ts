@@ -5,6 +5,7 @@ import type { Partition } from '@ingot/store';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
 import type { LinkSecurity } from './link.ts';
+import { Pacer, type PacerOptions, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { RingReader } from './ring-reader.ts';
 import type { PartitionView } from './view.ts';
@@ -15,6 +16,8 @@ export interface NodeIdentity {
   readonly clusterId: string;
   readonly log: (event: ReplicationEvent) => void;
   readonly nowMs: () => number;
+  /** Of its bulks; as fast as they go unless set. */
+  readonly pacing?: PacerOptions;
   /** The cluster's secret; none unless given. */
   readonly secret?: Uint8Array | null;
 }
@@ -28,10 +31,12 @@ export class NodeState {
   readonly counters: HubCounters = createHubCounters();
   readonly buffers: RedoBuffers = new RedoBuffers();
 
+  readonly pacer: Pacer;
   readonly #rings = new WeakMap<Partition, RingReader>();
 
   constructor(identity: NodeIdentity) {
     this.identity = identity;
+    this.pacer = identity.pacing === undefined ? unpaced() : new Pacer(identity.pacing);
     this.security = {
       nodeId: identity.nodeId,
       secret: identity.secret ?? null,

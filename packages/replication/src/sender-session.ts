@@ -22,6 +22,8 @@ const absenceMs = 1_000;
 
 export interface SenderHost {
   readonly state: NodeState;
+  /** A session wants to be stepped again within a millisecond or so. */
+  paced(): void;
   awaitBulk(session: SenderSession): void;
   bulkEnded(session: SenderSession): void;
   acknowledged(session: SenderSession, seq: number): void;
@@ -45,7 +47,7 @@ export class SenderSession implements FrameSink {
   #tickedMs: number;
 
   constructor(host: SenderHost, { link, partition, epoch, hello }: Admitted) {
-    const { identity } = host.state;
+    const { identity, pacer } = host.state;
     const ring = host.state.ringOf(partition);
     const { nodeId, incarnation } = identity;
     this.partition = partition;
@@ -54,7 +56,7 @@ export class SenderSession implements FrameSink {
     this.incarnation = hello.incarnation;
     this.#host = host;
     this.#link = link;
-    this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring });
+    this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring, pacer });
     this.#lastProgressMs = identity.nowMs();
     this.#tickedMs = this.#lastProgressMs;
   }
@@ -129,6 +131,8 @@ export class SenderSession implements FrameSink {
     switch (action.kind) {
       case 'again':
         return this.#stepSoon();
+      case 'paced':
+        return this.#host.paced();
       case 'awaitBulk':
         return this.#host.awaitBulk(this);
       case 'bulkEnded':

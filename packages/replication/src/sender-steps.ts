@@ -4,6 +4,7 @@ import type { CheckAnswer } from './checks.ts';
 import type { ReplicationEvent } from './events.ts';
 import type { FrameHeader } from './frame.ts';
 import type { Hello } from './hello.ts';
+import type { Pacer } from './pacer.ts';
 import type { RingReader } from './ring-reader.ts';
 import type { SyncReason } from './welcome.ts';
 
@@ -23,6 +24,8 @@ export type SenderAction =
    *  image: they must be read by the kernel itself. */
   | { readonly kind: 'send'; readonly header: FrameHeader; readonly payload: Buffer }
   | { readonly kind: 'again' }
+  /** The bulk waits for its share of the node's rate: step again within a millisecond or so. */
+  | { readonly kind: 'paced' }
   | { readonly kind: 'awaitBulk' }
   | { readonly kind: 'bulkEnded' }
   /** The follower holds a consistent copy up to `seq`. */
@@ -49,4 +52,6 @@ export interface SenderOptions {
   readonly hello: Hello;
   /** Of the partition: shared by its senders. */
   readonly ring: RingReader;
+  /** Of the node: shared by all its bulks. None: as fast as it goes. */
+  readonly pacer?: Pacer;
 }

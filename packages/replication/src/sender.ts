@@ -19,6 +19,7 @@ import { ACK, CHECKED, type FrameHeader, frameName, PING, WELCOME } from './fram
 import { GateLook } from './gate-look.ts';
 import { LagClock } from './lag.ts';
 import { NO_PAYLOAD, Outbox } from './outbox.ts';
+import { unpaced } from './pacer.ts';
 import { RedoStream } from './redo-stream.ts';
 import type { FollowerState, SenderAction, SenderEvent, SenderOptions } from './sender-steps.ts';
 import type { SyncProgress } from './sync-progress.ts';
@@ -39,7 +40,7 @@ export class Sender {
   #ackedSeq = 0;
 
   constructor(options: SenderOptions) {
-    const { partition, ring } = options;
+    const { partition, ring, pacer = unpaced() } = options;
     const redo = new RedoStream(ring);
     const gate = new GateLook(partition);
     const out = new Outbox(options, redo);
@@ -50,10 +51,10 @@ export class Sender {
     this.#out = out;
     const drain = (): number => this.#drain();
     const sending = (chunk: number): void => this.#checking.add(chunk);
-    this.#bulk = new Bulk({ partition, redo, gate, out, drain, sending });
+    this.#bulk = new Bulk({ partition, redo, gate, out, pacer, drain, sending });
     const copyAgain = (chunks: readonly number[]): void =>
       this.#startSync('catch-up', 'a CHECK found chunks that differ', () => chunks);
-    this.#checking = new Checking({ partition, gate, out, copyAgain });
+    this.#checking = new Checking({ partition, gate, out, pacer, copyAgain });
   }
 
   get state(): FollowerState {

@@ -10,6 +10,7 @@ export type OptionType =
   | 'integer'
   | 'bytes'
   | 'duration'
+  | 'rate'
   | 'flag'
   | 'choice'
   | 'address'
@@ -98,6 +99,17 @@ function choice(
   return { ...row, default: standard, unit: choices.join('|'), choices, doc };
 }
 
+/** One of the words, or bytes per second. */
+function rate(
+  name: string,
+  words: readonly string[],
+  [min, max]: [number, number],
+  doc: string,
+): OptionRow {
+  const row = { name, env: envOf(name), type: 'rate', min, max } as const;
+  return { ...row, default: words[0], unit: [...words, 'size'].join('|'), choices: words, doc };
+}
+
 function envOf(name: string): string {
   return `INGOT_${name.toUpperCase().replaceAll('-', '_')}`;
 }
@@ -142,6 +154,12 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     null,
     'threads',
     'data workers; cores - 1, at least 1, at most 8 unless set',
+  ),
+  rate(
+    'sync-rate',
+    ['adaptive', 'max'],
+    [MB, 64 * GB],
+    'bytes per second that all syncs together may send; adaptive: as many as clients do not notice',
   ),
   flag('prealloc', 'touch all image memory at start: slower to start, faster to fill'),
   duration(

@@ -2,6 +2,7 @@
  *  fit together. Reads the machine (cores, host name) and the files of credentials. */
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
+import type { SyncRate } from '@ingot/replication';
 import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
 import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
@@ -31,6 +32,7 @@ export function settingsFrom(
     ...clusterSettingsFrom(values),
     credentials: credentialsFrom(values, environment),
     workers: values.number('workers') ?? defaultWorkers(),
+    syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
     insecure: values.flag('insecure'),

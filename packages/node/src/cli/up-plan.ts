@@ -82,10 +82,18 @@ function optionArguments(rows: readonly OptionRow[], values: OptionValues): stri
       const word = values.text(row.name);
       return word === null || word === row.default ? [] : [`--${row.name}`, word];
     }
+    if (row.type === 'rate') {
+      const rate = values.rate(row.name);
+      return rate === null || rate === row.default ? [] : [`--${row.name}`, rateText(rate)];
+    }
     const number = values.number(row.name);
     if (number === null || number === row.default) return [];
     return [`--${row.name}`, numberText(row, number)];
   });
+}
+
+function rateText(rate: string | number): string {
+  return typeof rate === 'number' ? formatBytes(rate) : rate;
 }
 
 function quoteForShell(word: string): string {

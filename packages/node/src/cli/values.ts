@@ -40,6 +40,11 @@ export class OptionValues {
     return this.#get(name) as number | null;
   }
 
+  /** A word, or bytes per second. */
+  rate(name: string): string | number | null {
+    return this.#get(name) as string | number | null;
+  }
+
   flag(name: string): boolean {
     return this.#get(name) as boolean;
   }
@@ -118,6 +123,11 @@ function schemaOf(row: OptionRow): z.ZodType<OptionValue> {
       return z
         .union([z.literal(0), z.string().transform(parseDuration)])
         .pipe(z.union([z.literal(0), range]));
+    case 'rate':
+      return z.union([
+        z.enum(choices as [string, ...string[]]),
+        z.union([z.number(), z.string().transform(parseBytes)]).pipe(range),
+      ]);
     case 'flag':
       return z.union([z.boolean(), z.enum(['1', 'true', '0', 'false']).transform(isTrue)]);
     case 'choice':
@@ -149,6 +159,8 @@ function expectation(row: OptionRow): string {
       return `a size from ${formatBytes(row.min ?? 0)} to ${formatBytes(row.max ?? 0)}, such as 64mb or 1gb`;
     case 'duration':
       return `0 or a time from ${formatDuration(row.min ?? 0)} to ${formatDuration(row.max ?? 0)}, such as 90s or 1h`;
+    case 'rate':
+      return `${row.choices?.join(', ')}, or a size per second from ${formatBytes(row.min ?? 0)}`;
     case 'flag':
       return 'true or false';
     case 'choice':

@@ -6,6 +6,7 @@ import { ReplicationHub } from '@ingot/replication';
 import { attachPartition } from '@ingot/store';
 import type { ReplicationStatus, ToReplicationWorker } from '../shared/messages.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
+import { ClientLoadMeter } from './client-load.ts';
 import { bindError } from './ports.ts';
 import { replicationView } from './replication-view.ts';
 import { statusDigest } from './status-digest.ts';
@@ -14,7 +15,8 @@ import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.t
 /** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
 const STATUS_INTERVAL_MS = 200;
 
-const { settings, nodeId, incarnation, map, handles, wake } = ownData();
+const { settings, nodeId, incarnation, map, handles, wake, clientCounters } = ownData();
+const clientLoad = new ClientLoadMeter(clientCounters);
 const port = settings.ports.replication;
 
 const hub = new ReplicationHub({
@@ -28,6 +30,7 @@ const hub = new ReplicationHub({
   scrubEveryMs: settings.scrubEveryMs,
   log: ({ level, event, ...fields }) => log(level, event, fields),
   nowMs: Date.now,
+  pacing: { rate: settings.syncRate, load: () => clientLoad.read() },
 });
 
 let toldDigest = '';
@@ -79,6 +82,7 @@ async function start(): Promise<void> {
 async function stop(): Promise<void> {
   clearInterval(statusTimer);
   await hub.close();
+  clientLoad.close();
   closeLine();
 }
 

@@ -59,6 +59,7 @@ export class Workers {
       handles: options.handles,
       wake,
       counters,
+      clientCounters: blocks,
     });
     const common = (name: string) => ({
       name,

@@ -160,6 +160,7 @@ async function startNode(
       workers: 1,
       prealloc: false,
       scrubEveryMs: 0,
+      syncRate: 'max',
       insecure: false,
       logLevel: 'silent',
     },
@@ -168,7 +169,10 @@ async function startNode(
   const counters = createCounters();
   const wake = new Int32Array(new SharedArrayBuffer(8));
   const worker = new ServingWorker(
-    { settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
+    {
+      ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
+      clientCounters: [counters],
+    },
     () => Promise.reject(new Error('no main thread')),
   );
   await worker.listen();

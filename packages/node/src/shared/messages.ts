@@ -31,6 +31,8 @@ export interface WorkerData {
   readonly wake: Int32Array;
   /** this worker's own block, see metrics/layout.ts */
   readonly counters: SharedArrayBuffer;
+  /** of all data workers */
+  readonly clientCounters: readonly SharedArrayBuffer[];
 }
 
 // ---- main thread -> every worker

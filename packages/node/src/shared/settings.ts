@@ -1,6 +1,7 @@
 /** What one node was told to be: flags, environment, file and defaults already settled and checked.
  *  Made once, by cli/resolve.ts; frozen afterwards and handed to every thread, so it stays a plain
  *  object that structured clone can copy. The options behind it are rows in cli/options.ts. */
+import type { SyncRate } from '@ingot/replication';
 
 import type { Credentials } from './credentials.ts';
 
@@ -62,6 +63,8 @@ export interface Settings {
 
   /** Data worker threads. */
   readonly workers: number;
+  /** How fast syncs may go, all together. */
+  readonly syncRate: SyncRate;
   /** Touch all image memory at start. */
   readonly prealloc: boolean;
   /** One round of the scrub takes so long; 0: there is none. */
