@@ -10,6 +10,7 @@ import {
 } from '@ingot/store';
 import type { ReplicationEvent } from './events.ts';
 import { ReplicationHub } from './hub.ts';
+import type { ClientLoad, SyncRate } from './pacer.ts';
 import type { PartitionView } from './view.ts';
 
 const HOST = '127.0.0.1';
@@ -22,6 +23,8 @@ export const smallGeometry: Geometry = planGeometry({
   capacityBytes: 8 * MIB,
   capacityMaxBytes: 8 * MIB,
 });
+
+const noClients = (): ClientLoad => ({ receivedBytes: 0, runs: 0, waitedMs: 0 });
 
 export class TestNode {
   readonly id: string;
@@ -40,6 +43,7 @@ export class TestNode {
       incarnation?: number;
       secret?: Uint8Array;
       scrubEveryMs?: number;
+      syncRate?: SyncRate;
     } = {},
   ) {
     this.id = id;
@@ -55,6 +59,7 @@ export class TestNode {
       wake: new Int32Array(new SharedArrayBuffer(8)),
       scrubEveryMs: options.scrubEveryMs ?? 0,
       log: (event) => this.events.push(event),
+      pacing: { rate: options.syncRate ?? 'max', load: noClients },
       nowMs: () => Date.now() + this.clockAheadMs,
     });
     this.hub.attach(this.partition);

@@ -67,6 +67,16 @@ describe('replication over TCP', () => {
     expect(a.hub.counters().fullSyncs).toBe(2);
   });
 
+  test('a paced sync goes on by itself while nobody writes', async () => {
+    const slow = new TestNode('slow', { syncRate: 20_000_000 });
+    await cluster.start(slow);
+    slow.partition.promote(1, Date.now());
+    slow.fill(60);
+    cluster.lead(slow, [b]);
+    await untilEqual(slow, b);
+    expect(slow.eventsNamed('syncFinished')).toMatchObject([{ kind: 'full', passes: 1 }]);
+  });
+
   test('several followers: their redo is read once', async () => {
     const c = new TestNode('c');
     await cluster.start(c);

@@ -99,7 +99,7 @@ export class Pacer {
   }
 
   #adapt(runs: number, waitedMs: number): void {
-    if (runs === 0) return;
+    if (runs <= 0) return;
     const meanMs = waitedMs / runs;
     const factor = meanMs > crowdedWaitMs ? fallFactor : meanMs < calmWaitMs ? riseFactor : 1;
     const rate = this.#bytesPerSecond * factor;

@@ -8,8 +8,9 @@ import {
 } from '@ingot/store';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { smallGeometry } from './cluster.fixture.ts';
-import { ACK, END, type FrameHeader } from './frame.ts';
+import { ACK, END, type FrameHeader, REDO } from './frame.ts';
 import { offerCopy } from './offer.ts';
+import { Pacer, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { RingReader } from './ring-reader.ts';
 import { Sender } from './sender.ts';
@@ -26,9 +27,15 @@ beforeEach(() => {
   primary = attachPartition(createPartition(smallGeometry, 0));
   primary.promote(EPOCH, 1);
   map = new PartitionMap(primary);
+  sender = senderOf();
+});
+
+/** Of a follower that has nothing. */
+function senderOf(pacer: Pacer = unpaced()): Sender {
   const copy = attachPartition(createPartition(smallGeometry, 0));
   copy.setRole(ROLE_FOLLOWER, EPOCH);
-  sender = new Sender({
+  return new Sender({
+    pacer,
     partition: primary,
     epoch: EPOCH,
     nodeId: 'a',
@@ -36,7 +43,7 @@ beforeEach(() => {
     hello: offerCopy(copy, { clusterId: 'cluster', nodeId: 'b', incarnation: 1 }),
     ring: new RingReader(primary, new RedoBuffers()),
   });
-});
+}
 
 const fill = (chunks: number): void => {
   for (let i = 0; i < chunks; i++) map.set(Buffer.from(`key:${i}`), Buffer.alloc(60_000, i), 1);
@@ -104,5 +111,35 @@ describe('sender: progress', () => {
     const { chunksDone, bytesPerSecond } = rows[0] as Record<string, number>;
     expect(chunksDone).toBeGreaterThan(5);
     expect(bytesPerSecond).toBeGreaterThan(10_000);
+  });
+});
+
+describe('sender: pacing', () => {
+  test('a bulk that waits for its turn to send still drains redo, so that the ring does not lap it', () => {
+    const pacer = new Pacer({
+      rate: 1_000_000,
+      load: () => ({ receivedBytes: 0, runs: 0, waitedMs: 0 }),
+    });
+    sender = senderOf(pacer);
+    fill(60);
+    run({ kind: 'continue' });
+    run({ kind: 'bulkGranted' });
+    const first = sender.sync?.chunksDone ?? 0;
+    expect(first).toBeLessThan(8);
+    const { ringBytes } = primary.geometry;
+    for (let sent = 0; sent < 2 * ringBytes; ) {
+      fill(2);
+      const actions = run({ kind: 'continue' });
+      expect(actions).toContainEqual({ kind: 'paced' });
+      const redo = actions.filter(
+        (action) => action.kind === 'send' && action.header.type === REDO,
+      );
+      expect(redo.length).toBeGreaterThan(0);
+      for (const action of redo) if (action.kind === 'send') sent += action.payload.length;
+    }
+    expect(sender.sync).toMatchObject({ chunksDone: first, pass: 0 });
+    const ended = run({ kind: 'continue' }, { nowMs: 60_000 });
+    expect(ended).toContainEqual({ kind: 'paced' });
+    expect(sender.sync?.chunksDone).toBeGreaterThan(first);
   });
 });

@@ -53,6 +53,12 @@ describe('options: types', () => {
     expect(resolved({ file }).number('scrub-every')).toBe(0);
   });
 
+  test('a rate is a word or a size', () => {
+    expect(resolved({}).rate('sync-rate')).toBe('adaptive');
+    expect(resolved({ flags: { 'sync-rate': 'max' } }).rate('sync-rate')).toBe('max');
+    expect(resolved({ flags: { 'sync-rate': '64mb' } }).rate('sync-rate')).toBe(2 ** 26);
+  });
+
   test('addresses come with commas or as a YAML list', () => {
     const expected = ['a:1', '[::1]:2'];
     expect(resolved({ flags: { join: 'a:1, [::1]:2' } }).list('join')).toEqual(expected);
@@ -72,6 +78,10 @@ describe('options: a wrong value is refused in one sentence that says where it s
   test.each([
     [{ flags: { port: '70000' } }, '--port must be a whole number from 1 to 65535, not "70000"'],
     [{ flags: { port: '1.5' } }, '--port must be a whole number from 1 to 65535, not "1.5"'],
+    [
+      { flags: { 'sync-rate': 'fast' } },
+      '--sync-rate must be adaptive, max, or a size per second from 1mb, not "fast"',
+    ],
     [
       { environment: { INGOT_CAPACITY: '1g' } },
       'INGOT_CAPACITY must be a size from 8mb to 64tb, such as 64mb or 1gb, not "1g"',

@@ -39,10 +39,15 @@ export class ClientLoadMeter {
     this.#accounts = [];
   }
 
-  /** `ran waited slices`, in nanoseconds and times: see schedstat in the kernel's documentation. */
-  #readAccount(account: number): number[] {
-    const bytes = readSync(account, this.#line, 0, LINE_BYTES_MAX, 0);
-    return this.#line.toString('latin1', 0, bytes).split(' ').map(Number);
+  /** `ran waited slices`, in nanoseconds and times: see schedstat in the kernel's documentation. Zeros for a thread
+   *  that has ended. */
+  #readAccount(account: number): readonly number[] {
+    try {
+      const bytes = readSync(account, this.#line, 0, LINE_BYTES_MAX, 0);
+      return this.#line.toString('latin1', 0, bytes).split(' ').map(Number);
+    } catch {
+      return [0, 0, 0];
+    }
   }
 }
 
