@@ -93,13 +93,18 @@ function sendOnLink(link: Link): LinkOwner {
 }
 
 function sendBare(socket: Socket): void {
-  let at = 0;
+  let chunk = 0;
   const sendBatch = (): void => {
     if (socket.destroyed) return;
     bytes += BATCH_BYTES;
-    // As the link does: where the kernel accepts at once, callbacks would leave nothing else a turn.
-    socket.write(image.subarray(at, at + BATCH_BYTES), () => setImmediate(sendBatch));
-    at = (at + BATCH_BYTES) % image.length;
+    socket.cork();
+    for (let left = BATCH_CHUNKS; left > 0; left--) {
+      // As the link does: where the kernel accepts at once, callbacks would leave nothing else a turn.
+      const done = left > 1 ? undefined : (): unknown => setImmediate(sendBatch);
+      socket.write(chunkAt(chunk), done);
+      chunk = (chunk + 1) % chunkCount;
+    }
+    socket.uncork();
   };
   socket.on('error', () => {});
   sendBatch();
@@ -136,13 +141,13 @@ function receiveOnLink(port: number, lands: boolean, landed: () => void): void {
 }
 
 function receiveBare(port: number, lands: boolean, landed: () => void): void {
-  const discarded = Buffer.alloc(BATCH_BYTES);
+  const discarded = Buffer.alloc(CHUNK_BYTES);
   let at = 0;
   const socket = connect({
     port,
     host: HOST,
     onread: {
-      buffer: lands ? () => image.subarray(at, at + BATCH_BYTES) : discarded,
+      buffer: lands ? () => image.subarray(at, at + CHUNK_BYTES) : discarded,
       callback: (count) => {
         bytes += count;
         at = (at + count) % image.length;
