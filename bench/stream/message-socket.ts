@@ -10,11 +10,12 @@ const HOST = '127.0.0.1';
 
 export class MessageSender {
   readonly #socket: Socket;
+  #closed = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.once('close', () => {
-      throw new Error('the receiver has gone');
+      if (!this.#closed) throw new Error('the receiver has gone');
     });
   }
 
@@ -55,15 +56,20 @@ export class MessageSender {
     socket.uncork();
     return payloadBytes;
   }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket.destroy();
+  }
 }
 
-/** Resolves once connected; `summed` sees every message, whole. */
+/** Resolves once connected, with what ends the connection; `summed` sees every message, whole. */
 export function receiveMessages(
   port: number,
   decoder: Decoder,
   summed: (message: number, payloadBytes: number) => void,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+): Promise<() => void> {
+  const { promise, resolve, reject } = Promise.withResolvers<() => void>();
   const header = Buffer.alloc(HEADER_BYTES);
   let inHeader = true;
   let filled = 0;
@@ -95,7 +101,7 @@ export function receiveMessages(
       },
     },
   });
-  socket.once('connect', resolve);
+  socket.once('connect', () => resolve(() => socket.destroy()));
   socket.once('error', reject);
   return promise;
 }

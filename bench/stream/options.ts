@@ -45,7 +45,7 @@ export function parseOptions(args: readonly string[]): StreamOptions {
   const text = (name: string): string => String(values[name]);
   const list = (name: string): string[] => text(name).split(',');
   const isQuick = values['quick'] === true;
-  const parts = list('parts');
+  const parts = list('parts').map(part);
   return {
     rounds: isQuick ? 3 : positive('rounds', text('rounds')),
     raw: parts.includes('raw'),
@@ -65,6 +65,13 @@ export function helpText(): string {
     return `  --${name.padEnd(10)} ${doc}${given}`;
   });
   return ['npm run bench:stream -- [options]', ...rows].join('\n');
+}
+
+function part(text: string): string {
+  if (text !== 'raw' && text !== 'table') {
+    throw new Error(`--parts knows raw and table, not ${text}`);
+  }
+  return text;
 }
 
 function positive(name: string, text: string): number {

@@ -1,6 +1,7 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { QUOTE_BYTES, QUOTE_FIELDS, quoteAt, trueSums } from '../quote.ts';
-import type { Decoder } from './codec.ts';
+import type { Codec, Decoder } from './codec.ts';
 import { CODECS } from './index.ts';
 
 const COUNT = 1_024;
@@ -35,6 +36,26 @@ describe.each(Object.values(CODECS))('bench: codec $name', (codec) => {
     expect(decoder.sum(payloadBytes)).not.toEqual(trueSums(COUNT)(1));
   });
 });
+
+// The reference implementation's `capnp decode` reads this message as the records that went in.
+const CAPNP_CRC32 = 0x0c1326c8;
+const CAPNP_POINTERS_BYTES = 32;
+
+test.each([CODECS.capnp, CODECS['capnp-by-offset']])(
+  'bench: codec $name: golden bytes',
+  (codec) => {
+    const message = messageOf(codec, 77);
+    expect(crc32(message)).toBe(CAPNP_CRC32);
+    const records = message.subarray(CAPNP_POINTERS_BYTES);
+    expect(records.equals(messageOf(CODECS.raw, 77))).toBe(true);
+  },
+);
+
+function messageOf(codec: Codec, message: number): Buffer {
+  const encoder = codec.encoder(COUNT);
+  encoder.number(message);
+  return Buffer.concat([...encoder.encode()]);
+}
 
 test('bench: a quote has no hole and is as long as its fields', () => {
   let end = 0;
