@@ -12,7 +12,7 @@ const GIB = 2 ** 30;
 
 /** Whether it is there; says what to install where it is not. */
 export function hasIperf3(): boolean {
-  return debianTool('iperf3', 'iperf3 (Debian: apt-get install iperf3)') !== null;
+  return debianTool('iperf3', 'iperf3: apt-get install iperf3') !== null;
 }
 
 /** `zeroCopy`: the sender uses sendfile, and so reads nothing of what it sends. */

@@ -14,7 +14,7 @@ test.each([
   [['--sizes', '64'], '--sizes takes sizes such as 64k or 10m, not 64'],
   [['--formats', 'xml'], 'not xml'],
   [['--rounds', '0'], '--rounds takes a whole number from 1 on, not 0'],
-  [['--parts', 'cooked'], '--parts knows raw and table, not cooked'],
+  [['--parts', 'cooked'], '--parts knows raw, table, slack, not cooked'],
 ])('bench: stream: %j is refused with a sentence', (args, sentence) => {
   expect(() => parseOptions(args)).toThrow(sentence);
 });

@@ -10,11 +10,12 @@ interface OptionRow {
   readonly doc: string;
 }
 
+const PARTS: readonly string[] = ['raw', 'table', 'slack'];
 const ALL_FORMATS = Object.keys(CODECS).join(',');
 
 export const OPTIONS: readonly OptionRow[] = [
   { name: 'rounds', type: 'string', default: '5', doc: 'figures are medians of so many rounds' },
-  { name: 'parts', type: 'string', default: 'raw,table', doc: 'raw stream, serialization table' },
+  { name: 'parts', type: 'string', default: PARTS.join(','), doc: 'which tables' },
   { name: 'seconds', type: 'string', default: '2', doc: 'raw stream: per row and round' },
   { name: 'sizes', type: 'string', default: '64k,1m,10m,100m', doc: 'table: batches' },
   { name: 'formats', type: 'string', default: ALL_FORMATS, doc: 'table: rows' },
@@ -28,6 +29,7 @@ export interface StreamOptions {
   readonly rounds: number;
   readonly raw: boolean;
   readonly table: boolean;
+  readonly slack: boolean;
   readonly seconds: number;
   readonly batchesBytes: readonly number[];
   readonly codecs: readonly CodecId[];
@@ -50,6 +52,7 @@ export function parseOptions(args: readonly string[]): StreamOptions {
     rounds: isQuick ? 3 : positive('rounds', text('rounds')),
     raw: parts.includes('raw'),
     table: parts.includes('table'),
+    slack: parts.includes('slack'),
     seconds: isQuick ? 1 : positive('seconds', text('seconds')),
     batchesBytes: isQuick ? [65_536, 1_048_576] : list('sizes').map(batchBytes),
     codecs: list('formats').map(codecId),
@@ -68,9 +71,7 @@ export function helpText(): string {
 }
 
 function part(text: string): string {
-  if (text !== 'raw' && text !== 'table') {
-    throw new Error(`--parts knows raw and table, not ${text}`);
-  }
+  if (!PARTS.includes(text)) throw new Error(`--parts knows ${PARTS.join(', ')}, not ${text}`);
   return text;
 }
 

@@ -4,7 +4,7 @@
  *  cost memory only. Per round a format sends twice: with a few messages in flight, which gives
  *  throughput and CPU, and one message at a time, which gives the time per message. */
 import { Child, RECEIVER_CORE, SENDER_CORE } from './children.ts';
-import { CODECS, type CodecId } from './codecs/index.ts';
+import type { CodecId } from './codecs/index.ts';
 import type { SendAnswer, SendQuestion } from './message-side.ts';
 import { QUOTE_BYTES } from './quote.ts';
 import { median, percentile } from './statistics.ts';
@@ -120,8 +120,4 @@ class Pair {
   #send(how: Omit<SendQuestion, 'kind'>): Promise<SendAnswer> {
     return this.#sender.ask<SendAnswer>({ kind: 'send', ...how });
   }
-}
-
-export function codecName(codec: CodecId): string {
-  return CODECS[codec].name;
 }

@@ -8,7 +8,8 @@
  *  lands as it is, the eight bytes of stream header beside it. The traversal limit, which guards
  *  against hostile messages and counts every pointer object, is lifted: these peers know each other.
  *  `seq` and `symbol` go as two words each: 64-bit accessors make a BigInt.
- *  The schema is quote.capnp; `capnp-es -ojs,dts` made gen/quote.js of it. */
+ *  The schema is quote.capnp. gen/ was made of it by `capnp-es quote.capnp -ojs,dts`, in a folder with
+ *  TypeScript 5 beside capnp-es and with Debian's capnproto. */
 import { Message, utils } from 'capnp-es';
 import { Batch, Quote as QuoteStruct } from '../gen/quote.js';
 import { bytesOfWord, type Quote, quotes, type Sums } from '../quote.ts';

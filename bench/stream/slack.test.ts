@@ -1,0 +1,10 @@
+import { expect, test } from 'vitest';
+import { CHUNK_FRAME_BYTES, measureSlack } from './slack.ts';
+
+test('bench: slack: redo of an overwrite is the value and little more, and a chunk is 64 KiB', () => {
+  const { redoBytes, evenAt, bulkPerByte } = measureSlack(1_000);
+  expect(redoBytes).toBeGreaterThan(1_000);
+  expect(redoBytes).toBeLessThan(1_100);
+  expect(evenAt).toBe(Math.ceil(CHUNK_FRAME_BYTES / redoBytes));
+  expect(bulkPerByte).toBeGreaterThan(1);
+});
