@@ -104,10 +104,12 @@ test('a bit flipped in a chunk: found before the copy counts as checked, counted
 
   link.release();
   await primary.logs('checkFailed', { partition: 0, chunk: part.chunk, node: 'n2' });
+  await primary.logs('repaired', { partition: 0, chunk: part.chunk, node: 'n2' });
   await follower.logs('checkPassed');
   await stateIs('streaming');
   const after = await counts();
   expect(after.checksFailed - before.checksFailed).toBe(1);
+  expect(after.repairs - before.repairs).toBe(1);
   expect(after.fullSyncs).toBe(before.fullSyncs);
   expect(await ingotVerify(pair.cluster.node(1).ports.control)).toMatchObject(CLEAN);
 });
@@ -135,13 +137,14 @@ async function stateIs(wanted: string): Promise<void> {
 }
 
 async function counts(): Promise<
-  Record<'fullSyncs' | 'partialSyncs' | 'checksFailed' | 'brokenFrames', number>
+  Record<'fullSyncs' | 'partialSyncs' | 'checksFailed' | 'repairs' | 'brokenFrames', number>
 > {
   const { cluster } = pair;
   return {
     fullSyncs: await cluster.sum('ingot_full_syncs_total'),
     partialSyncs: await cluster.sum('ingot_partial_syncs_total'),
     checksFailed: await cluster.sum('ingot_checks_failed_total'),
+    repairs: await cluster.sum('ingot_repairs_total'),
     brokenFrames: await cluster.sum('ingot_broken_frames_total'),
   };
 }
