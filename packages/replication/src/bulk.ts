@@ -15,7 +15,7 @@
  *  copy has acknowledged minConsistent. */
 import { CHUNK_BYTES, invariant, RING_LAPPED, type Partition } from '@ingot/store';
 import { changedChunks } from './decide.ts';
-import { BEGIN, CHUNK, END, FLAG_ZERO } from './frame.ts';
+import { BEGIN, CHUNK, CHUNK_RUN_MAX, END, FLAG_ZERO } from './frame.ts';
 import type { GateLook } from './gate-look.ts';
 import { NO_PAYLOAD, type Outbox } from './outbox.ts';
 import type { Pacer } from './pacer.ts';
@@ -207,26 +207,42 @@ export class Bulk {
         broken = this.#finishPass(sync);
         break;
       }
-      budget -= this.#sendChunk(sync, selected[sync.next++]);
+      budget -= this.#sendRun(sync, Math.min(CHUNK_RUN_MAX, Math.floor(budget / CHUNK_BYTES)));
     }
     this.#logProgress(sync);
     if (!out.writing) out.again();
     return broken;
   }
 
-  /** @returns bytes handed over. A chunk that is free is zero: nothing of it travels but its stamp. */
-  #sendChunk(sync: Sync, chunk: number): number {
+  /** Sends the next chunk, and with it those that lie behind it and are due as well, up to `countMax`. A chunk that is
+   *  free is zero: nothing of it travels but its stamp. A run carries the newest stamp of its chunks: one too
+   *  new makes a later catch-up send a chunk in vain, one too old would make it miss one.
+   *  @returns bytes handed over */
+  #sendRun(sync: Sync, countMax: number): number {
     const { out, pacer, partition, redo, sending } = this.#parts;
-    const generation = partition.stamps[chunk];
+    const { selected } = sync;
+    const chunk = selected[sync.next];
     const zero = partition.chunkIsFree(chunk);
-    const payload = zero ? NO_PAYLOAD : partition.chunkBytesView(chunk, 0, CHUNK_BYTES);
-    sending(chunk);
-    sync.chunks++;
+    let generation = 0;
+    let count = 0;
+    do {
+      generation = Math.max(generation, partition.stamps[chunk + count]);
+      sending(chunk + count);
+      count++;
+    } while (!zero && count < countMax && this.#isDue(selected, sync.next + count, chunk + count));
+    const payload = zero ? NO_PAYLOAD : partition.chunkBytesView(chunk, 0, count * CHUNK_BYTES);
+    sync.next += count;
+    sync.chunks += count;
     sync.bytes += payload.length;
     pacer.spend(payload.length);
     const flags = zero ? FLAG_ZERO : 0;
     out.sendHeader(CHUNK, payload, { flags, seq: redo.seq, generation, chunk, payloadCrc32: 0 });
     return payload.length;
+  }
+
+  /** Whether `chunk` comes next in the selection, with bytes to send. */
+  #isDue(selected: readonly number[], position: number, chunk: number): boolean {
+    return selected[position] === chunk && !this.#parts.partition.chunkIsFree(chunk);
   }
 
   /** All chunks of the pass are handed over. Where the ring was faster than we, the next pass sends what has

@@ -22,6 +22,7 @@ import {
   CHECK_ANSWER_BYTES,
   CHECKED,
   CHUNK,
+  chunksOf,
   END,
   FLAG_ZERO,
   type FrameHeader,
@@ -100,7 +101,7 @@ export class Follower {
   place(header: FrameHeader): Buffer | string {
     const broken = this.#unwelcome(header);
     if (broken !== null) return broken;
-    if (header.type === CHUNK) return this.#placeChunk(header.chunk);
+    if (header.type === CHUNK) return this.#placeChunks(header.chunk, chunksOf(header));
     if (header.type !== REDO) return Buffer.allocUnsafe(header.payloadBytes);
     this.#redo ??= this.#options.buffers.take();
     return this.#redo.subarray(0, header.payloadBytes);
@@ -146,7 +147,7 @@ export class Follower {
       case BEGIN:
         return this.#receiveBegin(header, payload);
       case CHUNK:
-        return this.#receiveChunk(header);
+        return this.#receiveChunks(header);
       case END:
         return this.#receiveEnd(header);
       case REDO:
@@ -215,22 +216,24 @@ export class Follower {
     return null;
   }
 
-  #placeChunk(chunk: number): Buffer | string {
+  #placeChunks(chunk: number, count: number): Buffer | string {
     const { chunkCount } = this.#partition.geometry;
-    if (chunk >= chunkCount) return `the chunk is below ${chunkCount}`;
-    if (this.#chunksMissing === 0) return 'a pass sends no more than its BEGIN announced';
-    this.#partition.chunkLands(chunk);
-    return this.#partition.chunkBytesView(chunk, 0, CHUNK_BYTES);
+    if (chunk + count > chunkCount) return `the chunk is below ${chunkCount}`;
+    if (this.#chunksMissing < count) return 'a pass sends no more than its BEGIN announced';
+    for (let i = 0; i < count; i++) this.#partition.chunkLands(chunk + i);
+    return this.#partition.chunkBytesView(chunk, 0, count * CHUNK_BYTES);
   }
 
-  #receiveChunk({ chunk, flags, generation, payloadBytes }: FrameHeader): string | null {
+  #receiveChunks(header: FrameHeader): string | null {
+    const { chunk, flags, generation, payloadBytes } = header;
+    const count = chunksOf(header);
     if (flags === FLAG_ZERO) {
-      const place = this.#placeChunk(chunk);
+      const place = this.#placeChunks(chunk, count);
       if (typeof place === 'string') return place;
       this.#partition.zeroChunk(chunk);
     }
-    this.#partition.chunkLanded(chunk, generation);
-    this.#chunksMissing--;
+    for (let i = 0; i < count; i++) this.#partition.chunkLanded(chunk + i, generation);
+    this.#chunksMissing -= count;
     this.#bulkBytes += payloadBytes;
     return null;
   }

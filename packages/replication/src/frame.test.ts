@@ -21,9 +21,9 @@ import {
 } from './frame.ts';
 
 const GOLDEN_REDO =
-  '494e474607010000480000000300000005040302010000004d0000000000000000b08756febc7842efbeadde4b91bfd1';
+  '494e474607020000480000000300000005040302010000004d0000000000000000b08756febc7842efbeaddeb08d2402';
 const GOLDEN_CHUNK =
-  '494e474605010000000001000300000005040302010000004d0000000900000000b08756febc784200000000b367e7d5';
+  '494e474605020000000001000300000005040302010000004d0000000900000000b08756febc784200000000487b7c06';
 
 const redo: FrameHeader = {
   type: REDO,
@@ -46,7 +46,7 @@ const chunk: FrameHeader = {
 const ack: FrameHeader = { ...redo, type: ACK, payloadBytes: 0, payloadCrc32: 0 };
 
 describe('frame header', () => {
-  test('format 1, golden bytes', () => {
+  test('format 2, golden bytes', () => {
     expect(encodeHeader(redo).toString('hex')).toBe(GOLDEN_REDO);
     expect(encodeHeader(chunk).toString('hex')).toBe(GOLDEN_CHUNK);
   });
@@ -69,8 +69,8 @@ describe('frame header', () => {
 
   test('another version is named, whatever its checksum', () => {
     const bytes = encodeHeader(redo);
-    bytes[5] = 2;
-    expect(decodeHeader(bytes)).toBe('the frame version is 1, not 2');
+    bytes[5] = 1;
+    expect(decodeHeader(bytes)).toBe('the frame version is 2, not 1');
   });
 
   test.each<[rule: string, change: Partial<FrameHeader>]>([
@@ -109,6 +109,8 @@ describe('frame header', () => {
     ['only a zero CHUNK is empty', { payloadBytes: 0 }],
     ['only a zero CHUNK is empty', { flags: FLAG_ZERO }],
     ['CHUNK payloads are multiples of 65536 bytes', { payloadBytes: 32_768 }],
+    ['CHUNK carries 0 to 262144 payload bytes', { payloadBytes: 5 * 65_536 }],
+    ['a run of chunks ends below 32,768', { payloadBytes: 3 * 65_536, chunk: 32_766 }],
     ['CHUNK carries no payload checksum', { payloadCrc32: 1 }],
   ])('invalid chunk: %s (%o)', (rule, change) => {
     expect(invalid({ ...chunk, ...change })).toBe(rule);

@@ -10,7 +10,7 @@ import { CHUNK_BYTES, HISTORY_MAX, invariant, REDO_RECORD_BYTES_MAX } from '@ing
 import { defineLayout, readU64, writeU64 } from './layout.ts';
 
 export const FRAME_HEADER_BYTES = 48;
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
 /** 'INGF', little-endian. */
 export const FRAME_MAGIC = 0x46_47_4e_49;
 
@@ -40,7 +40,7 @@ export const WELCOME = 2;
 export const REFUSE = 3;
 /** A bulk begins; `seq` is R0. */
 export const BEGIN = 4;
-/** One chunk of the live image. */
+/** One chunk of the live image, or a run of adjacent ones. */
 export const CHUNK = 5;
 /** The bulk is over; `seq` is minConsistent. */
 export const END = 6;
@@ -58,6 +58,8 @@ export const FLAG_ZERO = 1;
 
 /** An image holds at most 2 GiB. */
 export const CHUNK_COUNT_MAX = 32_768;
+/** Chunks of one CHUNK frame: a receiver pays per frame, and per read, more than for a few more bytes. */
+export const CHUNK_RUN_MAX = 4;
 export const REDO_PAYLOAD_BYTES_MAX: number = REDO_RECORD_BYTES_MAX;
 export const ID_BYTES_MAX = 256;
 export const HELLO_PAYLOAD_BYTES_MAX: number =
@@ -88,7 +90,7 @@ const TYPES: readonly (TypeRow | undefined)[] = [
   { name: 'WELCOME', payload: [32, 32 + ID_BYTES_MAX, 4] },
   { name: 'REFUSE', payload: [4, 1_024, 4] },
   { name: 'BEGIN', payload: [16, 16, 16] },
-  { name: 'CHUNK', payload: [0, CHUNK_BYTES, CHUNK_BYTES] },
+  { name: 'CHUNK', payload: [0, CHUNK_RUN_MAX * CHUNK_BYTES, CHUNK_BYTES] },
   { name: 'END', payload: [0, 0, 1] },
   { name: 'REDO', payload: [24, REDO_PAYLOAD_BYTES_MAX, 4] },
   { name: 'ACK', payload: [0, 0, 1] },
@@ -101,6 +103,11 @@ export function frameName(type: number): string {
 }
 
 const isU32 = (value: number): boolean => value >>> 0 === value;
+
+/** How many chunks a CHUNK frame brings: those that follow its payload, or one that is zero. */
+export function chunksOf({ payloadBytes }: FrameHeader): number {
+  return Math.max(1, payloadBytes / CHUNK_BYTES);
+}
 
 /** The rule that this header breaks, or null. */
 export function invalid(header: FrameHeader): string | null {
@@ -123,6 +130,9 @@ export function invalid(header: FrameHeader): string | null {
   }
   if (payloadBytes === 0 && header.payloadCrc32 !== 0) return 'an empty payload has checksum 0';
   if (!isU32(header.chunk) || header.chunk >= CHUNK_COUNT_MAX) return 'the chunk is below 32,768';
+  if (header.type === CHUNK && header.chunk + chunksOf(header) > CHUNK_COUNT_MAX) {
+    return 'a run of chunks ends below 32,768';
+  }
   if (!isU32(header.epoch) || !isU32(header.generation)) return 'epoch and generation are u32';
   if (!isU32(header.payloadCrc32)) return 'the payload checksum is u32';
   if (!Number.isSafeInteger(header.seq) || header.seq < 0) return 'the seq is below 2^53';
