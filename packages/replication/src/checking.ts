@@ -25,12 +25,16 @@ export const mutationRepairsMax = 16;
 const refusedPauseMs = 60_000;
 /** A checksum on either side takes about as long as to send so many bytes of a chunk. */
 const bytesPerMarker = 16_384;
+/** A pass begins after so long, whatever else is copied. */
+const giveWayMaxMs = 30_000;
 
 export interface CheckingParts {
   readonly partition: Partition;
   readonly gate: GateLook;
   readonly out: Outbox;
   readonly pacer: Pacer;
+  /** Other copies still wait for their bytes, and may not be read yet: this one may be, so its pass gives way. */
+  readonly givesWay: () => boolean;
   /** These chunks of the copy are to be sent again. */
   readonly copyAgain: (chunks: readonly number[]) => void;
 }
@@ -46,6 +50,7 @@ export class Checking {
   /** Seq of the newest repair; the next one waits for its acknowledgement, so that repairs do not fill the ring. */
   #repairSeq = 0;
   #refusedMs = 0;
+  #dueSinceMs = 0;
 
   constructor(parts: CheckingParts) {
     this.#parts = parts;
@@ -71,6 +76,7 @@ export class Checking {
 
   due(): void {
     this.#phase = 'due';
+    this.#dueSinceMs = this.#parts.out.nowMs;
     this.#toRepair = [];
   }
 
@@ -82,10 +88,16 @@ export class Checking {
     }
     if (this.#phase === 'repairing' && !this.#repairNext(ackedSeq)) return null;
     if (this.#phase !== 'running') {
+      if (this.#givesWay()) return null;
       this.#pass.restart();
       this.#phase = 'running';
     }
     return this.#mark();
+  }
+
+  #givesWay(): boolean {
+    const { givesWay, out } = this.#parts;
+    return givesWay() && out.nowMs - this.#dueSinceMs < giveWayMaxMs;
   }
 
   #mark(): string | null {

@@ -124,6 +124,11 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     return { running, waiting };
   }
 
+  /** Copies that may not be read yet wait for their bytes. */
+  get bulksPending(): boolean {
+    return this.#bulks.running > 0;
+  }
+
   awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
     return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
   }
@@ -247,7 +252,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   bulkEnded(session: SenderSession): void {
-    this.#bulks.release(session);
+    this.#releaseBulk(session);
   }
 
   acknowledged(session: SenderSession, seq: number): void {
@@ -262,7 +267,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   ended(session: SenderSession, reason: string): void {
     const key = keyOfSession(session);
-    this.#bulks.release(session);
+    this.#releaseBulk(session);
     this.#lost(session, 'the connection was lost');
     if (this.#sessions.get(key) === session) this.#sessions.delete(key);
     const { partition, node } = session;
@@ -274,6 +279,12 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
       node,
       reason,
     });
+  }
+
+  /** Who gave way to the last bulk goes on. */
+  #releaseBulk(session: SenderSession): void {
+    this.#bulks.release(session);
+    if (!this.bulksPending) this.#wake();
   }
 
   #lost(session: SenderSession, why: string): void {

@@ -24,6 +24,7 @@ export interface SenderHost {
   readonly state: NodeState;
   /** A session wants to be stepped again within a millisecond or so. */
   paced(): void;
+  readonly bulksPending: boolean;
   awaitBulk(session: SenderSession): void;
   bulkEnded(session: SenderSession): void;
   acknowledged(session: SenderSession, seq: number): void;
@@ -56,7 +57,10 @@ export class SenderSession implements FrameSink {
     this.incarnation = hello.incarnation;
     this.#host = host;
     this.#link = link;
-    this.#sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring, pacer });
+    this.#sender = new Sender({
+      ...{ partition, epoch, nodeId, incarnation, hello, ring, pacer },
+      bulksPending: () => host.bulksPending,
+    });
     this.#lastProgressMs = identity.nowMs();
     this.#tickedMs = this.#lastProgressMs;
   }

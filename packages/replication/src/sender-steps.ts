@@ -54,4 +54,6 @@ export interface SenderOptions {
   readonly ring: RingReader;
   /** Of the node: shared by all its bulks. None: as fast as it goes. */
   readonly pacer?: Pacer;
+  /** Whether bulks of this node run or wait: CHECK passes give way to them. Never, unless set. */
+  readonly bulksPending?: () => boolean;
 }

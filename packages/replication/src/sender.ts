@@ -54,7 +54,8 @@ export class Sender {
     this.#bulk = new Bulk({ partition, redo, gate, out, pacer, drain, sending });
     const copyAgain = (chunks: readonly number[]): void =>
       this.#startSync('catch-up', 'a CHECK found chunks that differ', () => chunks);
-    this.#checking = new Checking({ partition, gate, out, pacer, copyAgain });
+    const givesWay = options.bulksPending ?? ((): boolean => false);
+    this.#checking = new Checking({ partition, gate, out, pacer, givesWay, copyAgain });
   }
 
   get state(): FollowerState {
