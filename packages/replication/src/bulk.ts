@@ -223,13 +223,14 @@ export class Bulk {
     const { selected } = sync;
     const chunk = selected[sync.next];
     const zero = partition.chunkIsFree(chunk);
+    const runMax = zero ? 1 : countMax;
     let generation = 0;
     let count = 0;
     do {
       generation = Math.max(generation, partition.stamps[chunk + count]);
       sending(chunk + count);
       count++;
-    } while (!zero && count < countMax && this.#isDue(selected, sync.next + count, chunk + count));
+    } while (count < runMax && this.#isDue(selected, sync.next + count, chunk + count));
     const payload = zero ? NO_PAYLOAD : partition.chunkBytesView(chunk, 0, count * CHUNK_BYTES);
     sync.next += count;
     sync.chunks += count;

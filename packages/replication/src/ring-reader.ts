@@ -5,11 +5,21 @@
  *  the kernel, and is kept for latecomers until its buffer is needed.
  *  Bounded: a follower holds at most one block of 128 KiB, however slow it is, and holds up nobody else.
  *  Positions in the ring are never used twice, so a block at a position stays right for ever. */
-import { InvariantError, type Partition, REDO_RECORD_BYTES_MAX, RING_BUSY } from '@ingot/store';
+import {
+  InvariantError,
+  type Partition,
+  REDO_RECORD_BYTES_MAX,
+  RING_BUSY,
+  RING_EMPTY,
+} from '@ingot/store';
 import { payloadChecksum } from './frame.ts';
 import { gateLooksMax } from './gate-look.ts';
 import { scanRedo } from './redo-batch.ts';
 import type { RedoBuffers } from './redo-buffers.ts';
+
+/** So few bytes are not worth a buffer of the pool: the CHECK markers of 64 partitions would empty it, and an idle
+ *  ring needs none at all. */
+const smallBytesMax = 512;
 
 /** Whole records, and what a REDO header says of them. */
 export interface RedoBlock {
@@ -54,7 +64,7 @@ export class RingReader {
   /** The kernel has accepted the block for this holder. */
   release(block: RedoBlock): void {
     if (--block.holders > 0) return;
-    if (block.abandoned) this.#forget(block);
+    if (block.abandoned || block.buffer.length < REDO_RECORD_BYTES_MAX) this.#forget(block);
     else this.#buffers.give(block.buffer, () => this.#forget(block));
   }
 
@@ -65,13 +75,16 @@ export class RingReader {
   }
 
   #read(ringAt: number, seqBefore: number): RedoBlock | number {
-    const buffer = this.#buffers.take();
+    const waiting = this.#partition.ringWaiting(ringAt);
+    if (waiting <= 0) return RING_EMPTY;
+    const isSmall = waiting <= smallBytesMax;
+    const buffer = isSmall ? Buffer.allocUnsafe(waiting) : this.#buffers.take();
     let bytes = RING_BUSY;
     for (let looks = 0; bytes === RING_BUSY && looks < gateLooksMax; looks++) {
-      bytes = this.#partition.ringCopy(ringAt, REDO_RECORD_BYTES_MAX, buffer);
+      bytes = this.#partition.ringCopy(ringAt, buffer.length, buffer);
     }
     if (bytes <= 0) {
-      this.#buffers.give(buffer);
+      if (!isSmall) this.#buffers.give(buffer);
       return bytes;
     }
     const records = buffer.subarray(0, bytes);

@@ -312,6 +312,11 @@ export class Partition extends PartitionState {
   }
 
   /** See RedoRing.copy. */
+  /** Bytes of whole redo records behind `from`, at least. */
+  ringWaiting(from: number): number {
+    return this.#ring.waiting(from);
+  }
+
   ringCopy(from: number, maxBytes: number, into: Buffer): number {
     return this.#ring.copy(from, maxBytes, into);
   }

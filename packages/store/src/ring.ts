@@ -221,8 +221,13 @@ export class RedoRing {
     leaveGate(this.#scratch32);
   }
 
+  /** Bytes of whole records behind `from`, at least: a glance that looks at no gate. */
+  waiting(from: number): number {
+    return this.#scratch64[SCRATCH_RING_HEAD_F64] - from;
+  }
+
   /** Copies whole records from absolute position `from` into `into`, at most `maxBytes` (which must be
-   *  REDO_RECORD_BYTES_MAX or more), never waiting.
+   *  REDO_RECORD_BYTES_MAX or more, or all that was `waiting`), never waiting.
    *  Returns the bytes copied, RING_EMPTY, RING_LAPPED, or RING_BUSY. */
   copy(from: number, maxBytes: number, into: Buffer): number {
     if (!this.#peek()) return RING_BUSY;
