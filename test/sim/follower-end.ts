@@ -1,0 +1,137 @@
+/** The follower's end of a connection: feeds what arrives to the follower machine and performs what it asks for.
+ *
+ *  Stands where `FollowerConnection` stands in a node. After every frame it tells the copy's judge what came. */
+import {
+  BEGIN,
+  CHECKED,
+  decodeWelcome,
+  END,
+  Follower,
+  type FollowerAction,
+  type FrameHeader,
+  FrameReader,
+  type FrameSink,
+  type Hello,
+  offerCopy,
+  WELCOME,
+} from '@ingot/replication';
+import type { Connection, End, Frame } from './connection.ts';
+import type { SimCopy } from './copy.ts';
+import { CLUSTER_ID, type SimNode } from './node.ts';
+import type { Thread } from './scheduler.ts';
+import type { Timeline } from './timeline.ts';
+import { Broken } from './trace.ts';
+
+export class FollowerEnd implements End, FrameSink {
+  readonly copy: SimCopy;
+  readonly thread: Thread;
+  readonly connection: Connection;
+  readonly epoch: number;
+  /** The node at the other end, and what it writes. */
+  readonly primary: string;
+  readonly timeline: Timeline;
+  heardMs: number;
+  ended = false;
+  /** The payload at hand is a chunk's, and some of it has landed. */
+  landing = false;
+  readonly #node: SimNode;
+  readonly #follower: Follower;
+  readonly #reader = new FrameReader(this);
+  readonly #hello: Hello;
+
+  constructor(
+    node: SimNode,
+    copy: SimCopy,
+    to: { connection: Connection; primary: string; epoch: number; timeline: Timeline },
+  ) {
+    this.#node = node;
+    this.copy = copy;
+    this.thread = node.replication;
+    this.connection = to.connection;
+    this.primary = to.primary;
+    this.epoch = to.epoch;
+    this.timeline = to.timeline;
+    this.heardMs = node.clockMs();
+    const { id: nodeId, incarnation, buffers } = node;
+    const { partition } = copy;
+    this.#hello = offerCopy(partition, { clusterId: CLUSTER_ID, nodeId, incarnation });
+    this.#follower = new Follower({ partition, epoch: to.epoch, hello: this.#hello, buffers });
+  }
+
+  start(): void {
+    this.#perform(this.#follower.start(this.#node.clockMs()));
+  }
+
+  received(piece: Buffer): void {
+    if (this.ended) return;
+    this.copy.reader.step();
+    const broken = this.#reader.push(piece);
+    if (broken !== null) this.close(broken);
+    if (this.#node.random.chance(0.5)) this.copy.reader.step();
+  }
+
+  place(header: FrameHeader): Buffer | string {
+    const place = this.#follower.place(header);
+    this.landing = typeof place !== 'string';
+    return place;
+  }
+
+  frame(header: FrameHeader, payload: Buffer): string | null {
+    if (this.ended) return 'the connection has ended';
+    this.landing = false;
+    this.heardMs = this.#node.clockMs();
+    if (header.type === WELCOME) this.#welcomed(payload);
+    const actions = this.#follower.step(header, payload, this.heardMs);
+    const dropped = actions.find((action) => action.kind === 'drop');
+    if (dropped === undefined) this.#came(header);
+    this.copy.judge();
+    this.#perform(actions);
+    return this.ended ? 'the connection has ended' : null;
+  }
+
+  /** Where the copy stands now, as its judge must know it. */
+  #came({ type, seq }: FrameHeader): void {
+    const { copy } = this;
+    if (type === BEGIN) copy.bulkBegins();
+    if (type === BEGIN) copy.follow(this.timeline);
+    if (type === END) copy.consistentFrom = seq;
+    if (type === CHECKED) copy.checksPassed();
+  }
+
+  #welcomed(payload: Buffer): void {
+    const welcome = decodeWelcome(payload);
+    if (typeof welcome === 'string') return;
+    const { kind, reason } = welcome;
+    const { copy, timeline } = this;
+    copy.trace.count(`sync: ${kind}, ${reason}`);
+    if (kind === 'stream') copy.follow(timeline);
+    if (kind !== 'full') return;
+    const shares = copy.timeline !== null && timeline.sharesEpochWith(copy.timeline);
+    if (this.#hello.base === null || !shares) return;
+    throw new Broken('full', `${copy.name} of ${this.primary}: ${reason}`);
+  }
+
+  closed(reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.landing) this.copy.trace.count('connections that ended in the middle of a payload');
+    this.#follower.close();
+    this.#node.lost(this, reason);
+  }
+
+  close(reason: string): void {
+    if (this.ended) return;
+    if (this.connection.open) this.connection.cut(`follower: ${reason}`, 'follower');
+    else this.closed(reason);
+  }
+
+  #perform(actions: readonly FollowerAction[]): void {
+    const frames: Frame[] = [];
+    for (const action of actions) {
+      if (action.kind === 'send') frames.push(action);
+      else if (action.kind === 'refused') return this.close(`refused: ${action.refusal.code}`);
+      else if (action.kind === 'drop') return this.close(action.reason);
+    }
+    if (frames.length > 0) this.connection.toPrimary.send(frames);
+  }
+}

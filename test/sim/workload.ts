@@ -1,0 +1,147 @@
+/** Clients of the simulated cluster: every copy that believes it leads is written to, fast and slowly by turns.
+ *
+ *  Sets and deletes of single keys, expiries, transactions over the keys of a group, sweeps, now and then a flush. */
+import type { SimCopy } from './copy.ts';
+import {
+  fillValue,
+  GROUPS,
+  type Key,
+  KEYS,
+  keysOfGroup,
+  SINGLE_KEYS,
+  VALUE_BYTES_MAX,
+  VALUE_BYTES_MIN,
+} from './keys.ts';
+import type { World } from './world.ts';
+
+/** Pauses between two writes, and how many of ten moods choose them. */
+const PACES: readonly (readonly [gapMs: number, share: number])[] = [
+  [0.4, 1],
+  [4, 2],
+  [30, 4],
+  [200, 2],
+  [1_500, 1],
+];
+const moodMsMax = 3_000;
+
+export class Workload {
+  readonly #world: World;
+  readonly #value: Buffer = Buffer.alloc(VALUE_BYTES_MAX);
+  /** Cleared while the cluster comes to rest. */
+  writing = true;
+  #gapMs = 30;
+  #moodUntilMs = 0;
+  #stamp = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.onLead = (copy) => this.#writeSoon(copy, 1);
+  }
+
+  /** Clients write as fast as they can for a while. */
+  burst(ms: number): void {
+    this.#gapMs = 0.2;
+    this.#moodUntilMs = this.#world.scheduler.nowMs + ms;
+  }
+
+  #writeSoon(copy: SimCopy, delayMs: number): void {
+    const { scheduler } = this.#world;
+    scheduler.after(delayMs, copy.writer, () => this.#turn(copy), copy.gate);
+  }
+
+  #turn(copy: SimCopy): void {
+    if (!copy.leads) return;
+    const { random } = this.#world;
+    if (!this.writing) return this.#writeSoon(copy, 50 + random.below(100));
+    this.write(copy);
+    this.#writeSoon(copy, this.#gap() * (0.2 + 1.6 * random.next()));
+  }
+
+  #gap(): number {
+    const { scheduler, random } = this.#world;
+    if (scheduler.nowMs < this.#moodUntilMs) return this.#gapMs;
+    this.#moodUntilMs = scheduler.nowMs + random.below(moodMsMax);
+    let left = random.below(10);
+    for (const [gapMs, share] of PACES) {
+      this.#gapMs = gapMs;
+      left -= share;
+      if (left < 0) break;
+    }
+    return this.#gapMs;
+  }
+
+  // ------------------------------------------------------------ one write
+
+  write(copy: SimCopy): void {
+    const { partition } = copy;
+    const { random, trace } = this.#world;
+    const nowMs = copy.node.clockMs();
+    const choice = random.next();
+    trace.count('writes');
+    const key = KEYS[random.below(SINGLE_KEYS)];
+    if (choice < 0.62) this.#passage(copy, () => this.#set(copy, key, nowMs));
+    else if (choice < 0.7) {
+      this.#passage(copy, () => partition.remove(key.hash, key.bytes, 0, key.bytes.length, nowMs));
+    } else if (choice < 0.76) {
+      const atMs = nowMs + random.below(4_000);
+      this.#passage(copy, () =>
+        partition.setExpiry(key.hash, key.bytes, 0, key.bytes.length, atMs, nowMs),
+      );
+    } else if (choice < 0.96) this.#passage(copy, () => this.#transaction(copy, nowMs));
+    else if (choice < 0.995) partition.sweep(0, 32, nowMs);
+    else this.#passage(copy, () => partition.flush(nowMs));
+    const { seq } = partition.stats();
+    this.#world.note(`${copy.name} written, seq ${seq}`);
+    this.#world.nodeOf(copy).wake(partition.id);
+  }
+
+  /** Sets one key to one value of a size; for scenarios. */
+  setKey(copy: SimCopy, key: Key, bytes: number): void {
+    this.#passage(copy, () => this.#put(copy, key, ++this.#stamp, bytes, copy.node.clockMs()));
+    this.#world.nodeOf(copy).wake(copy.partition.id);
+  }
+
+  #passage(copy: SimCopy, body: () => void): void {
+    copy.partition.enter();
+    body();
+    copy.partition.leave();
+  }
+
+  #set(copy: SimCopy, key: Key, nowMs: number): void {
+    this.#put(copy, key, ++this.#stamp, this.#size(), nowMs);
+  }
+
+  #transaction(copy: SimCopy, nowMs: number): void {
+    const { partition, timeline } = copy;
+    const { random } = this.#world;
+    const keys = keysOfGroup(random.below(GROUPS));
+    const removes = random.chance(0.1);
+    const stamp = ++this.#stamp;
+    copy.inTransaction = true;
+    partition.beginTransaction();
+    for (const key of keys) {
+      if (removes) partition.remove(key.hash, key.bytes, 0, key.bytes.length, nowMs);
+      else this.#put(copy, key, stamp, this.#size() >>> 1, nowMs);
+    }
+    partition.endTransaction();
+    copy.inTransaction = false;
+    timeline?.endTransaction();
+  }
+
+  #put(copy: SimCopy, key: Key, stamp: number, bytes: number, nowMs: number): void {
+    const size = Math.max(bytes, VALUE_BYTES_MIN);
+    fillValue(this.#value, key, stamp, size);
+    const { partition } = copy;
+    partition.set(key.hash, key.bytes, 0, key.bytes.length, this.#value, 0, size, 0, nowMs);
+  }
+
+  /** Mostly small, of a few classes; now and then large enough for a few of them to fill the ring. */
+  #size(): number {
+    const { random } = this.#world;
+    const choice = random.next();
+    if (choice < 0.6) return 20 + random.below(120);
+    if (choice < 0.85) return 1_500 + random.below(500);
+    if (choice < 0.95) return 12_000 + random.below(4_000);
+    return 40_000 + random.below(20_000);
+  }
+}
