@@ -42,6 +42,12 @@ interface Segment {
   readonly written: (() => void) | null;
 }
 
+interface Piece {
+  readonly bytes: Buffer;
+  /** The chunk in which a bit was flipped, -1 = none. */
+  flippedChunk: number;
+}
+
 export class Connection {
   readonly name: string;
   readonly link: Link;
@@ -106,7 +112,7 @@ export class Pipe {
   readonly #chunkFlipped: (chunk: number) => void;
   readonly #segments: Segment[] = [];
   /** Taken, not arrived. */
-  readonly #inFlight: Buffer[] = [];
+  readonly #inFlight: Piece[] = [];
   #inFlightBytes = 0;
   #takenBytes = 0;
   #arrivedBytes = 0;
@@ -177,10 +183,11 @@ export class Pipe {
     const { link } = this.#connection;
     const wanted = Math.min(1 + random.below(pieceBytesMax), room);
     const end = Math.min(segment.taken + wanted, segment.bytes.length);
-    const piece = Buffer.from(segment.bytes.subarray(segment.taken, end));
+    const bytes = Buffer.from(segment.bytes.subarray(segment.taken, end));
+    const piece = { bytes, flippedChunk: -1 };
     this.#flipMaybe(segment, piece);
     segment.taken = end;
-    this.#takenBytes += piece.length;
+    this.#takenBytes += bytes.length;
     if (end === segment.bytes.length) {
       this.#segments.shift();
       this.#countChunk(segment);
@@ -188,20 +195,20 @@ export class Pipe {
     }
     this.#transport(piece);
     if (this.#segments.length > 0) {
-      this.#captureSoon((piece.length / link.bytesPerMs) * (0.5 + random.next()));
+      this.#captureSoon((bytes.length / link.bytesPerMs) * (0.5 + random.next()));
     }
     if (scheduler.depth > 1) this.#parts.trace.count('pieces taken in the middle of a passage');
   }
 
-  #flipMaybe({ header, part, bytes, taken }: Segment, piece: Buffer): void {
+  #flipMaybe({ header, part, bytes, taken }: Segment, piece: Piece): void {
     if (this.flip === null || this.flip !== targetOf(header, part)) return;
     const { random, scheduler, trace } = this.#parts;
-    const bit = random.below(piece.length * 8);
-    piece[bit >>> 3] ^= 1 << (bit & 7);
+    const bit = random.below(piece.bytes.length * 8);
+    piece.bytes[bit >>> 3] ^= 1 << (bit & 7);
     const what = `${this.flip} of ${frameName(header.type)}`;
     trace.note(scheduler.nowMs, `${this.#connection.name} ${this.#name} flip: ${what}`);
     trace.count(`bit flipped: ${this.flip}`);
-    if (this.flip === 'chunk') this.#chunkFlipped(header.chunk);
+    if (this.flip === 'chunk') piece.flippedChunk = header.chunk;
     else {
       this.#refusedBy = this.#takenBytes + bytes.length - taken;
       this.#flipped = what;
@@ -215,13 +222,13 @@ export class Pipe {
     this.cutAfterBytes = Math.max(1, this.#takenBytes - this.#arrivedBytes - 20_000);
   }
 
-  #transport(piece: Buffer): void {
+  #transport(piece: Piece): void {
     const { reader } = this;
     if (reader === null) return;
     const { scheduler, random } = this.#parts;
     const { link } = this.#connection;
     this.#inFlight.push(piece);
-    this.#inFlightBytes += piece.length;
+    this.#inFlightBytes += piece.bytes.length;
     const atMs = Math.max(
       scheduler.nowMs + link.latencyMs * (0.5 + random.next()),
       link.stalledUntilMs,
@@ -243,12 +250,14 @@ export class Pipe {
     }
     const piece = this.#inFlight.shift();
     if (piece === undefined) return;
-    this.#inFlightBytes -= piece.length;
+    const { bytes, flippedChunk } = piece;
+    this.#inFlightBytes -= bytes.length;
     if (this.#segments.length > 0) this.#captureSoon(0);
-    const upTo = Math.min(piece.length, this.cutAfterBytes);
+    const upTo = Math.min(bytes.length, this.cutAfterBytes);
     this.cutAfterBytes -= upTo;
     this.#arrivedBytes += upTo;
-    if (upTo > 0) reader.received(piece.subarray(0, upTo));
+    if (flippedChunk !== -1) this.#chunkFlipped(flippedChunk);
+    if (upTo > 0) reader.received(bytes.subarray(0, upTo));
     if (this.#arrivedBytes >= this.#refusedBy && this.#connection.open) {
       throw new Broken('refused', `${this.#connection.name} ${this.#name}: ${this.#flipped}`);
     }

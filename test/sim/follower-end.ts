@@ -9,6 +9,7 @@ import {
   Follower,
   type FollowerAction,
   type FrameHeader,
+  frameName,
   FrameReader,
   type FrameSink,
   type Hello,
@@ -92,6 +93,9 @@ export class FollowerEnd implements End, FrameSink {
   /** Where the copy stands now, as its judge must know it. */
   #came({ type, seq }: FrameHeader): void {
     const { copy } = this;
+    if (type === WELCOME || type === BEGIN || type === END || type === CHECKED) {
+      this.#node.world.note(`${copy.name} gets ${frameName(type)}, seq ${seq}`);
+    }
     if (type === BEGIN) copy.bulkBegins();
     if (type === BEGIN) copy.follow(this.timeline);
     if (type === END) copy.consistentFrom = seq;

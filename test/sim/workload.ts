@@ -9,7 +9,6 @@ import {
   KEYS,
   keysOfGroup,
   SINGLE_KEYS,
-  VALUE_BYTES_MAX,
   VALUE_BYTES_MIN,
 } from './keys.ts';
 import type { World } from './world.ts';
@@ -26,7 +25,6 @@ const moodMsMax = 3_000;
 
 export class Workload {
   readonly #world: World;
-  readonly #value: Buffer = Buffer.alloc(VALUE_BYTES_MAX);
   /** Cleared while the cluster comes to rest. */
   writing = true;
   #gapMs = 30;
@@ -130,9 +128,10 @@ export class Workload {
 
   #put(copy: SimCopy, key: Key, stamp: number, bytes: number, nowMs: number): void {
     const size = Math.max(bytes, VALUE_BYTES_MIN);
-    fillValue(this.#value, key, stamp, size);
+    const value = Buffer.allocUnsafe(size);
+    fillValue(value, key, stamp, size);
     const { partition } = copy;
-    partition.set(key.hash, key.bytes, 0, key.bytes.length, this.#value, 0, size, 0, nowMs);
+    partition.set(key.hash, key.bytes, 0, key.bytes.length, value, 0, size, 0, nowMs);
   }
 
   /** Mostly small, of a few classes; now and then large enough for a few of them to fill the ring. */
