@@ -176,7 +176,7 @@ export class Faults {
   }
 
   lap(): boolean {
-    this.#workload.burst(100 + this.#world.random.below(1_200));
+    this.#workload.burst(60 + this.#world.random.below(500));
     return true;
   }
 

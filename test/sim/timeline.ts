@@ -37,6 +37,8 @@ export class Timeline {
   readonly now: Buffer;
   nowSeq: number;
   #parent: Timeline | null;
+  readonly #stamped = new Set<number>();
+  #nextChunk = 0;
   readonly #deltas = new Map<number, Delta>();
   readonly #keys = new Map<number, KeyVersion[]>();
   /** Keys whose oldest versions are gone. */
@@ -60,10 +62,12 @@ export class Timeline {
     }
     const blocks: number[] = [];
     const { imageBuffer } = partition;
-    for (let chunk = 0; chunk < partition.geometry.chunkCount; chunk++) {
+    for (const chunk of this.#chunksToLookAt(partition)) {
       const at = chunk * CHUNK_BYTES;
-      if (imageBuffer.compare(this.now, at, at + CHUNK_BYTES, at, at + CHUNK_BYTES) !== 0) {
-        differingBlocks(imageBuffer, this.now, at, blocks);
+      const known = blocks.length;
+      differingBlocks(imageBuffer, this.now, at, CHUNK_BYTES, blocks);
+      if (blocks.length > known && !this.#stamped.has(chunk)) {
+        throw new Broken('outside', `chunk ${chunk} changed up to seq ${seq} without a stamp`);
       }
     }
     const before = Buffer.allocUnsafe(blocks.length * blockBytes);
@@ -77,6 +81,18 @@ export class Timeline {
     this.#deltas.delete(seq - deltasMax);
     this.nowSeq = seq;
     if (this.#parent !== null && seq - this.forkSeq > deltasMax) this.#parent = null;
+  }
+
+  /** Those of the newest generation, in turn two others, which must not have changed. */
+  #chunksToLookAt({ stamps }: Partition): Iterable<number> {
+    const newest = stamps.reduce((a, b) => Math.max(a, b));
+    this.#stamped.clear();
+    stamps.forEach((stamp, chunk) => {
+      if (stamp === newest) this.#stamped.add(chunk);
+    });
+    const chunks = new Set(this.#stamped);
+    for (let i = 0; i < 2; i++) chunks.add(this.#nextChunk++ % stamps.length);
+    return chunks;
   }
 
   /** The newest mutation ends its transaction after all. */
@@ -145,8 +161,13 @@ export class Timeline {
   }
 }
 
-function differingBlocks(a: Buffer, b: Buffer, from: number, blocks: number[]): void {
-  for (let at = from; at < from + CHUNK_BYTES; at += blockBytes) {
-    if (a.compare(b, at, at + blockBytes, at, at + blockBytes) !== 0) blocks.push(at);
+/** Halves what differs until it is a block. */
+function differingBlocks(a: Buffer, b: Buffer, at: number, bytes: number, blocks: number[]): void {
+  if (a.compare(b, at, at + bytes, at, at + bytes) === 0) return;
+  if (bytes === blockBytes) {
+    blocks.push(at);
+    return;
   }
+  differingBlocks(a, b, at, bytes / 2, blocks);
+  differingBlocks(a, b, at + bytes / 2, bytes / 2, blocks);
 }

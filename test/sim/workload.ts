@@ -13,15 +13,14 @@ import {
 } from './keys.ts';
 import type { World } from './world.ts';
 
-/** Pauses between two writes, and how many of ten moods choose them. */
-const PACES: readonly (readonly [gapMs: number, share: number])[] = [
-  [0.4, 1],
-  [4, 2],
-  [30, 4],
-  [200, 2],
-  [1_500, 1],
+/** Pauses between two writes, how many of twenty moods choose them, and how long such a mood lasts at most. */
+const PACES: readonly (readonly [gapMs: number, share: number, msMax: number])[] = [
+  [0.4, 1, 500],
+  [5, 3, 1_500],
+  [40, 7, 4_000],
+  [250, 5, 6_000],
+  [2_000, 4, 8_000],
 ];
-const moodMsMax = 3_000;
 
 export class Workload {
   readonly #world: World;
@@ -58,12 +57,13 @@ export class Workload {
   #gap(): number {
     const { scheduler, random } = this.#world;
     if (scheduler.nowMs < this.#moodUntilMs) return this.#gapMs;
-    this.#moodUntilMs = scheduler.nowMs + random.below(moodMsMax);
-    let left = random.below(10);
-    for (const [gapMs, share] of PACES) {
-      this.#gapMs = gapMs;
+    let left = random.below(20);
+    for (const [gapMs, share, msMax] of PACES) {
       left -= share;
-      if (left < 0) break;
+      if (left >= 0) continue;
+      this.#gapMs = gapMs;
+      this.#moodUntilMs = scheduler.nowMs + random.below(msMax);
+      break;
     }
     return this.#gapMs;
   }
