@@ -103,8 +103,6 @@ export class Pipe {
   flip: FlipTarget | null = null;
   /** The connection is cut once so many more bytes have arrived. */
   cutAfterBytes: number = Number.POSITIVE_INFINITY;
-  /** The same, counted in whole CHUNK frames from the first one on: the cut falls in the middle of this one. */
-  cutAtChunk = 0;
   readonly #connection: Connection;
   readonly #name: string;
   readonly #parts: NetworkParts;
@@ -142,7 +140,6 @@ export class Pipe {
   /** What has not struck yet will not. */
   heal(): void {
     this.flip = null;
-    this.cutAtChunk = 0;
     this.cutAfterBytes = Number.POSITIVE_INFINITY;
   }
 
@@ -201,24 +198,30 @@ export class Pipe {
   }
 
   #flipMaybe({ header, part, bytes, taken }: Segment, piece: Piece): void {
-    if (this.flip === null || this.flip !== targetOf(header, part)) return;
+    const { link } = this.#connection;
+    const target = targetOf(header, part);
+    const strikes = target === 'chunk' ? link.flipsChunk : this.flip === target;
+    if (!strikes) return;
     const { random, scheduler, trace } = this.#parts;
     const bit = random.below(piece.bytes.length * 8);
     piece.bytes[bit >>> 3] ^= 1 << (bit & 7);
-    const what = `${this.flip} of ${frameName(header.type)}`;
+    const what = `${target} of ${frameName(header.type)}`;
     trace.note(scheduler.nowMs, `${this.#connection.name} ${this.#name} flip: ${what}`);
-    trace.count(`bit flipped: ${this.flip}`);
-    if (this.flip === 'chunk') piece.flippedChunk = header.chunk;
-    else {
+    trace.count(`bit flipped: ${target}`);
+    if (target === 'chunk') {
+      piece.flippedChunk = header.chunk;
+      link.flipsChunk = false;
+    } else {
       this.#refusedBy = this.#takenBytes + bytes.length - taken;
       this.#flipped = what;
+      this.flip = null;
     }
-    this.flip = null;
   }
 
   #countChunk({ header, part }: Segment): void {
-    if (this.cutAtChunk === 0 || part !== 'payload' || header.type !== CHUNK) return;
-    if (--this.cutAtChunk > 0) return;
+    const { link } = this.#connection;
+    if (link.cutAtChunk === 0 || part !== 'payload' || header.type !== CHUNK) return;
+    if (--link.cutAtChunk > 0) return;
     this.cutAfterBytes = Math.max(1, this.#takenBytes - this.#arrivedBytes - 20_000);
   }
 

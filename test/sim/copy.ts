@@ -38,9 +38,9 @@ export class SimCopy {
   readonly reader: Reader;
   /** What it follows or leads; null before it ever was consistent. */
   timeline: Timeline | null = null;
-  /** Flipped on the way or in memory, not seen right since. */
-  readonly tainted = new Set<number>();
-  /** A bit was flipped in its memory: its scratch may be wrong as well until a repair. */
+  /** Chunks in which a bit was flipped, and that were not seen right since. */
+  readonly tainted = new Map<number, 'on the way' | 'in memory'>();
+  /** A bit was flipped in its memory: until a repair or a bulk its scratch may be wrong as well. */
   memoryFlipped = false;
   /** A CHECKED frame came since the last BEGIN. */
   passedChecks = false;
@@ -77,8 +77,14 @@ export class SimCopy {
     return partition.role() === ROLE_FOLLOWER && partition.consistent() && partition.checked();
   }
 
+  /** Nothing was flipped in it that was not repaired since. */
+  get whole(): boolean {
+    return this.tainted.size === 0 && !this.memoryFlipped;
+  }
+
   /** BEGIN: bytes land from now on. */
   bulkBegins(): void {
+    this.memoryFlipped = this.tainted.size > 0; // the bulk may leave that chunk out
     this.passedChecks = false;
     this.consistentFrom = Number.POSITIVE_INFINITY;
     this.#expected = null;
@@ -106,7 +112,7 @@ export class SimCopy {
     if (changed === null) return;
     this.trace.count('consistent points');
     const chunks = everything ? [...Array(partition.geometry.chunkCount).keys()] : changed;
-    for (const chunk of [...chunks, ...this.tainted]) this.#compare(chunk, seq);
+    for (const chunk of [...chunks, ...this.tainted.keys()]) this.#compare(chunk, seq);
   }
 
   #judgeWords(seq: number): void {
@@ -167,8 +173,9 @@ export class SimCopy {
   checksPassed(): void {
     this.passedChecks = true;
     this.judge(true);
-    if (this.tainted.size === 0 || this.memoryFlipped) return;
-    const chunks = [...this.tainted].join(', ');
-    throw new Broken('promotable', `${this.name}: chunks ${chunks} were flipped on their way`);
+    for (const [chunk, where] of this.tainted) {
+      if (where === 'in memory') continue;
+      throw new Broken('promotable', `${this.name}: chunk ${chunk} was flipped on its way`);
+    }
   }
 }

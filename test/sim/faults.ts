@@ -29,6 +29,7 @@ const FAULTS: readonly FaultRow[] = [
   { name: 'process paused', share: 2, happen: (faults) => faults.pause() },
   { name: 'promotion', share: 3, happen: (faults) => faults.promote() },
   { name: 'ring lapped', share: 4, happen: (faults) => faults.lap() },
+  { name: 'away while the ring is lapped', share: 5, happen: (faults) => faults.lapOne() },
   { name: 'clock moves', share: 1, happen: (faults) => faults.moveClock() },
 ];
 const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
@@ -36,13 +37,10 @@ const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
 export class Faults {
   readonly #world: World;
   readonly #workload: Workload;
-  /** Until scrub is here to repair it, nothing is flipped in memory. */
-  readonly flipsMemory: boolean;
 
-  constructor(world: World, workload: Workload, flipsMemory: boolean) {
+  constructor(world: World, workload: Workload) {
     this.#world = world;
     this.#workload = workload;
-    this.flipsMemory = flipsMemory;
   }
 
   /** Something goes wrong. */
@@ -61,10 +59,10 @@ export class Faults {
 
   cut(): boolean {
     const { random } = this.#world;
-    const connection = this.#pick([...this.#world.connections].filter(({ open }) => open));
-    if (connection === null) return false;
-    if (random.chance(0.5)) connection.toFollower.cutAtChunk = 1 + random.below(6);
+    if (random.chance(0.4)) this.#link().cutAtChunk = 1 + random.below(6);
     else {
+      const connection = this.#pick([...this.#world.connections].filter(({ open }) => open));
+      if (connection === null) return false;
       const pipe = random.chance(0.8) ? connection.toFollower : connection.toPrimary;
       pipe.cutAfterBytes = 1 + random.below(pipe === connection.toFollower ? 300_000 : 300);
     }
@@ -103,6 +101,10 @@ export class Faults {
 
   flip(target: FlipTarget): boolean {
     const { random } = this.#world;
+    if (target === 'chunk') {
+      this.#link().flipsChunk = true;
+      return true;
+    }
     const connection = this.#pick([...this.#world.connections].filter(({ open }) => open));
     if (connection === null) return false;
     const up = target === 'header' || target === 'other' ? random.chance(0.3) : false;
@@ -154,7 +156,7 @@ export class Faults {
     const able = nodes
       .filter(({ alive }) => alive)
       .map((node) => node.copy(partition))
-      .filter((copy) => copy.promotable && copy.tainted.size === 0);
+      .filter((copy) => copy.promotable && copy.whole);
     const copy = this.#pick(able);
     if (copy === null) return false;
     this.promoteCopy(copy, random.chance(0.5) ? random.below(4_000) : random.below(60));
@@ -180,13 +182,19 @@ export class Faults {
     return true;
   }
 
+  lapOne(): boolean {
+    this.breakLink(this.#link(), 200 + this.#world.random.below(600));
+    return this.lap();
+  }
+
   flipMemory(): boolean {
-    if (!this.flipsMemory) return false;
     const { random, nodes } = this.#world;
     const copies = nodes.filter(({ alive }) => alive).flatMap(({ copies }) => copies);
     const copy = this.#pick(copies.filter((copy) => this.#mayFlip(copy)));
     if (copy === null) return false;
-    this.flipBit(copy, 2 + random.below(copy.partition.chunksTouched() - 2));
+    const chunk = 2 + random.below(copy.partition.chunksTouched() - 2);
+    if (copy.partition.chunkIsFree(chunk)) return false;
+    this.flipBit(copy, chunk);
     return true;
   }
 
@@ -195,7 +203,7 @@ export class Faults {
     const all = this.#world.nodes
       .filter(({ alive }) => alive)
       .map((node) => node.copy(partition.id));
-    if (all.some(({ tainted }) => tainted.size > 0)) return false;
+    if (all.some(({ whole }) => !whole)) return false;
     return partition.role() === ROLE_FOLLOWER && partition.consistent() && partition.checked();
   }
 
@@ -203,7 +211,7 @@ export class Faults {
     const { random } = this.#world;
     const at = chunk * CHUNK_BYTES + random.below(CHUNK_BYTES);
     copy.partition.imageBuffer[at] ^= 1 << random.below(8);
-    copy.tainted.add(chunk);
+    copy.tainted.set(chunk, 'in memory');
     copy.memoryFlipped = true;
     this.#world.note(`${copy.name} a bit flips in chunk ${chunk}`);
   }

@@ -7,6 +7,10 @@ export class Link {
   stalledUntilMs = 0;
   latencyMs = 0.3;
   bytesPerMs = 200_000;
+  /** The connection that next sends so many CHUNK frames is cut in the middle of the last of them; 0 = none. */
+  cutAtChunk = 0;
+  /** A bit of the next CHUNK payload is flipped. */
+  flipsChunk = false;
 
   constructor(a: string, b: string) {
     this.name = linkName(a, b);
@@ -15,6 +19,8 @@ export class Link {
   heal(): void {
     this.down = false;
     this.stalledUntilMs = 0;
+    this.cutAtChunk = 0;
+    this.flipsChunk = false;
     this.latencyMs = 0.3;
     this.bytesPerMs = 200_000;
   }

@@ -13,6 +13,7 @@ import type { Random } from '../../packages/replication/src/random.fixture.ts';
 import { type CopyHost, SimCopy } from './copy.ts';
 import { FollowerEnd } from './follower-end.ts';
 import { type Scheduler, Thread } from './scheduler.ts';
+import { Scrubbing } from './scrubbing.ts';
 import type { SenderEnd } from './sender-end.ts';
 import type { Trace } from './trace.ts';
 import type { Placement, World } from './world.ts';
@@ -47,6 +48,7 @@ export class SimNode implements CopyHost {
   replication: Thread = new Thread('');
   buffers: RedoBuffers = new RedoBuffers();
   bulks: BulkSlots<SenderEnd> = newBulks();
+  scrubbing: Scrubbing = new Scrubbing(this);
   /** What it knows of the map, by partition. */
   views: Placement[] = [];
   sessions = new Map<string, SenderEnd>();
@@ -72,6 +74,7 @@ export class SimNode implements CopyHost {
     this.replication = new Thread(`${this.id} replication`);
     this.buffers = new RedoBuffers();
     this.bulks = newBulks();
+    this.scrubbing = new Scrubbing(this);
     this.sessions = new Map();
     const { geometry, partitions, trace, random } = this.world;
     this.#copies = Array.from({ length: partitions }, (_, partition) => {
@@ -131,6 +134,7 @@ export class SimNode implements CopyHost {
   #tick(): void {
     const nowMs = this.clockMs();
     for (const session of this.sessions.values()) session.tick(nowMs);
+    this.scrubbing.tick(nowMs);
     this.#following.forEach((following, partition) => {
       const { end } = following;
       if (end !== null && nowMs - end.heardMs > silenceMaxMs) end.close('the primary went silent');
@@ -154,7 +158,7 @@ export class SimNode implements CopyHost {
       const connection = this.world.connect(this, primary, partition);
       const timeline = this.world.timeline(partition, epoch);
       if (connection === null || timeline === null) return this.#retryLater(following);
-      connection.connection.chunkFlipped = (chunk) => copy.tainted.add(chunk);
+      connection.connection.chunkFlipped = (chunk) => copy.tainted.set(chunk, 'on the way');
       const to = { connection: connection.connection, primary, epoch, timeline };
       following.end = new FollowerEnd(this, copy, to);
       connection.connection.attach(following.end, connection.end);
@@ -214,6 +218,9 @@ export class SimNode implements CopyHost {
   ended(session: SenderEnd, reason: string): void {
     this.trace.count(`primary lost a connection: ${reason.split(':')[0]}`);
     this.bulks.release(session);
+    if (session.copy !== null) {
+      this.scrubbing.lost(session.copy, session.follower, 'the connection was lost');
+    }
     if (session.copy !== null && this.sessions.get(keyOf(session)) === session) {
       this.sessions.delete(keyOf(session));
     }
@@ -234,6 +241,7 @@ export class SimNode implements CopyHost {
   }
 
   stopLeading(partition: number): void {
+    this.scrubbing.stop(this.copy(partition));
     for (const session of this.sessionsOf(partition))
       session.close('the map names another primary');
   }
@@ -251,8 +259,16 @@ export class SimNode implements CopyHost {
     this.trace.count(`primary ${what}`);
   }
 
-  answered(_session: SenderEnd, { expected, actual }: CheckAnswer): void {
-    this.trace.count(expected === actual ? 'chunks checked' : 'chunks found different');
+  awaitsBulk(session: SenderEnd): void {
+    const { copy, follower } = session;
+    if (copy !== null) this.scrubbing.lost(copy, follower, 'it is being copied again');
+    this.bulks.request(session);
+  }
+
+  answered({ copy, follower }: SenderEnd, answer: CheckAnswer): void {
+    const isEqual = answer.expected === answer.actual;
+    this.trace.count(isEqual ? 'chunks checked' : 'chunks found different');
+    if (copy !== null) this.scrubbing.answered(copy, follower, answer);
   }
 }
 

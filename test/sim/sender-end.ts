@@ -123,8 +123,14 @@ export class SenderEnd implements End, FrameSink {
 
   // ------------------------------------------------------------ what the sender asks for
 
+  /** A CHECK pass looks into chunks and repairs them through the gate: it waits where a writer is inside. */
   step(event: SenderEvent): void {
     if (this.ended || this.sender === null) return;
+    const { copy, node, thread } = this;
+    if (copy?.gate.held === true && this.sender.state === 'checking') {
+      node.scheduler.after(0, thread, () => this.step(event), copy.gate);
+      return;
+    }
     const actions = this.sender.step(event, this.node.clockMs());
     const frames: Frame[] = [];
     for (const action of actions) {
@@ -149,7 +155,7 @@ export class SenderEnd implements End, FrameSink {
       case 'again':
         return this.stepSoon(0.05 + node.random.next() * 0.5);
       case 'awaitBulk':
-        return node.bulks.request(this);
+        return node.awaitsBulk(this);
       case 'bulkEnded':
         return node.bulks.release(this);
       case 'log':
@@ -158,6 +164,10 @@ export class SenderEnd implements End, FrameSink {
         return this.close(action.reason);
       case 'answered':
         return node.answered(this, action.answer);
+      case 'repaired':
+        return node.trace.count('chunks repaired after a bulk');
+      case 'repairRefused':
+        return node.trace.count('repairs refused after a bulk');
       case 'acknowledged':
       case 'synced':
     }

@@ -182,6 +182,14 @@ export class World {
   /** Called for each copy that begins to lead. */
   onLead: (copy: SimCopy) => void = () => {};
 
+  /** The scrub has repaired a chunk of this node's copy, and with it what the copy knows of its slots. */
+  repaired(partition: number, nodeId: string): void {
+    const copy = this.node(nodeId)?.copy(partition);
+    if (copy === undefined) return;
+    if (copy.memoryFlipped) this.trace.count('bits in memory that the scrub repaired');
+    copy.memoryFlipped = false;
+  }
+
   #learnLater(node: SimNode, partition: number, delayMs: number): void {
     this.scheduler.after(delayMs, this.control, () => this.#learn(node, partition));
   }
@@ -235,7 +243,7 @@ export class World {
   /** Any copy that may be promoted; after a while without one, the partition begins anew. */
   #failover(partition: number, tries: number): void {
     const copies = this.nodes.filter(({ alive }) => alive).map((node) => node.copy(partition));
-    const able = copies.filter((copy) => copy.promotable && copy.tainted.size === 0);
+    const able = copies.filter((copy) => copy.promotable && copy.whole);
     if (able.length > 0) return this.promote(able[this.random.below(able.length)]);
     const empty = copies.find(({ partition, leads }) => !leads && !partition.consistent());
     if (tries < lostAfterTries || empty === undefined) {
@@ -274,7 +282,9 @@ export class World {
       for (const node of this.nodes) {
         const copy = node.copy(id);
         if (copy === primary) continue;
-        const why = unsettledCopy(copy, primary, node.following(id) !== null);
+        const session = this.nodeOf(primary).sessions.get(`${id}/${node.id}`);
+        const isStreamedTo = session?.sender?.state === 'streaming';
+        const why = unsettledCopy(copy, primary, node.following(id) !== null && isStreamedTo);
         if (why !== null) return `${copy.name} ${why}`;
       }
     }
@@ -286,7 +296,8 @@ export class World {
     for (const node of this.nodes) {
       for (const copy of node.copies) {
         copy.judge(true);
-        const broken = copy.partition.verify();
+        // Where something went over a flipped bit before the scrub came by, only the image is right again.
+        const broken = copy.memoryFlipped ? null : copy.partition.verify();
         if (broken !== null) throw new Broken('sound', `${copy.name}: ${broken}`);
         const primary = this.primaryOf(copy.partition.id);
         if (primary === null || copy.partition.imageBuffer.equals(primary.partition.imageBuffer))
@@ -359,13 +370,14 @@ export class World {
 }
 
 function unsettledCopy(
-  { partition }: SimCopy,
+  { partition, tainted }: SimCopy,
   primary: SimCopy,
   isConnected: boolean,
 ): string | null {
-  if (!isConnected) return 'is not connected';
+  if (!isConnected) return 'is not streamed to';
   if (!partition.consistent()) return 'is not consistent';
   if (!partition.checked()) return 'is not checked';
+  if (tainted.size > 0) return `is not repaired: chunk ${[...tainted.keys()].join(', ')}`;
   const [seq, due] = [partition.stats().seq, primary.partition.stats().seq];
   return seq === due ? null : `is at seq ${seq}, its primary at ${due}`;
 }
