@@ -10,6 +10,7 @@ import type { Link } from './link.ts';
 import { type Scheduler, Thread } from './scheduler.ts';
 import { Broken, type Trace } from './trace.ts';
 
+export const CLUSTER_ID = 'simulated';
 const capacityBytes = 131_072;
 const pieceBytesMax = 24_576;
 

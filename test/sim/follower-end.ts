@@ -16,9 +16,9 @@ import {
   offerCopy,
   WELCOME,
 } from '@ingot/replication';
-import type { Connection, End, Frame } from './connection.ts';
+import { CLUSTER_ID, type Connection, type End, type Frame } from './connection.ts';
 import type { SimCopy } from './copy.ts';
-import { CLUSTER_ID, type SimNode } from './node.ts';
+import type { SimNode } from './node.ts';
 import type { Thread } from './scheduler.ts';
 import type { Timeline } from './timeline.ts';
 import { Broken } from './trace.ts';

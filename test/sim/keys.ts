@@ -14,14 +14,16 @@ export const VALUE_BYTES_MAX = 64_000;
 
 export interface Key {
   readonly index: number;
+  readonly name: string;
   readonly bytes: Buffer;
   readonly hash: number;
 }
 
 export const KEYS: readonly Key[] = Array.from({ length: KEY_COUNT }, (_, index) => {
   const group = Math.floor((index - SINGLE_KEYS) / GROUP_KEYS);
-  const bytes = Buffer.from(index < SINGLE_KEYS ? `key:${index}` : `group:${group}:${index}`);
-  return { index, bytes, hash: hashKey(bytes, 0, bytes.length) };
+  const name = index < SINGLE_KEYS ? `key:${index}` : `group:${group}:${index}`;
+  const bytes = Buffer.from(name);
+  return { index, name, bytes, hash: hashKey(bytes, 0, bytes.length) };
 });
 
 export function keysOfGroup(group: number): readonly Key[] {

@@ -3,13 +3,17 @@
 import {
   BulkSlots,
   type CheckAnswer,
+  type ClientLoad,
   type LocalNode,
+  Pacer,
   RedoBuffers,
   type ReplicationEvent,
   RingReader,
+  type SyncRate,
 } from '@ingot/replication';
 import { type Partition, ROLE_FOLLOWER } from '@ingot/store';
 import type { Random } from '../../packages/replication/src/random.fixture.ts';
+import { CLUSTER_ID } from './connection.ts';
 import { type CopyHost, SimCopy } from './copy.ts';
 import { FollowerEnd } from './follower-end.ts';
 import { type Scheduler, Thread } from './scheduler.ts';
@@ -18,11 +22,13 @@ import type { SenderEnd } from './sender-end.ts';
 import type { Trace } from './trace.ts';
 import type { Placement, World } from './world.ts';
 
-export const CLUSTER_ID = 'simulated';
 const tickMs = 60;
 const retryFirstMs = 50;
 const retryMaxMs = 2_000;
 const silenceMaxMs = 5_000;
+const syncRates: readonly SyncRate[] = ['max', 40_000_000, 5_000_000];
+
+const noLoad = (): ClientLoad => ({ receivedBytes: 0, runs: 0, waitedMs: 0 });
 
 /** What this node does about one partition that it follows. */
 interface Following {
@@ -48,6 +54,7 @@ export class SimNode implements CopyHost {
   replication: Thread = new Thread('');
   buffers: RedoBuffers = new RedoBuffers();
   bulks: BulkSlots<SenderEnd> = newBulks();
+  pacer: Pacer = new Pacer({ rate: 'max', load: noLoad });
   scrubbing: Scrubbing = new Scrubbing(this);
   /** What it knows of the map, by partition. */
   views: Placement[] = [];
@@ -74,6 +81,8 @@ export class SimNode implements CopyHost {
     this.replication = new Thread(`${this.id} replication`);
     this.buffers = new RedoBuffers();
     this.bulks = newBulks();
+    const rate = syncRates[this.random.below(syncRates.length)];
+    this.pacer = new Pacer({ rate, load: noLoad });
     this.scrubbing = new Scrubbing(this);
     this.sessions = new Map();
     const { geometry, partitions, trace, random } = this.world;

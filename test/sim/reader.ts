@@ -124,12 +124,12 @@ export class Reader {
     const stamps = looks.map(({ key, bytes, value }) => {
       if (bytes === -1) return -1;
       const stamp = stampOf(value, key, bytes);
-      if (stamp === -1) throw new Broken('written', `${where}: ${key.bytes} is torn`);
+      if (stamp === -1) throw new Broken('written', `${where}: ${key.name} is torn`);
       return stamp;
     });
     const present = new Set(stamps.filter((stamp) => stamp !== -1));
     if (present.size > 1) {
-      throw new Broken('transaction', `${where}: stamps ${[...present]} of one group`);
+      throw new Broken('transaction', `${where}: stamps ${[...present].join(', ')} of one group`);
     }
     looks.forEach(({ key }, i) => this.#judgeKey(where, key, stamps[i], seq));
   }
@@ -137,7 +137,7 @@ export class Reader {
   #judgeKey(where: string, key: Key, stamp: number, seq: number): void {
     const before = this.#seen.get(key.index) ?? -1;
     if (stamp !== -1 && stamp < before) {
-      throw new Broken('forward', `${where}: ${key.bytes} was ${before}, is ${stamp} again`);
+      throw new Broken('forward', `${where}: ${key.name} was ${before}, is ${stamp} again`);
     }
     if (stamp !== -1) this.#seen.set(key.index, stamp);
     const expected = this.#copy.timeline?.keyAt(key.index, seq) ?? null;
@@ -146,6 +146,6 @@ export class Reader {
     const mayHaveExpired =
       expected.expiresAtMs !== 0 && expected.expiresAtMs <= this.#copy.node.latestClockMs();
     if (stamp === -1 && mayHaveExpired) return;
-    throw new Broken('written', `${where}: ${key.bytes} is ${stamp}, was ${expected.stamp}`);
+    throw new Broken('written', `${where}: ${key.name} is ${stamp}, was ${expected.stamp}`);
   }
 }

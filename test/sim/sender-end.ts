@@ -93,10 +93,10 @@ export class SenderEnd implements End, FrameSink {
     const copy = node.copy(hello.partition);
     this.copy = copy;
     this.follower = hello.nodeId;
-    const { id: nodeId, incarnation } = node;
+    const { id: nodeId, incarnation, pacer } = node;
     const { partition } = copy;
     const ring = node.ringOf(partition);
-    this.sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring });
+    this.sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring, pacer });
     node.begins(this);
     this.step({ kind: 'continue' });
     return null;
@@ -154,6 +154,8 @@ export class SenderEnd implements End, FrameSink {
     switch (action.kind) {
       case 'again':
         return this.stepSoon(0.05 + node.random.next() * 0.5);
+      case 'paced':
+        return this.stepSoon(0.5 + node.random.next());
       case 'awaitBulk':
         return node.awaitsBulk(this);
       case 'bulkEnded':
