@@ -34,6 +34,7 @@ export class Inspections {
   readonly #waiting = new Map<string, ((result: Inspected) => void)[]>();
   #scrubUnderWay = 0;
   #scrubRounds = 0;
+  #closed = false;
 
   constructor(host: InspectionsHost, scrubEveryMs: number) {
     this.#host = host;
@@ -74,6 +75,7 @@ export class Inspections {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { inspection } of this.#inspections.values()) {
       this.#perform(inspection.close(theNodeStops, this.#nowMs()));
     }
@@ -120,7 +122,7 @@ export class Inspections {
   }
 
   #goOnScrubbing(): void {
-    if (this.#scrubEveryMs === 0) return;
+    if (this.#scrubEveryMs === 0 || this.#closed) return;
     while (this.#scrubUnderWay < outstandingMarkersMax) {
       const mark = this.#scrub.step(this.#nowMs());
       if (mark === null) break;

@@ -90,7 +90,7 @@ export class Copy {
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
   readonly #ring: RedoRing;
-  /** A repair was written in this passage: scratch is rebuilt before the gate opens. */
+  /** A repair was written in this passage after which scratch has to be rebuilt before the gate opens. */
   #repaired = false;
 
   constructor(parts: ImageParts, ring: RedoRing) {
@@ -265,13 +265,23 @@ export class Copy {
     const generation = words[at + 4];
     this.#sawGeneration(generation >>> 0);
     const isConsistent = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
-    if (isConsistent && isRepair(words, at)) this.#repaired = true;
+    if (isConsistent && isRepair(words, at) && !this.#isOfRecords(words[at + 6])) {
+      this.#repaired = true;
+    }
     if (isConsistent && !this.#repaired) {
       this.#eachPatch(words, at, RELEASE);
       this.#eachPatch(words, at, WRITE_TRACKED);
       this.#eachPatch(words, at, CLAIM);
     } else this.#eachPatch(words, at, WRITE);
     this.#scratch64[SCRATCH_SEQ_F64] = seq;
+  }
+
+  /** Whether what scratch knows cannot have gone wrong by damage to the chunk at `offset`: no refs come from chunks of
+   *  records, and while there was no flush every record counts as a key, whatever its seq. */
+  #isOfRecords(offset: number): boolean {
+    const kind = this.#parts.slab.kind(offset >>> CHUNK_SHIFT);
+    const flushSeq = this.#memory.imageU64(HEADER_FLUSH_SEQ >>> 2);
+    return (kind === CHUNK_SLAB || kind === CHUNK_FREE) && flushSeq === 0;
   }
 
   /** What scratch knew was followed through damaged bytes, so it is read anew from the repaired ones, inside the gate:

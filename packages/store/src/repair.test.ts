@@ -165,6 +165,30 @@ describe('store: repair', () => {
     assertUsable(pair);
   });
 
+  test('a chunk of records needs no rebuild: what readers marked stays marked', () => {
+    const ref = refOf(pair, 'k59');
+    pair.follower.mark(ref);
+    const marks = Int32Array.from(pair.follower.accessMarks);
+    pair.primary.repairChunk(ref >>> 16, nowMs);
+    pair.stream();
+    expect(pair.follower.accessMarks).toEqual(marks);
+    expect(marks.some((word) => word !== 0)).toBe(true);
+    pair.primary.repairChunk(chunkOfKind(pair, CHUNK_INDEX), nowMs);
+    pair.assertEqualAndSound();
+    expect(pair.follower.accessMarks.every((word) => word === 0)).toBe(true);
+  });
+
+  test('after a flush it does: a damaged seq would have miscounted the keys', () => {
+    flush(pair.primary, nowMs);
+    for (let i = 0; i < 200; i++) pair.map.set(bytesOf(`n${i}`), bytesOf('v'), nowMs);
+    pair.stream();
+    const ref = refOf(pair, 'n7');
+    pair.follower.imageBuffer.fill(0, ref + 16, ref + 24);
+    pair.map.delete(bytesOf('n7'), nowMs);
+    pair.primary.repairChunk(ref >>> 16, nowMs);
+    pair.assertEqualAndSound();
+  });
+
   test('a copy in the middle of a bulk takes the bytes and stays inconsistent', () => {
     pair.follower.beginBulk(pair.primary.stats().seq);
     pair.primary.repairChunk(2, nowMs);
@@ -178,7 +202,7 @@ describe('store: repair', () => {
     const index = chunkOfKind(pair, CHUNK_INDEX);
     pair.follower.image32.fill(0x7fff_fff1, index * 16_384, index * 16_384 + 64);
     pair.follower.setChecked(true);
-    pair.primary.repairChunk(chunkOfKind(pair, CHUNK_SLAB), nowMs);
+    pair.primary.repairChunk(chunkOfKind(pair, CHUNK_OVERFLOW), nowMs);
     const bytes = pair.reader.read();
     expect(pair.follower.applyRedo(pair.reader.buffer, 0, bytes, 0)).toEqual({
       ok: false,
