@@ -52,7 +52,7 @@ export async function* verifyLed(
   }
 }
 
-/** Compares all copies of the cluster: asks each primary, one node after the other. Partitions
+/** Compares all copies of the cluster: asks all primaries at once, each for its partitions. Those
  *  whose primary changed meanwhile are asked for again, where they are now. */
 export async function* verifyCluster(context: QueryContext): AsyncGenerator<VerifyEvent> {
   const partitionsTotal = context.map().partitions;
@@ -93,11 +93,27 @@ async function* verifyRound(
   if (leaderless.length > 0) {
     yield notChecked(map, leaderless, 'its primary is not up');
   }
-  for (const node of map.nodes) {
+  const walks = map.nodes.map((node) => {
     const led = due.filter(
       (partition) => isLed(map, partition) && whoLeads(map, partition) === node.id,
     );
-    if (led.length > 0) yield* verifyAt(context, map, node, led);
+    return verifyAt(context, map, node, led);
+  });
+  yield* merged(walks);
+}
+
+/** What several generators yield, as it comes. */
+async function* merged<Item>(sources: readonly AsyncGenerator<Item>[]): AsyncGenerator<Item> {
+  const nextOf = async (source: AsyncGenerator<Item>) => ({ source, result: await source.next() });
+  const pending = new Map(sources.map((source) => [source, nextOf(source)]));
+  while (pending.size > 0) {
+    const { source, result } = await Promise.race(pending.values());
+    if (result.done === true) {
+      pending.delete(source);
+      continue;
+    }
+    pending.set(source, nextOf(source));
+    yield result.value;
   }
 }
 
@@ -107,6 +123,7 @@ async function* verifyAt(
   node: MapNode,
   led: readonly number[],
 ): AsyncGenerator<GroupFound> {
+  if (led.length === 0) return;
   const events =
     node.id === context.self ? verifyLed(context, led) : context.peers.client(node).verify(led);
   let done = 0;
