@@ -1,4 +1,5 @@
-/** The long form of the disconnects: `npm run chaos -- --disconnects 2000 --seed 7`.
+/** The long form of the disconnects: `npm run chaos -- --disconnects 2000 --seed 7`; with `--secret TEXT` in a
+ *  cluster that has one.
  *  Prints where it is; at the end what happened, as JSON. Exit code 1 where the copies did not hold. */
 import { parseArgs } from 'node:util';
 import { runDisconnects } from './disconnects.ts';
@@ -7,11 +8,13 @@ const { values } = parseArgs({
   options: {
     disconnects: { type: 'string', default: '2000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    secret: { type: 'string' },
     minutes: { type: 'string', default: '30' },
   },
 });
 const disconnects = Number(values.disconnects);
 const seed = Number(values.seed);
+const secret = values.secret ?? null;
 const minutes = Number(values.minutes);
 const again = `npm run chaos -- --disconnects ${disconnects} --seed ${seed}`;
 
@@ -29,7 +32,7 @@ process.stdout.write(`${disconnects} disconnects, seed ${seed}\n`);
 const startedMs = performance.now();
 try {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
-  const report = await runDisconnects({ disconnects, seed, print });
+  const report = await runDisconnects({ disconnects, seed, secret, print });
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
   process.stdout.write(`${JSON.stringify({ ...report, seconds }, null, 2)}\n`);
   const { syncs, checksFailed, lost } = report;

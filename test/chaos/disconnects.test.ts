@@ -13,6 +13,7 @@ test(
     const report = await runDisconnects({
       disconnects: DISCONNECTS,
       seed: SEED,
+      secret: 'between two nodes of a test',
       print: (line) => process.stdout.write(`${line}\n`),
     });
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

@@ -6,12 +6,18 @@
  *  follows is cut again in the middle. Then all copies must come back, acknowledge what was written by then, and
  *  answer CHECK markers over every chunk in use without a difference, while writes go on.
  *  The seed decides what is done; when the kernel delivers which byte it cannot decide. */
-import { ControlClient } from '../../packages/node/src/control/control-client.ts';
+import type { ControlClient } from '../../packages/node/src/control/control-client.ts';
 import { frameName } from '../../packages/replication/src/frame.ts';
 import { Random } from '../../packages/replication/src/random.fixture.ts';
 import { numbers } from '../support/dataset.ts';
 import { eventually, Hopeless, within } from '../support/eventually.ts';
-import { cutAfter, type CutHow, type Direction, type Strike } from '../support/faults.ts';
+import {
+  BEFORE_HELLO,
+  cutAfter,
+  type CutHow,
+  type Direction,
+  type Strike,
+} from '../support/faults.ts';
 import type { LogLine, TestNode } from '../support/local-cluster.ts';
 import { LinkedPair } from '../sync/linked-pair.ts';
 import { SteadyLoad } from './steady-load.ts';
@@ -19,6 +25,8 @@ import { SteadyLoad } from './steady-load.ts';
 export interface Plan {
   readonly disconnects: number;
   readonly seed: number;
+  /** Of the cluster; null for none. */
+  readonly secret: string | null;
   readonly print: (line: string) => void;
 }
 
@@ -28,6 +36,7 @@ export interface Report {
   readonly rounds: number;
   readonly writes: number;
   readonly writesRefused: number;
+  readonly writesUnknown: number;
   readonly chunksChecked: number;
   readonly fullSyncs: number;
   readonly partialSyncs: number;
@@ -41,6 +50,8 @@ export interface Report {
 }
 
 interface Cut {
+  /** Before HELLO has said which partition it is about: of whichever connection comes next. */
+  readonly early: boolean;
   readonly direction: Direction;
   readonly bytes: number;
   readonly how: CutHow;
@@ -64,6 +75,9 @@ const DOWN_BYTES_MAX = 1 << 18;
 const CATCH_UP_BYTES_MAX = 1 << 21;
 /** Acknowledgements are small, and so is a HELLO. */
 const UP_BYTES_MAX = 2_000;
+/** What passes each way for sure before HELLO names a partition: with a secret, and without. */
+const PROOF_BYTES = 144;
+const HELLO_BYTES_MIN = 48;
 const STRIKE_WITHIN_MS = 30_000;
 const HEAL_WITHIN_MS = 30_000;
 const POLL_MS = 20;
@@ -75,6 +89,7 @@ export async function runDisconnects(plan: Plan): Promise<Report> {
       capacity: '32mb',
       partitions: PARTITIONS,
       foundArgs: ['--capacity-max', '32mb', '--value-max', '1mb'],
+      ...(plan.secret === null ? {} : { secret: plan.secret }),
     },
     { frames: true },
   );
@@ -101,7 +116,7 @@ class Disconnects {
     this.#pair = pair;
     this.#plan = plan;
     this.#random = new Random(plan.seed);
-    this.#client = new ControlClient(`127.0.0.1:${pair.cluster.node(1).ports.control}`, null);
+    this.#client = pair.cluster.control(pair.cluster.node(1));
   }
 
   async run(): Promise<Report> {
@@ -128,7 +143,10 @@ class Disconnects {
   #nextRound(): Round {
     const random = this.#random;
     return {
-      cuts: numbers(PARTITIONS).map(() => numbers(1 + random.below(2)).map(() => this.#cut())),
+      cuts: numbers(PARTITIONS).map(() => [
+        this.#cut(),
+        ...numbers(random.below(2)).map(() => this.#nextCut()),
+      ]),
       delayMs: random.chance(0.3) ? 1 + random.below(4) : 0,
       away: random.chance(0.25) ? 1 + random.below(2) : 0,
       cutsCatchUp: numbers(random.below(3)).map(() => ({
@@ -145,7 +163,17 @@ class Disconnects {
     const bytes =
       direction === 'down' ? this.#logUniform(DOWN_BYTES_MAX) : 1 + random.below(UP_BYTES_MAX);
     const how = (['reset', 'close', 'halfClose'] as const)[random.below(3)];
-    return { direction, bytes, how };
+    return { early: false, direction, bytes, how };
+  }
+
+  /** Of the connection that is made again. */
+  #nextCut(): Cut {
+    const cut = this.#cut();
+    const isProved = this.#plan.secret !== null;
+    if (!this.#random.chance(0.4)) return cut;
+    const direction = isProved ? cut.direction : 'up';
+    const bytes = 1 + this.#random.below(isProved ? PROOF_BYTES : HELLO_BYTES_MIN);
+    return { ...cut, early: true, direction, bytes };
   }
 
   /** Half of all are below the root of the largest: small places are as likely as large ones. */
@@ -179,8 +207,9 @@ class Disconnects {
     cuts: readonly Cut[],
     load: SteadyLoad,
   ): Promise<void> {
-    for (const { bytes, direction, how } of cuts) {
-      const fault = this.#pair.linkOf(node).arm(cutAfter(bytes, direction, how, partition));
+    for (const { early, bytes, direction, how } of cuts) {
+      const where = early ? BEFORE_HELLO : partition;
+      const fault = this.#pair.linkOf(node).arm(cutAfter(bytes, direction, how, where));
       const claim = `${how} ${direction} of partition ${partition} after ${bytes} bytes`;
       this.#strikes.push(await within(claim, STRIKE_WITHIN_MS, fault.struck));
       await load.alive();
@@ -254,6 +283,7 @@ class Disconnects {
       rounds: this.#rounds,
       writes: load.writes,
       writesRefused: load.refused,
+      writesUnknown: load.unknown,
       chunksChecked: this.#chunksChecked,
       fullSyncs: await cluster.sum('ingot_full_syncs_total'),
       partialSyncs: await cluster.sum('ingot_partial_syncs_total'),
@@ -266,8 +296,9 @@ class Disconnects {
 }
 
 function placeOf({ part, partition }: Strike): string {
-  const name = part.type === 0 ? 'the preamble' : frameName(part.type);
-  return partition === -1 ? `before HELLO: ${name} ${part.kind}` : `${name} ${part.kind}`;
+  if (part.kind === 'preamble') return 'preamble';
+  const place = `${frameName(part.type)} ${part.kind}`;
+  return partition === BEFORE_HELLO ? `${place}, before HELLO` : place;
 }
 
 /** The primary's side of every sync says whom it serves; the follower's says whom it has it from. */

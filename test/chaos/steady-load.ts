@@ -16,6 +16,7 @@ const LARGE_BYTES_MAX = 30_000;
 const LARGE = 8;
 const DELETES = 4;
 const READ_BATCH = 200;
+const OUTCOME_UNKNOWN = /^ERR .* is unknown$/;
 
 export class SteadyLoad {
   /** Bytes of values acknowledged. */
@@ -23,10 +24,14 @@ export class SteadyLoad {
   writes = 0;
   /** Writes answered -CLUSTERDOWN, thus not made: on a machine that is too busy a node may miss its heartbeats. */
   refused = 0;
+  /** Writes whose outcome is not known, for the same reason: the key may read either way until it is written again. */
+  unknown = 0;
   readonly #name: string;
   readonly #random: Random;
   /** Version of each key, as acknowledged; 0 = deleted, or never written. */
   readonly #versions: Int32Array;
+  /** By key: versions that may have been written after the one above. */
+  readonly #doubtful = new Map<number, number[]>();
   readonly #socket: Socket;
   readonly #replies: ReplyReader;
   readonly #done: Promise<void>;
@@ -91,7 +96,13 @@ export class SteadyLoad {
   }
 
   #difference(i: number, reply: Buffer | string | null): string | null {
-    const version = this.#versions[i];
+    const found = this.#differenceFrom(i, this.#versions[i], reply);
+    const mayBe = this.#doubtful.get(i) ?? [];
+    const isExcused = mayBe.some((version) => this.#differenceFrom(i, version, reply) === null);
+    return isExcused ? null : found;
+  }
+
+  #differenceFrom(i: number, version: number, reply: Buffer | string | null): string | null {
     const wanted = version === 0 ? null : this.#value(i, version);
     if (typeof reply === 'string') {
       return reply.startsWith('MOVED') ? null : `${this.#key(i)}: ${reply}`;
@@ -122,9 +133,15 @@ export class SteadyLoad {
           this.refused++;
           continue;
         }
+        if (OUTCOME_UNKNOWN.test(String(reply))) {
+          this.unknown++;
+          this.#doubtful.set(key, [...(this.#doubtful.get(key) ?? []), version]);
+          continue;
+        }
         const isTaken = version === 0 ? /^[01]$/.test(String(reply)) : reply === 'OK';
         if (!isTaken) throw new Error(`${this.#key(key)}: answered ${String(reply)}`);
         this.#versions[key] = version;
+        this.#doubtful.delete(key);
         this.bytesWritten += valueBytes;
         this.writes++;
       }

@@ -17,9 +17,12 @@ export type Effect =
   /** From this part on nothing passes in this direction, until the link is told to go on. */
   | { readonly kind: 'stall' };
 
+/** In the place of a partition: its HELLO has not passed yet. */
+export const BEFORE_HELLO = -1;
+
 /** Where a fault struck. */
 export interface Strike {
-  /** Of the HELLO that opened the connection; -1 before it. */
+  /** Of the HELLO that opened the connection, or BEFORE_HELLO. */
   readonly partition: number;
   readonly effect: Effect;
   readonly part: Pick<Part, 'kind' | 'frame' | 'type' | 'chunk' | 'at'>;

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClusterView, viewOf } from '../../packages/node/src/cli/cluster-view.ts';
 import { ControlClient } from '../../packages/node/src/control/control-client.ts';
+import { PLAIN_ACCESS } from '../../packages/node/src/control/peer-credentials.ts';
+import { NO_CREDENTIALS } from '../../packages/node/src/shared/credentials.ts';
 import { PORT_FLAGS, type Ports } from '../../packages/node/src/shared/settings.ts';
 import type { Child } from './child.ts';
 import { eventually, Hopeless } from './eventually.ts';
@@ -26,6 +28,8 @@ export interface ClusterShape {
   /** More arguments of node i (from 1). */
   readonly argsOf?: (i: number, ports: Ports) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Of the cluster: every connection between nodes opens with its proof. */
+  readonly secret?: string;
 }
 
 const START_WITHIN_MS = 40_000;
@@ -132,7 +136,7 @@ export class LocalCluster {
       const ports = await nodePorts();
       const dataDir = join(folder, `n${i}`);
       const args = serveArguments(shape, i, ports, dataDir, nodes[0]?.ports.control ?? 0);
-      nodes.push(new TestNode(`n${i}`, ports, dataDir, args, shape.env ?? {}));
+      nodes.push(new TestNode(`n${i}`, ports, dataDir, args, environmentOf(shape)));
     }
     return new LocalCluster(shape, folder, nodes);
   }
@@ -172,9 +176,18 @@ export class LocalCluster {
     this.node(i).launch();
   }
 
+  /** Asks a node's control port. The caller closes it. */
+  control(node: TestNode): ControlClient {
+    const { secret } = this.#shape;
+    const address = `127.0.0.1:${node.ports.control}`;
+    if (secret === undefined) return new ControlClient(address, null);
+    const credentials = { ...NO_CREDENTIALS, secret: Buffer.from(secret) };
+    return new ControlClient(address, null, { ...PLAIN_ACCESS, credentials });
+  }
+
   /** What a running node says of the cluster. */
   async view(node: TestNode = this.running[0]): Promise<ClusterView> {
-    const client = new ControlClient(`127.0.0.1:${node.ports.control}`, null);
+    const client = this.control(node);
     try {
       return viewOf(await client.status('cluster'));
     } finally {
@@ -218,6 +231,10 @@ export class LocalCluster {
     rmSync(this.#folder, { recursive: true, force: true });
     folders.delete(this.#folder);
   }
+}
+
+function environmentOf({ env = {}, secret }: ClusterShape): Readonly<Record<string, string>> {
+  return secret === undefined ? env : { ...env, INGOT_SECRET: secret };
 }
 
 function serveArguments(

@@ -6,7 +6,7 @@
  *  Bounded: what one side sends is read no faster than the other side takes it. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { HELLO } from '../../packages/replication/src/frame.ts';
-import type { CutHow, Direction, Effect, Fault } from './faults.ts';
+import { BEFORE_HELLO, type CutHow, type Direction, type Effect, type Fault } from './faults.ts';
 import { FrameTap, type Part } from './frame-tap.ts';
 
 export interface LinkOptions {
@@ -103,7 +103,7 @@ export class TcpLink {
 /** One connection through the link: two sockets, two streams. */
 class Passage {
   readonly ended: Promise<unknown>;
-  partition = -1;
+  partition: number = BEFORE_HELLO;
   readonly #streams: readonly Stream[];
   readonly #sockets: readonly Socket[];
 

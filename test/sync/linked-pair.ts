@@ -3,9 +3,12 @@
  *  A node is told to others under its advertised host. Each gets a loopback address of its own, where
  *  nothing listens but links to the real ports: so that one kind of connection can be cut while
  *  both processes live, keep their memory and hear each other's heartbeats. */
+import { MESSAGE_BYTES } from '../../packages/replication/src/preamble.ts';
 import { type ClusterShape, LocalCluster, type TestNode } from '../support/local-cluster.ts';
-import { TcpLink } from '../support/tcp-link.ts';
+import { type LinkOptions, TcpLink } from '../support/tcp-link.ts';
 
+/** Each side sends two messages before its first frame. */
+const PREAMBLE_BYTES = 2 * MESSAGE_BYTES;
 const HOST = '127.0.0.1';
 /** Where others find node i. */
 const advertised = (i: number): string => `127.0.0.${i + 1}`;
@@ -15,11 +18,11 @@ export class LinkedPair {
   readonly #replication: TcpLink[] = [];
   readonly #others: TcpLink[] = [];
 
-  readonly #frames: boolean;
+  readonly #options: LinkOptions;
 
-  private constructor(cluster: LocalCluster, frames: boolean) {
+  private constructor(cluster: LocalCluster, options: LinkOptions) {
     this.cluster = cluster;
-    this.#frames = frames;
+    this.#options = options;
   }
 
   /** Node 1 is up; node 2 is not started yet. With `frames` faults can be armed on the links. */
@@ -33,7 +36,8 @@ export class LinkedPair {
       copies: 2,
       argsOf: (i) => ['--advertise', advertised(i)],
     });
-    const pair = new LinkedPair(cluster, frames);
+    const preambleBytes = shape.secret === undefined ? 0 : PREAMBLE_BYTES;
+    const pair = new LinkedPair(cluster, { frames, preambleBytes });
     for (const [index, node] of cluster.nodes.entries()) await pair.#link(index + 1, node);
     cluster.node(1).launch();
     await cluster.node(1).answers('/readyz');
@@ -64,9 +68,9 @@ export class LinkedPair {
   }
 
   async #link(i: number, { ports }: TestNode): Promise<void> {
-    const open = (port: number, frames = false): Promise<TcpLink> =>
-      TcpLink.open({ host: advertised(i), port }, { host: HOST, port }, { frames });
-    this.#replication.push(await open(ports.replication, this.#frames));
+    const open = (port: number, options: LinkOptions = {}): Promise<TcpLink> =>
+      TcpLink.open({ host: advertised(i), port }, { host: HOST, port }, options);
+    this.#replication.push(await open(ports.replication, this.#options));
     for (const port of [ports.client, ports.control, ports.cluster, ports.follower]) {
       this.#others.push(await open(port));
     }
