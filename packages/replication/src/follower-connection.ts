@@ -133,6 +133,9 @@ export class FollowerConnection implements LinkOwner {
         case 'log':
           this.#state.identity.log(action.event);
           break;
+        case 'dropSubscribers':
+          this.#state.dropSubscribers(this.#partition.id);
+          break;
         case 'refused':
           this.#logOnce('refused', `${action.refusal.code}: ${action.refusal.text}`);
           return this.#link?.close(`refused: ${action.refusal.code}`);

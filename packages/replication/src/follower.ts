@@ -44,6 +44,8 @@ export type FollowerAction =
   | { readonly kind: 'send'; readonly header: FrameHeader; readonly payload: Buffer }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** A bulk is about to write over this copy: whoever is sent from it must be cut off before the next call. */
+  | { readonly kind: 'dropSubscribers' }
   /** Terminal: the connection must end. */
   | { readonly kind: 'drop'; readonly reason: string };
 
@@ -70,6 +72,8 @@ export class Follower {
   #generation = 0;
   #minConsistent = 0;
   #bulk: Begin | null = null;
+  /** R0 of a bulk that has been announced and has touched nothing yet. */
+  #beginsAt: number | null = null;
   #bulkStartedMs = 0;
   #bulkBytes = 0;
   #chunksMissing = 0;
@@ -101,6 +105,7 @@ export class Follower {
   place(header: FrameHeader): Buffer | string {
     const broken = this.#unwelcome(header);
     if (broken !== null) return broken;
+    this.#touch();
     if (header.type === CHUNK) return this.#placeChunks(header.chunk, chunksOf(header));
     if (header.type !== REDO) return Buffer.allocUnsafe(header.payloadBytes);
     this.#redo ??= this.#options.buffers.take();
@@ -110,7 +115,7 @@ export class Follower {
   /** A whole frame has arrived. */
   step(header: FrameHeader, payload: Buffer, nowMs: number): FollowerAction[] {
     this.#begin(nowMs);
-    const broken = this.#unwelcome(header) ?? this.#receive(header, payload);
+    const broken = this.#unwelcome(header) ?? this.#go(header, payload);
     if (broken !== null) this.#drop(broken);
     return this.#out;
   }
@@ -136,6 +141,20 @@ export class Follower {
     }
     if (type === HELLO || type === ACK) return `a primary sends no ${frameName(type)}`;
     return null;
+  }
+
+  #go(header: FrameHeader, payload: Buffer): string | null {
+    this.#touch();
+    return this.#receive(header, payload);
+  }
+
+  /** Whatever follows a BEGIN is the first to touch the copy: by then nobody is sent from it any more. */
+  #touch(): void {
+    if (this.#beginsAt === null) return;
+    const { kind, pass } = this.#bulkUnderWay();
+    if (kind === 'full' && pass === 0) this.#partition.reset();
+    this.#partition.beginBulk(this.#beginsAt);
+    this.#beginsAt = null;
   }
 
   #receive(header: FrameHeader, payload: Buffer): string | null {
@@ -204,9 +223,9 @@ export class Follower {
         reason: begin.reason,
         chunks: begin.chunkCount,
       });
-      if (begin.kind === 'full') this.#partition.reset();
     }
-    this.#partition.beginBulk(header.seq);
+    this.#out.push({ kind: 'dropSubscribers' });
+    this.#beginsAt = header.seq;
     this.#bulk = begin;
     this.#chunksMissing = begin.chunkCount;
     this.#applied = header.seq;

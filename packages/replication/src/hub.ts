@@ -50,6 +50,7 @@ export class ReplicationHub {
     this.#sleeper = new Sleeper(options.wake);
     this.#leading = new Leading(this.#state, () => this.#sleeper.wake(), options.scrubEveryMs ?? 0);
     this.#following = new Following(this.#state);
+    this.#state.dropSubscribers = (id) => this.#leading.dropSubscribers(id);
   }
 
   /** Opens the listener and starts. Rejects with the error of the bind. */

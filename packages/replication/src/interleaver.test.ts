@@ -17,7 +17,7 @@ describe('replication: random interleavings of writer, sender and follower', () 
     ['syncFinished: full, the copy is empty', 30],
     ['syncStarted: stream, the copy is current and the ring holds what follows', 100],
     ['syncFinished: catch-up, the ring has moved past the copy', 15],
-    ['syncFinished: catch-up, the copy was interrupted in the middle of a bulk', 15],
+    ['syncFinished: catch-up, the copy was interrupted in the middle of a bulk', 12],
     ['syncFinished: catch-up, the ring lapped the follower', 10],
     ['consistent point', 3_000],
   ])('the seeds together saw enough of: %s', (event, count) => {

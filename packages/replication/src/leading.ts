@@ -93,6 +93,13 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     this.#inspections.update();
   }
 
+  /** A bulk is about to write over the copy here: nobody may be sent from it. */
+  dropSubscribers(partition: number): void {
+    for (const session of this.#sessions.values()) {
+      if (session.partition.id === partition) session.close('the copy here is being made anew');
+    }
+  }
+
   close(): void {
     for (const handshake of this.#handshakes) handshake.close('the node stops');
     for (const session of this.#sessions.values()) session.close('the node stops');

@@ -34,6 +34,9 @@ export class NodeState {
   readonly pacer: Pacer;
   readonly #rings = new WeakMap<Partition, RingReader>();
 
+  /** Ends every connection on which a copy here is sent on, before it returns. Set by the hub. */
+  dropSubscribers: (partition: number) => void = () => {};
+
   constructor(identity: NodeIdentity) {
     this.identity = identity;
     this.pacer = identity.pacing === undefined ? unpaced() : new Pacer(identity.pacing);

@@ -45,6 +45,8 @@ export type FollowerState = 'connecting' | 'bulk' | 'catchup' | 'checking' | 'st
 export interface SenderOptions {
   readonly partition: Partition;
   readonly epoch: number;
+  /** The partition is itself a follower of this epoch: it sends on what it has, while it is consistent. */
+  readonly relay?: boolean;
   /** Of the primary. */
   readonly nodeId: string;
   readonly incarnation: number;

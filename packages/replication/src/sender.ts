@@ -10,8 +10,18 @@
  *  `step` never blocks: where a writer is inside the gate it answers `again` and wants to be stepped a little later.
  *  Invariant: at most one batch of 256 KiB is with the kernel; nothing more is handed over before its
  *  `written`, so a stalled follower costs no memory beyond that.
+ *  A relay sends from a copy that follows the same epoch itself, as long as that is consistent. Its stamps and its ring
+ *  are the primary's, so nothing else differs; but it can put no CHECK marker into the redo: its copies stay
+ *  unchecked, and it never sends what it does not have.
  *  Knows nothing of sockets, timers and clocks. */
-import { RING_BUSY, RING_LAPPED, RING_NOT_HELD, ROLE_PRIMARY, type Partition } from '@ingot/store';
+import {
+  RING_BUSY,
+  RING_LAPPED,
+  RING_NOT_HELD,
+  ROLE_FOLLOWER,
+  ROLE_PRIMARY,
+  type Partition,
+} from '@ingot/store';
 import { Bulk } from './bulk.ts';
 import { Checking } from './checking.ts';
 import { decideResync, selectChunks } from './decide.ts';
@@ -65,6 +75,10 @@ export class Sender {
     return this.#checking.pending ? 'checking' : 'streaming';
   }
 
+  get #isRelay(): boolean {
+    return this.#options.relay === true;
+  }
+
   get ackedSeq(): number {
     return this.#ackedSeq;
   }
@@ -82,7 +96,7 @@ export class Sender {
     const out = this.#out;
     out.begin(nowMs);
     if (this.#phase === 'dropped') return out.end();
-    const broken = this.#primacyLost() ?? this.#take(event) ?? this.#advance();
+    const broken = this.#sourceLost() ?? this.#take(event) ?? this.#advance();
     if (broken !== null) {
       this.#phase = 'dropped';
       out.push({ kind: 'drop', reason: broken });
@@ -96,9 +110,14 @@ export class Sender {
     this.#redo.abandon();
   }
 
-  #primacyLost(): string | null {
+  /** Why nothing more may be sent from this copy. */
+  #sourceLost(): string | null {
     const partition = this.#partition;
-    if (partition.role() !== ROLE_PRIMARY) return 'this node is no longer primary of the partition';
+    const role = this.#isRelay ? ROLE_FOLLOWER : ROLE_PRIMARY;
+    if (partition.role() !== role) {
+      return `this node is no longer ${this.#isRelay ? 'a follower' : 'primary'} of the partition`;
+    }
+    if (!partition.consistent()) return 'the copy here is not consistent';
     if (partition.epoch() !== this.#options.epoch) return 'the epoch has moved on';
     return null;
   }
@@ -137,6 +156,7 @@ export class Sender {
     const { hello, nodeId, incarnation } = this.#options;
     const partition = this.#partition;
     if (!this.#gate.look()) return this.#out.again();
+    if (this.#isRelay && !this.#mayRelay()) return;
     const resync = decideResync(
       {
         history: partition.history(),
@@ -146,7 +166,7 @@ export class Sender {
       hello,
     );
     const { kind, reason, sharedSeq, fromGeneration } = resync;
-    if (!hello.checked) this.#checking.addEverything();
+    if (!hello.checked && !this.#isRelay) this.#checking.addEverything();
     this.#out.send(WELCOME, encodeWelcome({ nodeId, incarnation, kind, reason, sharedSeq }));
     if (kind !== 'stream') {
       this.#startSync(kind, reason, () =>
@@ -162,6 +182,15 @@ export class Sender {
     this.#out.push({ kind: 'acknowledged', seq: sharedSeq }, { kind: 'synced', reason });
   }
 
+  /** What this copy has of the epoch decides over nobody before there is any. Whoever was at the primary itself may be
+   *  ahead: it waits for this copy rather than lose what it has. */
+  #mayRelay(): boolean {
+    const { epoch, hello } = this.#options;
+    if (this.#partition.history().at(-1)?.epoch !== epoch) return false;
+    const { base } = hello;
+    return base === null || base.epoch !== epoch || base.seq <= this.#gate.view.seq;
+  }
+
   // ------------------------------------------------------------ bulk
 
   #startSync(kind: SyncKind, reason: SyncReason, select: () => readonly number[]): void {
@@ -173,7 +202,7 @@ export class Sender {
     const broken = this.#bulk.advance();
     if (!this.#bulk.over) return broken;
     this.#phase = 'streaming';
-    this.#checking.due();
+    if (!this.#isRelay) this.#checking.due();
     return broken;
   }
 

@@ -37,6 +37,8 @@ export interface WireEnds {
   readonly primary: Partition;
   readonly copy: Partition;
   readonly epoch: number;
+  /** `primary` is itself a follower. */
+  readonly relay?: boolean;
 }
 
 const pieceBytesMax = 32_768;
@@ -49,6 +51,8 @@ export class Wire {
   /** What the primary did, in order: its log events with kind and reason, BEGINs, ENDs. */
   readonly events: string[] = [];
   dropped: string | null = null;
+  /** Called when the follower asks for it. */
+  dropSubscribers: () => void = () => {};
   readonly #random: Random;
   #leaving: Leaving[] = [];
   #arrived: Frame[] = [];
@@ -58,7 +62,7 @@ export class Wire {
   #bulkAsked = false;
   #nowMs = 0;
 
-  constructor({ primary, copy, epoch }: WireEnds, random: Random) {
+  constructor({ primary, copy, epoch, relay = false }: WireEnds, random: Random) {
     this.#random = random;
     const buffers = new RedoBuffers();
     this.follower = new Follower({
@@ -78,6 +82,7 @@ export class Wire {
       incarnation: 1,
       hello,
       ring: new RingReader(primary, buffers),
+      relay,
     });
   }
 
@@ -184,6 +189,7 @@ export class Wire {
   #take(action: FollowerAction): void {
     if (action.kind === 'send')
       this.#answers.push({ header: action.header, payload: action.payload });
+    else if (action.kind === 'dropSubscribers') this.dropSubscribers();
     else if (action.kind === 'drop') this.dropped ??= `follower: ${action.reason}`;
     else if (action.kind === 'refused') this.dropped ??= `refused: ${action.refusal.code}`;
   }
