@@ -162,7 +162,7 @@ describe('a consistent follower serves another', () => {
 
   test('the seeds together saw leaves cut off by a BEGIN, and every kind of sync', () => {
     expect(seen.drops).toBeGreaterThan(5);
-    expect(seen.leafPoints).toBeGreaterThan(300);
+    expect(seen.leafPoints).toBeGreaterThan(100);
     expect([...seen.events]).toEqual(
       expect.arrayContaining([
         'syncFinished: full, the copy is empty',
