@@ -8,6 +8,10 @@ import { syncIngot } from './sync/ingot-side.ts';
 import { RedisPrimary } from './sync/redis-side.ts';
 import { printComparison, printRound, printWhatIsCounted } from './sync/report.ts';
 import type { SyncCase, SyncResult } from './sync/sync-result.ts';
+import { COLD, keepWarm } from './sync/warm-memory.ts';
+
+/** Two copies of the records and what surrounds them. */
+const WARM_BYTES = 4 * 2 ** 30;
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +20,7 @@ const { values } = parseArgs({
     writes: { type: 'string', default: '20000' },
     cases: { type: 'string', default: 'quiet,max,default' },
     sides: { type: 'string', default: 'redis,ingot' },
+    cold: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(values.rounds);
@@ -27,6 +32,7 @@ const cases: Readonly<Record<string, SyncCase>> = {
   default: { records, writes, syncRate: null },
 };
 const caseNames = values.cases.split(',');
+const warm = values.cold ? COLD : await keepWarm(WARM_BYTES);
 const redis = values.sides.includes('redis') ? await RedisPrimary.loaded(records) : null;
 const runs: Readonly<Record<string, (each: SyncCase) => Promise<SyncResult>>> = {
   redis: (each) => (redis as RedisPrimary).sync(each),
@@ -35,11 +41,12 @@ const runs: Readonly<Record<string, (each: SyncCase) => Promise<SyncResult>>> = 
 const sides = values.sides.split(',');
 const results = new Map<string, SyncResult[]>();
 try {
-  printWhatIsCounted(records, rounds);
+  printWhatIsCounted(records, rounds, values.cold);
   for (let round = 0; round < rounds; round++) {
     for (const name of caseNames) {
       // Whoever goes first finds another machine: take turns.
       for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+        await warm.fill();
         const result = await runs[side](cases[name]);
         results.set(`${side} ${name}`, [...(results.get(`${side} ${name}`) ?? []), result]);
         printRound(round + 1, side, name, result);
@@ -52,4 +59,5 @@ try {
   }
 } finally {
   await redis?.stop();
+  warm.stop();
 }

@@ -1,7 +1,7 @@
 /** Ingot's side: two real `ingot serve` processes. Node 1 founds the cluster and is loaded; node 2 joins it.
  *
- *  What is counted begins when the cluster map gives node 2 its copies (node 1 logs `copy.added`), so it has in it:
- *  the map's way to node 2, creating the images, connecting, every byte. It ends when the last of them is consistent
+ *  What is counted begins when the map has given node 2 its copies (node 1 logs `copy.added`) and node 2 runs
+ *  (`node.started`), so that its connections may open: connecting, greeting and every byte. It ends when the last of them is consistent
  *  and readable on node 2 (`syncFinished`); `checked` is the moment at which the last CHECK pass has proved
  *  them equal (`checkPassed`). */
 
@@ -76,11 +76,12 @@ async function watch(primary: TestNode, follower: TestNode): Promise<Moments> {
     await delay(POLL_MS);
     const passed = follower.log.filter(({ event }) => event === 'checkPassed');
     const added = primary.log.find(({ event }) => event === 'copy.added');
+    const started = follower.log.find(({ event }) => event === 'node.started');
     const partitions = (added?.partitions as number[] | undefined)?.length ?? 0;
-    if (added === undefined || passed.length < partitions) continue;
+    if (added === undefined || started === undefined || passed.length < partitions) continue;
     const finished = follower.log.filter(({ event }) => event === 'syncFinished');
     return {
-      beganMs: atMs(added),
+      beganMs: Math.max(atMs(added), atMs(started)),
       readableMs: Math.max(...finished.map(atMs)),
       checkedMs: Math.max(...passed.map(atMs)),
     };

@@ -6,7 +6,7 @@ import type { SyncCase, SyncResult } from './sync-result.ts';
 
 const MB = 1e6;
 
-export function printWhatIsCounted(records: number, rounds: number): void {
+export function printWhatIsCounted(records: number, rounds: number, cold: boolean): void {
   const redisOptions = REDIS_OPTIONS.map((option) => option || "''").join(' ');
   console.log(
     `${records} records, keys of ${KEY_BYTES} and random values of ${VALUE_BYTES} bytes, medians of ${rounds} rounds
@@ -14,10 +14,13 @@ export function printWhatIsCounted(records: number, rounds: number): void {
 redis  redis-server ${redisOptions}
        from REPLICAOF to master_link_status:up and loading:0; the primary's CPU with its forked process
 ingot  two \`ingot serve --workers 1\`, 64 partitions, no --prealloc
-       from the map change that gives node 2 its copies to the last of 64 consistent and readable there
+       node 2 is up and the map gives it its copies: from when its connections may open
+       to the last of 64 consistent and readable there
        checked: to the last CHECK pass; it proves copies equal, and a copy may lead from then on
 CPU    user + system seconds of the whole process, all threads
-No process is held to a core. Each round a fresh follower.
+No process is held to a core. Each round a fresh follower. Memory: ${
+      cold ? 'as the machine gives it' : 'touched beforehand, for both alike (warm-memory.ts)'
+    }
 `,
   );
 }
