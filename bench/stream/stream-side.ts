@@ -36,7 +36,13 @@ export type SenderPorts = Readonly<Record<Transport, number>>;
 const HOST = '127.0.0.1';
 const BATCH_CHUNKS = 4;
 const BATCH_BYTES = BATCH_CHUNKS * CHUNK_BYTES;
-const SECURITY: LinkSecurity = { nodeId: 'sender', secret: null, refused: () => {} };
+const SECURITY: LinkSecurity = {
+  nodeId: 'sender',
+  secret: null,
+  certificates: null,
+  refused: () => {},
+  refusedHandshake: () => {},
+};
 
 const [, , side, imageBytes] = process.argv;
 const image = Buffer.from(new SharedArrayBuffer(Number(imageBytes)));

@@ -52,10 +52,20 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'sockets stay at the edge',
     files: [
       /^replication\/src\/link\.ts$/, // the one file of replication that touches TCP
+      /^replication\/src\/certificates\.ts$/, // types
       /^node\/src\/serving\//,
       /^node\/src\/control\/(control-server|proved-socket)\.ts$/, // the preamble under gRPC
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
       /^node\/src\/cli\//,
+    ],
+  },
+  {
+    what: /['"]node:tls['"]/,
+    why: 'sockets stay at the edge',
+    files: [
+      /^replication\/src\/(link|certificates)\.ts$/, // the same connections under TLS; types
+      /^node\/src\/control\/(control-server|peer-credentials)\.ts$/,
+      /^node\/src\/cli\//, // whether a certificate and its key belong together
     ],
   },
   {

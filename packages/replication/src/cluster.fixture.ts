@@ -8,6 +8,7 @@ import {
   planGeometry,
   ROLE_FOLLOWER,
 } from '@ingot/store';
+import type { Certificates } from './certificates.ts';
 import type { ReplicationEvent } from './events.ts';
 import { ReplicationHub } from './hub.ts';
 import type { ClientLoad, SyncRate } from './pacer.ts';
@@ -42,6 +43,7 @@ export class TestNode {
       geometry?: Geometry;
       incarnation?: number;
       secret?: Uint8Array;
+      certificates?: Certificates;
       scrubEveryMs?: number;
       syncRate?: SyncRate;
     } = {},
@@ -54,6 +56,7 @@ export class TestNode {
       incarnation: options.incarnation ?? 1,
       clusterId: options.clusterId ?? 'cluster',
       secret: options.secret ?? null,
+      certificates: options.certificates ?? null,
       host: HOST,
       port: 0,
       wake: new Int32Array(new SharedArrayBuffer(8)),

@@ -7,6 +7,7 @@ import { type FrameHeader, HELLO, payloadChecksum, REFUSE } from './frame.ts';
 import { decodeHello, type Hello } from './hello.ts';
 import type { Link, LinkOwner } from './link.ts';
 import type { NodeState } from './node-state.ts';
+import { peerRefusal } from './peer-refusals.ts';
 import type { SenderSession } from './sender-session.ts';
 import { encodeRefuse, type Refusal } from './welcome.ts';
 
@@ -57,7 +58,7 @@ export class Handshake implements LinkOwner {
     const hello = decodeHello(payload);
     if (typeof hello === 'string') return hello;
     const { epoch } = header;
-    const admitted = this.#host.admit(hello, epoch);
+    const admitted = this.#impostor(hello) ?? this.#host.admit(hello, epoch);
     if ('code' in admitted) this.#refuse(hello, epoch, admitted);
     else {
       const link = this.#link;
@@ -83,6 +84,14 @@ export class Handshake implements LinkOwner {
 
   close(reason: string): void {
     this.#link.close(reason);
+  }
+
+  /** Who proved by a certificate to be one node may not speak for another. */
+  #impostor({ nodeId }: Hello): Refusal | null {
+    if (this.#link.names(nodeId)) return null;
+    this.#host.state.counters.peersRefused.certificateName++;
+    const { text } = peerRefusal('certificateName', `it says it is ${nodeId}`);
+    return { code: 'certificate', text };
   }
 
   #refuse(hello: Hello, epoch: number, refusal: Refusal): void {

@@ -2,6 +2,14 @@
 export { type LocalNode, refuse } from './admission.ts';
 export { type BulkCounts, BulkSlots, bulksMax } from './bulk-slots.ts';
 export type { CheckAnswer } from './checks.ts';
+export {
+  type Certificates,
+  certificateRefusal,
+  divideByTls,
+  isNamed,
+  tlsOptions,
+  tlsRefusal,
+} from './certificates.ts';
 export { createHubCounters, type HubCounters } from './counters.ts';
 export { changedChunks, decideResync, type Resync, selectChunks } from './decide.ts';
 export type { ReplicationEvent, ReplicationEventName } from './events.ts';

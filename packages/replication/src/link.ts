@@ -10,7 +10,16 @@
  *  Bounded: a peer that does not read is cut off once `writeQueueBytesMax` wait for it.
  *  Knows frames, not what they mean. */
 import { randomBytes } from 'node:crypto';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer, TLSSocket } from 'node:tls';
+import {
+  type Certificates,
+  certificateRefusal,
+  divideByTls,
+  isNamed,
+  tlsOptions,
+  tlsRefusal,
+} from './certificates.ts';
 import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { type PeerRefusal, type PeerRefusalReason, peerRefusal } from './peer-refusals.ts';
@@ -35,8 +44,12 @@ export interface LinkSecurity {
   readonly nodeId: string;
   /** null: whoever connects is believed. */
   readonly secret: Uint8Array | null;
+  /** null: no TLS. */
+  readonly certificates: Certificates | null;
   /** A peer and this node parted before a frame was read, on either side. */
   readonly refused: (reason: PeerRefusalReason) => void;
+  /** The same, before there was a link whose owner could be told: a TLS handshake failed. */
+  readonly refusedHandshake: (remote: string, refusal: PeerRefusal) => void;
 }
 
 export interface LinkAddress {
@@ -79,7 +92,7 @@ export class Link {
     this.#openTimer = setTimeout(() => this.#openedTooLate(), openTimeoutMs);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs);
-    socket.on('error', (error) => this.close(error.message));
+    socket.on('error', (error) => this.#failed(error));
     socket.on('end', () => this.close('the peer ended the connection'));
     socket.on('close', () => this.close('the connection was closed'));
   }
@@ -98,6 +111,8 @@ export class Link {
       link.#received(0, reader.push(preamble.leftOver()));
     };
     if (security.secret === null) clearTimeout(link.#openTimer); // it need not say anything yet
+    const doubt = doubtOf(socket, security);
+    if (doubt !== null) link.#perform(preamble.refuseFor(doubt), passed);
     socket.on('data', (bytes: Buffer) => {
       let at = 0;
       while (preamble.wants && at < bytes.length) {
@@ -113,18 +128,23 @@ export class Link {
   static connect(address: LinkAddress, security: LinkSecurity, owner: LinkOwner): Link {
     const reader = new FrameReader(owner);
     const preamble = new ConnectingPreamble(preambleOptions(security, address.node), false);
-    const socket = connect({
+    const { certificates } = security;
+    const options = {
       host: address.host,
       port: address.port,
       onread: {
-        buffer: () => (preamble.wants ? preamble.target() : reader.target()),
-        callback: (bytes) => {
+        buffer: (): Buffer => (preamble.wants ? preamble.target() : reader.target()),
+        callback: (bytes: number): boolean => {
           if (preamble.wants) link.#perform(preamble.advance(bytes), passed);
           else link.#received(bytes, reader.advance(bytes));
           return !link.#closed;
         },
       },
-    });
+    };
+    const socket =
+      certificates === null
+        ? connect(options)
+        : connectTls({ ...options, ...tlsOptions(certificates) });
     const link = new Link(socket, security, () => owner);
     let isOpen = false;
     const passed = (): void => {
@@ -133,13 +153,26 @@ export class Link {
       isOpen = true;
       if (!link.#closed) link.#received(0, reader.push(preamble.leftOver()));
     };
-    socket.on('connect', () => link.#perform(preamble.start(), passed));
+    const start = (): void => link.#perform(preamble.start(), passed);
+    if (!(socket instanceof TLSSocket)) socket.on('connect', start);
+    else {
+      socket.on('secureConnect', () => {
+        const doubt = certificateRefusal(socket, address.node);
+        if (doubt === null) start();
+        else link.#refuse(doubt);
+      });
+    }
     return link;
   }
 
   /** `host:port` of the peer. */
   get remote(): string {
     return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
+  }
+
+  /** Whether the peer's certificate names this node. Without TLS nobody can say. */
+  names(node: string): boolean {
+    return !(this.#socket instanceof TLSSocket) || isNamed(this.#socket, node);
   }
 
   /** Hands a batch to the kernel. `written` runs once all of it was accepted, never before this
@@ -208,6 +241,12 @@ export class Link {
     this.#owner.closed(text);
   }
 
+  #failed(error: Error): void {
+    const refusal = this.#socket instanceof TLSSocket ? tlsRefusal(error) : null;
+    if (refusal === null) this.close(error.message);
+    else this.#refuse(refusal);
+  }
+
   #openedTooLate(): void {
     if (this.#socket.connecting) this.close('the connection was not accepted in time');
     else this.#refuse(peerRefusal('timeout'));
@@ -232,7 +271,10 @@ export function listenForLinks(
   createOwner: (link: Link) => LinkOwner,
 ): Promise<Listener> {
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
-  const server: Server = createServer((socket) => Link.accept(socket, security, createOwner));
+  const accept = (socket: Socket): void => Link.accept(socket, security, createOwner);
+  const server = createServer(
+    security.certificates === null ? accept : throughTls(security.certificates, security, accept),
+  );
   server.once('error', reject);
   server.listen(port, host, () => {
     server.off('error', reject);
@@ -244,6 +286,27 @@ export function listenForLinks(
     });
   });
   return promise;
+}
+
+/** Why an accepted peer is not even asked for a proof. */
+function doubtOf(socket: Socket, { certificates }: LinkSecurity): PeerRefusal | null {
+  if (socket instanceof TLSSocket) return certificateRefusal(socket, null);
+  return certificates === null ? null : peerRefusal('noTls');
+}
+
+/** Turns accepted connections into TLS ones; the server inside never listens itself. */
+function throughTls(
+  certificates: Certificates,
+  security: LinkSecurity,
+  accept: (socket: Socket) => void,
+): (socket: Socket) => void {
+  const server = createTlsServer(tlsOptions(certificates), accept);
+  server.on('tlsClientError', (error, socket) => {
+    const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    security.refusedHandshake(remote, tlsRefusal(error) ?? peerRefusal('stranger', error.message));
+  });
+  const tls = (socket: Socket): void => void server.emit('connection', socket);
+  return (socket) => divideByTls(socket, { tls, plain: accept });
 }
 
 function preambleOptions({ secret }: LinkSecurity, node: string): PreambleOptions {

@@ -2,6 +2,7 @@
  *
  *  Writer: the hub. Readers: `Leading` and `Following`, in the same thread. */
 import type { Partition } from '@ingot/store';
+import type { Certificates } from './certificates.ts';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
 import type { LinkSecurity } from './link.ts';
@@ -20,6 +21,8 @@ export interface NodeIdentity {
   readonly pacing?: PacerOptions;
   /** The cluster's secret; none unless given. */
   readonly secret?: Uint8Array | null;
+  /** For TLS between nodes; none unless given. */
+  readonly certificates?: Certificates | null;
 }
 
 export class NodeState {
@@ -43,7 +46,12 @@ export class NodeState {
     this.security = {
       nodeId: identity.nodeId,
       secret: identity.secret ?? null,
+      certificates: identity.certificates ?? null,
       refused: (reason) => this.counters.peersRefused[reason]++,
+      refusedHandshake: (remote, { reason, text }) => {
+        this.counters.peersRefused[reason]++;
+        identity.log({ level: 'warn', event: 'handshakeFailed', remote, reason: text });
+      },
     };
   }
 

@@ -49,11 +49,18 @@ export function peerRefusal(reason: PeerRefusalReason, detail: string = ''): Pee
   return { reason, text: detail === '' ? TEXTS[reason] : `${detail}: ${TEXTS[reason]}` };
 }
 
+const OTHER_SIDE: Partial<Record<PeerRefusalReason, PeerRefusalReason>> = {
+  noSecret: 'noSecretHere',
+  noSecretHere: 'noSecret',
+  noTls: 'noTlsHere',
+  noTlsHere: 'noTls',
+};
+
 /** What the accepting side said of us, in the words of the connecting side. Secrets and TLS
  *  change sides. */
 export function toldRefusal(reason: PeerRefusalReason): PeerRefusal {
-  if (reason === 'noSecret') return peerRefusal('noSecretHere');
-  if (reason === 'noSecretHere') return peerRefusal('noSecret');
+  const seenFromHere = OTHER_SIDE[reason];
+  if (seenFromHere !== undefined) return peerRefusal(seenFromHere);
   const isOurs = reason === 'certificate' || reason === 'certificateName';
   return peerRefusal(reason, isOurs ? 'the peer refused this side' : '');
 }

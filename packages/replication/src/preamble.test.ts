@@ -196,7 +196,7 @@ describe('refused, and both sides say what to do', () => {
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'noSecret', MESSAGE_BYTES],
     ['HTTP', 'GET / HTTP/1.1\r\n\r\n', 'stranger', 0],
     ['RESP', '*1\r\n$4\r\nPING\r\n', 'stranger', 0],
-    ['TLS', '\x16\x03\x01\x02\x00', 'noTlsHere', 0],
+    ['TLS', '\x16\x03\x01\x02\x00', 'noTlsHere', MESSAGE_BYTES],
     ['garbage after the magic', `INGP${'\x01'.repeat(68)}`, 'port', MESSAGE_BYTES],
     ['a newer version', `INGP\x02${'\x01'.repeat(67)}`, 'version', MESSAGE_BYTES],
     ['an ANSWER to nothing', `INGP\x01\x04\x00\x00${'\x01'.repeat(64)}`, 'stranger', 0],

@@ -244,14 +244,18 @@ export class AcceptingPreamble extends Preamble {
   #opening: Buffer | null = null;
   #challenge: Buffer = NOTHING;
 
-  /** Tells the peer why, where that is one of ours. */
   refuse(reason: PeerRefusalReason): PreambleStep {
-    const code = PEER_REFUSAL_REASONS.indexOf(reason);
-    return { send: this.message(REFUSAL, code, NOTHING), outcome: peerRefusal(reason) };
+    return this.refuseFor(peerRefusal(reason));
+  }
+
+  /** Tells the peer the reason, in place of any other message. */
+  refuseFor(refusal: PeerRefusal): PreambleStep {
+    const code = PEER_REFUSAL_REASONS.indexOf(refusal.reason);
+    return { send: this.message(REFUSAL, code, NOTHING), outcome: refusal };
   }
 
   protected withoutPreamble(head: Buffer): PreambleStep {
-    if (isTlsHello(head)) return refused('noTlsHere');
+    if (isTlsHello(head)) return this.refuse('noTlsHere');
     if (this.options.secret === null) return this.passWith(head);
     return isFrame(head) || isHttp2(head) ? this.refuse('noSecret') : refused('stranger');
   }

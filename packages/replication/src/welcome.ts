@@ -33,6 +33,7 @@ export const REFUSAL_CODES = [
   'notFollower',
   'incarnation',
   'busy',
+  'certificate',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
