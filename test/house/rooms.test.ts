@@ -54,7 +54,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^replication\/src\/link\.ts$/, // the one file of replication that touches TCP
       /^replication\/src\/certificates\.ts$/, // types
       /^node\/src\/serving\//,
-      /^node\/src\/control\/(control-server|proved-socket)\.ts$/, // the preamble under gRPC
+      /^node\/src\/control\/(control-server|proved-socket|peer-credentials)\.ts$/, // what is under gRPC
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
       /^node\/src\/cli\//,
     ],

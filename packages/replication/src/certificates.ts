@@ -60,7 +60,7 @@ export function tlsRefusal(error: Error): PeerRefusal | null {
     return peerRefusal('noTls');
   }
   if (/HANDSHAKE_TIMEOUT/.test(code)) return peerRefusal('timeout');
-  if (/^ERR_SSL/.test(code)) return peerRefusal('certificate', message);
+  if (code.startsWith('ERR_SSL')) return peerRefusal('certificate', message);
   return null;
 }
 

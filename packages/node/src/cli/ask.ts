@@ -34,7 +34,7 @@ export function askedFrom(values: OptionValues, environment: Environment): Asked
   if (credentials !== NO_CREDENTIALS || pointer === undefined || !isLocal) {
     return { address, credentials };
   }
-  return { address, credentials: { secret: readSecretFile(pointer.secretFile) } };
+  return { address, credentials: { ...credentials, secret: readSecretFile(pointer.secretFile) } };
 }
 
 export async function askNode<T>(

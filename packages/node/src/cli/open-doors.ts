@@ -13,7 +13,7 @@ export function openDoors({ host, credentials }: Settings): OpenDoor[] {
     const text = `listening on ${host}, where clients need no password: whoever reaches it can read and write`;
     doors.push({ event: 'insecure', text });
   }
-  if (credentials.secret === null) {
+  if (credentials.secret === null && credentials.certificates === null) {
     const who = isLoopback(host) ? 'every process of this machine' : `whoever reaches ${host}`;
     const text =
       `no cluster secret: ${who} can act as a node of this cluster; ` +

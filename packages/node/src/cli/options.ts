@@ -179,6 +179,18 @@ const SECRET_FILE = text(
   "the cluster's secret, the same on every node; readable by its owner alone (chmod 600)",
 );
 
+const TLS_FILES: readonly OptionRow[] = [
+  text(
+    'tls-cert',
+    'path',
+    null,
+    'file',
+    'PEM certificate for TLS between nodes; its name must be the id of the node',
+  ),
+  text('tls-key', 'path', null, 'file', 'its key (chmod 600); with --tls-cert and --tls-ca'),
+  text('tls-ca', 'path', null, 'file', 'the CA that has signed the certificates of all nodes'),
+];
+
 export const SERVE_OPTIONS: readonly OptionRow[] = [
   text(
     'id',
@@ -211,6 +223,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   flag('found', 'found a new cluster'),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
   SECRET_FILE,
+  ...TLS_FILES,
   flag('insecure', 'listen on an address that other machines reach, although anybody may ask'),
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,
@@ -259,5 +272,6 @@ export const ASK_OPTIONS: readonly OptionRow[] = [
     ...SECRET_FILE,
     doc: 'the cluster\'s secret; that of a running "ingot up" of this user unless set',
   },
+  ...TLS_FILES,
   flag('json', 'print JSON'),
 ];

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { askedFrom } from './ask.ts';
 import { ASK_OPTIONS } from './options.ts';
 import { leavePointers, pointersIn, runtimeFolder } from './runtime-folder.ts';
@@ -84,7 +85,7 @@ describe('whom ingot status asks', () => {
   });
 
   test('127.0.0.1:7600 where none runs', () => {
-    expect(asked({})).toEqual({ address: '127.0.0.1:7600', credentials: { secret: null } });
+    expect(asked({})).toEqual({ address: '127.0.0.1:7600', credentials: NO_CREDENTIALS });
   });
 
   test('the secret of a local ingot up is not sent elsewhere', () => {

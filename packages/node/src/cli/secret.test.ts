@@ -69,7 +69,7 @@ describe('refused, with what to do', () => {
     expect(() => readSecretFile(join(folder, 'none'))).toThrow(refused(EXIT_REFUSED, 'ENOENT'));
     chmodSync(folder, 0o700);
     expect(() => readSecretFile(folder)).toThrow(refused(EXIT_REFUSED, 'EISDIR'));
-    expect(() => readSecretFile(fileOf(Buffer.alloc(5_000)))).toThrow(
+    expect(() => readSecretFile(fileOf(Buffer.alloc(70_000)))).toThrow(
       refused(EXIT_REFUSED, 'check that it is the right file'),
     );
   });

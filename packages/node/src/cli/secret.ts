@@ -1,17 +1,16 @@
 /** Where the cluster's secret comes from: a file that nobody else can read, or INGOT_SECRET. Never
  *  from the command line, which every user of the machine can see. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SECRET_BYTES_MIN } from '@ingot/replication';
-import { type IngotError, refusal, usageError } from '../shared/errors.ts';
+import { refusal, usageError } from '../shared/errors.ts';
+import { readPrivateFile, unusable } from './private-file.ts';
 import type { OptionValues } from './values.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export const SECRET_VARIABLE = 'INGOT_SECRET';
-const SECRET_BYTES_MAX = 4_096;
-const OTHERS = 0o077;
 const NEWLINE = 10;
 const RETURN = 13;
 
@@ -29,7 +28,7 @@ export function secretFrom(values: OptionValues, environment: Environment): Uint
 }
 
 export function readSecretFile(path: string): Uint8Array {
-  return checked(readPrivateFile(path), `the secret in ${path}`);
+  return checked(readPrivateFile(path, 'the secret file'), `the secret in ${path}`);
 }
 
 /** The file `secret` in `folder`: as it is, or made now of 32 random bytes. */
@@ -39,7 +38,8 @@ export function secretFileIn(folder: string): string {
   try {
     writePrivateFile(path, `${randomBytes(32).toString('base64url')}\n`, 'wx');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(path, error);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw unusable(path, 'the secret file', error);
   }
   return path;
 }
@@ -54,46 +54,6 @@ export function writeSecretFile(folder: string, secret: Uint8Array): string {
 
 function writePrivateFile(path: string, content: string | Uint8Array, flag: 'w' | 'wx'): void {
   writeFileSync(path, content, { mode: 0o600, flag });
-}
-
-/** Asks the file that was opened, not its name, which may lead elsewhere by then. */
-function readPrivateFile(path: string): Buffer {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    throw unusable(path, error);
-  }
-  try {
-    const { mode, size } = fstatSync(file);
-    if ((mode & OTHERS) !== 0) {
-      const shown = (mode & 0o777).toString(8);
-      throw refusal(
-        'SECRET_FILE_OPEN',
-        `the secret file ${path} is open to other users (mode ${shown}); chmod 600 ${path}`,
-      );
-    }
-    if (size > SECRET_BYTES_MAX) {
-      throw refusal(
-        'BAD_SECRET',
-        `the secret file ${path} has ${size} bytes, more than ${SECRET_BYTES_MAX}; ` +
-          'check that it is the right file',
-      );
-    }
-    return readFileSync(file);
-  } catch (error) {
-    throw (error as Error).name === 'IngotError' ? error : unusable(path, error);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function unusable(path: string, error: unknown): IngotError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return refusal(
-    'SECRET_FILE_UNUSABLE',
-    `the secret file ${path} cannot be used (${code ?? message}); check --secret-file`,
-  );
 }
 
 /** Without its final newline; long enough not to be guessed. */

@@ -7,6 +7,7 @@ import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
 import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
 import { isLoopback, isWildcard } from './address.ts';
+import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
 import { IMAGE_BYTES_MAX } from './options.ts';
 import type { OptionValues } from './values.ts';
@@ -105,11 +106,13 @@ function refuseWhatDoesNotFit(settings: Settings): void {
   if (settings.found && settings.join.length > 0) {
     throw usageError('--found starts a new cluster and --join enters one: give one of the two');
   }
-  if (!isLoopback(settings.host) && !settings.insecure) {
+  const { certificates } = settings.credentials;
+  if (certificates !== null) refuseCertificateOfOther(certificates, settings.id);
+  if (!isLoopback(settings.host) && !settings.insecure && certificates === null) {
     throw refusal(
       'NO_CREDENTIALS',
       `--host ${settings.host} lets other machines in, clients need no password and nothing is ` +
-        'encrypted; listen on 127.0.0.1, ' +
+        'encrypted; listen on 127.0.0.1, give --tls-cert, --tls-key and --tls-ca, ' +
         'or add --insecure if the network itself keeps strangers out',
     );
   }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { checkPorts } from '../process/ports.ts';
+import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { hostPort } from './address.ts';
 import { EventPrinter } from './event-printer.ts';
@@ -38,7 +39,7 @@ function secretFileFor(values: OptionValues, dataDir: string): string {
 
 async function runCluster(plans: readonly NodePlan[], secretFile: string): Promise<number> {
   const events = new EventPrinter(print, process.stdout.isTTY);
-  const credentials = { secret: readSecretFile(secretFile) };
+  const credentials = { ...NO_CREDENTIALS, secret: readSecretFile(secretFile) };
   const cluster = new LocalCluster(credentials, {
     onLogLine: (line) => events.add(line),
     onReady: (child) => print(`${child.plan.id} is ready`),

@@ -10,6 +10,7 @@ import {
   type ClientReadableStream,
   Metadata,
 } from '@grpc/grpc-js';
+import { refusal } from '../shared/errors.ts';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import type { JoinRequest } from './registration.ts';
 import { Control, type HeartbeatAck, type MapReply, type NodeStatus } from './gen/ingot_pb.ts';
@@ -78,7 +79,7 @@ export class ControlClient {
       { ...request, node: request.id },
       deadline(callTimeoutMs),
     );
-    if (outcome.case === 'mapJson') return { map: mapFromWire(outcome.value) };
+    if (outcome.case === 'mapJson') return { map: this.#believed(mapFromWire(outcome.value)) };
     return { askInstead: outcome.value ?? '' };
   }
 
@@ -132,7 +133,9 @@ export class ControlClient {
       { localOnly: scope === 'node' },
       deadline(scope === 'node' ? callTimeoutMs : statusTimeoutMs),
     );
-    return clusterStatusFromWire(reply);
+    const status = clusterStatusFromWire(reply);
+    this.#believed(status.map);
+    return status;
   }
 
   /** Compares the copies of these partitions, which the asked node leads; of the whole cluster
@@ -154,6 +157,13 @@ export class ControlClient {
     } catch (error) {
       throw refusedCall(fromWire(error), this.#credentials.lastRefusal);
     }
+  }
+
+  /** A map counts only if it lists the node that sent it, by the name on its certificate. */
+  #believed(map: ClusterMap): ClusterMap {
+    const doubt = this.#credentials.refusalAmong(map.nodes.map(({ id }) => id));
+    if (doubt !== null) throw refusal('PEER_REFUSED', doubt.text);
+    return map;
   }
 
   async #unary<M extends Method>(

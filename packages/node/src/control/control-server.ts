@@ -5,10 +5,26 @@
  *  that has not proved itself.
  *  Bounded: `unprovedMax` connections that have not. */
 import { createServer, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  type TLSSocket,
+} from 'node:tls';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
-import { AcceptingPreamble, type PeerRefusal } from '@ingot/replication';
+import {
+  AcceptingPreamble,
+  type Certificates,
+  certificateRefusal,
+  divideByTls,
+  isNamed,
+  type PeerRefusal,
+  peerRefusal,
+  tlsOptions,
+  tlsRefusal,
+} from '@ingot/replication';
 import type { Credentials } from '../shared/credentials.ts';
 import { portInUse, refusal } from '../shared/errors.ts';
+import type { NodeId } from '../shared/map.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
 import { controlHandlers, type Member } from './control-service.ts';
 import { Control } from './gen/ingot_pb.ts';
@@ -31,17 +47,26 @@ export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #grpc = new Server(channelOptions);
   readonly #injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  readonly #listener = createServer((socket) => void this.#accept(socket));
+  readonly #listener = createServer((socket) => this.#connected(socket));
+  readonly #tls: TlsServer | null;
   readonly #sockets = new Set<Socket>();
-  #unproved = 0;
+  /** By `host:port` of the peer. */
+  readonly #encrypted = new Map<string, TLSSocket>();
+  /** `host:port` of those that have not. */
+  readonly #unproved = new Set<string>();
   #member: Member | null = null;
 
   constructor(options: ControlServerOptions) {
+    const { certificates } = options.credentials;
     this.#options = options;
+    this.#tls = certificates === null ? null : this.#listenForTls(certificates);
     this.#grpc.addService(
       ...serviceParts(
         Control,
-        controlHandlers(() => this.#member),
+        controlHandlers(
+          () => this.#member,
+          (peer, node) => this.#isNamed(peer, node),
+        ),
       ),
     );
   }
@@ -77,24 +102,63 @@ export class ControlServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #accept(socket: Socket): Promise<void> {
-    const { node, credentials, refused } = this.#options;
-    const host = socket.remoteAddress ?? 'unknown';
+  /** Certificates are looked up by the address that gRPC tells of a caller. */
+  #isNamed(peer: string, node: NodeId): boolean {
+    if (this.#options.credentials.certificates === null) return true;
+    const socket = this.#encrypted.get(peer);
+    return socket !== undefined && isNamed(socket, node);
+  }
+
+  #connected(socket: Socket): void {
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    const peer = peerOf(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#unproved.delete(peer);
+    });
     socket.on('error', () => undefined); // the end of the connection follows
     socket.setNoDelay(true);
-    if (this.#unproved >= unprovedMax) return void socket.destroy();
-    this.#unproved++;
+    if (this.#unproved.size >= unprovedMax) return void socket.destroy();
+    this.#unproved.add(peer);
+    const { certificates } = this.#options.credentials;
+    if (certificates === null) return void this.#prove(socket, null);
+    divideByTls(socket, {
+      tls: () => this.#tls?.emit('connection', socket),
+      plain: () => void this.#prove(socket, peerRefusal('noTls')),
+    });
+  }
+
+  #listenForTls(certificates: Certificates): TlsServer {
+    const options = { ...tlsOptions(certificates), ALPNProtocols: ['h2'] };
+    const server = createTlsServer(options, (socket) => {
+      const peer = peerOf(socket);
+      socket.on('error', () => undefined);
+      this.#encrypted.set(peer, socket);
+      socket.once('close', () => this.#encrypted.delete(peer));
+      void this.#prove(socket, certificateRefusal(socket, null));
+    });
+    server.on('tlsClientError', (error, socket) => {
+      const refusal = tlsRefusal(error) ?? peerRefusal('stranger', error.message);
+      this.#options.refused(socket.remoteAddress ?? 'unknown', refusal);
+    });
+    return server;
+  }
+
+  async #prove(socket: Socket, doubt: PeerRefusal | null): Promise<void> {
+    const { node, credentials, refused } = this.#options;
+    const host = socket.remoteAddress ?? 'unknown';
     try {
-      await passPreamble(socket, new AcceptingPreamble(controlPreamble(credentials, node)));
+      const preamble = new AcceptingPreamble(controlPreamble(credentials, node));
+      await passPreamble(socket, preamble, doubt);
     } catch (error) {
       if (error instanceof PeerRefused) refused(host, error.refusal);
       else socket.destroy();
       return;
-    } finally {
-      this.#unproved--;
     }
+    this.#unproved.delete(peerOf(socket));
     this.#injector.injectConnection(socket);
   }
 }
+
+/** As gRPC writes the peer of a call. */
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;

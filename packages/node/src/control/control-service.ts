@@ -10,7 +10,8 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { refusal } from '../shared/errors.ts';
+import { peerRefusal } from '@ingot/replication';
+import { type IngotError, refusal } from '../shared/errors.ts';
 import {
   addressOf,
   type ClusterMap,
@@ -63,13 +64,26 @@ export interface Member extends QueryContext {
   host: MapHost | null;
 }
 
-/** `member` answers null as long as the node is starting: callers are told to try again. */
-export function controlHandlers(member: () => Member | null): ServiceHandlers<typeof Control> {
-  const asMember = (metadata: Metadata): Member => checkedMember(member(), metadata, 'required');
-  const asGuest = (metadata: Metadata): Member => checkedMember(member(), metadata, 'optional');
+/** `member` answers null as long as the node is starting: callers are told to try again. `isNamed`:
+ *  whether the certificate of a peer, which gRPC knows by its address, is that of a node. */
+export function controlHandlers(
+  member: () => Member | null,
+  isNamed: (peer: string, node: NodeId) => boolean,
+): ServiceHandlers<typeof Control> {
+  const asNode = ({ peer }: Caller, node: NodeId): void => {
+    if (!isNamed(peer, node)) throw impostor(`it says it is ${node}`);
+  };
+  const checked = (caller: Caller, clusterId: 'required' | 'optional'): Member => {
+    const found = checkedMember(member(), caller.metadata, clusterId);
+    if (found.map().nodes.some(({ id }) => isNamed(caller.peer, id))) return found;
+    throw impostor('it names no node of the cluster map');
+  };
+  const asMember = (caller: Caller): Member => checked(caller, 'required');
+  const asGuest = (caller: Caller): Member => checked(caller, 'optional');
   return {
-    join: unary(async (message, metadata) => {
-      const { host, map } = asGuest(metadata);
+    join: unary(async (message, caller) => {
+      const { host, map } = checkedMember(member(), caller.metadata, 'optional');
+      asNode(caller, message.node);
       const outcome: MessageInitShape<typeof JoinReplySchema>['outcome'] =
         host === null
           ? { case: 'askInstead', value: mapHostAddress(map()) }
@@ -77,42 +91,46 @@ export function controlHandlers(member: () => Member | null): ServiceHandlers<ty
       return create(JoinReplySchema, { outcome });
     }),
 
-    leave: unary(async ({ node }, metadata) => {
-      await hostOf(asMember(metadata)).leave(node);
+    leave: unary(async ({ node }, caller) => {
+      asNode(caller, node);
+      await hostOf(asMember(caller)).leave(node);
       return create(LeaveReplySchema);
     }),
 
-    readMap: unary(async (_, metadata) => {
-      const { map } = await hostOf(asMember(metadata)).store.read();
+    readMap: unary(async (_, caller) => {
+      const { map } = await hostOf(asMember(caller)).store.read();
       return create(MapReplySchema, { mapJson: mapToWire(map) });
     }),
 
-    compareAndSetMap: unary(async ({ expectedVersion, mapJson, operationId }, metadata) => {
-      const { store } = hostOf(asMember(metadata));
+    compareAndSetMap: unary(async ({ expectedVersion, mapJson, operationId }, caller) => {
+      const { store } = hostOf(asMember(caller));
       const next = mapFromWire(mapJson);
       const outcome = await store.compareAndSet(expectedVersion, next, operationId);
       return create(CompareAndSetMapReplySchema, { conflict: outcome === 'conflict' });
     }),
 
-    seal: unary(async ({ partition, epoch, to }, metadata) => {
-      const { seals } = asMember(metadata);
+    seal: unary(async ({ partition, epoch, to }, caller) => {
+      const { seals } = asMember(caller);
       const { ok, seq, why = '', sealId } = await seals.seal(partition, epoch, to);
       return create(SealReplySchema, { ok, seq: BigInt(seq), why, sealId });
     }),
 
-    unseal: unary(async ({ partition, sealId }, metadata) => {
-      asMember(metadata).seals.unseal(partition, sealId);
+    unseal: unary(async ({ partition, sealId }, caller) => {
+      asMember(caller).seals.unseal(partition, sealId);
       return create(UnsealReplySchema);
     }),
 
-    status: unary(async ({ localOnly }, metadata) => {
-      const context = asGuest(metadata);
+    status: unary(async ({ localOnly }, caller) => {
+      const context = asGuest(caller);
       return clusterStatusToWire(await (localOnly ? localStatus(context) : clusterStatus(context)));
     }),
 
-    watchMap: streaming(async (call) => watchMap(call, hostOf(asMember(call.metadata)))),
-    verify: streaming((call) => verify(call, asGuest(call.metadata))),
-    heartbeat: streaming(async (call) => heartbeat(call, hostOf(asMember(call.metadata)))),
+    watchMap: streaming(async (call) => watchMap(call, hostOf(asMember(callerOf(call))))),
+    verify: streaming((call) => verify(call, asGuest(callerOf(call)))),
+    heartbeat: streaming(async (call) => {
+      const caller = callerOf(call);
+      heartbeat(call, hostOf(asMember(caller)), (node) => asNode(caller, node));
+    }),
   };
 }
 
@@ -134,7 +152,11 @@ function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: M
   call.on('cancelled', stop);
 }
 
-function heartbeat(call: ServerDuplexStream<NodeMessage, HeartbeatAck>, host: MapHost): void {
+function heartbeat(
+  call: ServerDuplexStream<NodeMessage, HeartbeatAck>,
+  host: MapHost,
+  checkNode: (node: NodeId) => void,
+): void {
   let sender: NodeId | null = null;
   const ended = (): void => {
     if (sender !== null) host.heartbeatsEnded(sender);
@@ -143,6 +165,7 @@ function heartbeat(call: ServerDuplexStream<NodeMessage, HeartbeatAck>, host: Ma
   call.on('data', (message: NodeMessage) => {
     try {
       const report = heartbeatFromWire(message);
+      checkNode(report.node);
       host.hear(report);
       sender = report.node;
       call.write(create(HeartbeatAckSchema));
@@ -169,6 +192,21 @@ async function verify(
     call.write(create(VerifyEventSchema, { ...progress, ...verifyReportToWire(found) }));
   }
   call.end();
+}
+
+/** Who calls, as far as gRPC knows. */
+interface Caller {
+  readonly metadata: Metadata;
+  /** `host:port` */
+  readonly peer: string;
+}
+
+function callerOf(call: { readonly metadata: Metadata; getPeer(): string }): Caller {
+  return { metadata: call.metadata, peer: call.getPeer() };
+}
+
+function impostor(detail: string): IngotError {
+  return refusal('PEER_REFUSED', peerRefusal('certificateName', detail).text);
 }
 
 class NotReady extends Error {}
@@ -214,9 +252,9 @@ function joinRequest(message: JoinMessage): JoinRequest {
 }
 
 function unary<Request, Reply>(
-  answer: (request: Request, metadata: Metadata) => Promise<Reply>,
+  answer: (request: Request, caller: Caller) => Promise<Reply>,
 ): handleUnaryCall<Request, Reply> {
-  return (call, callback) => void settle(answer(call.request, call.metadata), callback);
+  return (call, callback) => void settle(answer(call.request, callerOf(call)), callback);
 }
 
 async function settle<Reply>(

@@ -1,10 +1,24 @@
 /** How a gRPC channel proves itself: grpc-js hands each TCP connection to its channel credentials
- *  before it speaks HTTP/2, and here the preamble runs on it. */
+ *  before it speaks HTTP/2. Here TLS is put on it, where there are certificates, and the preamble
+ *  runs inside. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { CallCredentials, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
-import { ConnectingPreamble, type PeerRefusal } from '@ingot/replication';
+import {
+  type Certificates,
+  certificateRefusal,
+  ConnectingPreamble,
+  isNamed,
+  type PeerRefusal,
+  peerRefusal,
+  tlsOptions,
+  tlsRefusal,
+} from '@ingot/replication';
 import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
 import { controlPreamble, passPreamble, PeerRefused } from './proved-socket.ts';
 
+type Opened = Awaited<ReturnType<SecureConnector['connect']>>;
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 type Target = Parameters<ChannelCredentials['_createSecureConnector']>[0];
 
@@ -26,6 +40,7 @@ export class PeerCredentials extends ChannelCredentials {
   readonly #address: string;
   readonly #node: string | null;
   #lastRefusal: PeerRefusal | null = null;
+  #peer: TLSSocket | null = null;
 
   /** `node`: the id of the node that must be at `address`; null: whoever holds the secret. */
   constructor(access: ControlAccess, address: string, node: string | null) {
@@ -40,8 +55,15 @@ export class PeerCredentials extends ChannelCredentials {
     return this.#lastRefusal;
   }
 
+  /** Why the node at the other end is none of these, by its certificate; null: it is one. */
+  refusalAmong(nodes: readonly string[]): PeerRefusal | null {
+    const peer = this.#peer;
+    if (peer === null || nodes.some((node) => isNamed(peer, node))) return null;
+    return peerRefusal('certificateName', 'it names no node of the cluster map');
+  }
+
   override _isSecure(): boolean {
-    return false;
+    return this.#access.credentials.certificates !== null;
   }
 
   /** Never shared between channels, so that each knows its own refusals. */
@@ -55,25 +77,46 @@ export class PeerCredentials extends ChannelCredentials {
     callCredentials: CallCredentials = CallCredentials.createEmpty(),
   ): SecureConnector {
     return {
-      connect: async (socket) => {
-        await this.#prove(socket);
-        return { socket, secure: false };
-      },
+      connect: (socket) => this.#open(socket),
       waitForReady: async () => undefined,
       getCallCredentials: () => callCredentials,
       destroy: () => undefined,
     };
   }
 
-  async #prove(socket: Parameters<SecureConnector['connect']>[0]): Promise<void> {
-    const options = controlPreamble(this.#access.credentials, this.#node);
+  async #open(raw: Socket): Promise<Opened> {
+    const { credentials, refused } = this.#access;
+    const preamble = new ConnectingPreamble(controlPreamble(credentials, this.#node), true);
     try {
-      await passPreamble(socket, new ConnectingPreamble(options, true));
+      const socket = await this.#encrypted(raw, credentials.certificates);
+      await passPreamble(socket, preamble);
       this.#lastRefusal = null;
+      return { socket, secure: socket !== raw };
     } catch (error) {
+      raw.destroy();
       this.#lastRefusal = error instanceof PeerRefused ? error.refusal : null;
-      if (this.#lastRefusal !== null) this.#access.refused(this.#address, this.#lastRefusal);
+      if (this.#lastRefusal !== null) refused(this.#address, this.#lastRefusal);
       throw error;
     }
+  }
+
+  async #encrypted(raw: Socket, certificates: Certificates | null): Promise<Socket> {
+    if (certificates === null) return raw;
+    const peer = await tlsOver(raw, certificates);
+    const doubt = certificateRefusal(peer, this.#node);
+    if (doubt !== null) throw new PeerRefused(doubt);
+    this.#peer = peer;
+    return peer;
+  }
+}
+
+async function tlsOver(raw: Socket, certificates: Certificates): Promise<TLSSocket> {
+  const socket = connectTls({ socket: raw, ...tlsOptions(certificates), ALPNProtocols: ['h2'] });
+  try {
+    await once(socket, 'secureConnect');
+    return socket;
+  } catch (error) {
+    const refusal = tlsRefusal(error as Error);
+    throw refusal === null ? error : new PeerRefused(refusal);
   }
 }

@@ -35,12 +35,14 @@ export function controlPreamble({ secret }: Credentials, node: string | null): P
 }
 
 /** Resolves once the peer has proved itself. Rejects with PeerRefused, or with what the network
- *  said; the socket is then on its way to its end. */
+ *  said; the socket is then on its way to its end. `doubt`: the peer is refused for it at once. */
 export async function passPreamble(
   socket: Socket,
   preamble: AcceptingPreamble | ConnectingPreamble,
+  doubt: PeerRefusal | null = null,
 ): Promise<void> {
   const run = new PreambleRun(socket, preamble);
+  if (doubt !== null) run.refuseFor(doubt);
   try {
     await run.passed;
   } finally {
@@ -54,6 +56,8 @@ class PreambleRun {
   readonly #preamble: AcceptingPreamble | ConnectingPreamble;
   readonly #timer: NodeJS.Timeout;
   readonly #pass: () => void;
+  #unwritten = 0;
+  #hasPassed = false;
   readonly #fail: (error: Error) => void;
 
   constructor(socket: Socket, preamble: AcceptingPreamble | ConnectingPreamble) {
@@ -69,6 +73,11 @@ class PreambleRun {
     socket.on('end', this.#ended);
     socket.on('close', this.#ended);
     if ('start' in preamble) this.#perform(preamble.start());
+  }
+
+  refuseFor(doubt: PeerRefusal): void {
+    if ('refuseFor' in this.#preamble) this.#perform(this.#preamble.refuseFor(doubt));
+    else this.#refuse(doubt);
   }
 
   letGo(): void {
@@ -92,12 +101,27 @@ class PreambleRun {
   };
 
   #perform({ send, outcome }: PreambleStep): void {
-    if (send !== null) this.#socket.write(send);
+    if (send !== null) {
+      this.#unwritten++;
+      this.#socket.write(send, this.#written);
+    }
     if (outcome === 'more') return;
     if (outcome !== 'passed') return this.#refuse(outcome);
     const leftOver = this.#preamble.leftOver();
     if (leftOver.length > 0) this.#socket.unshift(leftOver);
-    this.#pass();
+    this.#hasPassed = true;
+    this.#passWhenWritten();
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error) return this.#fail(error);
+    this.#unwritten--;
+    this.#passWhenWritten();
+  };
+
+  /** Node's HTTP/2 takes the end of any write for one of its own, and aborts the process. */
+  #passWhenWritten(): void {
+    if (this.#hasPassed && this.#unwritten === 0) this.#pass();
   }
 
   /** Reads on for a while, unheard: closing a socket with unread bytes would take our last words

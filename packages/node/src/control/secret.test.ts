@@ -2,14 +2,15 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
 import { EXIT_REFUSED } from '../shared/errors.ts';
 import { ControlClient } from './control-client.ts';
 import { type TestMember, TestMembers, until } from './control-plane.fixture.ts';
 import { PLAIN_ACCESS } from './peer-credentials.ts';
 
-const OURS = { secret: Buffer.from('the secret of this very cluster') };
-const OTHER = { secret: Buffer.from('the secret of some other cluster') };
-const NONE = { secret: null };
+const OURS = { ...NO_CREDENTIALS, secret: Buffer.from('the secret of this very cluster') };
+const OTHER = { ...NO_CREDENTIALS, secret: Buffer.from('the secret of some other cluster') };
+const NONE = NO_CREDENTIALS;
 
 let members: TestMembers;
 const sockets: Socket[] = [];
@@ -29,7 +30,7 @@ const refusedBy = ({ plane }: TestMember): Record<string, number> =>
 const refusalsLoggedBy = ({ log }: TestMember): unknown[] =>
   log.lines.filter(({ event }) => event === 'peer.refused').map(({ reason }) => reason);
 
-async function statusFrom(member: TestMember, credentials: typeof OURS | typeof NONE) {
+async function statusFrom(member: TestMember, credentials: Credentials) {
   const client = new ControlClient(addressOf(member), null, { ...PLAIN_ACCESS, credentials });
   try {
     return await client.status('node');

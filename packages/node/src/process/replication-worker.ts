@@ -23,7 +23,7 @@ const hub = new ReplicationHub({
   nodeId,
   incarnation,
   clusterId: map.clusterId,
-  secret: settings.credentials.secret,
+  ...settings.credentials,
   host: settings.host,
   port,
   wake,

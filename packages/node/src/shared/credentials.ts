@@ -1,8 +1,12 @@
 /** What a node proves itself with to other nodes, and asks of them. Made by cli/credentials.ts from
  *  files and the environment; a plain object that structured clone can copy. Never logged. */
+import type { Certificates } from '@ingot/replication';
+
 export interface Credentials {
   /** The cluster's secret. null: whoever connects is believed. */
   readonly secret: Uint8Array | null;
+  /** For TLS in both directions. null: nothing is encrypted. */
+  readonly certificates: Certificates | null;
 }
 
-export const NO_CREDENTIALS: Credentials = { secret: null };
+export const NO_CREDENTIALS: Credentials = { secret: null, certificates: null };
