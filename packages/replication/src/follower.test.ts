@@ -5,7 +5,7 @@ import {
   PartitionMap,
   ROLE_FOLLOWER,
 } from '@ingot/store';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { smallGeometry } from './cluster.fixture.ts';
 import { Follower, type FollowerAction } from './follower.ts';
 import { ACK, BEGIN, CHUNK, END, type FrameHeader, HELLO, PING, REDO, WELCOME } from './frame.ts';
@@ -54,6 +54,18 @@ function redoOf(writes: (map: PartitionMap) => void): { records: Buffer; lastSeq
   const bytes = primary.ringCopy(primary.ringFind(1), buffer.length, buffer);
   return { records: buffer.subarray(0, bytes), lastSeq: primary.stats().seq };
 }
+
+test('follower: who is sent from the copy is cut off before BEGIN touches it, and once it has', () => {
+  send(WELCOME, welcome);
+  const touches = [vi.spyOn(copy, 'reset'), vi.spyOn(copy, 'beginBulk')];
+  const begin = { kind: 'full', reason: 'the copy is empty', chunkCount: 1, pass: 0 } as const;
+  expect(send(BEGIN, encodeBegin(begin))).toContainEqual({ kind: 'dropSubscribers' });
+  for (const touch of touches) expect(touch).not.toHaveBeenCalled();
+  expect(follower.place(header(CHUNK, { payloadBytes: 65_536, chunk: 2 }))).toHaveLength(65_536);
+  for (const touch of touches) expect(touch).toHaveBeenCalledTimes(1);
+  expect(send(CHUNK, Buffer.alloc(65_536), { chunk: 2 })).toEqual([{ kind: 'dropSubscribers' }]);
+  expect(send(END)).not.toContainEqual({ kind: 'dropSubscribers' });
+});
 
 describe('follower: frames that come when they should not', () => {
   test.each<[rule: string, type: number]>([
@@ -162,7 +174,10 @@ describe('follower: redo', () => {
 
   test('is applied and acknowledged', () => {
     const actions = sendRedo(Buffer.from(redo.records));
-    expect(actions).toMatchObject([{ kind: 'send', header: { type: ACK, seq: redo.lastSeq } }]);
+    expect(actions.at(-1)).toMatchObject({
+      kind: 'send',
+      header: { type: ACK, seq: redo.lastSeq },
+    });
     expect(copy.stats().seq).toBe(redo.lastSeq);
   });
 

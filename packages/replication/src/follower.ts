@@ -74,6 +74,8 @@ export class Follower {
   #bulk: Begin | null = null;
   /** R0 of a bulk that has been announced and has touched nothing yet. */
   #beginsAt: number | null = null;
+  /** The bulk has touched the copy since the last step. */
+  #touched = false;
   #bulkStartedMs = 0;
   #bulkBytes = 0;
   #chunksMissing = 0;
@@ -145,6 +147,9 @@ export class Follower {
 
   #go(header: FrameHeader, payload: Buffer): string | null {
     this.#touch();
+    // Once more, for whoever came between the two: nobody may find the copy consistent before and after.
+    if (this.#touched) this.#out.push({ kind: 'dropSubscribers' });
+    this.#touched = false;
     return this.#receive(header, payload);
   }
 
@@ -155,6 +160,7 @@ export class Follower {
     if (kind === 'full' && pass === 0) this.#partition.reset();
     this.#partition.beginBulk(this.#beginsAt);
     this.#beginsAt = null;
+    this.#touched = true;
   }
 
   #receive(header: FrameHeader, payload: Buffer): string | null {

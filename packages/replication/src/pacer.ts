@@ -21,13 +21,13 @@ export interface ClientLoad {
 }
 
 /** So much of a second may be made up for at once. */
-const burstMs = 4;
+const burstMs = 2;
 /** Clients that sent nothing for so long are not there. */
 const quietMs = 100;
 const lookMs = 20;
 /** Mean wait of a thread for a core, up to which the rate rises and above which it falls. */
-const calmWaitMs = 0.1;
-const crowdedWaitMs = 0.2;
+const calmWaitMs = 0.05;
+const crowdedWaitMs = 0.12;
 const riseFactor = 1.1;
 const fallFactor = 0.75;
 export const adaptiveStartRate = 128_000_000;
