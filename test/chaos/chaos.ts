@@ -45,5 +45,5 @@ try {
   if (!isHeld) throw new Error('the copies did not hold');
 } catch (error) {
   process.stderr.write(`${String(error)}\nthe same run: ${again}\n`);
-  process.exitCode = 1;
+  process.exit(1); // with whatever was under way
 }

@@ -136,6 +136,7 @@ class Disconnects {
       await this.#verified();
       return await this.#report(load);
     } finally {
+      load.close();
       this.#client.close();
     }
   }

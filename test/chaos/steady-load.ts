@@ -61,6 +61,12 @@ export class SteadyLoad {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#done;
+    this.close();
+  }
+
+  /** Whatever is under way. */
+  close(): void {
+    this.#stopped = true;
     this.#socket.destroy();
   }
 
