@@ -19,8 +19,8 @@ const VALUE_BYTES = 62_000;
 const KEYS = 80;
 /** Byte of a chunk that lies in such a value. */
 const IN_A_VALUE = 40_000;
-/** In front of them: header, chunk table, index. */
-const CHUNKS_BEFORE = 5;
+/** Frames in front of them: header, chunk table, index. */
+const FRAMES_BEFORE = 5;
 const STRIKES_WITHIN_MS = 20_000;
 
 let pair: LinkedPair;
@@ -88,7 +88,7 @@ test('a bit flipped in a chunk: found before the copy counts as checked, counted
   pair.cut();
   await stateIs('connecting');
   await write(3);
-  const flip = link.arm(flipIn(CHUNK, 'payload', { at: IN_A_VALUE, bit: 5, skip: CHUNKS_BEFORE }));
+  const flip = link.arm(flipIn(CHUNK, 'payload', { at: IN_A_VALUE, bit: 5, skip: FRAMES_BEFORE }));
   const answers = link.arm(stallAt(CHECKED, 'up'));
   pair.heal();
   const { part } = await within('a bit flips in a chunk', STRIKES_WITHIN_MS, flip.struck);

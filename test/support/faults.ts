@@ -104,9 +104,11 @@ export function flipIn(
   });
 }
 
-/** Holds this direction in front of the first frame of this type that comes. */
-export function stallAt(type: number, direction: Direction): Fault {
-  return new Fault(direction, (part) =>
-    part.type === type && part.kind === 'header' ? { kind: 'stall' } : null,
-  );
+/** Holds this direction in front of the first frame of this type that comes behind `skip` others. */
+export function stallAt(type: number, direction: Direction, skip = 0): Fault {
+  let left = skip;
+  return new Fault(direction, (part) => {
+    if (part.type !== type || part.kind !== 'header') return null;
+    return left-- > 0 ? null : { kind: 'stall' };
+  });
 }
