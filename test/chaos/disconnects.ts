@@ -234,8 +234,10 @@ class Disconnects {
   /** Every copy streams, and has what was written when we began to wait. */
   async #healed(): Promise<void> {
     const { cluster } = this.#pair;
-    const { partitions } = await cluster.view();
-    const written = partitions.map(({ seq }) => seq ?? Number.POSITIVE_INFINITY);
+    const written = await eventually('every primary says what is written', async () => {
+      const seqs = (await cluster.view()).partitions.map(({ seq }) => seq ?? -1);
+      return seqs.includes(-1) ? null : seqs;
+    });
     await eventually(
       'every copy is back',
       async () => {
