@@ -115,8 +115,9 @@ export class Inspections {
     const { state } = this.#host;
     const targets: ScrubTarget[] = [];
     for (const [id, partition] of state.partitions) {
-      if (!state.leads(id) || this.#host.inStep(id).length === 0) continue;
-      targets.push({ partition: id, chunkCount: partition.chunksTouched() });
+      if (!state.leads(id) || state.views.get(id)?.followers.length === 0) continue;
+      const waits = this.#host.inStep(id).length === 0;
+      targets.push({ partition: id, chunkCount: partition.chunksTouched(), waits });
     }
     return targets.sort((a, b) => a.partition - b.partition);
   }
@@ -145,7 +146,7 @@ export class Inspections {
   }
 
   #logRound(): void {
-    const { rounds, chunksDone, lastRoundMs } = this.#scrub.progress;
+    const { rounds, chunksDone, lastRoundMs, lastRoundSkipped } = this.#scrub.progress;
     if (rounds === this.#scrubRounds) return;
     this.#scrubRounds = rounds;
     const { checksFailed, repairs, repairsRefused } = this.#host.state.counters;
@@ -153,6 +154,7 @@ export class Inspections {
       level: 'info',
       event: 'scrubFinished',
       chunks: chunksDone,
+      chunksSkipped: lastRoundSkipped,
       ms: Math.round(lastRoundMs),
       differencesSoFar: checksFailed,
       repairsSoFar: repairs,

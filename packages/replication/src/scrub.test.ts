@@ -74,13 +74,14 @@ describe('scrub', () => {
     const scrub = scrubOf(() => targets, 10_000);
     const first = scrub.step(0);
     targets = [
-      { partition: 0, chunkCount: 9 },
+      { partition: 0, chunkCount: 2 },
       { partition: 1, chunkCount: 3 },
       { partition: 3, chunkCount: 1 },
     ];
     const rest = run(scrub, { forMs: 10_000 });
     expect([first, ...rest].map((mark) => `${mark?.partition}/${mark?.chunk}`)).toEqual([
-      ...['1/0', '1/1', '1/2', '3/0'],
+      ...['1/0', '1/1', '1/2'],
+      ...['0/0', '0/1', '3/0'],
     ]);
     targets = [{ partition: 3, chunkCount: 1 }];
     expect(run(scrub, { fromMs: 10_000, forMs: 10_000 })).toMatchObject([
@@ -89,17 +90,44 @@ describe('scrub', () => {
   });
 
   test('with nobody to compare with there is no round, and one begins when somebody comes', () => {
-    let targets: ScrubTarget[] = [];
-    const scrub = scrubOf(() => targets, 10_000);
+    let waits = true;
+    const scrub = scrubOf(() => [{ partition: 5, chunkCount: 1, waits }], 10_000);
     expect(run(scrub, { forMs: 60_000 })).toEqual([]);
-    expect(scrub.progress).toEqual({ rounds: 0, chunksDone: 0, chunksTotal: 0, lastRoundMs: 0 });
-    targets = [{ partition: 5, chunkCount: 1 }];
+    expect(scrub.progress).toMatchObject({ rounds: 0, chunksDone: 0, chunksTotal: 0 });
+    waits = false;
     expect(run(scrub, { fromMs: 60_000, forMs: 1_000 })).toHaveLength(1);
+  });
+
+  test('a partition whose followers are away is put off, and goes on where it was', () => {
+    let away = new Set<number>();
+    const scrub = scrubOf(
+      () => [0, 1].map((id) => ({ partition: id, chunkCount: 3, waits: away.has(id) })),
+      6_000,
+    );
+    const shown = (marks: readonly ScrubMark[]): string[] =>
+      marks.map(({ partition, chunk }) => `${partition}/${chunk}`);
+    expect(shown(run(scrub, { forMs: 1_800 }))).toEqual(['0/0', '0/1']);
+    away = new Set([0]);
+    expect(shown(run(scrub, { fromMs: 1_800, forMs: 2_000 }))).toEqual(['1/0', '1/1']);
+    away = new Set([0, 1]);
+    expect(run(scrub, { fromMs: 3_800, forMs: 1_000 })).toEqual([]);
+    expect(scrub.progress).toMatchObject({ rounds: 0, chunksDone: 4, chunksTotal: 6 });
+    away = new Set([1]);
+    expect(shown(run(scrub, { fromMs: 4_800, forMs: 1_400 }))).toEqual(['0/2']);
+    expect(scrub.progress).toMatchObject({ rounds: 1, lastRoundSkipped: 2 });
+    away = new Set();
+    expect(shown(run(scrub, { fromMs: 6_200, forMs: 6_000 }))).toHaveLength(6);
   });
 
   test('says how far the round is', () => {
     const scrub = scrubOf([{ partition: 0, chunkCount: 10 }], 10_000);
     run(scrub, { forMs: 4_900 });
-    expect(scrub.progress).toEqual({ rounds: 0, chunksDone: 5, chunksTotal: 10, lastRoundMs: 0 });
+    expect(scrub.progress).toEqual({
+      rounds: 0,
+      chunksDone: 5,
+      chunksTotal: 10,
+      lastRoundMs: 0,
+      lastRoundSkipped: 0,
+    });
   });
 });

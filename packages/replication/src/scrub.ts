@@ -2,7 +2,8 @@
  *
  *  A pure machine: it says which chunk is to be marked next, and when. A round walks the partitions by id, each from its
  *  first chunk to the last, evenly over `everyMs`, but never faster than `bytesPerSecondMax`; where that takes longer the
- *  next round begins at once. After a pause (a busy node, a stopped clock) it does not hurry by more than a second's worth.
+ *  next round begins at once. A partition without anybody to compare with is put off, at last to the next round.
+ *  After a pause (a busy node, a stopped clock) it does not hurry by more than a second's worth.
  *  Owner: the hub. Knows nothing of markers and answers: see `Inspection`. */
 import { CHUNK_BYTES } from '@ingot/store';
 
@@ -12,11 +13,13 @@ export interface ScrubOptions {
   readonly bytesPerSecondMax: number;
 }
 
-/** A partition that is led here and has somebody to compare with. */
+/** A partition that is led here and has followers. */
 export interface ScrubTarget {
   readonly partition: number;
   /** Chunks in use. */
   readonly chunkCount: number;
+  /** None of the followers can answer now. */
+  readonly waits?: boolean;
 }
 
 export interface ScrubMark {
@@ -32,6 +35,8 @@ export interface ScrubProgress {
   readonly chunksTotal: number;
   /** 0: no round has ended. */
   readonly lastRoundMs: number;
+  /** Chunks of the last round that nobody could be asked about. */
+  readonly lastRoundSkipped: number;
 }
 
 export const scrubBytesPerSecondMax: number = 64 * 1_048_576;
@@ -41,9 +46,10 @@ export class Scrub {
   readonly #everyMs: number;
   readonly #intervalMinMs: number;
   readonly #targets: () => readonly ScrubTarget[];
-  /** Where the walk is: nothing below has to be looked at in this round. */
+  /** The next chunk of each partition, in this round. */
+  readonly #nextChunk = new Map<number, number>();
+  /** The one that is walked. */
   #partition = -1;
-  #chunk = 0;
   #roundStartMs = Number.NEGATIVE_INFINITY;
   #walking = false;
   #nextMs = Number.NEGATIVE_INFINITY;
@@ -51,8 +57,9 @@ export class Scrub {
   #chunksDone = 0;
   #chunksLeft = 0;
   #lastRoundMs = 0;
+  #lastRoundSkipped = 0;
 
-  /** `targets` is asked anew whenever the walk comes to another partition. */
+  /** `targets` is asked anew for every chunk; by id. */
   constructor(options: ScrubOptions, targets: () => readonly ScrubTarget[]) {
     this.#everyMs = options.everyMs;
     this.#intervalMinMs = (CHUNK_BYTES * 1_000) / options.bytesPerSecondMax;
@@ -65,6 +72,7 @@ export class Scrub {
       chunksDone: this.#chunksDone,
       chunksTotal: this.#chunksDone + this.#chunksLeft,
       lastRoundMs: this.#lastRoundMs,
+      lastRoundSkipped: this.#lastRoundSkipped,
     };
   }
 
@@ -73,32 +81,36 @@ export class Scrub {
     if (nowMs < this.#nextMs) return null;
     const targets = this.#targets();
     if (!this.#walking && !this.#beginRound(targets, nowMs)) return null;
-    const target = targets.find(({ partition, chunkCount }) =>
-      partition === this.#partition ? this.#chunk < chunkCount : partition > this.#partition,
-    );
-    if (target === undefined) {
-      this.#endRound(nowMs);
-      return null;
-    }
-    if (target.partition !== this.#partition) this.#chunk = 0;
-    this.#partition = target.partition;
-    const mark = { partition: target.partition, chunk: this.#chunk++ };
+    const due = targets.filter((target) => this.#positionOf(target) < target.chunkCount);
+    const ready = due.filter(({ waits }) => waits !== true);
+    this.#chunksLeft = due.reduce((sum, target) => sum + this.#leftOf(target), 0);
+    const target = ready.find(({ partition }) => partition === this.#partition) ?? ready[0];
+    if (target !== undefined) return this.#mark(target, nowMs);
+    if (due.length === 0 || nowMs >= this.#roundStartMs + this.#everyMs) this.#endRound(nowMs);
+    return null;
+  }
+
+  #mark(target: ScrubTarget, nowMs: number): ScrubMark {
+    const { partition } = target;
+    const chunk = this.#positionOf(target);
+    this.#partition = partition;
+    this.#nextChunk.set(partition, chunk + 1);
     this.#chunksDone++;
-    this.#chunksLeft = this.#leftOf(targets);
+    this.#chunksLeft--;
     const leftMs = this.#roundStartMs + this.#everyMs - this.#nextMs;
     const intervalMs = Math.max(leftMs / (this.#chunksLeft + 1), this.#intervalMinMs);
     this.#nextMs = Math.max(this.#nextMs + intervalMs, nowMs - hurryMaxMs);
-    return mark;
+    return { partition, chunk };
   }
 
-  /** False: there is nothing to compare. */
+  /** False: there is nothing to compare, or nobody to compare with. */
   #beginRound(targets: readonly ScrubTarget[], nowMs: number): boolean {
-    if (targets.length === 0) return false;
+    if (!targets.some(({ waits }) => waits !== true)) return false;
     this.#walking = true;
     this.#roundStartMs = nowMs;
     this.#nextMs = nowMs;
+    this.#nextChunk.clear();
     this.#partition = -1;
-    this.#chunk = 0;
     this.#chunksDone = 0;
     return true;
   }
@@ -106,17 +118,17 @@ export class Scrub {
   #endRound(nowMs: number): void {
     this.#walking = false;
     this.#rounds++;
-    this.#chunksLeft = 0;
     this.#lastRoundMs = nowMs - this.#roundStartMs;
+    this.#lastRoundSkipped = this.#chunksLeft;
+    this.#chunksLeft = 0;
     this.#nextMs = Math.max(nowMs, this.#roundStartMs + this.#everyMs);
   }
 
-  #leftOf(targets: readonly ScrubTarget[]): number {
-    let left = 0;
-    for (const { partition, chunkCount } of targets) {
-      if (partition > this.#partition) left += chunkCount;
-      else if (partition === this.#partition) left += Math.max(0, chunkCount - this.#chunk);
-    }
-    return left;
+  #positionOf({ partition }: ScrubTarget): number {
+    return this.#nextChunk.get(partition) ?? 0;
+  }
+
+  #leftOf(target: ScrubTarget): number {
+    return target.chunkCount - this.#positionOf(target);
   }
 }

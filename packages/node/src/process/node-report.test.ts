@@ -53,7 +53,14 @@ test('the test door damages one bit of a follower, and nothing else', () => {
 });
 
 test('node report: the scrub in seconds, with what comparing copies has come to', () => {
-  const scrub = { everyMs: 60_000, rounds: 1, chunksDone: 2, chunksTotal: 3, lastRoundMs: 59_500 };
+  const scrub = {
+    everyMs: 60_000,
+    rounds: 1,
+    chunksDone: 2,
+    chunksTotal: 3,
+    lastRoundMs: 59_500,
+    lastRoundSkipped: 0,
+  };
   const counters = { ...NO_REPLICATION.counters, checksFailed: 4, repairs: 3, repairsRefused: 1 };
   expect(scrubStatus({ ...NO_REPLICATION, scrub, counters })).toEqual({
     everySeconds: 60,

@@ -12,7 +12,10 @@ export const NO_REPLICATION: ReplicationStatus = {
   partitions: [],
   counters: createHubCounters(),
   bulks: { running: 0, waiting: 0 },
-  scrub: { everyMs: 0, rounds: 0, chunksDone: 0, chunksTotal: 0, lastRoundMs: 0 },
+  scrub: {
+    ...{ everyMs: 0, rounds: 0, chunksDone: 0, chunksTotal: 0 },
+    ...{ lastRoundMs: 0, lastRoundSkipped: 0 },
+  },
 };
 
 export function scrubStatus({ scrub, counters }: ReplicationStatus): ScrubStatus {
