@@ -32,10 +32,11 @@ const count = Number(records);
 if (side === 'sender') await beSender();
 else await beReceiver();
 
+/** First words, then the records: all children make theirs at the same time. */
 async function beSender(): Promise<void> {
-  const encoder = codec.encoder(count);
   const { port, sender } = await MessageSender.listen();
   answerParent(port, async (question) => run(encoder, await sender, question as SendQuestion));
+  const encoder = codec.encoder(count);
 }
 
 let numbered = 0;
@@ -84,7 +85,6 @@ function run(
 
 async function beReceiver(): Promise<void> {
   const decoder = codec.decoder(count);
-  const truth = trueSums(count);
   await receiveMessages(Number(port), decoder, (message, payloadBytes) => {
     const expected = truth(message);
     const sums = decoder.sum(payloadBytes);
@@ -95,4 +95,5 @@ async function beReceiver(): Promise<void> {
     });
   });
   answerParent(null, cpuSeconds);
+  const truth = trueSums(count);
 }

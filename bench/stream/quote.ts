@@ -70,14 +70,18 @@ export function trueSums(count: number): (message: number) => Sums {
   const sums = Array.from(QUOTE_FIELDS, () => 0);
   for (let i = 0; i < count; i++) {
     const quote = quoteAt(i);
-    QUOTE_FIELDS.forEach(([name], field) => {
-      const value = quote[name];
-      sums[field] += typeof value === 'string' ? Buffer.from(value).reduce((a, b) => a + b) : value;
-    });
+    for (let field = 0; field < QUOTE_FIELDS.length; field++) {
+      const value = quote[QUOTE_FIELDS[field][0]];
+      sums[field] += typeof value === 'string' ? charactersOf(value) : value;
+    }
   }
   const flagsAt = sums.length - 1;
   const flagsOfOthers = sums[flagsAt] - quoteAt(0).flags;
   return (message) => sums.with(flagsAt, flagsOfOthers + message);
+}
+
+function charactersOf(text: string): number {
+  return [...text].reduce((sum, character) => sum + (character.codePointAt(0) as number), 0);
 }
 
 /** For every format that hands out objects. */

@@ -15,6 +15,7 @@ const GIB = 2 ** 30;
 /** In flight where throughput is measured: bytes of records, but at least two messages. */
 const IN_FLIGHT_BYTES = MIB;
 const SLOW_MS = 1_000;
+const WARM_UP_BYTES_MAX = 16 * MIB;
 
 export interface TablePlan {
   readonly codecs: readonly CodecId[];
@@ -81,8 +82,9 @@ class Pair {
     return new Pair(codec, batchBytes, sender, receiver);
   }
 
-  /** Until the compilers have seen the code: a large batch is one enough. */
+  /** Until the compilers have seen the code; a large batch shows it all to them by itself. */
   async warmUp(phaseMs: number): Promise<void> {
+    if (this.#batchBytes > WARM_UP_BYTES_MAX) return;
     await this.#send({ atLeastMs: phaseMs, messagesMin: 1, inFlightMax: 1 });
   }
 
