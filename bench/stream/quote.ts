@@ -81,7 +81,7 @@ export function trueSums(count: number): (message: number) => Sums {
 }
 
 function charactersOf(text: string): number {
-  return [...text].reduce((sum, character) => sum + (character.codePointAt(0) as number), 0);
+  return Buffer.from(text).reduce((sum, byte) => sum + byte, 0);
 }
 
 /** For every format that hands out objects. */

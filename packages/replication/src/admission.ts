@@ -3,7 +3,7 @@
  *  Every refusal has a code and one sentence that says which side must change. Order matters: what can never
  *  become right comes first, what a newer cluster map may settle comes last. */
 import { CHUNK_BYTES, FORMAT_VERSION, type Geometry } from '@ingot/store';
-import { BYTE_ORDER_MARK, type Hello } from './hello.ts';
+import { BYTE_ORDER_MARK, type Hello, MACHINE_BYTE_ORDER } from './hello.ts';
 import type { Refusal, RefusalCode } from './welcome.ts';
 
 /** What the cluster map and the local partition say about the partition asked for. */
@@ -25,10 +25,11 @@ export interface LocalNode {
 
 export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | null {
   const refusal = (code: RefusalCode, text: string): Refusal => ({ code, text });
-  if (hello.byteOrder !== BYTE_ORDER_MARK) {
+  if (hello.byteOrder !== MACHINE_BYTE_ORDER) {
+    const ours = MACHINE_BYTE_ORDER === BYTE_ORDER_MARK ? 'little' : 'big';
     return refusal(
       'byteOrder',
-      'images are little-endian here: run the follower on such a machine',
+      `images are ${ours}-endian here: run the follower on such a machine`,
     );
   }
   if (hello.storeFormat !== FORMAT_VERSION) {

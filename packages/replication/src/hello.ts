@@ -10,6 +10,11 @@ import { defineLayout, readU64, writeU64 } from './layout.ts';
 
 /** Reads as 0x0201 where the byte order is the other one. */
 export const BYTE_ORDER_MARK = 0x0102;
+/** The mark as this machine writes it: the mark itself where the machine is little-endian, as frames
+ *  are. Images hold words of the machine. */
+export const MACHINE_BYTE_ORDER: number = Buffer.from(
+  Uint16Array.of(BYTE_ORDER_MARK).buffer,
+).readUInt16LE(0);
 
 /** A point of a history at which a copy was consistent. */
 export interface Position {

@@ -1,6 +1,6 @@
 /** What a follower says of its copy at HELLO. */
 import { CHUNK_BYTES, FORMAT_VERSION, type Partition } from '@ingot/store';
-import { BYTE_ORDER_MARK, type Hello } from './hello.ts';
+import { type Hello, MACHINE_BYTE_ORDER } from './hello.ts';
 
 export type Greeter = Pick<Hello, 'clusterId' | 'nodeId' | 'incarnation'>;
 
@@ -13,7 +13,7 @@ export function offerCopy(
   const { base, history, stamps } = partition.offer();
   return {
     storeFormat: FORMAT_VERSION,
-    byteOrder: BYTE_ORDER_MARK,
+    byteOrder: MACHINE_BYTE_ORDER,
     clusterId,
     nodeId,
     incarnation,

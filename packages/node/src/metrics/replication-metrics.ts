@@ -100,6 +100,12 @@ export function addReplicationMetrics(registry: Registry, sources: MetricSources
   );
   counter(
     registry,
+    'handshakes_refused_total',
+    'Replication connections refused here at HELLO, or ended before it',
+    () => counters().refusals,
+  );
+  counter(
+    registry,
     'peers_refused_total',
     'Connections between nodes that ended before either side was believed, on either side',
     () =>
