@@ -10,7 +10,7 @@ import { hasIperf3 } from './iperf3.ts';
 import { helpText, parseOptions, type StreamOptions } from './options.ts';
 import { measureStreams, STREAM_ROWS, type StreamFigures } from './raw-stream.ts';
 import { type Cell, measureBatch } from './serialization.ts';
-import { measureSlack, VALUE_SIZES } from './slack.ts';
+import { measureSlack, measureZstd, VALUE_SIZES } from './slack.ts';
 import { figure, textTable } from './text-table.ts';
 
 const EXIT_FAILED = 1;
@@ -33,7 +33,10 @@ async function main(): Promise<void> {
   if (options.raw && hasIperf3()) await rawStream(options);
   else if (options.raw) process.exitCode = EXIT_FAILED;
   if (options.table) await serializationTable(options);
-  if (options.slack) slackTable(options);
+  if (options.slack) {
+    slackTable(options);
+    zstdTable(options);
+  }
 }
 
 async function rawStream({ rounds, seconds, markdown }: StreamOptions): Promise<void> {
@@ -111,6 +114,17 @@ function slackTable({ markdown }: StreamOptions): void {
   console.log(
     '\neven at: from so many changed records in a chunk on, the chunk is less than their redo.',
   );
+}
+
+function zstdTable({ codecs, markdown }: StreamOptions): void {
+  const rows = codecs.map((id) => {
+    const { plain, zstd } = measureZstd(id);
+    return [CODECS[id].name, plain.toFixed(2), zstd.toFixed(2)];
+  });
+  console.log(
+    '\nBytes per byte of records of the serialization table, as they are and after zstd:\n',
+  );
+  console.log(textTable(['', 'plain', 'zstd'], rows, markdown));
 }
 
 function sizeText(bytes: number): string {

@@ -1,7 +1,9 @@
 /** What raw bytes carry along: counted, not timed, in a real partition.
  *
  *  A bulk sends whole chunks, with the index, the headers and the unused ends of slots in them; redo sends
- *  the after-image of a change. Which of the two is less depends on how much of a chunk has changed. */
+ *  the after-image of a change. Which of the two is less depends on how much of a chunk has changed.
+ *  And they are not compressed: what zstd would make of the records of the serialization table. */
+import { zstdCompressSync } from 'node:zlib';
 import {
   attachPartition,
   CHUNK_BYTES,
@@ -13,6 +15,8 @@ import {
   REDO_RECORD_BYTES_MAX,
   SET_OK,
 } from '../../packages/store/src/index.ts';
+import { CODECS, type CodecId } from './codecs/index.ts';
+import { QUOTE_BYTES } from './quote.ts';
 import { FRAME_HEADER_BYTES } from '../../packages/replication/src/frame.ts';
 
 const CAPACITY_BYTES = 2 ** 26;
@@ -20,6 +24,8 @@ const CAPACITY_BYTES = 2 ** 26;
 const FILL_BYTES = 2 ** 23;
 const KEY_BYTES = 16;
 const NOW_MS = 1;
+/** A batch of 1 MiB. */
+const ZSTD_RECORDS = 16_384;
 
 export const VALUE_SIZES: readonly number[] = [4, 16, 64, 256, 1_000, 4_000, 16_000];
 export const CHUNK_FRAME_BYTES: number = FRAME_HEADER_BYTES + CHUNK_BYTES;
@@ -54,6 +60,13 @@ export function measureSlack(valueBytes: number): Slack {
     redoBytes,
     evenAt: Math.ceil(CHUNK_FRAME_BYTES / redoBytes),
   };
+}
+
+/** Bytes per byte of records, as they are and after zstd. */
+export function measureZstd(id: CodecId): { readonly plain: number; readonly zstd: number } {
+  const payload = Buffer.concat([...CODECS[id].encoder(ZSTD_RECORDS).encode()]);
+  const bytes = ZSTD_RECORDS * QUOTE_BYTES;
+  return { plain: payload.length / bytes, zstd: zstdCompressSync(payload).length / bytes };
 }
 
 function set(partition: Partition, i: number, valueBytes: number): void {

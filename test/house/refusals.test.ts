@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type LocalNode, refuse } from '../../packages/replication/src/admission.ts';
 import { BYTE_ORDER_MARK, type Hello } from '../../packages/replication/src/hello.ts';
+import { peerRefusal } from '../../packages/replication/src/peer-refusals.ts';
 import { REFUSAL_CODES, type RefusalCode } from '../../packages/replication/src/welcome.ts';
 import { CHUNK_BYTES, FORMAT_VERSION, planGeometry } from '../../packages/store/src/index.ts';
 
@@ -63,6 +64,11 @@ test.each(CASES)('docs/raw-bytes.md has the words of the refusal $code', (each) 
   const refusal = refuse({ ...hello, ...each.hello }, epoch, { ...node, ...each.node });
   expect(refusal?.code).toBe(each.code);
   expect(page).toContain(`| \`${each.code}\` | \`${refusal?.text}\` |`);
+});
+
+test('docs/raw-bytes.md has the words of the refusal certificate', () => {
+  const { text } = peerRefusal('certificateName', 'it says it is n2');
+  expect(page).toContain(`| \`certificate\` | \`${text}\` |`);
 });
 
 test('docs/raw-bytes.md names every code of a refusal', () => {
