@@ -137,6 +137,13 @@ describe('follower: what a bulk may do', () => {
     expect(follower.place(chunk(2))).toBe('a pass sends no more than its BEGIN announced');
   });
 
+  test('a run ends within the image, and with what was announced', () => {
+    const run = (index: number): FrameHeader =>
+      header(CHUNK, { payloadBytes: 2 * 65_536, chunk: index });
+    expect(follower.place(run(127))).toBe('the chunk is below 128');
+    expect(follower.place(run(4))).toBe('a pass sends no more than its BEGIN announced');
+  });
+
   test('no fewer either', () => {
     expect(dropOf(send(END))).toBe('a pass sends what its BEGIN announced');
   });
@@ -154,6 +161,21 @@ describe('follower: what a bulk may do', () => {
       'the copy is not consistent before what it has applied',
     );
   });
+});
+
+test('follower: a run of adjacent chunks lands as one, each with the stamp of the run', () => {
+  send(WELCOME, welcome);
+  send(BEGIN, encodeBegin({ ...begin, chunkCount: 4 }));
+  const bytes = Buffer.alloc(3 * 65_536, 6);
+  const place = follower.place(header(CHUNK, { payloadBytes: bytes.length, chunk: 5 }));
+  if (typeof place === 'string') throw new Error(place);
+  bytes.copy(place);
+  expect(send(CHUNK, place, { chunk: 5, generation: 77 })).toEqual([]);
+  expect(copy.imageBuffer.subarray(5 * 65_536, 8 * 65_536)).toEqual(bytes);
+  expect([...copy.stamps.subarray(4, 9)]).toEqual([0, 77, 77, 77, 0]);
+  expect(follower.place(header(CHUNK, { payloadBytes: 2 * 65_536, chunk: 8 }))).toBe(
+    'a pass sends no more than its BEGIN announced',
+  );
 });
 
 describe('follower: redo', () => {

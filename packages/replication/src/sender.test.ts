@@ -6,9 +6,9 @@ import {
   PartitionMap,
   ROLE_FOLLOWER,
 } from '@ingot/store';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { smallGeometry } from './cluster.fixture.ts';
-import { ACK, END, type FrameHeader, REDO } from './frame.ts';
+import { ACK, CHUNK, END, FLAG_ZERO, type FrameHeader, REDO } from './frame.ts';
 import { offerCopy } from './offer.ts';
 import { Pacer, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
@@ -31,11 +31,15 @@ beforeEach(() => {
 });
 
 /** Of a follower that has nothing. */
-function senderOf(pacer: Pacer = unpaced()): Sender {
+function senderOf(
+  pacer: Pacer = unpaced(),
+  bulksPending: () => boolean = (): boolean => false,
+): Sender {
   const copy = attachPartition(createPartition(smallGeometry, 0));
   copy.setRole(ROLE_FOLLOWER, EPOCH);
   return new Sender({
     pacer,
+    bulksPending,
     partition: primary,
     epoch: EPOCH,
     nodeId: 'a',
@@ -141,5 +145,72 @@ describe('sender: pacing', () => {
     const ended = run({ kind: 'continue' }, { nowMs: 60_000 });
     expect(ended).toContainEqual({ kind: 'paced' });
     expect(sender.sync?.chunksDone).toBeGreaterThan(first);
+  });
+});
+
+describe('sender: runs of chunks', () => {
+  const chunkFrames = (actions: readonly SenderAction[]): FrameHeader[] =>
+    actions.flatMap((action) =>
+      action.kind === 'send' && action.header.type === CHUNK ? [action.header] : [],
+    );
+
+  test('adjacent chunks travel four at a time, every chunk once, under the newest of their stamps', () => {
+    fill(30);
+    run({ kind: 'continue' });
+    const frames = chunkFrames(run({ kind: 'bulkGranted' }));
+    const sent = frames.flatMap(({ chunk, payloadBytes }) =>
+      Array.from({ length: payloadBytes / CHUNK_BYTES }, (_, i) => chunk + i),
+    );
+    expect(sent).toEqual(Array.from({ length: primary.chunksTouched() }, (_, i) => i));
+    expect(frames.filter(({ payloadBytes }) => payloadBytes === 4 * CHUNK_BYTES).length).toBe(
+      Math.floor(sent.length / 4),
+    );
+    for (const { chunk, payloadBytes, generation } of frames) {
+      const stamps = primary.stamps.subarray(chunk, chunk + payloadBytes / CHUNK_BYTES);
+      expect(generation).toBe(Math.max(...stamps));
+    }
+  });
+
+  test('a free chunk ends a run and travels without bytes', () => {
+    fill(30);
+    const free = primary.chunksTouched() - 10;
+    vi.spyOn(primary, 'chunkIsFree').mockImplementation((chunk) => chunk === free);
+    run({ kind: 'continue' });
+    const frames = chunkFrames(run({ kind: 'bulkGranted' }));
+    expect(frames.filter(({ flags }) => flags === FLAG_ZERO)).toMatchObject([
+      { chunk: free, payloadBytes: 0 },
+    ]);
+    const covers = ({ chunk, payloadBytes }: FrameHeader): boolean =>
+      chunk <= free && free < chunk + payloadBytes / CHUNK_BYTES;
+    expect(frames.filter(covers)).toEqual([]);
+  });
+});
+
+describe('sender: the CHECK pass', () => {
+  /** Copies everything, with other bulks `pending`; then lets time pass. Returns how many chunks it checks. */
+  function checksAfter(pending: () => boolean, nowMs: number): () => number {
+    sender = senderOf(unpaced(), pending);
+    fill(20);
+    run({ kind: 'continue' });
+    const actions = run({ kind: 'bulkGranted' });
+    const end = actions.find((action) => action.kind === 'send' && action.header.type === END);
+    acknowledge(end?.kind === 'send' ? end.header.seq : 0);
+    const appended = vi.spyOn(primary, 'appendCheck');
+    run({ kind: 'continue' }, { nowMs });
+    return () => appended.mock.calls.length;
+  }
+
+  test('gives way to bulks that run', () => {
+    let pending = true;
+    const checks = checksAfter(() => pending, 2);
+    expect(checks()).toBe(0);
+    expect(sender.state).toBe('checking');
+    pending = false;
+    run({ kind: 'continue' });
+    expect(checks()).toBeGreaterThan(0);
+  });
+
+  test('but not for ever', () => {
+    expect(checksAfter(() => true, 40_000)()).toBeGreaterThan(0);
   });
 });

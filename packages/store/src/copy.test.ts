@@ -21,6 +21,7 @@ import {
   sweepAll,
   usedChunksOf,
 } from './pair.fixture.ts';
+import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 
 function fill(partition: Partition, count: number, bytes = 300): PartitionMap {
   const map = new PartitionMap(partition);
@@ -274,6 +275,28 @@ describe('store: copies: a received image', () => {
     expect(endBulk(pair.primary, pair.follower)).toBeNull();
     assertEqualCopies(pair.primary, pair.follower);
   });
+});
+
+test('store: copies: a ref behind the last slot of its chunk is no record', () => {
+  const pair = new Pair();
+  fill(pair.primary, 3_000);
+  pair.stream();
+  pair.follower.beginBulk(pair.primary.stats().seq);
+  const { imageBuffer } = pair.follower;
+  /** Where another slot would begin if the chunk were longer; 0 where its slots fill it to the end. */
+  const behindLast = (ref: number): number => {
+    const sizeClass = imageBuffer[CHUNK_BYTES + (ref >>> 16) * 16 + 1];
+    const end = SLOTS_PER_CHUNK[sizeClass] * SLOT_BYTES[sizeClass];
+    return end < CHUNK_BYTES ? (ref & ~0xffff) + end : 0;
+  };
+  const refsAt = Array.from({ length: 1_024 }, (_, i) => 2 * CHUNK_BYTES + i * 64 + 4);
+  const at = refsAt.find((word) => {
+    const ref = imageBuffer.readUInt32LE(word);
+    return ref !== 0 && behindLast(ref) !== 0;
+  });
+  if (at === undefined) throw new Error('no class leaves room behind its last slot');
+  imageBuffer.writeUInt32LE(behindLast(imageBuffer.readUInt32LE(at)), at);
+  expect(endBulk(pair.primary, pair.follower)).toMatch(/is no record/);
 });
 
 describe('store: copies: redo', () => {
