@@ -20,11 +20,15 @@ export interface ClientLoad {
   readonly waitedMs: number;
 }
 
-/** So much of a second may be made up for at once. */
-const burstMs = 2;
+/** So much time may be made up for at once: of a rate that was asked for, so that timers which are late cost nothing; of
+ *  an adaptive one less, because clients wait for a burst to end. */
+const askedBurstMs = 20;
+const adaptiveBurstMs = 2;
 /** Clients that sent nothing for so long are not there. */
 const quietMs = 100;
 const lookMs = 20;
+/** What a look that long ago saw says nothing about now. */
+const staleLookMs = 1_000;
 /** Mean wait of a thread for a core, up to which the rate rises and above which it falls. */
 const calmWaitMs = 0.05;
 const crowdedWaitMs = 0.12;
@@ -42,6 +46,7 @@ export interface PacerOptions {
 
 export class Pacer {
   readonly #options: PacerOptions;
+  readonly #burstMs: number;
   #bytesPerSecond: number;
   #tokens = 0;
   #filledMs = 0;
@@ -51,7 +56,9 @@ export class Pacer {
 
   constructor(options: PacerOptions) {
     this.#options = options;
-    this.#bytesPerSecond = typeof options.rate === 'number' ? options.rate : Infinity;
+    const { rate } = options;
+    this.#bytesPerSecond = typeof rate === 'number' ? rate : Infinity;
+    this.#burstMs = rate === 'adaptive' ? adaptiveBurstMs : askedBurstMs;
   }
 
   /** Bytes per second; Infinity: nothing holds the bulks up. */
@@ -75,7 +82,7 @@ export class Pacer {
   #fill(nowMs: number): void {
     const perMs = this.#bytesPerSecond / 1_000;
     const passedMs = Math.max(0, nowMs - this.#filledMs);
-    this.#tokens = Math.min(this.#tokens + passedMs * perMs, burstMs * perMs);
+    this.#tokens = Math.min(this.#tokens + passedMs * perMs, this.#burstMs * perMs);
     this.#filledMs = nowMs;
   }
 
@@ -86,10 +93,16 @@ export class Pacer {
     const load = this.#options.load();
     this.#load = load;
     this.#lookedMs = nowMs;
+    if (passedMs > staleLookMs || passedMs < 0) return this.#forget();
     if (load.receivedBytes !== before.receivedBytes) this.#heardMs = nowMs;
     if (nowMs - this.#heardMs >= quietMs) this.#bytesPerSecond = Infinity;
     else if (this.#bytesPerSecond === Infinity) this.#begin(nowMs);
     else this.#adapt(load.runs - before.runs, load.waitedMs - before.waitedMs);
+  }
+
+  #forget(): void {
+    this.#bytesPerSecond = Infinity;
+    this.#heardMs = Number.NEGATIVE_INFINITY;
   }
 
   #begin(nowMs: number): void {
