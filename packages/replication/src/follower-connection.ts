@@ -32,7 +32,8 @@ export class FollowerConnection implements LinkOwner {
   #link: Link | null = null;
   #follower: Follower | null = null;
   #retryMs = retryFirstMs;
-  #retryAtMs = 0;
+  /** Until it is over nothing is tried. A timer, because a clock can be set back. */
+  #pause: NodeJS.Timeout | null = null;
   #heardMs = 0;
   #tickedMs = 0;
   /** By event. */
@@ -63,7 +64,7 @@ export class FollowerConnection implements LinkOwner {
     this.#tickedMs = nowMs;
     if (this.#link !== null) {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
-    } else if (!this.#stopped && nowMs >= this.#retryAtMs && this.#isFollower()) {
+    } else if (!this.#stopped && this.#pause === null && this.#isFollower()) {
       this.#heardMs = nowMs;
       this.#link = Link.connect(this.#source, this.#state.security, this);
     }
@@ -78,6 +79,7 @@ export class FollowerConnection implements LinkOwner {
   stop(reason: string): void {
     this.#stopped = true;
     this.#link?.close(reason);
+    if (this.#pause !== null) clearTimeout(this.#pause);
   }
 
   #nowMs(): number {
@@ -118,9 +120,13 @@ export class FollowerConnection implements LinkOwner {
     this.#follower = null;
     this.#link?.moveCounts(this.#state.counters);
     this.#link = null;
-    this.#retryAtMs = this.#nowMs() + this.#retryMs;
+    if (this.#stopped) return;
+    this.#logOnce('connectionLost', reason);
+    this.#pause = setTimeout(() => {
+      this.#pause = null;
+      this.tick(this.#nowMs());
+    }, this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
-    if (!this.#stopped) this.#logOnce('connectionLost', reason);
   }
 
   #perform(actions: readonly FollowerAction[]): void {

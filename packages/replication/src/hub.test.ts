@@ -154,6 +154,19 @@ test('nodes that were away themselves blame nobody: the connection goes on', asy
   expect(a.eventsNamed('connectionLost')).toEqual([]);
 });
 
+test('a clock that is set back keeps nobody from saying that it is alive', async () => {
+  cluster.lead(a, [b]);
+  await untilEqual(a, b);
+  for (const node of [a, b]) node.clockAheadMs -= 3_600_000;
+  // What was on its way is counted first; what comes after that are signs of life.
+  for (const sign of ['first', 'second']) {
+    const { bytesReceived } = b.hub.counters();
+    await until(`b hears a ${sign} time`, () => b.hub.counters().bytesReceived > bytesReceived);
+  }
+  expect(a.eventsNamed('connectionLost')).toEqual([]);
+  expect(b.eventsNamed('connectionLost')).toEqual([]);
+});
+
 describe('replication over a bad link', () => {
   let proxy: TestProxy;
 
@@ -184,6 +197,15 @@ describe('replication over a bad link', () => {
       fullSyncs,
       partialSyncs: partialSyncs + 1,
     });
+  });
+
+  test('a clock that is set back does not keep a follower away', async () => {
+    await untilEqual(a, b);
+    proxy.cut();
+    await until('b has lost it', () => b.eventsNamed('connectionLost').length > 0);
+    b.clockAheadMs -= 3_600_000;
+    a.set('after', 'the clock was set back');
+    await untilEqual(a, b);
   });
 
   test('catch-up: where the ring has moved past the copy, only changed chunks travel', async () => {

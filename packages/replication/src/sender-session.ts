@@ -110,6 +110,7 @@ export class SenderSession implements FrameSink {
   tick(nowMs: number): void {
     this.#count();
     if (Math.abs(nowMs - this.#tickedMs) > absenceMs) this.#lastProgressMs = nowMs;
+    this.#lastSentMs = Math.min(this.#lastSentMs, nowMs);
     this.#tickedMs = nowMs;
     if (nowMs - this.#lastProgressMs > silenceMaxMs) {
       this.close('the follower neither reads nor answers');
