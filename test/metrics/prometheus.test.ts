@@ -39,6 +39,8 @@ test('each node shows every family that dashboards need', async () => {
     ...['network_received_bytes_total', 'network_sent_bytes_total', 'forwarded_total'],
     ...['follower_reads_total', 'replication_lag_seqs', 'replication_lag_seconds'],
     ...['full_syncs_total', 'partial_syncs_total', 'replication_sent_bytes_total'],
+    ...['checks_total', 'check_differences_total', 'repairs_total', 'repairs_refused_total'],
+    ...['scrub_chunks_total', 'scrub_last_round_seconds'],
     ...['partition_states', 'event_loop_utilization'],
   ]) {
     expect(text).toMatch(new RegExp(`^ingot_${name}[{ ]`, 'm'));
