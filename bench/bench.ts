@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util';
 import { type Case, hitRatio, type Measurement, measure, preload, VALUE_BYTES } from './load.ts';
 import { type BenchedServer, startIngot, startRedis } from './servers.ts';
+import { median } from './statistics.ts';
 
 const REDIS_PORT = 17_379;
 const INGOT_PORT = 17_400;
@@ -76,11 +77,4 @@ function printTable(results: ReadonlyMap<string, readonly Measurement[]>): void 
       of('ingot', 'opsPerSecond').toFixed(0).padStart(13),
     );
   }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle];
-  return (sorted[middle - 1] + sorted[middle]) / 2;
 }

@@ -1,9 +1,9 @@
 /** npm run bench:stream: what a copy costs when it travels as raw bytes, and when it does not.
  *
  *  Three tables: the raw stream of an image beside iperf3; the same records as JSON, msgpack,
- *  v8.serialize, Cap'n Proto and raw chunks; and, counted rather than timed, what raw bytes carry along.
- *  Both sides of what is timed are measured in one run on one machine, in turns; figures are medians
- *  of rounds. */
+ *  v8.serialize, Cap'n Proto and raw chunks; and, counted rather than timed, what raw bytes
+ *  carry along. Both sides of what is timed are measured in one run on one machine, in turns;
+ *  figures are medians of rounds. */
 import { availableParallelism, cpus } from 'node:os';
 import { CODECS } from './codecs/index.ts';
 import { hasIperf3 } from './iperf3.ts';

@@ -1,5 +1,6 @@
-/** The two sides of a measurement: a child process each, on a core of its own where the system can do
- *  that, which answers questions over its IPC channel. A child that ends fails whoever asks. */
+/** The two sides of a measurement: a child process each, on a core of its own where the system
+ *  can do that, which answers questions over its IPC channel. A child that ends fails whoever
+ *  asks. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

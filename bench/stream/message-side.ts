@@ -1,6 +1,8 @@
-/** One side of the serialization table: `sender <codec> <records>` or `receiver <codec> <records> <port>`.
+/** One side of the serialization table: `sender <codec> <records>` or `receiver <codec> <records>
+ *  <port>`.
  *
- *  The receiver compares the sums of every message with the truth and ends the run where they differ. */
+ *  The receiver compares the sums of every message with the truth and ends the run where they
+ *  differ. */
 import { performance } from 'node:perf_hooks';
 import { answerParent, cpuSeconds } from './children.ts';
 import type { Encoder } from './codecs/codec.ts';

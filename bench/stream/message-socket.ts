@@ -1,6 +1,7 @@
-/** Messages over one TCP connection, the same for every format: eight bytes of header (payload bytes,
- *  number), then the payload. The receiver connects, lands payloads where its decoder says (`onread`,
- *  no copy on the way) and answers each message with its number once it has summed it. */
+/** Messages over one TCP connection, the same for every format: eight bytes of header (payload
+ *  bytes, number), then the payload. The receiver connects, lands payloads where its decoder
+ *  says (`onread`, no copy on the way) and answers each message with its number once it has
+ *  summed it. */
 import { connect, createServer, type Socket } from 'node:net';
 import type { Decoder } from './codecs/codec.ts';
 

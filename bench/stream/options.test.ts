@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { helpText, OPTIONS, parseOptions } from './options.ts';
-import { median, percentile } from './statistics.ts';
+import { median, percentile } from '../statistics.ts';
 import { figure, textTable } from './text-table.ts';
 
 test('bench: stream: without options it measures everything, five rounds', () => {

@@ -1,11 +1,11 @@
 /** The raw stream: an image over one TCP connection on loopback, beside iperf3.
  *
- *  Every row is measured once a round, in turns. The rows that land an image are checked at the end: the
- *  two images must be equal. */
+ *  Every row is measured once a round, in turns. The rows that land an image are checked at the
+ *  end: the two images must be equal. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child, RECEIVER_CORE, SENDER_CORE, type Totals } from './children.ts';
 import { measureIperf3 } from './iperf3.ts';
-import { median } from './statistics.ts';
+import { median } from '../statistics.ts';
 import type { SenderPorts, StreamQuestion, Transport } from './stream-side.ts';
 
 const GIB = 2 ** 30;

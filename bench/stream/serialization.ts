@@ -1,14 +1,16 @@
-/** The serialization table: the same records through every format, over loopback, between two processes.
+/** The serialization table: the same records through every format, over loopback, between two
+ *  processes.
  *
- *  The children of all formats of one batch size run at once and are measured in turns; the idle ones
- *  cost memory only. Per round a format sends twice: with a few messages in flight, which gives
- *  throughput and CPU, and one message at a time, which gives the time per message. The whole is
- *  bounded: a phase ends with the message in flight at its end, and slow messages have one phase. */
+ *  The children of all formats of one batch size run at once and are measured in turns; the idle
+ *  ones cost memory only. Per round a format sends twice: with a few messages in flight, which
+ *  gives throughput and CPU, and one message at a time, which gives the time per message. The
+ *  whole is bounded: a phase ends with the message in flight at its end, and slow messages have
+ *  one phase. */
 import { Child, RECEIVER_CORE, SENDER_CORE } from './children.ts';
 import type { CodecId } from './codecs/index.ts';
 import type { SendAnswer, SendQuestion } from './message-side.ts';
 import { QUOTE_BYTES } from './quote.ts';
-import { median, percentile } from './statistics.ts';
+import { median, percentile } from '../statistics.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;

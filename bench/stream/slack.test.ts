@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { CHUNK_FRAME_BYTES, measureSlack, measureZstd } from './slack.ts';
 
-test('bench: slack: redo of an overwrite is the value and little more, and a chunk is 64 KiB', () => {
+test('bench: slack: redo of an overwrite is the value and little more', () => {
   const { redoBytes, evenAt, bulkPerByte } = measureSlack(1_000);
   expect(redoBytes).toBeGreaterThan(1_000);
   expect(redoBytes).toBeLessThan(1_100);

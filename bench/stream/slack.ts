@@ -1,8 +1,9 @@
 /** What raw bytes carry along: counted, not timed, in a real partition.
  *
- *  A bulk sends whole chunks, with the index, the headers and the unused ends of slots in them; redo sends
- *  the after-image of a change. Which of the two is less depends on how much of a chunk has changed.
- *  And they are not compressed: what zstd would make of the records of the serialization table. */
+ *  A bulk sends whole chunks, with the index, the headers and the unused ends of slots in them;
+ *  redo sends the after-image of a change. Which of the two is less depends on how much of a
+ *  chunk has changed. And they are not compressed: what zstd would make of the records of the
+ *  serialization table. */
 import { zstdCompressSync } from 'node:zlib';
 import {
   attachPartition,

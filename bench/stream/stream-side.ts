@@ -1,9 +1,10 @@
 /** One side of a raw stream, `sender` or `receiver`, in the ways that are compared.
  *
- *  The sender offers a touched image for as long as a receiver is connected, from its first chunk on and
- *  over again: as CHUNK frames on a link of the product, four to a batch as its sender does, or as
- *  views of the same size on a bare socket. The receiver lands the bytes at their places in an
- *  image of its own, or all of them in one small buffer, which is to discard them. */
+ *  The sender offers a touched image for as long as a receiver is connected, from its first
+ *  chunk on and over again: as CHUNK frames on a link of the product, four to a batch as its
+ *  sender does, or as views of the same size on a bare socket. The receiver lands the bytes at
+ *  their places in an image of its own, or all of them in one small buffer, which is to discard
+ *  them. */
 import { connect, createServer, type Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { ACK, CHUNK, type FrameHeader } from '../../packages/replication/src/frame.ts';
@@ -105,7 +106,8 @@ function sendBare(socket: Socket): void {
     bytes += BATCH_BYTES;
     socket.cork();
     for (let left = BATCH_CHUNKS; left > 0; left--) {
-      // As the link does: where the kernel accepts at once, callbacks would leave nothing else a turn.
+      // As the link does: where the kernel accepts at once, callbacks would leave nothing
+      // else a turn.
       const done = left > 1 ? undefined : (): unknown => setImmediate(sendBatch);
       socket.write(chunkAt(chunk), done);
       chunk = (chunk + 1) % chunkCount;

@@ -1,4 +1,5 @@
-/** A table for a terminal, or the same as markdown. The first column is text, the others are figures. */
+/** A table for a terminal, or the same as markdown. The first column is text, the others are
+ *  figures. */
 
 export function textTable(
   head: readonly string[],

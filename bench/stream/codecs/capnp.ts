@@ -1,15 +1,16 @@
 /** Cap'n Proto through capnp-es: a message with one list of structs in one segment, in two ways.
  *
  *  With the accessors that capnp-es generates, and by offset: the list's own description says where
- *  its first struct is and how far they are apart, and a loop reads and writes the segment there. The
- *  first is what the documentation shows; the second is what one ends up with when it is too slow.
+ *  its first struct is and how far they are apart, and a loop reads and writes the segment there.
+ *  The first is what the documentation shows; the second is what one ends up with when it is too
+ *  slow.
  *
- *  A segment gets its final size at once, by the list's, so that it is never moved. It leaves and
- *  lands as it is, the eight bytes of stream header beside it. The traversal limit, which guards
- *  against hostile messages and counts every pointer object, is lifted: these peers know each other.
- *  `seq` and `symbol` go as two words each: 64-bit accessors make a BigInt.
- *  The schema is quote.capnp. gen/ was made of it by `capnp-es quote.capnp -ojs,dts`, in a folder with
- *  TypeScript 5 beside capnp-es and with Debian's capnproto. */
+ *  A segment gets its final size at once, by the list's, so that it is never moved. It leaves
+ *  and lands as it is, the eight bytes of stream header beside it. The traversal limit, which
+ *  guards against hostile messages and counts every pointer object, is lifted: these peers know
+ *  each other. `seq` and `symbol` go as two words each: 64-bit accessors make a BigInt. The
+ *  schema is quote.capnp. gen/ was made of it by `capnp-es quote.capnp -ojs,dts`, in a folder
+ *  with TypeScript 5 beside capnp-es and with Debian's capnproto. */
 import { Message, utils } from 'capnp-es';
 import { Batch, Quote as QuoteStruct } from '../gen/quote.js';
 import { bytesOfWord, type Quote, quotes, type Sums } from '../quote.ts';

@@ -26,7 +26,8 @@ export interface Decoder {
   sum(payloadBytes: number): Sums;
 }
 
-/** Memory of a receiver that needs a message whole: kept from one to the next, grown when needed. */
+/** Memory of a receiver that needs a message whole: kept from one to the next, grown when
+ *  needed. */
 export class Landing {
   #bytes: Buffer = Buffer.alloc(0);
 

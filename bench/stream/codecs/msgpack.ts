@@ -1,5 +1,5 @@
-/** MessagePack through msgpackr with its record extension: field names are sent once a message, each
- *  record is then an id and its values. */
+/** MessagePack through msgpackr with its record extension: field names are sent once a message,
+ *  each record is then an id and its values. */
 import { Packr } from 'msgpackr';
 import { type Quote, quotes, sumQuotes } from '../quote.ts';
 import { type Codec, Landing } from './codec.ts';
