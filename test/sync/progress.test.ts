@@ -47,8 +47,8 @@ describe('a sync that is held to a rate', () => {
     expect(await counted('ingot_syncs_total', EMPTY)).toBe(1);
     expect(await counted('ingot_sync_bytes_total', { kind: 'full' })).toBeGreaterThan(9_000_000);
     expect(await counted('ingot_bulks_running')).toBe(0);
-    const [line] = cluster.node(1).log.filter(({ event }) => event === 'syncFinished');
+    const line = cluster.node(1).log.find(({ event }) => event === 'syncFinished');
     expect(line).toMatchObject({ ...WHY, node: 'n2', passes: 1 });
-    expect(line.bytesPerSecond).toBeLessThan(2 * 2 * 1_048_576);
+    expect(line?.bytesPerSecond).toBeLessThan(2 * 2 * 1_048_576);
   });
 });
