@@ -50,12 +50,16 @@ export interface Verification {
   readonly report: VerifyReport;
 }
 
-export async function ingotVerify(controlPort: number): Promise<Verification> {
+export async function ingotVerify(
+  controlPort: number,
+  args: readonly string[] = [],
+): Promise<Verification> {
   const { exitCode, stdout, stderr } = await ingot([
     'verify',
     '--json',
     '--node',
     `127.0.0.1:${controlPort}`,
+    ...args,
   ]);
   if (!stdout.startsWith('{')) throw new Error(`ingot verify ended with ${exitCode}: ${stderr}`);
   return { exitCode, report: JSON.parse(stdout) as VerifyReport };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type ClusterView, viewOf } from '../../packages/node/src/cli/cluster-view.ts';
 import { ControlClient } from '../../packages/node/src/control/control-client.ts';
 import { PLAIN_ACCESS } from '../../packages/node/src/control/peer-credentials.ts';
-import { NO_CREDENTIALS } from '../../packages/node/src/shared/credentials.ts';
+import { type Credentials, NO_CREDENTIALS } from '../../packages/node/src/shared/credentials.ts';
 import { PORT_FLAGS, type Ports } from '../../packages/node/src/shared/settings.ts';
 import type { Child } from './child.ts';
 import { eventually, Hopeless } from './eventually.ts';
@@ -30,6 +30,8 @@ export interface ClusterShape {
   readonly env?: Readonly<Record<string, string>>;
   /** Of the cluster: every connection between nodes opens with its proof. */
   readonly secret?: string;
+  /** Of whoever asks on behalf of the test; those of the nodes are in `args`. */
+  readonly credentials?: Credentials;
 }
 
 const START_WITHIN_MS = 40_000;
@@ -179,9 +181,12 @@ export class LocalCluster {
   /** Asks a node's control port. The caller closes it. */
   control(node: TestNode): ControlClient {
     const { secret } = this.#shape;
+    const ofSecret = {
+      ...NO_CREDENTIALS,
+      secret: secret === undefined ? null : Buffer.from(secret),
+    };
+    const { credentials = ofSecret } = this.#shape;
     const address = `127.0.0.1:${node.ports.control}`;
-    if (secret === undefined) return new ControlClient(address, null);
-    const credentials = { ...NO_CREDENTIALS, secret: Buffer.from(secret) };
     return new ControlClient(address, null, { ...PLAIN_ACCESS, credentials });
   }
 
