@@ -73,6 +73,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'secrets and chance stay at the edge',
     files: [
       /^replication\/src\/(preamble|link)\.ts$/, // proofs; the nonces they are made with
+      /^replication\/src\/certificates\.ts$/, // types
       /^node\/src\//,
     ],
   },

@@ -4,6 +4,7 @@
  *  Both sides show a certificate that the cluster's CA has signed, and whose name is a node id. Node
  *  is told not to reject by itself (`rejectUnauthorized: false`), so that a refused peer can be told
  *  why: `certificateRefusal` must be asked before a byte of the peer is used. */
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { ConnectionOptions, TlsOptions, TLSSocket } from 'node:tls';
 import { type PeerRefusal, peerRefusal } from './peer-refusals.ts';
@@ -18,6 +19,9 @@ export interface Certificates {
 const handshakeTimeoutMs = 3_000;
 /** RFC 8446, 5.1: the type of a record. */
 const TLS_HANDSHAKE = 22;
+
+/** Kept from the handshake: a socket that HTTP/2 has taken over no longer tells. */
+const shown = new WeakMap<TLSSocket, X509Certificate>();
 
 type Options = ConnectionOptions & TlsOptions;
 
@@ -39,6 +43,8 @@ export function tlsOptions({ cert, key, ca }: Certificates): Options {
 /** Why the certificate that the peer has shown is not believed; null: it is. `node`: the id that it
  *  must name, null where that is not known yet. */
 export function certificateRefusal(socket: TLSSocket, node: string | null): PeerRefusal | null {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate !== undefined) shown.set(socket, certificate);
   if (!socket.authorized) {
     const code = String(socket.authorizationError ?? 'none shown');
     return peerRefusal('certificate', WORDS[code] ?? code);
@@ -47,9 +53,10 @@ export function certificateRefusal(socket: TLSSocket, node: string | null): Peer
   return peerRefusal('certificateName', `the certificate of ${subjectOf(socket)} is not ${node}'s`);
 }
 
-/** Whether the peer's certificate has this very name, as a DNS name or as its common name. */
+/** Whether the peer's certificate has this very name, as a DNS name or as its common name. False
+ *  before `certificateRefusal` was asked. */
 export function isNamed(socket: TLSSocket, node: string): boolean {
-  const certificate = socket.getPeerX509Certificate();
+  const certificate = shown.get(socket);
   return certificate?.checkHost(node, { subject: 'always', wildcards: false }) === node;
 }
 
@@ -85,7 +92,7 @@ export function divideByTls(
 }
 
 function subjectOf(socket: TLSSocket): string {
-  const { subject = '', subjectAltName = '' } = socket.getPeerX509Certificate() ?? {};
+  const { subject = '', subjectAltName = '' } = shown.get(socket) ?? {};
   return [subject, subjectAltName].filter((text) => text !== '').join(' ') || 'nobody';
 }
 
