@@ -13,6 +13,8 @@ import { freePort, nodePorts } from '../support/ports.ts';
 import { scrape } from '../support/scrape.ts';
 import { PORT_FLAGS, type Ports } from '../../packages/node/src/shared/settings.ts';
 
+/** Whole clusters start in these. */
+const PATIENT = { timeout: 180_000 };
 /** No more than one message of the preamble, which says that the door is shut. */
 const REFUSAL_BYTES = 72;
 const SMALL = { capacity: '64mb', partitions: 4 };
@@ -151,7 +153,7 @@ describe('a node or a command without the right secret ends with exit code 4 and
     expect([asked.exitCode, asked.stderr]).toEqual([4, joined.stderr]);
   });
 
-  test('one, where the cluster has none', async () => {
+  test('one, where the cluster has none', PATIENT, async () => {
     const open = await LocalCluster.start({ nodes: 1, copies: 1, ...SMALL });
     try {
       const address = `127.0.0.1:${open.node(1).ports.control}`;
@@ -175,32 +177,58 @@ describe('a node or a command without the right secret ends with exit code 4 and
   });
 });
 
-test('ingot up makes a secret by itself; ingot status finds it, and nobody sees it', async () => {
-  const basePort = (await freePort()) - 1;
-  const env = { XDG_RUNTIME_DIR: folder };
-  const up = startIngot(
-    [
-      ...['up', '--nodes', '2', '--base-port', String(basePort), '--workers', '1'],
-      ...['--capacity', '64mb', '--partitions', '4', '--data-dir', join(folder, 'up')],
-    ],
-    { env },
-  );
+test('a secret is changed while a node asks with either', PATIENT, async () => {
+  const next = fileOf('next', 'the next secret of this very cluster');
+  const changing = await LocalCluster.start({
+    ...{ nodes: 1, copies: 1, ...SMALL },
+    args: ['--secret-file', next, '--other-secret-file', secretFile],
+    credentials: { secret: readSecretFile(secretFile), certificates: null },
+  });
   try {
-    await eventually('it is up', async () => up.stdoutLines.some((line) => /^try: /.test(line)), {
-      withinMs: 40_000,
-    });
-    const status = await ingot(['status', '--json'], { env });
-    expect(status.exitCode, status.stderr).toBe(0);
-    expect((JSON.parse(status.stdout) as { nodes: unknown[] }).nodes).toHaveLength(2);
-    const secret = Buffer.from(readSecretFile(join(folder, 'up', 'secret'))).toString();
-    expect(up.stdoutLines.join('\n')).not.toContain(secret);
-    const foreign = await ingot(['status', '--node', `127.0.0.1:${basePort + 201}`], {
-      env: { XDG_RUNTIME_DIR: join(folder, 'of another user') },
-    });
-    expect(foreign.exitCode).toBe(4);
+    const node = ['--node', `127.0.0.1:${changing.node(1).ports.control}`];
+    const ask = async (file: string) =>
+      (await ingot(['status', ...node, '--secret-file', file])).exitCode;
+    expect([await ask(next), await ask(secretFile)]).toEqual([0, 0]);
+    expect(await ask(fileOf('third', 'a secret that belongs to nobody'))).toBe(4);
   } finally {
-    await up.stop();
+    await changing.stop();
   }
-  const after = await ingot(['status'], { env });
-  expect([after.exitCode, after.stderr]).toEqual([3, expect.stringContaining('127.0.0.1:7600')]);
 });
+
+test(
+  'ingot up makes a secret by itself; ingot status finds it, and nobody sees it',
+  PATIENT,
+  async () => {
+    const basePort = (await freePort()) - 1;
+    const env = { XDG_RUNTIME_DIR: folder };
+    const up = startIngot(
+      [
+        ...['up', '--nodes', '2', '--base-port', String(basePort), '--workers', '1'],
+        ...['--capacity', '64mb', '--partitions', '4', '--data-dir', join(folder, 'up')],
+      ],
+      { env },
+    );
+    try {
+      await eventually(
+        'it is up',
+        async () => up.stdoutLines.some((line) => line.startsWith('try: ')),
+        {
+          withinMs: 90_000,
+        },
+      );
+      const status = await ingot(['status', '--json'], { env });
+      expect(status.exitCode, status.stderr).toBe(0);
+      expect((JSON.parse(status.stdout) as { nodes: unknown[] }).nodes).toHaveLength(2);
+      const secret = Buffer.from(readSecretFile(join(folder, 'up', 'secret'))).toString();
+      expect(up.stdoutLines.join('\n')).not.toContain(secret);
+      const foreign = await ingot(['status', '--node', `127.0.0.1:${basePort + 201}`], {
+        env: { XDG_RUNTIME_DIR: join(folder, 'of another user') },
+      });
+      expect(foreign.exitCode).toBe(4);
+    } finally {
+      await up.stop();
+    }
+    const after = await ingot(['status'], { env });
+    expect([after.exitCode, after.stderr]).toEqual([3, expect.stringContaining('127.0.0.1:7600')]);
+  },
+);

@@ -44,6 +44,8 @@ export interface LinkSecurity {
   readonly nodeId: string;
   /** null: whoever connects is believed. */
   readonly secret: Uint8Array | null;
+  /** See `PreambleOptions`. */
+  readonly otherSecret?: Uint8Array | null;
   /** null: no TLS. */
   readonly certificates: Certificates | null;
   /** A peer and this node parted before a frame was read, on either side. */
@@ -309,6 +311,9 @@ function throughTls(
   return (socket) => divideByTls(socket, { tls, plain: accept });
 }
 
-function preambleOptions({ secret }: LinkSecurity, node: string): PreambleOptions {
-  return { purpose: 'replication', secret, nonce: randomBytes(NONCE_BYTES), node };
+function preambleOptions(
+  { secret, otherSecret = null }: LinkSecurity,
+  node: string,
+): PreambleOptions {
+  return { purpose: 'replication', secret, otherSecret, nonce: randomBytes(NONCE_BYTES), node };
 }

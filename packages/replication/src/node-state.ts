@@ -21,6 +21,7 @@ export interface NodeIdentity {
   readonly pacing?: PacerOptions;
   /** The cluster's secret; none unless given. */
   readonly secret?: Uint8Array | null;
+  readonly otherSecret?: Uint8Array | null;
   /** For TLS between nodes; none unless given. */
   readonly certificates?: Certificates | null;
 }
@@ -46,6 +47,7 @@ export class NodeState {
     this.security = {
       nodeId: identity.nodeId,
       secret: identity.secret ?? null,
+      otherSecret: identity.otherSecret ?? null,
       certificates: identity.certificates ?? null,
       refused: (reason) => this.counters.peersRefused[reason]++,
       refusedHandshake: (remote, { reason, text }) => {

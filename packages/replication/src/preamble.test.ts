@@ -144,6 +144,24 @@ describe('two sides with one secret', () => {
   });
 });
 
+describe('a secret that is being changed', () => {
+  test('both are believed from connecting peers, and answered with the one they have', () => {
+    for (const secret of [SECRET, OTHER]) {
+      const ends = talk(connecting({ secret }), accepting({ secret: OTHER, otherSecret: SECRET }));
+      expect([ends.connecting, ends.accepting]).toEqual(['passed', 'passed']);
+    }
+    const third = connecting({ secret: Buffer.from('a third secret, of nobody') });
+    const ends = talk(third, accepting({ secret: OTHER, otherSecret: SECRET }));
+    expect([ends.connecting, ends.accepting].map(reasonOf)).toEqual(['otherSecret', 'otherSecret']);
+  });
+
+  test('the connecting side believes its own alone', () => {
+    const one = connecting({ secret: SECRET, otherSecret: OTHER });
+    const ends = talk(one, accepting({ secret: OTHER }));
+    expect([ends.connecting, ends.accepting].map(reasonOf)).toEqual(['otherSecret', 'otherSecret']);
+  });
+});
+
 describe('refused, and both sides say what to do', () => {
   test('another secret', () => {
     const {

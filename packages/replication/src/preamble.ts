@@ -69,6 +69,8 @@ export interface PreambleOptions {
   readonly purpose: Purpose;
   /** null: this node has none. */
   readonly secret: Uint8Array | null;
+  /** Another one that connecting peers may prove themselves with, while it is being changed. */
+  readonly otherSecret?: Uint8Array | null;
   /** `NONCE_BYTES` of chance, for this connection alone. */
   readonly nonce: Uint8Array;
   /** Connecting: the node that is looked for, null = whoever is there. Accepting: this node. */
@@ -280,10 +282,9 @@ export class AcceptingPreamble extends Preamble {
   }
 
   #proved(message: Buffer, opening: Buffer): PreambleStep {
-    const { secret, node } = this.options;
-    if (secret === null) return refused('stranger');
-    const expected = proofOf(secret, CONNECTING_LABEL, opening, this.#challenge);
-    if (!isProof(message, expected)) return this.refuse('otherSecret');
+    const { node } = this.options;
+    const secret = this.#secretOf(message, opening);
+    if (secret === undefined) return this.refuse('otherSecret');
     // Only who has proved itself learns whether this is the node it looks for.
     const sought = opening.subarray(MESSAGE_AT.second);
     if (node !== null && !isZero(sought) && !sought.equals(nameHash(node))) {
@@ -291,6 +292,16 @@ export class AcceptingPreamble extends Preamble {
     }
     const proof = proofOf(secret, ACCEPTING_LABEL, opening, this.#challenge);
     return { send: this.message(ANSWER, 0, proof), outcome: 'passed' };
+  }
+
+  /** The secret that this proof was made with: it is answered with the same. */
+  #secretOf(proof: Buffer, opening: Buffer): Uint8Array | undefined {
+    const { secret, otherSecret = null } = this.options;
+    return [secret, otherSecret].find(
+      (known): known is Uint8Array =>
+        known !== null &&
+        isProof(proof, proofOf(known, CONNECTING_LABEL, opening, this.#challenge)),
+    );
   }
 }
 

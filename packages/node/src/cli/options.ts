@@ -179,6 +179,14 @@ const SECRET_FILE = text(
   "the cluster's secret, the same on every node; readable by its owner alone (chmod 600)",
 );
 
+const OTHER_SECRET_FILE = text(
+  'other-secret-file',
+  'path',
+  null,
+  'file',
+  'a second secret that peers may prove themselves with, while the secret is being changed',
+);
+
 const TLS_FILES: readonly OptionRow[] = [
   text(
     'tls-cert',
@@ -223,6 +231,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   flag('found', 'found a new cluster'),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
   SECRET_FILE,
+  OTHER_SECRET_FILE,
   ...TLS_FILES,
   flag('insecure', 'listen on an address that other machines reach, although anybody may ask'),
   ...CLUSTER_OPTIONS,

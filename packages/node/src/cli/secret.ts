@@ -27,6 +27,12 @@ export function secretFrom(values: OptionValues, environment: Environment): Uint
   return value === '' ? null : checked(Buffer.from(value), SECRET_VARIABLE);
 }
 
+/** What nodes alone take, while the secret is being changed. */
+export function otherSecretFrom(values: OptionValues): Uint8Array | null {
+  const path = values.text('other-secret-file');
+  return path === null ? null : readSecretFile(path);
+}
+
 export function readSecretFile(path: string): Uint8Array {
   return checked(readPrivateFile(path, 'the secret file'), `the secret in ${path}`);
 }

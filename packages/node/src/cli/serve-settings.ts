@@ -9,6 +9,7 @@ import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settin
 import { isLoopback, isWildcard } from './address.ts';
 import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
+import { otherSecretFrom } from './secret.ts';
 import { IMAGE_BYTES_MAX } from './options.ts';
 import type { OptionValues } from './values.ts';
 
@@ -31,7 +32,7 @@ export function settingsFrom(
     found: values.flag('found'),
     join: values.list('join'),
     ...clusterSettingsFrom(values),
-    credentials: credentialsFrom(values, environment),
+    credentials: { ...credentialsFrom(values, environment), otherSecret: otherSecretFrom(values) },
     workers: values.number('workers') ?? defaultWorkers(),
     syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),

@@ -30,8 +30,11 @@ export class PeerRefused extends Error {
 }
 
 /** `node`: who is sought, or who this is; see `PreambleOptions`. */
-export function controlPreamble({ secret }: Credentials, node: string | null): PreambleOptions {
-  return { purpose: 'control', secret, nonce: randomBytes(NONCE_BYTES), node };
+export function controlPreamble(
+  { secret, otherSecret = null }: Credentials,
+  node: string | null,
+): PreambleOptions {
+  return { purpose: 'control', secret, otherSecret, nonce: randomBytes(NONCE_BYTES), node };
 }
 
 /** Resolves once the peer has proved itself. Rejects with PeerRefused, or with what the network

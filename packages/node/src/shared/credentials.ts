@@ -5,6 +5,8 @@ import type { Certificates } from '@ingot/replication';
 export interface Credentials {
   /** The cluster's secret. null: whoever connects is believed. */
   readonly secret: Uint8Array | null;
+  /** Another that peers may prove themselves with, while the secret is being changed. */
+  readonly otherSecret?: Uint8Array | null;
   /** For TLS in both directions. null: nothing is encrypted. */
   readonly certificates: Certificates | null;
 }
