@@ -36,12 +36,12 @@ export class Child {
 
   async ask<T>(question: object): Promise<T> {
     const heard = this.#heard<T>();
-    this.#process.send(question);
+    this.#process.send(question, () => {}); // that it ended is heard
     return heard;
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    if (this.#hasEnded()) return;
     this.#process.kill('SIGKILL');
     await once(this.#process, 'exit');
   }
@@ -58,7 +58,12 @@ export class Child {
     };
     this.#process.once('message', heard);
     this.#process.once('exit', ended);
+    if (this.#hasEnded()) ended();
     return promise;
+  }
+
+  #hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
 }
 
