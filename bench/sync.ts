@@ -10,8 +10,8 @@ import { printComparison, printRound, printWhatIsCounted } from './sync/report.t
 import type { SyncCase, SyncResult } from './sync/sync-result.ts';
 import { COLD, keepWarm } from './sync/warm-memory.ts';
 
-/** Two copies of the records and what surrounds them. */
-const WARM_BYTES = 4 * 2 ** 30;
+/** A copy of the records and what surrounds it, and what the primary writes meanwhile. */
+const WARM_BYTES = 3 * 2 ** 30;
 
 const { values } = parseArgs({
   options: {
@@ -34,10 +34,11 @@ const cases: Readonly<Record<string, SyncCase>> = {
 const caseNames = values.cases.split(',');
 const warm = values.cold ? COLD : await keepWarm(WARM_BYTES);
 const redis = values.sides.includes('redis') ? await RedisPrimary.loaded(records) : null;
-const runs: Readonly<Record<string, (each: SyncCase) => Promise<SyncResult>>> = {
-  redis: (each) => (redis as RedisPrimary).sync(each),
-  ingot: syncIngot,
-};
+const runs: Readonly<Record<string, (each: SyncCase, begins: () => void) => Promise<SyncResult>>> =
+  {
+    redis: (each, begins) => (redis as RedisPrimary).sync(each, begins),
+    ingot: syncIngot,
+  };
 const sides = values.sides.split(',');
 const results = new Map<string, SyncResult[]>();
 try {
@@ -47,7 +48,7 @@ try {
       // Whoever goes first finds another machine: take turns.
       for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
         await warm.fill();
-        const result = await runs[side](cases[name]);
+        const result = await runs[side](cases[name], () => warm.release());
         results.set(`${side} ${name}`, [...(results.get(`${side} ${name}`) ?? []), result]);
         printRound(round + 1, side, name, result);
       }

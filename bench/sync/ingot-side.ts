@@ -20,7 +20,11 @@ const IDLE_MS = 3_000;
 
 const atMs = (line: LogLine): number => Number(line.time);
 
-export async function syncIngot({ records, writes, syncRate }: SyncCase): Promise<SyncResult> {
+/** `begins` is called when the follower is about to ask for its copies. */
+export async function syncIngot(
+  { records, writes, syncRate }: SyncCase,
+  begins: () => void,
+): Promise<SyncResult> {
   const rate = syncRate === null ? [] : ['--sync-rate', syncRate];
   const cluster = await LocalCluster.plan({ nodes: 2, capacity: '2gb', copies: 2, args: rate });
   try {
@@ -36,6 +40,7 @@ export async function syncIngot({ records, writes, syncRate }: SyncCase): Promis
     const memory = client && new MemoryPeak(() => [primary.pid], MEMORY_EVERY_MS);
     follower.launch();
     await follower.answers('/healthz');
+    begins();
     const curve = new CostCurve([primary.pid, follower.pid]);
     const { beganMs, readableMs, checkedMs } = await watch(primary, follower);
     curve.stop();

@@ -39,7 +39,7 @@ export class RedisPrimary {
   }
 
   /** One sync of a fresh replica. */
-  async sync({ writes }: SyncCase): Promise<SyncResult> {
+  async sync({ writes }: SyncCase, begins: () => void): Promise<SyncResult> {
     const primary = this.#server;
     const replica = await RedisServer.start();
     const client =
@@ -49,6 +49,7 @@ export class RedisPrimary {
       client && new MemoryPeak(() => [primary.pid, ...childrenOf(primary.pid)], MEMORY_EVERY_MS);
     const curve = new CostCurve([replica.pid]);
     const primaryBefore = cpuSeconds(primary.pid);
+    begins();
     const beganMs = Date.now();
     await replica.ask('REPLICAOF', '127.0.0.1', String(primary.port));
     await until(async () => {

@@ -2,22 +2,24 @@
  *
  *  Where a virtual machine gives free memory back to its host, the first touch of a page costs a trip to
  *  the host, ten to a hundred times what the kernel needs to zero it, and says nothing about either
- *  server. So this process touches memory beforehand and lets go of it as free memory shrinks, a little
- *  ahead of the need, because what lies free for two seconds is given back again. Both sides get it
- *  alike; `--cold` does without. */
+ *  server. So this process touches memory beforehand and, from the moment at which a copy begins, lets go
+ *  of it as free memory shrinks: a little ahead of the need, because what lies free for two seconds is
+ *  given back again. Both sides get it alike; `--cold` does without. */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 const BLOCK_BYTES = 32 << 20;
-/** What is kept free, beyond what was free before. */
-const AHEAD_BYTES = 512 << 20;
-const LOOK_MS = 5;
+/** What is kept free, beyond what was free when the copy began. */
+const AHEAD_BYTES = 384 << 20;
+const LOOK_MS = 2;
 
 export interface WarmMemory {
-  /** Touches memory until all of it is held again. */
+  /** Touches memory until all of it is held again, and holds it. */
   fill(): Promise<void>;
+  /** A copy begins: what it takes is replaced from now on. */
+  release(): void;
   stop(): void;
 }
 
@@ -31,23 +33,32 @@ export async function keepWarm(bytes: number): Promise<WarmMemory> {
       child.send('fill');
       await once(child, 'message');
     },
+    release: () => child.send('release'),
     stop: () => child.kill('SIGKILL'),
   };
 }
 
 /** Nothing is kept. */
-export const COLD: WarmMemory = { fill: () => Promise.resolve(), stop: () => {} };
+export const COLD: WarmMemory = {
+  fill: () => Promise.resolve(),
+  release: () => {},
+  stop: () => {},
+};
 
 function hold(blockCount: number): void {
   const blocks: ArrayBuffer[] = [];
   let enoughFreeBytes = 0;
-  process.on('message', () => {
+  process.on('message', (message) => {
+    if (message === 'release') {
+      enoughFreeBytes = freeBytes() + AHEAD_BYTES;
+      return;
+    }
+    enoughFreeBytes = 0;
     while (blocks.length < blockCount) {
       const block = new ArrayBuffer(BLOCK_BYTES);
       new Uint8Array(block).fill(1);
       blocks.push(block);
     }
-    enoughFreeBytes = freeBytes() + AHEAD_BYTES;
     process.send?.('filled');
   });
   process.on('disconnect', () => process.exit());
