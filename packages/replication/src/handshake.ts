@@ -74,7 +74,7 @@ export class Handshake implements LinkOwner {
     this.#host.failed(this);
     this.#link.moveCounts(counters);
     counters.refusals++;
-    if (this.#refused) return;
+    if (this.#refused || !this.#host.state.isNews(this.#remote, reason)) return;
     identity.log({ level: 'warn', event: 'handshakeFailed', remote: this.#remote, reason });
   }
 

@@ -26,6 +26,10 @@ export interface NodeIdentity {
   readonly certificates?: Certificates | null;
 }
 
+/** One line for one host and reason in so long; so many of them at once, then silence. */
+const quietMs = 10_000;
+const saidMax = 256;
+
 export class NodeState {
   readonly identity: NodeIdentity;
   readonly security: LinkSecurity;
@@ -33,6 +37,7 @@ export class NodeState {
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
   readonly counters: HubCounters = createHubCounters();
+  readonly #said = new Map<string, number>();
   readonly buffers: RedoBuffers = new RedoBuffers();
 
   readonly pacer: Pacer;
@@ -52,7 +57,8 @@ export class NodeState {
       refused: (reason) => this.counters.peersRefused[reason]++,
       refusedHandshake: (remote, { reason, text }) => {
         this.counters.peersRefused[reason]++;
-        identity.log({ level: 'warn', event: 'handshakeFailed', remote, reason: text });
+        if (this.isNews(remote, text))
+          identity.log({ level: 'warn', event: 'handshakeFailed', remote, reason: text });
       },
     };
   }
@@ -65,6 +71,17 @@ export class NodeState {
       this.#rings.set(partition, ring);
     }
     return ring;
+  }
+
+  /** Whether this was not said of the peer's host in the last seconds: a peer that is refused comes
+   *  again, once per partition. */
+  isNews(remote: string, reason: string): boolean {
+    const nowMs = this.identity.nowMs();
+    for (const [old, untilMs] of this.#said) if (untilMs <= nowMs) this.#said.delete(old);
+    const line = `${remote.slice(0, remote.lastIndexOf(':'))} ${reason}`;
+    if (this.#said.has(line) || this.#said.size >= saidMax) return false;
+    this.#said.set(line, nowMs + quietMs);
+    return true;
   }
 
   /** Whether the map names this node primary of the partition. */

@@ -106,6 +106,17 @@ describe('nothing is sent to or applied from a peer that has not proved itself',
     await untilEqual(a, b);
   });
 
+  test('a peer that comes again and again is counted each time and logged once', async () => {
+    const [a, b] = await pair(SECRET, SECRET);
+    await untilEqual(a, b);
+    for (let i = 0; i < 5; i++) (await open(a)).socket.write(hello(b));
+    await until('all counted', () => refusedOn(a)['noSecret'] === 5);
+    expect(reasonsOf(a)).toHaveLength(1);
+    a.clockAheadMs = 11_000;
+    (await open(a)).socket.write(hello(b));
+    await until('said again', () => reasonsOf(a).length === 2);
+  });
+
   test('garbage and silence get nothing at all', async () => {
     const [a] = await pair(SECRET, SECRET);
     const noise = await open(a);
