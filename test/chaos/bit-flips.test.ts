@@ -66,7 +66,7 @@ test.each([
     const after = await counts();
     expect(after.brokenFrames - before.brokenFrames).toBe(1);
     expect(after.fullSyncs).toBe(before.fullSyncs);
-    expect(after.partialSyncs - before.partialSyncs).toBe(1);
+    expect(after.partialSyncs).toBeGreaterThan(before.partialSyncs);
     expect(await ingotVerify(pair.cluster.node(1).ports.control)).toMatchObject(CLEAN);
   },
 );

@@ -14,6 +14,7 @@ test(
       disconnects: DISCONNECTS,
       seed: SEED,
       secret: 'between two nodes of a test',
+      flips: false,
       print: (line) => process.stdout.write(`${line}\n`),
     });
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

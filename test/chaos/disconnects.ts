@@ -14,6 +14,7 @@ import { eventually, Hopeless, within } from '../support/eventually.ts';
 import {
   BEFORE_HELLO,
   cutAfter,
+  flipAfter,
   type CutHow,
   type Direction,
   type Strike,
@@ -27,6 +28,8 @@ export interface Plan {
   readonly seed: number;
   /** Of the cluster; null for none. */
   readonly secret: string | null;
+  /** Some places are not cut, but have a bit flipped: then chunks do differ, and must be repaired. */
+  readonly flips: boolean;
   readonly print: (line: string) => void;
 }
 
@@ -41,6 +44,8 @@ export interface Report {
   readonly fullSyncs: number;
   readonly partialSyncs: number;
   readonly checksFailed: number;
+  readonly repairs: number;
+  readonly brokenFrames: number;
   /** Where connections were cut: what of which frame. */
   readonly places: Readonly<Record<string, number>>;
   /** What primaries said their syncs were: kind and reason. */
@@ -54,7 +59,7 @@ interface Cut {
   readonly early: boolean;
   readonly direction: Direction;
   readonly bytes: number;
-  readonly how: CutHow;
+  readonly how: CutHow | 'flip';
 }
 
 interface Round {
@@ -78,8 +83,9 @@ const UP_BYTES_MAX = 2_000;
 /** What passes each way for sure before HELLO names a partition: with a secret, and without. */
 const PROOF_BYTES = 144;
 const HELLO_BYTES_MIN = 48;
-const STRIKE_WITHIN_MS = 30_000;
-const HEAL_WITHIN_MS = 30_000;
+/** Only tell a hang from a machine that is busy with other things. */
+const STRIKE_WITHIN_MS = 120_000;
+const HEAL_WITHIN_MS = 120_000;
 const POLL_MS = 20;
 const ROUNDS_PER_LINE = 10;
 
@@ -125,7 +131,7 @@ class Disconnects {
     const { client } = cluster.node(1).ports;
     const load = await SteadyLoad.start({ name: 'chaos', port: client, keys: KEYS }, this.#random);
     try {
-      while (this.#strikes.length < disconnects) {
+      while (this.#strikes.length < disconnects || !this.#cutsWereEverywhere) {
         await this.#round(this.#nextRound(), load);
         if (++this.#rounds % ROUNDS_PER_LINE === 0) {
           print(`${this.#strikes.length} of ${disconnects} disconnects, ${load.writes} writes`);
@@ -141,6 +147,12 @@ class Disconnects {
     }
   }
 
+  /** Redo and chunks alike have been cut: what is cut when is for the kernel to say, too. */
+  get #cutsWereEverywhere(): boolean {
+    const places = new Set(this.#strikes.map(placeOf));
+    return places.has('CHUNK payload') && places.has('REDO payload');
+  }
+
   #nextRound(): Round {
     const random = this.#random;
     return {
@@ -149,8 +161,8 @@ class Disconnects {
         ...numbers(random.below(2)).map(() => this.#nextCut()),
       ]),
       delayMs: random.chance(0.3) ? 1 + random.below(4) : 0,
-      away: random.chance(0.25) ? 1 + random.below(2) : 0,
-      cutsCatchUp: numbers(random.below(3)).map(() => ({
+      away: random.chance(0.35) ? 1 + random.below(2) : 0,
+      cutsCatchUp: numbers(1 + random.below(2)).map(() => ({
         ...this.#cut(),
         direction: 'down' as const,
         bytes: this.#logUniform(CATCH_UP_BYTES_MAX),
@@ -163,7 +175,9 @@ class Disconnects {
     const direction = random.chance(0.75) ? 'down' : 'up';
     const bytes =
       direction === 'down' ? this.#logUniform(DOWN_BYTES_MAX) : 1 + random.below(UP_BYTES_MAX);
-    const how = (['reset', 'close', 'halfClose'] as const)[random.below(3)];
+    const how = (['reset', 'close', 'halfClose', 'flip'] as const)[
+      random.below(this.#plan.flips ? 4 : 3)
+    ];
     return { early: false, direction, bytes, how };
   }
 
@@ -210,7 +224,13 @@ class Disconnects {
   ): Promise<void> {
     for (const { early, bytes, direction, how } of cuts) {
       const where = early ? BEFORE_HELLO : partition;
-      const fault = this.#pair.linkOf(node).arm(cutAfter(bytes, direction, how, where));
+      const fault = this.#pair
+        .linkOf(node)
+        .arm(
+          how === 'flip'
+            ? flipAfter(bytes, direction, where)
+            : cutAfter(bytes, direction, how, where),
+        );
       const claim = `${how} ${direction} of partition ${partition} after ${bytes} bytes`;
       this.#strikes.push(await within(claim, STRIKE_WITHIN_MS, fault.struck));
       await load.alive();
@@ -221,10 +241,14 @@ class Disconnects {
     const link = this.#pair.linkOf(away);
     link.cut();
     const enough = load.bytesWritten + 1.2 * PARTITIONS * RING_BYTES;
-    await eventually('the writers lap the ring', async () => {
-      await load.alive();
-      return load.bytesWritten > enough;
-    });
+    await eventually(
+      'the writers lap the ring',
+      async () => {
+        await load.alive();
+        return load.bytesWritten > enough;
+      },
+      { withinMs: HEAL_WITHIN_MS },
+    );
     const partition = leads.indexOf(away);
     const striking = this.#strike(away, partition, cutsCatchUp, load);
     link.heal();
@@ -291,6 +315,8 @@ class Disconnects {
       fullSyncs: await cluster.sum('ingot_full_syncs_total'),
       partialSyncs: await cluster.sum('ingot_partial_syncs_total'),
       checksFailed: await cluster.sum('ingot_checks_failed_total'),
+      repairs: await cluster.sum('ingot_repairs_total'),
+      brokenFrames: await cluster.sum('ingot_broken_frames_total'),
       places: tally(this.#strikes.map(placeOf)),
       syncs: tally(cluster.nodes.flatMap(syncsSent)),
       lost,
@@ -298,7 +324,8 @@ class Disconnects {
   }
 }
 
-function placeOf({ part, partition }: Strike): string {
+function placeOf({ effect, part, partition }: Strike): string {
+  if (effect.kind === 'flip') return `flipped: ${frameName(part.type)} ${part.kind}`;
   if (part.kind === 'preamble') return 'preamble';
   const place = `${frameName(part.type)} ${part.kind}`;
   return partition === BEFORE_HELLO ? `${place}, before HELLO` : place;

@@ -80,6 +80,20 @@ export function cutAfter(
   );
 }
 
+/** Flips a bit of the byte that comes after so many others, wherever in a frame that is. */
+export function flipAfter(bytes: number, direction: Direction, partition: number | null): Fault {
+  let left = bytes;
+  return new Fault(
+    direction,
+    (part) => {
+      const at = left;
+      left -= part.bytes.length;
+      return left < 0 ? { kind: 'flip', at, bit: at & 7 } : null;
+    },
+    partition,
+  );
+}
+
 export interface FlipPlace {
   /** Byte of the header or the payload. */
   readonly at?: number;
