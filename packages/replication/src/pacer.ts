@@ -30,13 +30,15 @@ const lookMs = 20;
 /** What a look that long ago saw says nothing about now. */
 const staleLookMs = 1_000;
 /** Mean wait of a thread for a core, up to which the rate rises and above which it falls. */
-const calmWaitMs = 0.05;
-const crowdedWaitMs = 0.12;
+const calmWaitMs = 0.03;
+const crowdedWaitMs = 0.06;
 const riseFactor = 1.1;
 const fallFactor = 0.75;
-export const adaptiveStartRate = 128_000_000;
+const adaptiveStartRate = 96_000_000;
 export const adaptiveRateMin = 48_000_000;
-export const adaptiveRateMax = 1_024_000_000;
+/** What waits of the serving threads do not show: the followers' own work, where they share the machine, and memory
+ *  that is touched for the first time. */
+export const adaptiveRateMax = 256_000_000;
 
 export interface PacerOptions {
   readonly rate: SyncRate;
