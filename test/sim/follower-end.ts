@@ -2,6 +2,7 @@
  *
  *  Stands where `FollowerConnection` stands in a node. After every frame it tells the copy's judge what came. */
 import {
+  ACK,
   BEGIN,
   CHECKED,
   decodeWelcome,
@@ -82,7 +83,12 @@ export class FollowerEnd implements End, FrameSink {
     this.landing = false;
     this.heardMs = this.#node.clockMs();
     if (header.type === WELCOME) this.#welcomed(payload);
+    const { partition } = this.copy;
+    const seqBefore = partition.stats().seq;
     const actions = this.#follower.step(header, payload, this.heardMs);
+    if (partition.epoch() !== this.epoch && partition.stats().seq !== seqBefore) {
+      throw new Broken('epoch', `${this.copy.name} of ${this.primary}, epoch ${this.epoch}`);
+    }
     const dropped = actions.find((action) => action.kind === 'drop');
     if (dropped === undefined) this.#came(header);
     this.copy.judge();
@@ -115,6 +121,14 @@ export class FollowerEnd implements End, FrameSink {
     throw new Broken('full', `${copy.name} of ${this.primary}: ${reason}`);
   }
 
+  #acknowledges({ seq }: FrameHeader): void {
+    const { partition, name, timeline } = this.copy;
+    const applied = partition.stats().seq;
+    const isWhole = !partition.consistent() || timeline?.isWhole(seq) !== false;
+    if (seq <= applied && isWhole) return;
+    throw new Broken('acknowledged', `${name}: ${seq}, applied up to ${applied}`);
+  }
+
   closed(reason: string): void {
     if (this.ended) return;
     this.ended = true;
@@ -132,8 +146,10 @@ export class FollowerEnd implements End, FrameSink {
   #perform(actions: readonly FollowerAction[]): void {
     const frames: Frame[] = [];
     for (const action of actions) {
-      if (action.kind === 'send') frames.push(action);
-      else if (action.kind === 'refused') return this.close(`refused: ${action.refusal.code}`);
+      if (action.kind === 'send') {
+        if (action.header.type === ACK) this.#acknowledges(action.header);
+        frames.push(action);
+      } else if (action.kind === 'refused') return this.close(`refused: ${action.refusal.code}`);
       else if (action.kind === 'drop') return this.close(action.reason);
     }
     if (frames.length > 0) this.connection.toPrimary.send(frames);

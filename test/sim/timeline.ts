@@ -37,6 +37,8 @@ export class Timeline {
   readonly now: Buffer;
   nowSeq: number;
   #parent: Timeline | null;
+  #stamps = new Uint32Array(0);
+  #generation = 0;
   readonly #stamped = new Set<number>();
   #nextChunk = 0;
   readonly #deltas = new Map<number, Delta>();
@@ -83,12 +85,14 @@ export class Timeline {
     if (this.#parent !== null && seq - this.forkSeq > deltasMax) this.#parent = null;
   }
 
-  /** Those of the newest generation, in turn two others, which must not have changed. */
+  /** Those of the generation that stamps now, in turn two others, which must not have changed. */
   #chunksToLookAt({ stamps }: Partition): Iterable<number> {
-    const newest = stamps.reduce((a, b) => Math.max(a, b));
+    const changed = stamps.findIndex((stamp, chunk) => stamp !== this.#stamps[chunk]);
+    if (changed !== -1) this.#generation = stamps[changed];
+    this.#stamps = stamps.slice();
     this.#stamped.clear();
     stamps.forEach((stamp, chunk) => {
-      if (stamp === newest) this.#stamped.add(chunk);
+      if (stamp === this.#generation) this.#stamped.add(chunk);
     });
     const chunks = new Set(this.#stamped);
     for (let i = 0; i < 2; i++) chunks.add(this.#nextChunk++ % stamps.length);

@@ -55,6 +55,8 @@ export const CLAIMS = {
   readable: 'a copy is consistent from the end of its bulk on, not before',
   promotable: 'a copy counts as checked only after a CHECK pass over all of its last bulk',
   refused: 'a frame that was changed on its way is refused',
+  epoch: 'a copy that has heard of a new epoch takes nothing from the old one',
+  acknowledged: 'an ACK names what is applied, whole transactions of it',
   full: 'a full sync is for copies that are empty or share no history',
   settles: 'once everything is healed every copy becomes current, consistent and checked',
   sound: 'verify() finds every image sound',

@@ -203,7 +203,8 @@ export class World {
     if (placement.primary === node.id || node.views[partition] === placement) return;
     node.views[partition] = placement;
     node.copy(partition).partition.setRole(ROLE_FOLLOWER, placement.epoch);
-    this.scheduler.after(this.random.below(5), node.replication, () => {
+    const noticeMs = this.random.below(this.random.chance(0.3) ? 300 : 5);
+    this.scheduler.after(noticeMs, node.replication, () => {
       if (node.views[partition] !== placement) return;
       node.stopLeading(partition);
       node.stopFollowing(partition, 'the map names another primary');
