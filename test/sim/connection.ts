@@ -5,6 +5,7 @@
  *  parts. A pipe holds `capacityBytes`; an end that does not read stops the other's kernel.
  *  Faults: a cut after so many bytes, a stall, a bit flipped in a piece of a chosen kind. */
 import { CHUNK, encodeHeader, type FrameHeader, frameName, REDO } from '@ingot/replication';
+import { CHUNK_BYTES } from '@ingot/store';
 import type { Random } from '../../packages/replication/src/random.fixture.ts';
 import type { Link } from './link.ts';
 import { type Scheduler, Thread } from './scheduler.ts';
@@ -210,7 +211,9 @@ export class Pipe {
     trace.note(scheduler.nowMs, `${this.#connection.name} ${this.#name} flip: ${what}`);
     trace.count(`bit flipped: ${target}`);
     if (target === 'chunk') {
-      piece.flippedChunk = header.chunk;
+      // A frame carries a run of chunks.
+      const at = taken + (bit >>> 3);
+      piece.flippedChunk = header.chunk + Math.floor(at / CHUNK_BYTES);
       link.flipsChunk = false;
     } else {
       this.#refusedBy = this.#takenBytes + bytes.length - taken;
@@ -223,7 +226,8 @@ export class Pipe {
     const { link } = this.#connection;
     if (link.cutAtChunk === 0 || part !== 'payload' || header.type !== CHUNK) return;
     if (--link.cutAtChunk > 0) return;
-    this.cutAfterBytes = Math.max(1, this.#takenBytes - this.#arrivedBytes - 20_000);
+    const leftBytes = this.#parts.random.below(60_000);
+    this.cutAfterBytes = Math.max(1, this.#takenBytes - this.#arrivedBytes - leftBytes);
   }
 
   #transport(piece: Piece): void {

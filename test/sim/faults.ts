@@ -59,7 +59,7 @@ export class Faults {
 
   cut(): boolean {
     const { random } = this.#world;
-    if (random.chance(0.4)) this.#link().cutAtChunk = 1 + random.below(6);
+    if (random.chance(0.4)) this.#link().cutAtChunk = 1 + random.below(3);
     else {
       const connection = this.#pick([...this.#world.connections].filter(({ open }) => open));
       if (connection === null) return false;
