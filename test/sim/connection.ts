@@ -14,6 +14,8 @@ import { Broken, type Trace } from './trace.ts';
 export const CLUSTER_ID = 'simulated';
 const capacityBytes = 131_072;
 const pieceBytesMax = 24_576;
+/** What a stalled link holds back looks again after so long. */
+const lookAgainMs = 100;
 
 export interface Frame {
   readonly header: FrameHeader;
@@ -199,6 +201,17 @@ export class Pipe {
     if (scheduler.depth > 1) this.#parts.trace.count('pieces taken in the middle of a passage');
   }
 
+  #linkDown(): void {
+    const { link } = this.#connection;
+    const { downAfterCutMs } = link;
+    if (downAfterCutMs === 0) return;
+    link.downAfterCutMs = 0;
+    link.down = true;
+    this.#parts.scheduler.after(downAfterCutMs, this.#kernel, () => {
+      link.down = false;
+    });
+  }
+
   #flipMaybe({ header, part, bytes, taken }: Segment, piece: Piece): void {
     const { link } = this.#connection;
     const target = targetOf(header, part);
@@ -239,7 +252,7 @@ export class Pipe {
     this.#inFlightBytes += piece.bytes.length;
     const atMs = Math.max(
       scheduler.nowMs + link.latencyMs * (0.5 + random.next()),
-      link.stalledUntilMs,
+      Math.min(link.stalledUntilMs, scheduler.nowMs + lookAgainMs),
       this.#lastArrivalMs,
     );
     this.#lastArrivalMs = atMs;
@@ -253,7 +266,7 @@ export class Pipe {
     const { link } = this.#connection;
     if (!this.#connection.open || reader === null) return;
     if (link.stalledUntilMs > scheduler.nowMs) {
-      const delayMs = link.stalledUntilMs - scheduler.nowMs;
+      const delayMs = Math.min(link.stalledUntilMs - scheduler.nowMs, lookAgainMs);
       return scheduler.after(delayMs, reader.thread, () => this.#arrive());
     }
     const piece = this.#inFlight.shift();
@@ -266,12 +279,16 @@ export class Pipe {
     this.#arrivedBytes += upTo;
     if (flippedChunk !== -1) this.#chunkFlipped(flippedChunk);
     if (upTo > 0) reader.received(bytes.subarray(0, upTo));
-    if (this.#arrivedBytes >= this.#refusedBy && this.#connection.open) {
-      throw new Broken('refused', `${this.#connection.name} ${this.#name}: ${this.#flipped}`);
+    if (this.#arrivedBytes >= this.#refusedBy) {
+      this.#parts.trace.count('flipped frames refused');
+      this.#refusedBy = Number.POSITIVE_INFINITY;
+      if (this.#connection.open)
+        throw new Broken('refused', `${this.#connection.name} ${this.#name}: ${this.#flipped}`);
     }
     if (this.cutAfterBytes <= 0) {
       this.cutAfterBytes = Number.POSITIVE_INFINITY;
       this.#connection.cut('cut by the network', 'network');
+      this.#linkDown();
     }
   }
 }

@@ -30,6 +30,7 @@ const FAULTS: readonly FaultRow[] = [
   { name: 'promotion', share: 3, happen: (faults) => faults.promote() },
   { name: 'ring lapped', share: 4, happen: (faults) => faults.lap() },
   { name: 'away while the ring is lapped', share: 5, happen: (faults) => faults.lapOne() },
+  { name: 'bulk cut, a copy behind promoted', share: 3, happen: (faults) => faults.ordeal() },
   { name: 'clock moves', share: 1, happen: (faults) => faults.moveClock() },
 ];
 const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
@@ -95,7 +96,7 @@ export class Faults {
     const { random } = this.#world;
     const link = this.#link();
     link.latencyMs = 0.1 + random.next() * 40;
-    link.bytesPerMs = [300, 2_000, 20_000, 200_000][random.below(4)];
+    link.bytesPerMs = [200, 1_000, 5_000, 200_000][random.below(4)];
     return true;
   }
 
@@ -172,9 +173,39 @@ export class Faults {
       const behind = old.partition.stats().seq - copy.partition.stats().seq;
       if (behind > 0) world.trace.count('promotions of a copy that was behind');
       const oldNode = world.nodeOf(old);
+      if (world.random.chance(0.4)) {
+        // Its rewind will be cut short.
+        world.link(copy.node.id, oldNode.id).cutAtChunk = 1 + world.random.below(2);
+      }
       oldNode.deafUntilMs = world.scheduler.nowMs + aloneMs;
     }
     world.promote(copy);
+  }
+
+  /** Two followers are behind, each in its way: one gets half a bulk from a primary that is then lost to the other. */
+  ordeal(): boolean {
+    const { random, map, scheduler, control } = this.#world;
+    const partition = random.below(map.length);
+    const primary = this.#world.primaryOf(partition);
+    const others = this.#world.nodes.filter(({ alive, id }) => alive && id !== primary?.node.id);
+    const [half, heir] = random.chance(0.5) ? others : others.toReversed();
+    if (primary === null || half === undefined || heir === undefined) return false;
+    const toHalf = this.#world.link(primary.node.id, half.id);
+    const toHeir = this.#world.link(primary.node.id, heir.id);
+    this.breakLink(toHalf, 500);
+    toHalf.cutAtChunk = 1 + random.below(2);
+    toHalf.downAfterCutMs = 3_000;
+    scheduler.after(300, control, () => {
+      toHeir.stalledUntilMs = scheduler.nowMs + 3_000;
+    });
+    scheduler.after(350, control, () => this.lap());
+    scheduler.after(1_500 + random.below(600), control, () => {
+      const copy = heir.copy(partition);
+      if (heir.alive && copy.promotable && copy.whole) {
+        this.promoteCopy(copy, random.below(2_000));
+      }
+    });
+    return true;
   }
 
   lap(): boolean {

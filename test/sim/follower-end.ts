@@ -114,6 +114,8 @@ export class FollowerEnd implements End, FrameSink {
     const { kind, reason } = welcome;
     const { copy, timeline } = this;
     copy.trace.count(`sync: ${kind}, ${reason}`);
+    const { syncs } = this.#node.world;
+    syncs.set(`${copy.name} ${kind}`, (syncs.get(`${copy.name} ${kind}`) ?? 0) + 1);
     if (kind === 'stream') copy.follow(timeline);
     if (kind !== 'full') return;
     const shares = copy.timeline !== null && timeline.sharesEpochWith(copy.timeline);

@@ -6,9 +6,11 @@ export class Link {
   down = false;
   stalledUntilMs = 0;
   latencyMs = 0.3;
-  bytesPerMs = 200_000;
+  bytesPerMs = 15_000;
   /** The connection that next sends so many CHUNK frames is cut in the middle of the last of them; 0 = none. */
   cutAtChunk = 0;
+  /** The link stays down for so long after such a cut. */
+  downAfterCutMs = 0;
   /** A bit of the next CHUNK payload is flipped. */
   flipsChunk = false;
 
@@ -20,9 +22,10 @@ export class Link {
     this.down = false;
     this.stalledUntilMs = 0;
     this.cutAtChunk = 0;
+    this.downAfterCutMs = 0;
     this.flipsChunk = false;
     this.latencyMs = 0.3;
-    this.bytesPerMs = 200_000;
+    this.bytesPerMs = 15_000;
   }
 }
 

@@ -192,8 +192,10 @@ export class SimNode implements CopyHost {
     return this.#following[partition]?.end ?? null;
   }
 
-  stopFollowing(partition: number, reason: string): void {
+  /** Ends what does not follow `epoch`. */
+  stopFollowing(partition: number, epoch: number, reason: string): void {
     const following = this.#following[partition];
+    if (following.end?.epoch === epoch) return;
     following.end?.close(reason);
     following.end = null;
     following.retryMs = retryFirstMs;

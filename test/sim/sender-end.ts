@@ -153,7 +153,7 @@ export class SenderEnd implements End, FrameSink {
     const { node } = this;
     switch (action.kind) {
       case 'again':
-        return this.stepSoon(0.05 + node.random.next() * 0.5);
+        return this.stepSoon(node.random.next() * (node.random.chance(0.1) ? 20 : 0.5));
       case 'paced':
         return this.stepSoon(0.5 + node.random.next());
       case 'awaitBulk':

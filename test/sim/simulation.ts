@@ -124,12 +124,7 @@ class Simulation {
   #heal(): void {
     const { world } = this;
     const { scheduler } = world;
-    world.note('healed');
-    for (const link of world.links.values()) link.heal();
-    for (const { toFollower, toPrimary } of world.connections) {
-      for (const pipe of [toFollower, toPrimary]) pipe.heal();
-    }
-    for (const node of world.nodes) node.stepsToLive = Number.POSITIVE_INFINITY;
+    world.heal();
     this.#workload.writing = false;
     const limitMs = scheduler.nowMs + settleMsMax;
     scheduler.runUntil(limitMs, () => world.settled());

@@ -65,6 +65,8 @@ export class World {
   clockAheadMsMax = 0;
   /** How likely it is that others come in at a step of a passage. */
   insideChance = 0.2;
+  /** How often which copy was synced in which way, by "copy kind". */
+  readonly syncs = new Map<string, number>();
   readonly #timelines = new Map<string, Timeline>();
 
   constructor({ seed, nodes, partitions, print = null }: WorldOptions) {
@@ -174,7 +176,7 @@ export class World {
     this.trace.count(parent === null ? 'partitions that began anew' : 'promotions');
     copy.partition.promote(epoch, node.clockMs());
     node.stopLeading(id);
-    node.stopFollowing(id, 'this node leads now');
+    node.stopFollowing(id, epoch, 'this node leads now');
     this.onLead(copy);
     for (const other of this.nodes) if (other !== node) this.#learnLater(other, id, learnMs());
   }
@@ -207,7 +209,7 @@ export class World {
     this.scheduler.after(noticeMs, node.replication, () => {
       if (node.views[partition] !== placement) return;
       node.stopLeading(partition);
-      node.stopFollowing(partition, 'the map names another primary');
+      node.stopFollowing(partition, placement.epoch, 'the map names another primary');
     });
   }
 
@@ -251,7 +253,7 @@ export class World {
       return this.#failoverLater(partition, tries + 1);
     }
     const node = this.nodeOf(empty);
-    node.stopFollowing(partition, 'the partition begins anew');
+    node.stopFollowing(partition, 0, 'the partition begins anew');
     empty.partition.reset();
     empty.bulkBegins();
     empty.tainted.clear();
@@ -259,6 +261,25 @@ export class World {
   }
 
   // ------------------------------------------------------------ at rest
+
+  /** No more faults: every link is up, nothing that was to strike will. */
+  heal(): void {
+    this.note('healed');
+    for (const link of this.links.values()) link.heal();
+    for (const { toFollower, toPrimary } of this.connections) {
+      for (const pipe of [toFollower, toPrimary]) pipe.heal();
+    }
+    for (const node of this.nodes) node.stepsToLive = Number.POSITIVE_INFINITY;
+  }
+
+  /** Everybody learns of the newest map now. */
+  hearAll(): void {
+    for (const node of this.nodes) {
+      for (let partition = 0; partition < this.partitions; partition++) {
+        this.#learnLater(node, partition, 1);
+      }
+    }
+  }
 
   settled(): boolean {
     return this.scheduler.depth === 0 && this.unsettled() === null;
