@@ -135,6 +135,17 @@ test.each(OUTSIDE)('$why: nothing but the listed files matches $what', ({ what, 
   expect(wrong).toEqual([]);
 });
 
+test('a simulation takes clock and chance from its seed alone', () => {
+  const folder = join(repository, 'test', 'sim');
+  const outside =
+    /\bDate\b|\bperformance\b|Math\.random|node:(net|fs|timers|process)|\bset(Timeout|Immediate)/;
+  const wrong = readdirSync(folder)
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .filter((file) => file !== 'main.ts') // tells how fast it went
+    .filter((file) => outside.test(withoutComments(readFileSync(join(folder, file), 'utf8'))));
+  expect(wrong).toEqual([]);
+});
+
 interface Source {
   /** Below packages/. */
   readonly path: string;

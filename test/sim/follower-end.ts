@@ -36,6 +36,8 @@ export class FollowerEnd implements End, FrameSink {
   ended = false;
   /** The payload at hand is a chunk's, and some of it has landed. */
   landing = false;
+  /** A BEGIN has come and nothing since. */
+  #begun = false;
   readonly #node: SimNode;
   readonly #follower: Follower;
   readonly #reader = new FrameReader(this);
@@ -74,6 +76,7 @@ export class FollowerEnd implements End, FrameSink {
 
   place(header: FrameHeader): Buffer | string {
     const place = this.#follower.place(header);
+    if (typeof place !== 'string') this.#touched();
     this.landing = typeof place !== 'string';
     return place;
   }
@@ -90,7 +93,10 @@ export class FollowerEnd implements End, FrameSink {
       throw new Broken('epoch', `${this.copy.name} of ${this.primary}, epoch ${this.epoch}`);
     }
     const dropped = actions.find((action) => action.kind === 'drop');
-    if (dropped === undefined) this.#came(header);
+    if (dropped === undefined) {
+      this.#touched();
+      this.#came(header);
+    }
     this.copy.judge();
     this.#perform(actions);
     return this.ended ? 'the connection has ended' : null;
@@ -102,10 +108,17 @@ export class FollowerEnd implements End, FrameSink {
     if (type === WELCOME || type === BEGIN || type === END || type === CHECKED) {
       this.#node.world.note(`${copy.name} gets ${frameName(type)}, seq ${seq}`);
     }
-    if (type === BEGIN) copy.bulkBegins();
-    if (type === BEGIN) copy.follow(this.timeline);
+    if (type === BEGIN) this.#begun = true;
     if (type === END) copy.consistentFrom = seq;
     if (type === CHECKED) copy.checksPassed();
+  }
+
+  /** What follows a BEGIN is the first to touch the copy. */
+  #touched(): void {
+    if (!this.#begun) return;
+    this.#begun = false;
+    this.copy.bulkBegins();
+    this.copy.follow(this.timeline);
   }
 
   #welcomed(payload: Buffer): void {
