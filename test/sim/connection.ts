@@ -58,6 +58,8 @@ export class Connection {
   readonly toFollower: Pipe;
   readonly toPrimary: Pipe;
   open = true;
+  /** CHECK markers follow what is sent: chunks may be flipped. */
+  isVouchedFor = true;
   /** A chunk was flipped on its way to the follower. */
   chunkFlipped: (chunk: number) => void = () => {};
   readonly #parts: NetworkParts;
@@ -215,7 +217,8 @@ export class Pipe {
   #flipMaybe({ header, part, bytes, taken }: Segment, piece: Piece): void {
     const { link } = this.#connection;
     const target = targetOf(header, part);
-    const strikes = target === 'chunk' ? link.flipsChunk : this.flip === target;
+    const flipsChunk = link.flipsChunk && this.#connection.isVouchedFor;
+    const strikes = target === 'chunk' ? flipsChunk : this.flip === target;
     if (!strikes) return;
     const { random, scheduler, trace } = this.#parts;
     const bit = random.below(piece.bytes.length * 8);

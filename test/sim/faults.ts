@@ -118,7 +118,7 @@ export class Faults {
   die(): boolean {
     const node = this.#node();
     if (node === null) return false;
-    const others = this.#world.nodes.filter((other) => other !== node && other.alive);
+    const others = this.#world.members.filter((other) => other !== node && other.alive);
     const leads = this.#world.map.flatMap(({ primary }, partition) =>
       primary === node.id ? [partition] : [],
     );
@@ -152,9 +152,9 @@ export class Faults {
   // ------------------------------------------------------------ roles and load
 
   promote(): boolean {
-    const { random, nodes, map } = this.#world;
+    const { random, members, map } = this.#world;
     const partition = random.below(map.length);
-    const able = nodes
+    const able = members
       .filter(({ alive }) => alive)
       .map((node) => node.copy(partition))
       .filter((copy) => copy.promotable && copy.whole);
@@ -187,7 +187,7 @@ export class Faults {
     const { random, map, scheduler, control } = this.#world;
     const partition = random.below(map.length);
     const primary = this.#world.primaryOf(partition);
-    const others = this.#world.nodes.filter(({ alive, id }) => alive && id !== primary?.node.id);
+    const others = this.#world.members.filter(({ alive, id }) => alive && id !== primary?.node.id);
     const [half, heir] = random.chance(0.5) ? others : others.toReversed();
     if (primary === null || half === undefined || heir === undefined) return false;
     const toHalf = this.#world.link(primary.node.id, half.id);
@@ -214,13 +214,16 @@ export class Faults {
   }
 
   lapOne(): boolean {
-    this.breakLink(this.#link(), 200 + this.#world.random.below(600));
+    const link = this.#link();
+    this.breakLink(link, 200 + this.#world.random.below(600));
+    // What follows is a bulk that takes long, under writes.
+    if (this.#world.random.chance(0.5)) link.bytesPerMs = 1_000;
     return this.lap();
   }
 
   flipMemory(): boolean {
-    const { random, nodes } = this.#world;
-    const copies = nodes.filter(({ alive }) => alive).flatMap(({ copies }) => copies);
+    const { random, members } = this.#world;
+    const copies = members.filter(({ alive }) => alive).flatMap(({ copies }) => copies);
     const copy = this.#pick(copies.filter((copy) => this.#mayFlip(copy)));
     if (copy === null) return false;
     const chunk = 2 + random.below(copy.partition.chunksTouched() - 2);
@@ -231,7 +234,7 @@ export class Faults {
 
   /** One at a time of a partition: with two wrong copies of three nobody can say which is right. */
   #mayFlip({ partition }: SimCopy): boolean {
-    const all = this.#world.nodes
+    const all = this.#world.members
       .filter(({ alive }) => alive)
       .map((node) => node.copy(partition.id));
     if (all.some(({ whole }) => !whole)) return false;

@@ -5,6 +5,7 @@ import {
   ACK,
   BEGIN,
   CHECKED,
+  CHUNK,
   decodeWelcome,
   END,
   Follower,
@@ -97,7 +98,9 @@ export class FollowerEnd implements End, FrameSink {
       this.#touched();
       this.#came(header);
     }
+    if (header.type === CHUNK) this.#inheritFlips();
     this.copy.judge();
+    this.#node.wake(partition.id);
     this.#perform(actions);
     return this.ended ? 'the connection has ended' : null;
   }
@@ -111,6 +114,14 @@ export class FollowerEnd implements End, FrameSink {
     if (type === BEGIN) this.#begun = true;
     if (type === END) copy.consistentFrom = seq;
     if (type === CHECKED) copy.checksPassed();
+  }
+
+  /** A relay passes on what was flipped in it. */
+  #inheritFlips(): void {
+    const { copy, primary } = this;
+    const source = this.#node.world.node(primary)?.copy(copy.partition.id);
+    if (source === undefined || source.leads) return;
+    for (const chunk of source.tainted.keys()) copy.tainted.set(chunk, 'in memory');
   }
 
   /** What follows a BEGIN is the first to touch the copy. */
@@ -164,6 +175,8 @@ export class FollowerEnd implements End, FrameSink {
       if (action.kind === 'send') {
         if (action.header.type === ACK) this.#acknowledges(action.header);
         frames.push(action);
+      } else if (action.kind === 'dropSubscribers') {
+        this.#node.dropSubscribers(this.copy.partition.id);
       } else if (action.kind === 'refused') return this.close(`refused: ${action.refusal.code}`);
       else if (action.kind === 'drop') return this.close(action.reason);
     }

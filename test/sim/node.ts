@@ -157,22 +157,35 @@ export class SimNode implements CopyHost {
     const view = this.views[partition];
     const copy = this.#copies[partition];
     if (view === undefined || view.primary === this.id || view.primary === null) return;
+    const source = this.world.leaf === this ? this.#relay(partition) : view.primary;
+    if (source === null) return;
     if (copy.partition.role() !== ROLE_FOLLOWER || copy.partition.epoch() !== view.epoch) return;
     following.connecting = true;
-    const { primary, epoch } = view;
-    const link = this.world.link(this.id, primary);
+    const { epoch } = view;
+    const link = this.world.link(this.id, source);
     this.scheduler.after(link.latencyMs * 2, this.replication, () => {
       following.connecting = false;
       if (this.views[partition] !== view) return;
-      const connection = this.world.connect(this, primary, partition);
+      const connection = this.world.connect(this, source, partition);
       const timeline = this.world.timeline(partition, epoch);
       if (connection === null || timeline === null) return this.#retryLater(following);
+      connection.connection.isVouchedFor = this.world.leaf !== this;
       connection.connection.chunkFlipped = (chunk) => copy.tainted.set(chunk, 'on the way');
-      const to = { connection: connection.connection, primary, epoch, timeline };
+      const to = { connection: connection.connection, primary: source, epoch, timeline };
       following.end = new FollowerEnd(this, copy, to);
       connection.connection.attach(following.end, connection.end);
       following.end.start();
     });
+  }
+
+  /** A follower that might serve this leaf. */
+  #relay(partition: number): string | null {
+    const { epoch } = this.views[partition];
+    const able = this.world.members.filter((node) => {
+      const { partition: copy, leads } = node.alive ? node.copy(partition) : this.copy(partition);
+      return node.alive && !leads && copy.consistent() && copy.epoch() === epoch;
+    });
+    return able[this.random.below(able.length)]?.id ?? null;
   }
 
   #retryLater(following: Following): void {
@@ -213,8 +226,11 @@ export class SimNode implements CopyHost {
         const copy = this.#copies[id];
         if (view === undefined || copy === undefined || id !== partition) return null;
         const { geometry } = copy.partition;
-        const isPrimary = view.primary === this.id && copy.leads;
-        return { geometry, epoch: view.epoch, isPrimary, followers: view.followers };
+        const leads = view.primary === this.id && copy.leads;
+        const relays = !copy.leads && copy.partition.consistent();
+        const { leaf } = this.world;
+        const followers = leads || leaf === null ? view.followers : [leaf.id];
+        return { geometry, epoch: view.epoch, isPrimary: leads || relays, followers };
       },
     };
   }
@@ -249,6 +265,14 @@ export class SimNode implements CopyHost {
 
   sessionsOf(partition: number): SenderEnd[] {
     return [...this.sessions.values()].filter(({ copy }) => copy?.partition.id === partition);
+  }
+
+  /** The copy is about to be written over: nobody is sent from it any more. */
+  dropSubscribers(partition: number): void {
+    for (const session of this.sessionsOf(partition)) {
+      this.trace.count('leaves cut off before a bulk');
+      session.close('the copy here is being copied itself');
+    }
   }
 
   stopLeading(partition: number): void {

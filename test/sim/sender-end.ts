@@ -96,7 +96,8 @@ export class SenderEnd implements End, FrameSink {
     const { id: nodeId, incarnation, pacer } = node;
     const { partition } = copy;
     const ring = node.ringOf(partition);
-    this.sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring, pacer });
+    const relay = !copy.leads;
+    this.sender = new Sender({ partition, epoch, nodeId, incarnation, hello, ring, pacer, relay });
     node.begins(this);
     this.step({ kind: 'continue' });
     return null;

@@ -86,7 +86,8 @@ class Simulation {
   constructor(seed: number, print: ((line: string) => void) | null) {
     const nodes = 3 + (seed % 2);
     const partitions = seed % 3 === 0 ? 2 : 1;
-    this.world = new World({ seed, nodes, partitions, print });
+    const leaf = seed % 4 < 2;
+    this.world = new World({ seed, nodes, partitions, leaf, print });
     this.#workload = new Workload(this.world);
     this.#faults = new Faults(this.world, this.#workload);
     this.#startedMs = this.world.scheduler.nowMs;

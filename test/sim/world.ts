@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly partitions: number;
+  /** One more node, which no map names: it follows followers. */
+  readonly leaf?: boolean;
   readonly print?: ((line: string) => void) | null;
 }
 
@@ -57,6 +59,9 @@ export class World {
   readonly geometry: Geometry;
   readonly partitions: number;
   readonly nodes: SimNode[] = [];
+  /** Those that the map names. */
+  readonly members: SimNode[] = [];
+  readonly leaf: SimNode | null = null;
   readonly links = new Map<string, Link>();
   readonly connections = new Set<Connection>();
   /** Faults, map changes, the hand of the test: only ever outside of passages. */
@@ -69,16 +74,20 @@ export class World {
   readonly syncs = new Map<string, number>();
   readonly #timelines = new Map<string, Timeline>();
 
-  constructor({ seed, nodes, partitions, print = null }: WorldOptions) {
+  constructor({ seed, nodes, partitions, leaf = false, print = null }: WorldOptions) {
     this.random = new Random(seed);
     this.trace = new Trace(print);
     this.partitions = partitions;
     this.geometry = smallGeometry(partitions);
-    const ids = Array.from({ length: nodes }, (_, i) => String.fromCharCode(97 + i));
+    const ids = Array.from({ length: nodes + (leaf ? 1 : 0) }, (_, i) =>
+      String.fromCharCode(97 + i),
+    );
     for (const a of ids) {
       for (const b of ids) if (a < b) this.links.set(linkName(a, b), new Link(a, b));
       this.nodes.push(new SimNode(a, this));
     }
+    this.members = this.nodes.slice(0, nodes);
+    this.leaf = this.nodes[nodes] ?? null;
     this.scheduler.beforeEvent = (thread) => this.#beforeEvent(thread);
   }
 
@@ -88,11 +97,11 @@ export class World {
     this.map = Array.from({ length: this.partitions }, () => ({
       epoch: 0,
       primary: null,
-      followers: this.nodes.map(({ id }) => id),
+      followers: this.members.map(({ id }) => id),
     }));
     this.scheduler.after(0, this.control, () => {
       this.map.forEach((_, partition) => {
-        this.promote(this.nodes[partition % this.nodes.length].copy(partition));
+        this.promote(this.members[partition % this.members.length].copy(partition));
       });
     });
   }
@@ -165,7 +174,7 @@ export class World {
     this.note(`${copy.name} leads in epoch ${epoch} from seq ${seq} on`);
     const timeline = new Timeline(epoch, parent, seq, copy.partition.imageBuffer);
     this.#timelines.set(`${id}/${epoch}`, timeline);
-    const followers = this.nodes.map(({ id }) => id).filter((id) => id !== node.id);
+    const followers = this.members.map(({ id }) => id).filter((id) => id !== node.id);
     const placement = { epoch, primary: node.id, followers };
     this.map[id] = placement;
     node.views[id] = placement;
@@ -245,7 +254,7 @@ export class World {
 
   /** Any copy that may be promoted; after a while without one, the partition begins anew. */
   #failover(partition: number, tries: number): void {
-    const copies = this.nodes.filter(({ alive }) => alive).map((node) => node.copy(partition));
+    const copies = this.members.filter(({ alive }) => alive).map((node) => node.copy(partition));
     const able = copies.filter((copy) => copy.promotable && copy.whole);
     if (able.length > 0) return this.promote(able[this.random.below(able.length)]);
     const empty = copies.find(({ partition, leads }) => !leads && !partition.consistent());
@@ -304,9 +313,10 @@ export class World {
       for (const node of this.nodes) {
         const copy = node.copy(id);
         if (copy === primary) continue;
-        const session = this.nodeOf(primary).sessions.get(`${id}/${node.id}`);
+        const source = this.node(node.following(id)?.primary ?? '');
+        const session = source?.sessions.get(`${id}/${node.id}`);
         const isStreamedTo = session?.sender?.state === 'streaming';
-        const why = unsettledCopy(copy, primary, node.following(id) !== null && isStreamedTo);
+        const why = unsettledCopy(copy, primary, isStreamedTo, node === this.leaf);
         if (why !== null) return `${copy.name} ${why}`;
       }
     }
@@ -316,6 +326,7 @@ export class World {
   /** Everything has settled: all images are equal and sound. */
   judgeAtRest(): void {
     for (const node of this.nodes) {
+      if (node === this.leaf && this.#leafIsWrong(node)) continue;
       for (const copy of node.copies) {
         copy.judge(true);
         // Where something went over a flipped bit before the scrub came by, only the image is right again.
@@ -327,6 +338,15 @@ export class World {
         throw new Broken('equal', `${copy.name} and ${primary.name} differ at rest`);
       }
     }
+  }
+
+  /** Nobody checks a leaf: what it took from a relay whose bytes were flipped it may keep. It starts over. */
+  #leafIsWrong(leaf: SimNode): boolean {
+    for (const copy of leaf.copies) copy.judge(true);
+    if (leaf.copies.every(({ tainted }) => tainted.size === 0)) return false;
+    this.trace.count('leaves that kept what was flipped in their relay');
+    this.kill(leaf, 10);
+    return true;
   }
 
   // ------------------------------------------------------------ between any two steps
@@ -395,11 +415,13 @@ function unsettledCopy(
   { partition, tainted }: SimCopy,
   primary: SimCopy,
   isConnected: boolean,
+  isLeaf: boolean,
 ): string | null {
   if (!isConnected) return 'is not streamed to';
   if (!partition.consistent()) return 'is not consistent';
-  if (!partition.checked()) return 'is not checked';
-  if (tainted.size > 0) return `is not repaired: chunk ${[...tainted.keys()].join(', ')}`;
+  if (!partition.checked() && !isLeaf) return 'is not checked';
+  if (!isLeaf && tainted.size > 0)
+    return `is not repaired: chunk ${[...tainted.keys()].join(', ')}`;
   const [seq, due] = [partition.stats().seq, primary.partition.stats().seq];
   return seq === due ? null : `is at seq ${seq}, its primary at ${due}`;
 }
