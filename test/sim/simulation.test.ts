@@ -21,6 +21,9 @@ describe('simulation: real machines and a real store under every kind of trouble
 
   test.each([
     ['healings after which all was equal', 50],
+    ['leaves cut off before a bulk', 10],
+    ['fault: bulk cut, a copy behind promoted', 10],
+    ['flipped frames refused', 15],
     ['consistent points', 20_000],
     ['reads', 7_000],
     ['reads that a passage disturbed', 10_000],
