@@ -11,6 +11,12 @@ export const RECEIVER_CORE: number = CLIENT_CORE;
 
 /** A receiver of 100 MiB as objects holds several times as much. */
 const HEAP_MIB = 6_144;
+/** Children wait for their turn side by side: `rest` lets go of garbage. */
+const NODE_FLAGS: readonly string[] = [
+  '--conditions=source',
+  '--expose-gc',
+  `--max-old-space-size=${HEAP_MIB}`,
+];
 
 export interface Answer {
   readonly answer?: unknown;
@@ -27,7 +33,7 @@ export class Child {
 
   /** Starts `file` of this folder; resolves with its first words. */
   static async start<T>(core: number, file: string, args: readonly string[]): Promise<[Child, T]> {
-    const node = [process.execPath, '--conditions=source', `--max-old-space-size=${HEAP_MIB}`];
+    const node = [process.execPath, ...NODE_FLAGS];
     const command = pinned(core, [...node, join(import.meta.dirname, file), ...args]);
     const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
     const child = new Child(spawn(command[0], command.slice(1), { stdio: [...stdio] }), file);
@@ -77,6 +83,12 @@ export function answerParent(firstWords: unknown, answer: (question: unknown) =>
   });
   process.on('disconnect', () => process.exit());
   say(firstWords);
+}
+
+/** Between measurements: collects garbage, so that a child that waits holds no more than it
+ *  needs. */
+export function rest(): void {
+  globalThis.gc?.();
 }
 
 export interface Totals {

@@ -4,7 +4,7 @@
  *  The receiver compares the sums of every message with the truth and ends the run where they
  *  differ. */
 import { performance } from 'node:perf_hooks';
-import { answerParent, cpuSeconds } from './children.ts';
+import { answerParent, cpuSeconds, rest } from './children.ts';
 import type { Encoder } from './codecs/codec.ts';
 import { CODECS, type CodecId } from './codecs/index.ts';
 import { MessageSender, receiveMessages } from './message-socket.ts';
@@ -17,6 +17,11 @@ export interface SendQuestion {
   readonly messagesMin: number;
   readonly inFlightMax: number;
 }
+
+export type MessageQuestion =
+  | SendQuestion
+  | { readonly kind: 'cpuSeconds' }
+  | { readonly kind: 'rest' };
 
 export interface SendAnswer {
   readonly messages: number;
@@ -37,7 +42,11 @@ else await beReceiver();
 /** First words, then the records: all children make theirs at the same time. */
 async function beSender(): Promise<void> {
   const { port, sender } = await MessageSender.listen();
-  answerParent(port, async (question) => run(encoder, await sender, question as SendQuestion));
+  answerParent(port, async (asked) => {
+    const question = asked as MessageQuestion;
+    if (question.kind === 'send') return run(encoder, await sender, question);
+    return answerOther(question);
+  });
   const encoder = codec.encoder(count);
 }
 
@@ -96,6 +105,12 @@ async function beReceiver(): Promise<void> {
       throw new Error(`${codec.name}, message ${message}: the sum of ${name} is ${difference}`);
     });
   });
-  answerParent(null, cpuSeconds);
+  answerParent(null, (asked) => answerOther(asked as MessageQuestion));
   const truth = trueSums(count);
+}
+
+function answerOther({ kind }: MessageQuestion): number | null {
+  if (kind === 'cpuSeconds') return cpuSeconds();
+  rest();
+  return null;
 }

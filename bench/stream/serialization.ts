@@ -8,7 +8,7 @@
  *  one phase. */
 import { Child, RECEIVER_CORE, SENDER_CORE } from './children.ts';
 import type { CodecId } from './codecs/index.ts';
-import type { SendAnswer, SendQuestion } from './message-side.ts';
+import type { MessageQuestion, SendAnswer, SendQuestion } from './message-side.ts';
 import { QUOTE_BYTES } from './quote.ts';
 import { median, percentile } from '../statistics.ts';
 
@@ -91,10 +91,15 @@ class Pair {
   }
 
   async measure(phaseMs: number): Promise<void> {
+    await this.#measure(phaseMs);
+    for (const child of [this.#sender, this.#receiver]) await ask(child, { kind: 'rest' });
+  }
+
+  async #measure(phaseMs: number): Promise<void> {
     const inFlightMax = Math.max(2, IN_FLIGHT_BYTES / this.#batchBytes);
-    const cpuBefore = await this.#receiver.ask<number>({});
+    const cpuBefore = await ask<number>(this.#receiver, { kind: 'cpuSeconds' });
     const many = await this.#send({ atLeastMs: phaseMs, messagesMin: 2, inFlightMax });
-    const receiverCpu = (await this.#receiver.ask<number>({})) - cpuBefore;
+    const receiverCpu = (await ask<number>(this.#receiver, { kind: 'cpuSeconds' })) - cpuBefore;
     const bytes = many.messages * this.#batchBytes;
     this.#rates.push(bytes / MIB / many.seconds);
     this.#senderCpu.push(many.cpuSeconds / (bytes / GIB));
@@ -126,6 +131,10 @@ class Pair {
   }
 
   #send(how: Omit<SendQuestion, 'kind'>): Promise<SendAnswer> {
-    return this.#sender.ask<SendAnswer>({ kind: 'send', ...how });
+    return ask<SendAnswer>(this.#sender, { kind: 'send', ...how });
   }
+}
+
+function ask<T>(child: Child, question: MessageQuestion): Promise<T> {
+  return child.ask<T>(question);
 }
