@@ -143,6 +143,8 @@ export class ControlClient {
   async *verify(
     partitions: readonly number[],
   ): AsyncGenerator<{ progress: VerifyProgress; found: VerifyReport }> {
+    // Its events name no nodes; a status shows whether the certificate is that of a member.
+    if (this.#credentials.isOfAnyNode) await this.status('node');
     const stream = openServerStream(
       this.#client,
       Control.method.verify,

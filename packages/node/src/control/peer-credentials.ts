@@ -55,6 +55,11 @@ export class PeerCredentials extends ChannelCredentials {
     return this.#lastRefusal;
   }
 
+  /** Whether the peer shows a certificate, and may so far be whoever the CA has signed. */
+  get isOfAnyNode(): boolean {
+    return this.#node === null && this.#access.credentials.certificates !== null;
+  }
+
   /** Why the node at the other end is none of these, by its certificate; null: it is one. */
   refusalAmong(nodes: readonly string[]): PeerRefusal | null {
     const peer = this.#peer;

@@ -127,6 +127,21 @@ describe('refused, with what to do', () => {
     client.close();
   });
 
+  test('a peer whose certificate names no node of the map that it shows', async () => {
+    const { certificates } = certified('n1');
+    const pretender = await members.start('n5', {
+      found: true,
+      credentials: {
+        secret: null,
+        certificates: { ...authority.issue('n6'), ca: certificates?.ca ?? '' },
+      },
+    });
+    const askAll = ask(pretender, certified('n5'), async (client) => {
+      for await (const { progress } of client.verify([])) expect(progress).toBeDefined();
+    });
+    await expect(askAll).rejects.toEqual(refused('it names no node of the cluster map'));
+  });
+
   test('a plain node asked with TLS', async () => {
     const plain = await members.start('n7', { found: true });
     await expect(ask(plain, certified('n7'), (client) => client.status('node'))).rejects.toEqual(
