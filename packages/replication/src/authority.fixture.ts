@@ -52,6 +52,11 @@ export class TestAuthority {
   }
 
   #openssl(args: readonly string[]): void {
-    execFileSync('openssl', args, { cwd: this.folder, stdio: 'pipe' });
+    try {
+      execFileSync('openssl', args, { cwd: this.folder, stdio: 'pipe' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      throw new Error('needs openssl: apt-get install openssl', { cause: error });
+    }
   }
 }
