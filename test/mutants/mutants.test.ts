@@ -46,6 +46,8 @@ const required = [
   'generations-restarted',
   'transaction-split',
   'tail-late',
+  'relay-kept',
+  'repair-raw',
 ];
 const atOnce = 2;
 /** As many as the mutant that hides best needs, and some. */

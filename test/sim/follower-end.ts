@@ -79,6 +79,9 @@ export class FollowerEnd implements End, FrameSink {
     const place = this.#follower.place(header);
     if (typeof place !== 'string') this.#touched();
     this.landing = typeof place !== 'string';
+    if (this.landing && header.type === CHUNK && this.copy.partition.consistent()) {
+      throw new Broken('raw', `chunk ${header.chunk} of ${this.copy.name}`);
+    }
     return place;
   }
 

@@ -52,6 +52,7 @@ export const CLAIMS = {
   written: 'a reader sees values that were written, whole, as they were at the seq it reads',
   transaction: 'a reader sees a transaction whole or not at all',
   forward: 'no key goes back in the life of a copy, but by a BEGIN',
+  raw: 'no raw byte lands in a copy that may be read',
   readable: 'a copy is consistent from the end of its bulk on, not before',
   promotable: 'a copy counts as checked only after a CHECK pass over all of its last bulk',
   refused: 'a frame that was changed on its way is refused',
