@@ -17,7 +17,7 @@ import type { VerifyReport } from './verify.ts';
 import type { FollowerReplicationStatus } from './view.ts';
 import type { Refusal } from './welcome.ts';
 
-/** Connections that have not said HELLO yet. */
+/** Connections that have not said HELLO yet; one more ends the oldest, because a follower says it at once. */
 const handshakesMax = 256;
 /** Followers of all partitions together. */
 const sessionsMax = 8_192;
@@ -51,7 +51,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     const handshake = new Handshake(this, link);
     this.#handshakes.add(handshake);
     if (this.#handshakes.size > handshakesMax) {
-      setImmediate(() => handshake.close('too many connections without a HELLO'));
+      const [oldest] = this.#handshakes;
+      setImmediate(() => {
+        if (this.#handshakes.has(oldest)) oldest.close('too many connections without a HELLO');
+      });
     }
     return handshake;
   }

@@ -3,7 +3,8 @@
  *  again.
  *  Every connection passes the preamble before gRPC gets it: no byte of HTTP/2 is read from a peer
  *  that has not proved itself.
- *  Bounded: `unprovedMax` connections that have not. */
+ *  Bounded: `unprovedMax` connections that have not. One more ends the oldest of them, because who
+ *  can prove itself does so at once. */
 import { createServer, type Socket } from 'node:net';
 import {
   createServer as createTlsServer,
@@ -52,8 +53,8 @@ export class ControlServer {
   readonly #sockets = new Set<Socket>();
   /** By `host:port` of the peer. */
   readonly #encrypted = new Map<string, TLSSocket>();
-  /** `host:port` of those that have not. */
-  readonly #unproved = new Set<string>();
+  /** By `host:port`, those that have not; the oldest first. */
+  readonly #unproved = new Map<string, Socket>();
   #member: Member | null = null;
 
   constructor(options: ControlServerOptions) {
@@ -118,8 +119,12 @@ export class ControlServer {
     });
     socket.on('error', () => undefined); // the end of the connection follows
     socket.setNoDelay(true);
-    if (this.#unproved.size >= unprovedMax) return void socket.destroy();
-    this.#unproved.add(peer);
+    for (const [oldest, its] of this.#unproved) {
+      if (this.#unproved.size < unprovedMax) break;
+      this.#unproved.delete(oldest);
+      its.destroy();
+    }
+    this.#unproved.set(peer, socket);
     const { certificates } = this.#options.credentials;
     if (certificates === null) return void this.#prove(socket, null);
     divideByTls(socket, {
