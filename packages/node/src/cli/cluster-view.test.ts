@@ -47,19 +47,40 @@ const answer: ClusterStatus = {
     version: 12,
     clusterId: 'c1',
     mapHost: 'n1',
+    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: 2,
     copies: 2,
     capacityBytes: 0,
     capacityMaxBytes: 0,
     valueMaxBytes: 0,
     eviction: 'sieve',
+    minIsr: 1,
+    uncleanFailover: true,
     nodes: [
-      { id: 'n1', incarnation: 2, state: 'up', advertise: '127.0.0.1', ports },
-      { id: 'n2', incarnation: 1, state: 'down', advertise: '::1', ports },
+      {
+        id: 'n1',
+        incarnation: 2,
+        state: 'up',
+        fencedThrough: 0,
+        acceptor: 'a1',
+        witness: false,
+        advertise: '127.0.0.1',
+        ports,
+      },
+      {
+        id: 'n2',
+        incarnation: 1,
+        state: 'down',
+        fencedThrough: 0,
+        acceptor: 'a1',
+        witness: false,
+        advertise: '::1',
+        ports,
+      },
     ],
     placement: [
-      { epoch: 4, primary: 'n1', followers: ['n2'], lost: false },
-      { epoch: 2, primary: 'n2', followers: [], lost: true },
+      { epoch: 4, primary: 'n1', followers: ['n2'], lost: false, inSync: [], lossy: false },
+      { epoch: 2, primary: 'n2', followers: [], lost: true, inSync: [], lossy: false },
     ],
     operations: {},
   },
@@ -87,7 +108,14 @@ test('status: a partition shows what its primary knows of it, and null where tha
   expect(first.followers).toEqual([
     { node: 'n2', state: 'streaming', seq: 1040, lagSeqs: 2, lagSeconds: 0.0015, sync: null },
   ]);
-  expect(second).toMatchObject({ primary: 'n2', seq: null, keys: null, lost: true });
+  expect(second).toMatchObject({
+    primary: 'n2',
+    seq: null,
+    keys: null,
+    lost: true,
+    inSync: [],
+    lossy: false,
+  });
 });
 
 test('status: the text has a line per node and partition, and names what is wrong', () => {

@@ -144,10 +144,47 @@ export const CLUSTER_OPTIONS: readonly OptionRow[] = [
     'sieve',
     'when memory is full: drop what is not read, or refuse writes',
   ),
+  integer(
+    'min-isr',
+    [1, 16],
+    1,
+    'count',
+    'copies that must be in sync, the primary among them, for a write with acks=isr',
+  ),
+  choice(
+    'unclean-failover',
+    ['auto', 'on', 'off'],
+    'auto',
+    'where no copy in sync is left: go on with the best one there is; auto: on where --min-isr is 1',
+  ),
 ];
 
 /** What a process needs to know for itself; `up` hands these on to each of its nodes. */
 export const PROCESS_OPTIONS: readonly OptionRow[] = [
+  choice(
+    'acks',
+    ['local', 'isr'],
+    'local',
+    'reply to a write when the primary has it, or when every copy in sync has; CLIENT ACKS changes it for a connection',
+  ),
+  duration(
+    'failover-wait',
+    [0, 60 * SECOND_MS],
+    5 * SECOND_MS,
+    'how long commands on the client port wait for a new primary; 0: not at all',
+  ),
+  duration(
+    'stale-max',
+    [250, DAY_MS],
+    5 * SECOND_MS,
+    'a follower that has heard nothing for so long answers no reads; 0: it goes on',
+  ),
+  duration(
+    'forget-after',
+    [10 * SECOND_MS, 30 * DAY_MS],
+    600 * SECOND_MS,
+    'a node that is gone for so long is taken out of the cluster, its copies made anew; 0: never',
+  ),
   integer(
     'workers',
     [1, 64],
@@ -229,6 +266,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
     'identity and last cluster map; ingot-data/ID unless set',
   ),
   flag('found', 'found a new cluster'),
+  flag('witness', 'hold no copies, only vote: the third voice of a cluster of two nodes'),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
   SECRET_FILE,
   OTHER_SECRET_FILE,

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { SyncRate } from '@ingot/replication';
 import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
-import type { EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
+import type { Acks, EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
 import { isLoopback, isWildcard } from './address.ts';
 import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
@@ -31,9 +31,14 @@ export function settingsFrom(
     dataDir: resolve(values.text('data-dir') ?? `ingot-data/${id}`),
     found: values.flag('found'),
     join: values.list('join'),
+    witness: values.flag('witness'),
     ...clusterSettingsFrom(values),
     credentials: { ...credentialsFrom(values, environment), otherSecret: otherSecretFrom(values) },
     workers: values.number('workers') ?? defaultWorkers(),
+    acks: values.text('acks') as Acks,
+    failoverWaitMs: values.number('failover-wait') ?? 0,
+    staleMaxMs: values.number('stale-max') ?? 0,
+    forgetAfterMs: values.number('forget-after') ?? 0,
     syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
@@ -52,7 +57,14 @@ export function settingsFrom(
 
 type ClusterSettings = Pick<
   Settings,
-  'capacityBytes' | 'capacityMaxBytes' | 'partitions' | 'copies' | 'valueMaxBytes' | 'eviction'
+  | 'capacityBytes'
+  | 'capacityMaxBytes'
+  | 'partitions'
+  | 'copies'
+  | 'valueMaxBytes'
+  | 'eviction'
+  | 'minIsr'
+  | 'uncleanFailover'
 >;
 
 export function clusterSettingsFrom(values: OptionValues): ClusterSettings {
@@ -68,14 +80,24 @@ export function clusterSettingsFrom(values: OptionValues): ClusterSettings {
       '--capacity-max must not be smaller than --capacity; raise it or leave it out',
     );
   }
+  const minIsr = values.number('min-isr') ?? 1;
+  const copies = values.number('copies') ?? 0;
+  if (minIsr > copies) {
+    throw usageError(
+      `--min-isr ${minIsr} can never be met with --copies ${copies}; raise --copies or lower --min-isr`,
+    );
+  }
+  const unclean = values.text('unclean-failover');
   const laidOut = Math.min(CAPACITY_MAX_FACTOR * capacityBytes, partitions * IMAGE_BYTES_MAX);
   return {
     capacityBytes,
     capacityMaxBytes: given ?? Math.max(laidOut, capacityBytes),
     partitions,
-    copies: values.number('copies') ?? 0,
+    copies,
     valueMaxBytes: values.number('value-max'),
     eviction: values.text('eviction') as EvictionPolicy,
+    minIsr,
+    uncleanFailover: unclean === 'auto' ? minIsr === 1 : unclean === 'on',
   };
 }
 

@@ -9,6 +9,9 @@ function mapNode(i: number, state: MapNode['state'] = 'up'): MapNode {
     id: `n${i}`,
     incarnation: i,
     state,
+    fencedThrough: 0,
+    acceptor: 'a1',
+    witness: false,
     advertise: `10.0.0.${i}`,
     ports: {
       client: port(7400),
@@ -28,6 +31,8 @@ function mapOf(copies: (string | null)[][], nodes: MapNode[]): ClusterMap {
     primary,
     followers: followers as string[],
     lost: false,
+    inSync: [],
+    lossy: false,
   }));
   return { ...mapOfOne(8, 8 * 2 ** 23, 'sieve'), nodes, placement };
 }

@@ -24,7 +24,7 @@ import {
   openServerStream,
   type Output,
 } from './grpc-adapter.ts';
-import type { CompareAndSetOutcome } from './map-store.ts';
+import type { CompareAndSetOutcome } from '../register/map-store.ts';
 import { type ControlAccess, PeerCredentials, PLAIN_ACCESS } from './peer-credentials.ts';
 import { refusedCall } from './refused-call.ts';
 import type { Seal } from './seal-guard.ts';

@@ -133,5 +133,9 @@ function testSettings(id: NodeId, controlPort: number): ControlSettings {
     capacityMaxBytes: 2 ** 33,
     valueMaxBytes: null,
     eviction: 'sieve',
+    minIsr: 1,
+    uncleanFailover: true,
+    witness: false,
+    forgetAfterMs: 0,
   };
 }

@@ -145,7 +145,9 @@ describe('control plane: going and returning', () => {
     const client = new ControlClient(controlAddress(n1), null);
     const { id, advertise, ports } = n2.settings;
     const clusterId = n1.plane.map().clusterId;
-    await client.join({ id, advertise, ports, clusterId, lastIncarnation: 1 });
+    const acceptor = n2.identity.acceptor();
+    const request = { id, advertise, ports, clusterId, lastIncarnation: 1, acceptor };
+    await client.join({ ...request, witness: false });
     await until(() => n2.node.retirements.length > 0);
     expect(n2.node.retirements[0]).toMatch(/replaced|started again/);
     client.close();

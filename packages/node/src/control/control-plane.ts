@@ -3,6 +3,7 @@
  *  data dir belongs to; the founder also hosts the map (map-host.ts). Without the map host a node
  *  goes on with the last map it saw.
  *  Invariant: the map that listeners see only ever gets newer. */
+import { randomUUID } from 'node:crypto';
 import type { PeerRefusalReason } from '@ingot/replication';
 import type { Credentials } from '../shared/credentials.ts';
 import { type IngotError, usageError } from '../shared/errors.ts';
@@ -15,14 +16,15 @@ import { heartbeatIntervalMs, Heartbeats } from './heartbeats.ts';
 import type { Identity } from './identity.ts';
 import { joinCluster } from './joining.ts';
 import { MapHost } from './map-host.ts';
-import type { ClusterMapStore } from './map-store.ts';
-import { MapWatchers } from './map-watchers.ts';
+import type { ClusterMapStore } from '../register/map-store.ts';
+import { type MapChange, MapProposer } from '../register/map-proposer.ts';
+import { MapWatchers } from '../register/map-watchers.ts';
 import { Peers } from './peers.ts';
 import type { ControlAccess } from './peer-credentials.ts';
 import { RefusalLog } from './refusal-log.ts';
-import { RemoteMapStore } from './remote-map-store.ts';
+import { RemoteMapStore } from '../register/remote-map-store.ts';
 import { SealGuard } from './seal-guard.ts';
-import { SingleMapStore } from './single-map-store.ts';
+import { SingleMapStore } from '../register/single-map-store.ts';
 import type {
   ControlLog,
   ControlPlaneApi,
@@ -56,6 +58,7 @@ export class ControlPlane implements ControlPlaneApi {
   /** What `stop` has to end, in the order in which it was begun. */
   readonly #endings: (() => void)[] = [];
   #askToLeave: () => Promise<void> = () => Promise.reject(new Error('the node has not joined'));
+  #proposer: MapProposer | null = null;
   #map: ClusterMap | null = null;
   #incarnation = 0;
   #isLeaving = false;
@@ -104,6 +107,15 @@ export class ControlPlane implements ControlPlaneApi {
     return this.#refusals.counts;
   }
 
+  propose(change: MapChange): Promise<ClusterMap> {
+    if (this.#proposer === null) throw new Error('the control plane has no map before start');
+    return this.#proposer.propose(change);
+  }
+
+  async drain(): Promise<void> {
+    // Nothing can be handed over yet.
+  }
+
   async leave(): Promise<void> {
     this.#isLeaving = true;
     await this.#askToLeave();
@@ -116,8 +128,10 @@ export class ControlPlane implements ControlPlaneApi {
 
   async #foundIfAsked(): Promise<ClusterMap | null> {
     if (!this.#settings.found || this.#identity.membership() !== null) return null;
-    const { id, advertise, ports } = this.#settings;
-    const founder: MapNode = { id, advertise, ports, incarnation: 1, state: 'up' };
+    const { id, advertise, ports, witness } = this.#settings;
+    const acceptor = this.#identity.acceptor();
+    const life = { incarnation: 1, fencedThrough: 0, state: 'up' as const };
+    const founder: MapNode = { id, advertise, ports, acceptor, witness, ...life };
     const map = await foundCluster(this.#settings, this.#identity, founder);
     this.#log.info({ event: 'cluster.founded', clusterId: map.clusterId });
     return map;
@@ -192,11 +206,13 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
-    const { id, advertise, ports } = this.#settings;
-    return { id, advertise, ports, clusterId, lastIncarnation };
+    const { id, advertise, ports, witness } = this.#settings;
+    const acceptor = this.#identity.acceptor();
+    return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness };
   }
 
   #startParts(clusterId: string, store: ClusterMapStore): { peers: Peers; seals: SealGuard } {
+    this.#proposer = new MapProposer(store, this.#settings.id, randomUUID);
     const peers = new Peers(clusterId, this.#access);
     this.#watchers.add(0, (map) => peers.follow(map));
     this.#endings.push(() => peers.close());

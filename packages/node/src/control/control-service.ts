@@ -69,7 +69,7 @@ export interface Member extends QueryContext {
 export function controlHandlers(
   member: () => Member | null,
   isNamed: (peer: string, node: NodeId) => boolean,
-): ServiceHandlers<typeof Control> {
+): Partial<ServiceHandlers<typeof Control>> {
   const asNode = ({ peer }: Caller, node: NodeId): void => {
     if (!isNamed(peer, node)) throw impostor(`it says it is ${node}`);
   };
@@ -239,8 +239,9 @@ function mapHostAddress(map: ClusterMap): string {
 
 /** Throws an IngotError where it is no sound request. */
 function joinRequest(message: JoinMessage): JoinRequest {
-  const { node: id, advertise, ports, clusterId, lastIncarnation } = message;
-  const parsed = mapNodeSchema.safeParse({ id, advertise, ports, incarnation: 0, state: 'up' });
+  const { node: id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = message;
+  const life = { incarnation: 0, fencedThrough: 0, state: 'up' };
+  const parsed = mapNodeSchema.safeParse({ id, advertise, ports, acceptor, witness, ...life });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw refusal(
@@ -248,7 +249,8 @@ function joinRequest(message: JoinMessage): JoinRequest {
       `the join request is unsound at ${issue.path.join('.')}: ${issue.message}`,
     );
   }
-  return { id, advertise, ports: parsed.data.ports, clusterId, lastIncarnation };
+  const { ports: checkedPorts } = parsed.data;
+  return { id, advertise, ports: checkedPorts, clusterId, lastIncarnation, acceptor, witness };
 }
 
 function unary<Request, Reply>(

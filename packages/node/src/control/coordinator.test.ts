@@ -95,7 +95,8 @@ describe('coordinator: joins', () => {
   test('a node of another cluster is refused, and so is an id that is in use', async () => {
     const cluster = await threeNodes({ partitions: 8, copies: 2 });
     const { advertise, ports } = nodeOf(cluster.map, 'n2') as never;
-    const request = { id: 'n2', advertise, ports, clusterId: '', lastIncarnation: 0 };
+    const node = { id: 'n2', advertise, ports, acceptor: 'a2', witness: false };
+    const request = { ...node, clusterId: '', lastIncarnation: 0 };
     const refusal = (change: object) => cluster.coordinator.register({ ...request, ...change });
     await expect(refusal({ clusterId: 'another' })).rejects.toMatchObject({
       code: 'OTHER_CLUSTER',

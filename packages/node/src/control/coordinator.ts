@@ -16,7 +16,7 @@ import {
 } from '../shared/map.ts';
 import { ClusterView, downAfterMs } from './cluster-view.ts';
 import { withNewLife, withPrimary } from './map-changes.ts';
-import type { MapProposer } from './map-proposer.ts';
+import type { MapProposer } from '../register/map-proposer.ts';
 import { type JoinRequest, newLife } from './registration.ts';
 import type { Seal } from './seal-guard.ts';
 import { logHandOvers, logSteps } from './step-log.ts';

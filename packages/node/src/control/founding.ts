@@ -43,6 +43,7 @@ export async function foundCluster(
   founder: MapNode,
 ): Promise<ClusterMap> {
   const { partitions, copies, capacityBytes, capacityMaxBytes, eviction } = settings;
+  const { minIsr, uncleanFailover } = settings;
   const clusterId = randomUUID();
   const map = foundingMap(
     {
@@ -53,6 +54,8 @@ export async function foundCluster(
       capacityMaxBytes,
       valueMaxBytes: valueMaxOf(settings),
       eviction,
+      minIsr,
+      uncleanFailover,
     },
     founder,
   );

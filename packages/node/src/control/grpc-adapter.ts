@@ -53,12 +53,12 @@ export type ServiceHandlers<Service> =
 /** What `Server.addService` takes. */
 export function serviceParts<Methods extends GenServiceMethods>(
   service: GenService<Methods>,
-  handlers: Handlers<Methods>,
+  handlers: Partial<Handlers<Methods>>,
 ): [ServiceDefinition, UntypedServiceImplementation] {
   const definition = Object.fromEntries(
     service.methods.map((method) => [method.localName, definitionOf(method)]),
   );
-  return [definition, handlers];
+  return [definition, handlers as UntypedServiceImplementation];
 }
 
 /** Calls a method that answers once. Rejects with an IngotError where the server refused, else with

@@ -4,13 +4,14 @@
  *  Writes are few and small, and made at once: lmdb's `put` rejects promises of its own, that nobody can
  *  handle, where the disk is full.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
+import { randomUUID } from 'node:crypto';
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { IngotError, refusal } from '../shared/errors.ts';
 import { type ClusterMap, type NodeId, parseClusterMap } from '../shared/map.ts';
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts';
-import { storedMapKey } from './single-map-store.ts';
+import { storedMapKey } from '../register/single-map-store.ts';
 
 export interface Membership {
   nodeId: NodeId;
@@ -20,6 +21,7 @@ export interface Membership {
 }
 
 const membershipKey = 'membership';
+const acceptorKey = 'acceptor';
 const lastMapKey = 'lastMap';
 
 export class Identity {
@@ -41,6 +43,15 @@ export class Identity {
   /** null as long as the data dir belongs to no cluster. */
   membership(): Membership | null {
     return (this.#facts.get(membershipKey) as Membership | undefined) ?? null;
+  }
+
+  /** Id of this data dir's acceptor: random, born with the file. */
+  acceptor(): string {
+    const known = this.#facts.get(acceptorKey) as string | undefined;
+    if (known !== undefined) return known;
+    const born = randomUUID();
+    this.#facts.putSync(acceptorKey, born);
+    return born;
   }
 
   /** The newest map that this node saved; null before it joined. */

@@ -11,14 +11,30 @@ import {
 import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
 
 const founded = mapFoundedBy('n1', { partitions: 3, copies: 2 });
-const n2 = { id: 'n2', incarnation: 1, state: 'up', advertise: 'h', ports: anyPorts } as const;
+const n2 = {
+  fencedThrough: 0,
+  acceptor: 'a2',
+  witness: false,
+  id: 'n2',
+  incarnation: 1,
+  state: 'up',
+  advertise: 'h',
+  ports: anyPorts,
+} as const;
 const joined = withFollowerAdded(withNewLife(founded, n2), 1, 'n2');
 
 describe('map changes', () => {
   test('the founder keeps the map and leads everything at epoch 1', () => {
     expect(founded.mapHost).toBe('n1');
     expect(founded.placement).toEqual(
-      [0, 1, 2].map(() => ({ epoch: 1, primary: 'n1', followers: [], lost: false })),
+      [0, 1, 2].map(() => ({
+        epoch: 1,
+        primary: 'n1',
+        followers: [],
+        lost: false,
+        inSync: [],
+        lossy: false,
+      })),
     );
   });
 
@@ -34,6 +50,8 @@ describe('map changes', () => {
       primary: 'n2',
       followers: ['n1'],
       lost: false,
+      inSync: [],
+      lossy: false,
     });
   });
 
@@ -48,13 +66,22 @@ describe('map changes', () => {
       primary: null,
       followers: ['n2', 'n1'],
       lost: false,
+      inSync: [],
+      lossy: false,
     });
   });
 
   test('a lost partition starts again at the next epoch and stays marked', () => {
     const returned = withNewLife(joined, { ...founded.nodes[0], incarnation: 2 });
     const lost = withPartitionLost(returned, 0, 'n1');
-    expect(lost.placement[0]).toEqual({ epoch: 2, primary: 'n1', followers: [], lost: true });
+    expect(lost.placement[0]).toEqual({
+      epoch: 2,
+      primary: 'n1',
+      followers: [],
+      lost: true,
+      inSync: [],
+      lossy: false,
+    });
     const moved = withPrimary(withFollowerAdded(lost, 0, 'n2'), 0, 'n2');
     expect(moved.placement[0].lost).toBe(true);
   });

@@ -5,8 +5,10 @@ import {
   type ClusterMap,
   copiesOf,
   holdsCopy,
+  type Life,
   type MapNode,
   type NodeId,
+  nodeOf,
   type PlacementEntry,
 } from '../shared/map.ts';
 
@@ -19,6 +21,8 @@ export type ClusterShape = Pick<
   | 'capacityMaxBytes'
   | 'valueMaxBytes'
   | 'eviction'
+  | 'minIsr'
+  | 'uncleanFailover'
 >;
 
 /** The first map of a cluster: the founder keeps the map and leads every partition. */
@@ -27,12 +31,15 @@ export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
     ...shape,
     version: 1,
     mapHost: founder.id,
+    acceptors: { current: [{ id: founder.acceptor, node: founder.id }], next: null },
     nodes: [founder],
     placement: Array.from({ length: shape.partitions }, () => ({
       epoch: 1,
       primary: founder.id,
       followers: [],
+      inSync: [{ node: founder.id, incarnation: founder.incarnation }],
       lost: false,
+      lossy: false,
     })),
     operations: {},
   };
@@ -47,11 +54,7 @@ export function withNewLife(map: ClusterMap, node: MapNode): ClusterMap {
     nodes: known
       ? map.nodes.map((other) => (other.id === node.id ? node : other))
       : [...map.nodes, node],
-    placement: map.placement.map((entry) =>
-      entry.primary === node.id
-        ? { ...entry, primary: null, followers: [...entry.followers, node.id] }
-        : entry,
-    ),
+    placement: map.placement.map((entry) => withoutLead(withoutLife(entry, node.id), node.id)),
   };
 }
 
@@ -77,7 +80,7 @@ export function withFollowerAdded(map: ClusterMap, partition: number, node: Node
 /** Drops a follower; a primary is never dropped, it hands over first. */
 export function withFollowerDropped(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
   return withEntry(map, partition, (entry) => ({
-    ...entry,
+    ...withoutLife(entry, node),
     followers: entry.followers.filter((follower) => follower !== node),
   }));
 }
@@ -89,6 +92,7 @@ export function withPrimary(map: ClusterMap, partition: number, node: NodeId): C
     epoch: entry.epoch + 1,
     primary: node,
     followers: copiesOf(entry).filter((copy) => copy !== node),
+    inSync: isInSync(entry, node) ? entry.inSync : [...entry.inSync, lifeOf(map, node)],
   }));
 }
 
@@ -96,8 +100,27 @@ export function withPrimary(map: ClusterMap, partition: number, node: NodeId): C
 export function withPartitionLost(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
   return withEntry(withPrimary(map, partition, node), partition, (entry) => ({
     ...entry,
+    inSync: [lifeOf(map, node)],
     lost: true,
   }));
+}
+
+function withoutLife(entry: PlacementEntry, node: NodeId): PlacementEntry {
+  if (!isInSync(entry, node)) return entry;
+  return { ...entry, inSync: entry.inSync.filter((life) => life.node !== node) };
+}
+
+function withoutLead(entry: PlacementEntry, node: NodeId): PlacementEntry {
+  if (entry.primary !== node) return entry;
+  return { ...entry, primary: null, followers: [...entry.followers, node] };
+}
+
+function isInSync(entry: PlacementEntry, node: NodeId): boolean {
+  return entry.inSync.some((life) => life.node === node);
+}
+
+function lifeOf(map: ClusterMap, node: NodeId): Life {
+  return { node, incarnation: (nodeOf(map, node) as MapNode).incarnation };
 }
 
 function withEntry(

@@ -6,10 +6,10 @@ import { performance } from 'node:perf_hooks';
 import type { ClusterMap, MapNode, NodeId } from '../shared/map.ts';
 import { Coordinator, type SealCalls } from './coordinator.ts';
 import type { JoinRequest } from './registration.ts';
-import { MapProposer } from './map-proposer.ts';
+import { MapProposer } from '../register/map-proposer.ts';
 import type { Peers } from './peers.ts';
 import type { SealGuard } from './seal-guard.ts';
-import type { SingleMapStore } from './single-map-store.ts';
+import type { SingleMapStore } from '../register/single-map-store.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
 
 const stepIntervalMs = 200;

@@ -11,13 +11,16 @@ export interface JoinRequest {
   clusterId: string;
   /** What its data dir remembers; 0 for nothing. */
   lastIncarnation: number;
+  /** Id of the acceptor in its data dir. */
+  acceptor: string;
+  witness: boolean;
 }
 
 /** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats;
  *  only who holds its data dir may take its place. Throws an IngotError where the node is
  *  refused. */
 export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean): MapNode {
-  const { id, advertise, ports, clusterId, lastIncarnation } = request;
+  const { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = request;
   if (clusterId !== '' && clusterId !== map.clusterId) {
     throw refusal(
       'OTHER_CLUSTER',
@@ -33,5 +36,6 @@ export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean)
     );
   }
   const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
-  return { id, incarnation, state: 'up', advertise, ports };
+  const fencedThrough = known?.fencedThrough ?? 0;
+  return { id, incarnation, fencedThrough, state: 'up', acceptor, witness, advertise, ports };
 }

@@ -4,8 +4,8 @@
 import { type ClusterMap, copiesOf, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 import { Coordinator } from './coordinator.ts';
 import { foundingMap } from './map-changes.ts';
-import { MapProposer } from './map-proposer.ts';
-import { MemoryMapStore } from './memory-map-store.ts';
+import { MapProposer } from '../register/map-proposer.ts';
+import { MemoryMapStore } from '../register/memory-map-store.ts';
 import type { Seal } from './seal-guard.ts';
 import type { ControlLog, LogFields } from './types.ts';
 import { SimulatedNode } from './simulated-node.fixture.ts';
@@ -35,8 +35,19 @@ export function mapFoundedBy(founder: NodeId, { partitions, copies }: Shape): Cl
       capacityMaxBytes: 2 ** 33,
       valueMaxBytes: 2 ** 20,
       eviction: 'sieve',
+      minIsr: 1,
+      uncleanFailover: true,
     },
-    { id: founder, incarnation: 1, state: 'up', advertise: '127.0.0.1', ports: anyPorts },
+    {
+      id: founder,
+      incarnation: 1,
+      state: 'up',
+      fencedThrough: 0,
+      acceptor: 'a1',
+      witness: false,
+      advertise: '127.0.0.1',
+      ports: anyPorts,
+    },
   );
 }
 
@@ -74,6 +85,8 @@ export class SimulatedCluster {
       ports: anyPorts,
       clusterId: '',
       lastIncarnation: this.map.nodes.find((node) => node.id === id)?.incarnation ?? 0,
+      acceptor: 'a1',
+      witness: false,
     });
     this.#run(id, map.nodes.find((node) => node.id === id)?.incarnation ?? 0);
   }

@@ -10,6 +10,7 @@ import {
   type NodeReport,
   type NodeStatus,
   type PartitionReport,
+  type SealedCopy,
   type SealOutcome,
   type VerifyReport,
 } from './types.ts';
@@ -98,6 +99,14 @@ export class SimulatedNode implements NodeCallbacks {
   unseal(partition: number): void {
     const copy = this.copies.get(partition);
     if (copy !== undefined) copy.sealed = false;
+  }
+
+  async sealCopies(): Promise<SealedCopy[]> {
+    return [];
+  }
+
+  lifeBegan(): void {
+    this.retirements.push('another life began');
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {

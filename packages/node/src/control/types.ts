@@ -1,5 +1,6 @@
 /** What the control plane and the node process tell each other, and what `ingot status` and
  *  `ingot verify` get to see. Types only. */
+import type { MapChange } from '../register/map-proposer.ts';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
 
@@ -143,6 +144,22 @@ export interface SealOutcome {
   why?: string;
 }
 
+/** Of a partition: this epoch, and those before it. */
+export interface PartitionEpoch {
+  id: number;
+  epoch: number;
+}
+
+/** A follower's copy, after it has refused an epoch: nothing more of that epoch gets into it. */
+export interface SealedCopy {
+  id: number;
+  /** The epoch of the last redo applied, and its seq. */
+  epoch: number;
+  applied: number;
+  /** May lead: consistent, and checked since its last bulk. */
+  consistent: boolean;
+}
+
 /** Implemented by the node process; the control plane calls nothing else of it. */
 export interface NodeCallbacks {
   /** The payload of a heartbeat: cheap, synchronous, several times a second. */
@@ -153,6 +170,12 @@ export interface NodeCallbacks {
   seal(partition: number, to: NodeId): Promise<SealOutcome>;
   /** The handover did not come about: this node goes on leading the partition. */
   unseal(partition: number): void;
+  /** Failover: refuses whatever comes of these epochs from now on, then says how far the copies
+   *  are. Partitions of which no copy is here are left out. */
+  sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]>;
+  /** This life was fenced, another begins in the same process: serves nothing until `incarnation` is
+   *  in a map that is applied, and keeps its memory, which is rewound. */
+  lifeBegan(incarnation: number): void;
   verify(partitions: number[]): Promise<VerifyReport>;
   status(): Promise<NodeStatus>;
   /** This life of the node is over for the cluster (a later one was registered, or the node was
@@ -187,6 +210,10 @@ export type ControlSettings = Pick<
   | 'capacityMaxBytes'
   | 'valueMaxBytes'
   | 'eviction'
+  | 'minIsr'
+  | 'uncleanFailover'
+  | 'witness'
+  | 'forgetAfterMs'
 >;
 
 export interface ControlStart {
@@ -203,6 +230,12 @@ export interface ControlPlaneApi {
   /** Called with each newer map, in order; some versions may be skipped. */
   onMap(listener: (map: ClusterMap) => void): void;
   map(): ClusterMap;
+  /** Changes the map: `change` answers the next one, or the same object where there is nothing to do,
+   *  and may be called again. Resolves with the map that holds the change, which is told to
+   *  `onMap` listeners before. */
+  propose(change: MapChange): Promise<ClusterMap>;
+  /** Before the process ends: hands over all that this node leads. */
+  drain(): Promise<void>;
   /** Hands over what this node leads, gives up its copies and leaves the map. */
   leave(): Promise<void>;
   stop(): Promise<void>;

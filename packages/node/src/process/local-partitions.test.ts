@@ -10,12 +10,15 @@ function mapAt(version: number, ...placement: PlacementEntry[]): ClusterMap {
     version,
     clusterId: 'c',
     mapHost: 'me',
+    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: placement.length,
     copies: 2,
     capacityBytes: placement.length * 8 * MIB,
     capacityMaxBytes: placement.length * 8 * MIB,
     valueMaxBytes: MIB,
     eviction: 'sieve',
+    minIsr: 1,
+    uncleanFailover: true,
     nodes: [],
     placement,
     operations: {},
@@ -23,7 +26,7 @@ function mapAt(version: number, ...placement: PlacementEntry[]): ClusterMap {
 }
 
 function entry(epoch: number, primary: string, ...followers: string[]): PlacementEntry {
-  return { epoch, primary, followers, lost: false };
+  return { epoch, primary, followers, lost: false, inSync: [], lossy: false };
 }
 
 /** Local partitions, and what the rest of the node hears of them. */

@@ -3,7 +3,7 @@ import type { ClusterMap, PlacementEntry } from '../shared/map.ts';
 import { type LocalCopy, planSteps, type Step } from './map-applier.ts';
 
 function entry(epoch: number, primary: string | null, ...followers: string[]): PlacementEntry {
-  return { epoch, primary, followers, lost: false };
+  return { epoch, primary, followers, lost: false, inSync: [], lossy: false };
 }
 
 function mapOf(...placement: PlacementEntry[]): ClusterMap {
@@ -11,12 +11,15 @@ function mapOf(...placement: PlacementEntry[]): ClusterMap {
     version: 7,
     clusterId: 'c',
     mapHost: 'b',
+    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: placement.length,
     copies: 2,
     capacityBytes: 1 << 30,
     capacityMaxBytes: 1 << 30,
     valueMaxBytes: 1 << 20,
     eviction: 'sieve',
+    minIsr: 1,
+    uncleanFailover: true,
     nodes: [],
     placement,
     operations: {},
@@ -85,12 +88,9 @@ describe('map-applier', () => {
   });
 
   test('a lost partition starts again from an empty copy', () => {
-    expect(plan([{ ...entry(4, 'me'), lost: true }], { 0: syncing })).toEqual([
-      'create 0',
-      'promote 0 @4',
-      'attach 0',
-      'publish',
-    ]);
+    expect(
+      plan([{ ...entry(4, 'me'), lost: true, inSync: [], lossy: false }], { 0: syncing }),
+    ).toEqual(['create 0', 'promote 0 @4', 'attach 0', 'publish']);
   });
 
   test('a primary whose epoch alone moved begins that epoch', () => {

@@ -16,6 +16,7 @@ import type {
   NodeReport,
   NodeStatus,
   PartitionStatus,
+  SealedCopy,
   SealOutcome,
   VerifyReport,
 } from '../control/types.ts';
@@ -174,6 +175,14 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   unseal(id: number): void {
     this.#partitions.get(id)?.seal(false);
     this.#workers?.post({ kind: 'role', partition: id });
+  }
+
+  async sealCopies(): Promise<SealedCopy[]> {
+    return [];
+  }
+
+  lifeBegan(incarnation: number): void {
+    this.#incarnation = incarnation;
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {

@@ -4,24 +4,36 @@ import { replicationView } from './replication-view.ts';
 
 function node(id: string, incarnation: number): MapNode {
   const ports = { client: 1, replication: 7_500, control: 3, http: 4, cluster: 5, follower: 6 };
-  return { id, incarnation, state: 'up', advertise: `${id}.test`, ports };
+  return {
+    id,
+    incarnation,
+    state: 'up',
+    fencedThrough: 0,
+    acceptor: 'a1',
+    witness: false,
+    advertise: `${id}.test`,
+    ports,
+  };
 }
 
 const map: ClusterMap = {
   version: 9,
   clusterId: 'c',
   mapHost: 'n1',
+  acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
   partitions: 3,
   copies: 2,
   capacityBytes: 1,
   capacityMaxBytes: 1,
   valueMaxBytes: 1,
   eviction: 'sieve',
+  minIsr: 1,
+  uncleanFailover: true,
   nodes: [node('n1', 4), node('n2', 1)],
   placement: [
-    { epoch: 2, primary: 'n1', followers: ['n2'], lost: false },
-    { epoch: 3, primary: 'n2', followers: [], lost: false },
-    { epoch: 5, primary: null, followers: ['n2'], lost: false },
+    { epoch: 2, primary: 'n1', followers: ['n2'], lost: false, inSync: [], lossy: false },
+    { epoch: 3, primary: 'n2', followers: [], lost: false, inSync: [], lossy: false },
+    { epoch: 5, primary: null, followers: ['n2'], lost: false, inSync: [], lossy: false },
   ],
   operations: {},
 };

@@ -12,15 +12,25 @@ import { type RouteQuestion, route } from './routing.ts';
 const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 7802, follower: 6 };
 
 function mapWith(primary: string | null, state: 'up' | 'down' = 'up'): ClusterMap {
-  const node = { incarnation: 1, advertise: 'host', ports };
+  const life = { incarnation: 1, fencedThrough: 0, acceptor: 'a1', witness: false };
+  const node = { ...life, advertise: 'host', ports };
   return {
-    ...{ version: 1, clusterId: 'c', mapHost: 'me', partitions: 1, copies: 1, eviction: 'sieve' },
+    ...{
+      version: 1,
+      clusterId: 'c',
+      mapHost: 'me',
+      acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
+      partitions: 1,
+      copies: 1,
+      eviction: 'sieve',
+    },
+    ...{ minIsr: 1, uncleanFailover: true },
     ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, operations: {} },
     nodes: [
       { ...node, id: 'me', state: 'up' },
       { ...node, id: 'other', state },
     ],
-    placement: [{ epoch: 1, primary, followers: [], lost: false }],
+    placement: [{ epoch: 1, primary, followers: [], lost: false, inSync: [], lossy: false }],
   };
 }
 

@@ -18,11 +18,23 @@ export interface MapNode {
   id: NodeId;
   /** Which life of the node process this is; +1 at each start. */
   incarnation: number;
-  /** 'down' after about a second without a heartbeat; what it leads answers CLUSTERDOWN. */
+  /** Lives up to this one are over for good: no lease is renewed for them, no proposal taken. */
+  fencedThrough: number;
+  /** 'down' once its last life is fenced; what it leads answers CLUSTERDOWN. */
   state: 'up' | 'down';
+  /** The acceptor in the node's data dir: a random id, born with its file. */
+  acceptor: string;
+  /** Votes, and holds no copies. */
+  witness: boolean;
   /** The host name or address under which other nodes and clients reach it. */
   advertise: string;
   ports: NodePorts;
+}
+
+/** One life of a node: whoever starts again is somebody else. */
+export interface Life {
+  node: NodeId;
+  incarnation: number;
 }
 
 export interface PlacementEntry {
@@ -30,8 +42,25 @@ export interface PlacementEntry {
   /** null while the primary's memory is gone and no follower has been named in its place yet. */
   primary: NodeId | null;
   followers: NodeId[];
+  /** Whom a write with acks=isr waits for, the primary among them. Changed by the primary, and by a
+   *  failover. */
+  inSync: Life[];
   /** At some epoch no copy was left and the partition was started again, empty. Stays set. */
   lost: boolean;
+  /** This epoch began with a copy that was not in sync: acknowledged writes may be missing. */
+  lossy: boolean;
+}
+
+/** An acceptor of the register that holds this map. */
+export interface AcceptorRef {
+  id: string;
+  node: NodeId;
+}
+
+/** Who decides about the map: a majority of `current` and, while the set changes, of `next` too. */
+export interface AcceptorSet {
+  current: AcceptorRef[];
+  next: AcceptorRef[] | null;
 }
 
 export interface ClusterMap {
@@ -45,6 +74,12 @@ export interface ClusterMap {
   capacityMaxBytes: number;
   valueMaxBytes: number;
   eviction: 'sieve' | 'noeviction';
+  /** A write with acks=isr is refused while fewer copies than this, the primary among them, are in
+   *  sync. */
+  minIsr: number;
+  /** Where no copy in sync is left, the best consistent one may lead. */
+  uncleanFailover: boolean;
+  acceptors: AcceptorSet;
   nodes: MapNode[];
   /** Index = partition id. */
   placement: PlacementEntry[];
@@ -56,6 +91,7 @@ export interface ClusterMap {
 const portSchema = z.int().min(0).max(65_535);
 const nodeIdSchema = z.string().regex(nodeIdPattern);
 const countSchema = z.int().min(0);
+const acceptorIdSchema = z.string().min(1).max(64);
 
 const nodePortsSchema: z.ZodType<NodePorts> = z.object({
   client: portSchema,
@@ -69,16 +105,28 @@ const nodePortsSchema: z.ZodType<NodePorts> = z.object({
 export const mapNodeSchema: z.ZodType<MapNode> = z.object({
   id: nodeIdSchema,
   incarnation: countSchema,
+  fencedThrough: countSchema,
   state: z.enum(['up', 'down']),
+  acceptor: acceptorIdSchema,
+  witness: z.boolean(),
   advertise: z.string().min(1).max(255),
   ports: nodePortsSchema,
 });
+
+const lifeSchema: z.ZodType<Life> = z.object({ node: nodeIdSchema, incarnation: countSchema });
+
+const acceptorRefsSchema: z.ZodType<AcceptorRef[]> = z
+  .array(z.object({ id: acceptorIdSchema, node: nodeIdSchema }))
+  .min(1)
+  .max(5);
 
 const placementEntrySchema: z.ZodType<PlacementEntry> = z.object({
   epoch: countSchema,
   primary: nodeIdSchema.nullable(),
   followers: z.array(nodeIdSchema),
+  inSync: z.array(lifeSchema).max(16),
   lost: z.boolean(),
+  lossy: z.boolean(),
 });
 
 const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
@@ -91,6 +139,9 @@ const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   capacityMaxBytes: countSchema,
   valueMaxBytes: countSchema,
   eviction: z.enum(['sieve', 'noeviction']),
+  minIsr: z.int().min(1).max(16),
+  uncleanFailover: z.boolean(),
+  acceptors: z.object({ current: acceptorRefsSchema, next: acceptorRefsSchema.nullable() }),
   nodes: z.array(mapNodeSchema).max(1024),
   placement: z.array(placementEntrySchema).max(4096),
   operations: z.record(z.string(), z.string().max(128)),
@@ -153,6 +204,7 @@ function brokenMapRule(map: ClusterMap): string | null {
     if (new Set(copies).size !== copies.length)
       return 'copies of a partition are on different nodes';
     if (!copies.every((node) => ids.has(node))) return 'copies are on nodes that the map lists';
+    if (!entry.inSync.every(({ node }) => copies.includes(node))) return 'in sync are copies only';
   }
   return null;
 }

@@ -25,6 +25,8 @@ export const PORT_FLAGS: Readonly<Record<keyof Ports, string>> = {
 };
 
 export type EvictionPolicy = 'sieve' | 'noeviction';
+/** local: the primary has it. isr: every copy in sync has it. */
+export type Acks = 'local' | 'isr';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** Bounds on what one client may make a node hold. */
@@ -47,8 +49,10 @@ export interface Settings {
   readonly found: boolean;
   /** Control addresses (`host:port`) of nodes to join through; empty: none given. */
   readonly join: readonly string[];
+  /** Hold no copies, only vote. */
+  readonly witness: boolean;
 
-  /** The six below describe the cluster: they count when it is founded, and come from the map
+  /** The eight below describe the cluster: they count when it is founded, and come from the map
    *  after. */
   readonly capacityBytes: number;
   readonly capacityMaxBytes: number;
@@ -57,12 +61,22 @@ export interface Settings {
   /** null: derived from the capacity by the store. */
   readonly valueMaxBytes: number | null;
   readonly eviction: EvictionPolicy;
+  readonly minIsr: number;
+  readonly uncleanFailover: boolean;
 
   /** What this node proves itself with to other nodes. */
   readonly credentials: Credentials;
 
   /** Data worker threads. */
   readonly workers: number;
+  /** When a reply to a write leaves, unless the connection asked for something else. */
+  readonly acks: Acks;
+  /** Commands on the client port wait so long for a new primary. */
+  readonly failoverWaitMs: number;
+  /** A follower that has heard nothing for so long answers no reads; 0: it goes on. */
+  readonly staleMaxMs: number;
+  /** A node that is gone for so long is taken out of the map; 0: never. */
+  readonly forgetAfterMs: number;
   /** How fast syncs may go, all together. */
   readonly syncRate: SyncRate;
   /** Touch all image memory at start. */

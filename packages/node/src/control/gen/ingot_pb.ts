@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ingot.proto.
  */
 export const file_ingot: GenFile = /*@__PURE__*/
-  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0ihAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMiQQoJSm9pblJlcGx5EhIKCG1hcF9qc29uGAEgASgJSAASFQoLYXNrX2luc3RlYWQYAiABKAlIAEIJCgdvdXRjb21lIhwKDExlYXZlUmVxdWVzdBIMCgRub2RlGAEgASgJIgwKCkxlYXZlUmVwbHkiDgoMSGVhcnRiZWF0QWNrIicKD1dhdGNoTWFwUmVxdWVzdBIUCgxmcm9tX3ZlcnNpb24YASABKAQiEAoOUmVhZE1hcFJlcXVlc3QiHAoITWFwUmVwbHkSEAoIbWFwX2pzb24YASABKAkiWwoXQ29tcGFyZUFuZFNldE1hcFJlcXVlc3QSGAoQZXhwZWN0ZWRfdmVyc2lvbhgBIAEoBBIQCghtYXBfanNvbhgCIAEoCRIUCgxvcGVyYXRpb25faWQYAyABKAkiKQoVQ29tcGFyZUFuZFNldE1hcFJlcGx5EhAKCGNvbmZsaWN0GAEgASgIIjsKC1NlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRINCgVlcG9jaBgCIAEoDRIKCgJ0bxgDIAEoCSJCCglTZWFsUmVwbHkSCgoCb2sYASABKAgSCwoDc2VxGAIgASgEEgsKA3doeRgDIAEoCRIPCgdzZWFsX2lkGAQgASgNIjMKDVVuc2VhbFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgNEg8KB3NlYWxfaWQYAiABKA0iDQoLVW5zZWFsUmVwbHkiIwoNU3RhdHVzUmVxdWVzdBISCgpsb2NhbF9vbmx5GAEgASgIIkwKC1N0YXR1c1JlcGx5EhAKCG1hcF9qc29uGAEgASgJEisKBW5vZGVzGAIgAygLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlQW5zd2VyIlUKCk5vZGVBbnN3ZXISDAoEbm9kZRgBIAEoCRIsCgZzdGF0dXMYAiABKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vZGVTdGF0dXMSCwoDd2h5GAMgASgJIscBCgpOb2RlU3RhdHVzEgwKBG5vZGUYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKA0SEwoLbWFwX3ZlcnNpb24YAyABKAQSNQoKcGFydGl0aW9ucxgEIAMoCzIhLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uU3RhdHVzEhwKFHBhcnRpdGlvbnNfYXNfYmVmb3JlGAUgASgIEiwKBXNjcnViGAYgASgLMh0uaW5nb3QuY29udHJvbC52MS5TY3J1YlN0YXR1cyK6AQoLU2NydWJTdGF0dXMSFQoNZXZlcnlfc2Vjb25kcxgBIAEoARIOCgZyb3VuZHMYAiABKA0SEwoLY2h1bmtzX2RvbmUYAyABKA0SFAoMY2h1bmtzX3RvdGFsGAQgASgNEhoKEmxhc3Rfcm91bmRfc2Vjb25kcxgFIAEoARITCgtkaWZmZXJlbmNlcxgGIAEoBBIPCgdyZXBhaXJzGAcgASgEEhcKD3JlcGFpcnNfcmVmdXNlZBgIIAEoBCLfAQoPUGFydGl0aW9uU3RhdHVzEgoKAmlkGAEgASgNEigKBHJvbGUYAiABKA4yGi5pbmdvdC5jb250cm9sLnYxLkNvcHlSb2xlEg0KBWVwb2NoGAMgASgNEgsKA3NlcRgEIAEoBBISCgpjb25zaXN0ZW50GAUgASgIEg8KB2NoZWNrZWQYBiABKAgSDAoEa2V5cxgHIAEoBBISCgp1c2VkX2J5dGVzGAggASgEEjMKCWZvbGxvd2VycxgJIAMoCzIgLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0dXMixAEKDkZvbGxvd2VyU3RhdHVzEgwKBG5vZGUYASABKAkSLgoFc3RhdGUYAiABKA4yHy5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdGUSEQoJYWNrZWRfc2VxGAMgASgEEg8KB2NoZWNrZWQYBCABKAgSDwoHbGFnX3NlcRgFIAEoBBITCgtsYWdfc2Vjb25kcxgGIAEoARIqCgRzeW5jGAcgASgLMhwuaW5nb3QuY29udHJvbC52MS5TeW5jU3RhdHVzIoYBCgpTeW5jU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBHBhc3MYAyABKA0SEwoLY2h1bmtzX2RvbmUYBCABKA0SFAoMY2h1bmtzX3RvdGFsGAUgASgNEg0KBWJ5dGVzGAYgASgEEhIKCnN0YXJ0ZWRfbXMYByABKAEiIwoNVmVyaWZ5UmVxdWVzdBISCgpwYXJ0aXRpb25zGAEgAygNIr4BCgtWZXJpZnlFdmVudBIXCg9wYXJ0aXRpb25zX2RvbmUYASABKA0SGAoQcGFydGl0aW9uc190b3RhbBgCIAEoDRIWCg5jaHVua3NfY2hlY2tlZBgDIAEoBBIxCgtkaWZmZXJlbmNlcxgEIAMoCzIcLmluZ290LmNvbnRyb2wudjEuRGlmZmVyZW5jZRIxCgtub3RfY2hlY2tlZBgFIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm90Q2hlY2tlZCJoCgpEaWZmZXJlbmNlEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVjaHVuaxgCIAEoDRIMCgRub2RlGAMgASgJEgsKA3NlcRgEIAEoBBIQCghyZXBhaXJlZBgFIAEoCBILCgN3aHkYBiABKAkiOgoKTm90Q2hlY2tlZBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRILCgN3aHkYAyABKAkqVAoIQ29weVJvbGUSGQoVQ09QWV9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09QWV9ST0xFX1BSSU1BUlkQARIWChJDT1BZX1JPTEVfRk9MTE9XRVIQAiqfAQoNRm9sbG93ZXJTdGF0ZRIeChpGT0xMT1dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZPTExPV0VSX1NUQVRFX0JVTEsQARIaChZGT0xMT1dFUl9TVEFURV9DQVRDSFVQEAISGwoXRk9MTE9XRVJfU1RBVEVfQ0hFQ0tJTkcQAxIcChhGT0xMT1dFUl9TVEFURV9TVFJFQU1JTkcQBDKFBgoHQ29udHJvbBJCCgRKb2luEh0uaW5nb3QuY29udHJvbC52MS5Kb2luUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuSm9pblJlcGx5EkUKBUxlYXZlEh4uaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkxlYXZlUmVwbHkSTQoJSGVhcnRiZWF0EhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzGh4uaW5nb3QuY29udHJvbC52MS5IZWFydGJlYXRBY2soATABEksKCFdhdGNoTWFwEiEuaW5nb3QuY29udHJvbC52MS5XYXRjaE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5MAESRwoHUmVhZE1hcBIgLmluZ290LmNvbnRyb2wudjEuUmVhZE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5EmYKEENvbXBhcmVBbmRTZXRNYXASKS5pbmdvdC5jb250cm9sLnYxLkNvbXBhcmVBbmRTZXRNYXBSZXF1ZXN0GicuaW5nb3QuY29udHJvbC52MS5Db21wYXJlQW5kU2V0TWFwUmVwbHkSQgoEU2VhbBIdLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLlNlYWxSZXBseRJICgZVbnNlYWwSHy5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcGx5EkgKBlN0YXR1cxIfLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVwbHkSSgoGVmVyaWZ5Eh8uaW5nb3QuY29udHJvbC52MS5WZXJpZnlSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5WZXJpZnlFdmVudDABYgZwcm90bzM");
+  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0ipwEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMSEAoIYWNjZXB0b3IYBiABKAkSDwoHd2l0bmVzcxgHIAEoCCJBCglKb2luUmVwbHkSEgoIbWFwX2pzb24YASABKAlIABIVCgthc2tfaW5zdGVhZBgCIAEoCUgAQgkKB291dGNvbWUiHAoMTGVhdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkiDAoKTGVhdmVSZXBseSJZCgxIZWFydGJlYXRBY2sSDAoEYmVhdBgBIAEoBBIQCghhY2NlcHRvchgCIAEoCRITCgttYXBfdmVyc2lvbhgDIAEoBBIUCgxhY2NlcHRvcl9zZXQYBCABKAkiKQoETGlmZRIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNIikKBkJhbGxvdBINCgVyb3VuZBgBIAEoBBIQCghwcm9wb3NlchgCIAEoCSJyCg5QcmVwYXJlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRmcm9tGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEigKBmJhbGxvdBgDIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90IpsBCgxQcmVwYXJlUmVwbHkSLgoIcHJvbWlzZWQYASABKAsyGi5pbmdvdC5jb250cm9sLnYxLlByb21pc2VkSAASKgoGb3V0YmlkGAIgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3RIABIQCgZmZW5jZWQYAyABKAhIABISCghzdHJhbmdlchgEIAEoCEgAQgkKB291dGNvbWUiRgoIUHJvbWlzZWQSKAoGYmFsbG90GAEgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3QSEAoIbWFwX2pzb24YAiABKAkigwEKDUFjY2VwdFJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEZnJvbRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIoCgZiYWxsb3QYAyABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdBIQCghtYXBfanNvbhgEIAEoCSJ+CgtBY2NlcHRSZXBseRISCghhY2NlcHRlZBgBIAEoCEgAEioKBm91dGJpZBgCIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90SAASEAoGZmVuY2VkGAMgASgISAASEgoIc3RyYW5nZXIYBCABKAhIAEIJCgdvdXRjb21lIiMKD0Fubm91bmNlUmVxdWVzdBIQCghtYXBfanNvbhgBIAEoCSIPCg1Bbm5vdW5jZVJlcGx5ImoKDEZlbmNlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRsaWZlGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEhAKCGFza19vbmx5GAMgASgIEhAKCGJ5X293bmVyGAQgASgIIj8KCkZlbmNlUmVwbHkSDgoGYWdyZWVkGAEgASgIEg8KB3dhaXRfbXMYAiABKAESEAoIc3RyYW5nZXIYAyABKAgiXgoRU2VhbENvcGllc1JlcXVlc3QSNAoKcGFydGl0aW9ucxgBIAMoCzIgLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uRXBvY2gSEwoLaW5jYXJuYXRpb24YAiABKA0iKwoOUGFydGl0aW9uRXBvY2gSCgoCaWQYASABKA0SDQoFZXBvY2gYAiABKA0iPwoPU2VhbENvcGllc1JlcGx5EiwKBmNvcGllcxgBIAMoCzIcLmluZ290LmNvbnRyb2wudjEuU2VhbGVkQ29weSJMCgpTZWFsZWRDb3B5EgoKAmlkGAEgASgNEg0KBWVwb2NoGAIgASgNEg8KB2FwcGxpZWQYAyABKAQSEgoKY29uc2lzdGVudBgEIAEoCCI0CgxEcmFpblJlcXVlc3QSJAoEbGlmZRgBIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZSIMCgpEcmFpblJlcGx5IkYKDlByb21vdGVSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIMCgRub2RlGAIgASgJEhMKC2FjY2VwdF9sb3NzGAMgASgIIg4KDFByb21vdGVSZXBseSInCg9XYXRjaE1hcFJlcXVlc3QSFAoMZnJvbV92ZXJzaW9uGAEgASgEIhAKDlJlYWRNYXBSZXF1ZXN0IhwKCE1hcFJlcGx5EhAKCG1hcF9qc29uGAEgASgJIlsKF0NvbXBhcmVBbmRTZXRNYXBSZXF1ZXN0EhgKEGV4cGVjdGVkX3ZlcnNpb24YASABKAQSEAoIbWFwX2pzb24YAiABKAkSFAoMb3BlcmF0aW9uX2lkGAMgASgJIikKFUNvbXBhcmVBbmRTZXRNYXBSZXBseRIQCghjb25mbGljdBgBIAEoCCI7CgtTZWFsUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKA0SCgoCdG8YAyABKAkiQgoJU2VhbFJlcGx5EgoKAm9rGAEgASgIEgsKA3NlcRgCIAEoBBILCgN3aHkYAyABKAkSDwoHc2VhbF9pZBgEIAEoDSIzCg1VbnNlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIPCgdzZWFsX2lkGAIgASgNIg0KC1Vuc2VhbFJlcGx5IiMKDVN0YXR1c1JlcXVlc3QSEgoKbG9jYWxfb25seRgBIAEoCCJMCgtTdGF0dXNSZXBseRIQCghtYXBfanNvbhgBIAEoCRIrCgVub2RlcxgCIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm9kZUFuc3dlciJVCgpOb2RlQW5zd2VyEgwKBG5vZGUYASABKAkSLAoGc3RhdHVzGAIgASgLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzEgsKA3doeRgDIAEoCSLVAQoKTm9kZVN0YXR1cxIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNEhMKC21hcF92ZXJzaW9uGAMgASgEEjUKCnBhcnRpdGlvbnMYBCADKAsyIS5pbmdvdC5jb250cm9sLnYxLlBhcnRpdGlvblN0YXR1cxIcChRwYXJ0aXRpb25zX2FzX2JlZm9yZRgFIAEoCBIMCgRiZWF0GAcgASgEEiwKBXNjcnViGAYgASgLMh0uaW5nb3QuY29udHJvbC52MS5TY3J1YlN0YXR1cyK6AQoLU2NydWJTdGF0dXMSFQoNZXZlcnlfc2Vjb25kcxgBIAEoARIOCgZyb3VuZHMYAiABKA0SEwoLY2h1bmtzX2RvbmUYAyABKA0SFAoMY2h1bmtzX3RvdGFsGAQgASgNEhoKEmxhc3Rfcm91bmRfc2Vjb25kcxgFIAEoARITCgtkaWZmZXJlbmNlcxgGIAEoBBIPCgdyZXBhaXJzGAcgASgEEhcKD3JlcGFpcnNfcmVmdXNlZBgIIAEoBCLfAQoPUGFydGl0aW9uU3RhdHVzEgoKAmlkGAEgASgNEigKBHJvbGUYAiABKA4yGi5pbmdvdC5jb250cm9sLnYxLkNvcHlSb2xlEg0KBWVwb2NoGAMgASgNEgsKA3NlcRgEIAEoBBISCgpjb25zaXN0ZW50GAUgASgIEg8KB2NoZWNrZWQYBiABKAgSDAoEa2V5cxgHIAEoBBISCgp1c2VkX2J5dGVzGAggASgEEjMKCWZvbGxvd2VycxgJIAMoCzIgLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0dXMixAEKDkZvbGxvd2VyU3RhdHVzEgwKBG5vZGUYASABKAkSLgoFc3RhdGUYAiABKA4yHy5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdGUSEQoJYWNrZWRfc2VxGAMgASgEEg8KB2NoZWNrZWQYBCABKAgSDwoHbGFnX3NlcRgFIAEoBBITCgtsYWdfc2Vjb25kcxgGIAEoARIqCgRzeW5jGAcgASgLMhwuaW5nb3QuY29udHJvbC52MS5TeW5jU3RhdHVzIoYBCgpTeW5jU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBHBhc3MYAyABKA0SEwoLY2h1bmtzX2RvbmUYBCABKA0SFAoMY2h1bmtzX3RvdGFsGAUgASgNEg0KBWJ5dGVzGAYgASgEEhIKCnN0YXJ0ZWRfbXMYByABKAEiIwoNVmVyaWZ5UmVxdWVzdBISCgpwYXJ0aXRpb25zGAEgAygNIr4BCgtWZXJpZnlFdmVudBIXCg9wYXJ0aXRpb25zX2RvbmUYASABKA0SGAoQcGFydGl0aW9uc190b3RhbBgCIAEoDRIWCg5jaHVua3NfY2hlY2tlZBgDIAEoBBIxCgtkaWZmZXJlbmNlcxgEIAMoCzIcLmluZ290LmNvbnRyb2wudjEuRGlmZmVyZW5jZRIxCgtub3RfY2hlY2tlZBgFIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm90Q2hlY2tlZCJoCgpEaWZmZXJlbmNlEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVjaHVuaxgCIAEoDRIMCgRub2RlGAMgASgJEgsKA3NlcRgEIAEoBBIQCghyZXBhaXJlZBgFIAEoCBILCgN3aHkYBiABKAkiOgoKTm90Q2hlY2tlZBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRILCgN3aHkYAyABKAkqVAoIQ29weVJvbGUSGQoVQ09QWV9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09QWV9ST0xFX1BSSU1BUlkQARIWChJDT1BZX1JPTEVfRk9MTE9XRVIQAiqfAQoNRm9sbG93ZXJTdGF0ZRIeChpGT0xMT1dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZPTExPV0VSX1NUQVRFX0JVTEsQARIaChZGT0xMT1dFUl9TVEFURV9DQVRDSFVQEAISGwoXRk9MTE9XRVJfU1RBVEVfQ0hFQ0tJTkcQAxIcChhGT0xMT1dFUl9TVEFURV9TVFJFQU1JTkcQBDKdCgoHQ29udHJvbBJCCgRKb2luEh0uaW5nb3QuY29udHJvbC52MS5Kb2luUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuSm9pblJlcGx5EkUKBUxlYXZlEh4uaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkxlYXZlUmVwbHkSTQoJSGVhcnRiZWF0EhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzGh4uaW5nb3QuY29udHJvbC52MS5IZWFydGJlYXRBY2soATABEksKCFdhdGNoTWFwEiEuaW5nb3QuY29udHJvbC52MS5XYXRjaE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5MAESRwoHUmVhZE1hcBIgLmluZ290LmNvbnRyb2wudjEuUmVhZE1hcFJlcXVlc3QaGi5pbmdvdC5jb250cm9sLnYxLk1hcFJlcGx5EmYKEENvbXBhcmVBbmRTZXRNYXASKS5pbmdvdC5jb250cm9sLnYxLkNvbXBhcmVBbmRTZXRNYXBSZXF1ZXN0GicuaW5nb3QuY29udHJvbC52MS5Db21wYXJlQW5kU2V0TWFwUmVwbHkSSwoHUHJlcGFyZRIgLmluZ290LmNvbnRyb2wudjEuUHJlcGFyZVJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlByZXBhcmVSZXBseRJICgZBY2NlcHQSHy5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcGx5Ek4KCEFubm91bmNlEiEuaW5nb3QuY29udHJvbC52MS5Bbm5vdW5jZVJlcXVlc3QaHy5pbmdvdC5jb250cm9sLnYxLkFubm91bmNlUmVwbHkSRQoFRmVuY2USHi5pbmdvdC5jb250cm9sLnYxLkZlbmNlUmVxdWVzdBocLmluZ290LmNvbnRyb2wudjEuRmVuY2VSZXBseRJUCgpTZWFsQ29waWVzEiMuaW5nb3QuY29udHJvbC52MS5TZWFsQ29waWVzUmVxdWVzdBohLmluZ290LmNvbnRyb2wudjEuU2VhbENvcGllc1JlcGx5EkUKBURyYWluEh4uaW5nb3QuY29udHJvbC52MS5EcmFpblJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkRyYWluUmVwbHkSSwoHUHJvbW90ZRIgLmluZ290LmNvbnRyb2wudjEuUHJvbW90ZVJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlByb21vdGVSZXBseRJCCgRTZWFsEh0uaW5nb3QuY29udHJvbC52MS5TZWFsUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcGx5EkgKBlVuc2VhbBIfLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVwbHkSSAoGU3RhdHVzEh8uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXBseRJKCgZWZXJpZnkSHy5pbmdvdC5jb250cm9sLnYxLlZlcmlmeVJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlZlcmlmeUV2ZW50MAFiBnByb3RvMw");
 
 /**
  * @generated from message ingot.control.v1.Ports
@@ -91,6 +91,20 @@ export type JoinRequest = Message<"ingot.control.v1.JoinRequest"> & {
    * @generated from field: ingot.control.v1.Ports ports = 5;
    */
   ports?: Ports | undefined;
+
+  /**
+   * Id of the acceptor in the node's data dir.
+   *
+   * @generated from field: string acceptor = 6;
+   */
+  acceptor: string;
+
+  /**
+   * Holds no copies, only votes.
+   *
+   * @generated from field: bool witness = 7;
+   */
+  witness: boolean;
 };
 
 /**
@@ -165,6 +179,31 @@ export const LeaveReplySchema: GenMessage<LeaveReply> = /*@__PURE__*/
  * @generated from message ingot.control.v1.HeartbeatAck
  */
 export type HeartbeatAck = Message<"ingot.control.v1.HeartbeatAck"> & {
+  /**
+   * Of the heartbeat that is answered: the lease counts from when that was sent.
+   *
+   * @generated from field: uint64 beat = 1;
+   */
+  beat: bigint;
+
+  /**
+   * Id of the acceptor that answers.
+   *
+   * @generated from field: string acceptor = 2;
+   */
+  acceptor: string;
+
+  /**
+   * The newest map that this node has accepted, chosen or not, and the acceptors it names, in one word.
+   *
+   * @generated from field: uint64 map_version = 3;
+   */
+  mapVersion: bigint;
+
+  /**
+   * @generated from field: string acceptor_set = 4;
+   */
+  acceptorSet: string;
 };
 
 /**
@@ -173,6 +212,493 @@ export type HeartbeatAck = Message<"ingot.control.v1.HeartbeatAck"> & {
  */
 export const HeartbeatAckSchema: GenMessage<HeartbeatAck> = /*@__PURE__*/
   messageDesc(file_ingot, 5);
+
+/**
+ * One life of a node.
+ *
+ * @generated from message ingot.control.v1.Life
+ */
+export type Life = Message<"ingot.control.v1.Life"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * @generated from field: uint32 incarnation = 2;
+   */
+  incarnation: number;
+};
+
+/**
+ * Describes the message ingot.control.v1.Life.
+ * Use `create(LifeSchema)` to create a new message.
+ */
+export const LifeSchema: GenMessage<Life> = /*@__PURE__*/
+  messageDesc(file_ingot, 6);
+
+/**
+ * Ordered by round, then proposer.
+ *
+ * @generated from message ingot.control.v1.Ballot
+ */
+export type Ballot = Message<"ingot.control.v1.Ballot"> & {
+  /**
+   * @generated from field: uint64 round = 1;
+   */
+  round: bigint;
+
+  /**
+   * @generated from field: string proposer = 2;
+   */
+  proposer: string;
+};
+
+/**
+ * Describes the message ingot.control.v1.Ballot.
+ * Use `create(BallotSchema)` to create a new message.
+ */
+export const BallotSchema: GenMessage<Ballot> = /*@__PURE__*/
+  messageDesc(file_ingot, 7);
+
+/**
+ * @generated from message ingot.control.v1.PrepareRequest
+ */
+export type PrepareRequest = Message<"ingot.control.v1.PrepareRequest"> & {
+  /**
+   * The acceptor that is meant; a wiped one has another id and answers as a stranger.
+   *
+   * @generated from field: string acceptor = 1;
+   */
+  acceptor: string;
+
+  /**
+   * @generated from field: ingot.control.v1.Life from = 2;
+   */
+  from?: Life | undefined;
+
+  /**
+   * @generated from field: ingot.control.v1.Ballot ballot = 3;
+   */
+  ballot?: Ballot | undefined;
+};
+
+/**
+ * Describes the message ingot.control.v1.PrepareRequest.
+ * Use `create(PrepareRequestSchema)` to create a new message.
+ */
+export const PrepareRequestSchema: GenMessage<PrepareRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 8);
+
+/**
+ * @generated from message ingot.control.v1.PrepareReply
+ */
+export type PrepareReply = Message<"ingot.control.v1.PrepareReply"> & {
+  /**
+   * @generated from oneof ingot.control.v1.PrepareReply.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: ingot.control.v1.Promised promised = 1;
+     */
+    value: Promised;
+    case: "promised";
+  } | {
+    /**
+     * @generated from field: ingot.control.v1.Ballot outbid = 2;
+     */
+    value: Ballot;
+    case: "outbid";
+  } | {
+    /**
+     * This life is fenced.
+     *
+     * @generated from field: bool fenced = 3;
+     */
+    value: boolean;
+    case: "fenced";
+  } | {
+    /**
+     * No such acceptor here.
+     *
+     * @generated from field: bool stranger = 4;
+     */
+    value: boolean;
+    case: "stranger";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ingot.control.v1.PrepareReply.
+ * Use `create(PrepareReplySchema)` to create a new message.
+ */
+export const PrepareReplySchema: GenMessage<PrepareReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 9);
+
+/**
+ * @generated from message ingot.control.v1.Promised
+ */
+export type Promised = Message<"ingot.control.v1.Promised"> & {
+  /**
+   * Absent where nothing was accepted yet.
+   *
+   * @generated from field: ingot.control.v1.Ballot ballot = 1;
+   */
+  ballot?: Ballot | undefined;
+
+  /**
+   * @generated from field: string map_json = 2;
+   */
+  mapJson: string;
+};
+
+/**
+ * Describes the message ingot.control.v1.Promised.
+ * Use `create(PromisedSchema)` to create a new message.
+ */
+export const PromisedSchema: GenMessage<Promised> = /*@__PURE__*/
+  messageDesc(file_ingot, 10);
+
+/**
+ * @generated from message ingot.control.v1.AcceptRequest
+ */
+export type AcceptRequest = Message<"ingot.control.v1.AcceptRequest"> & {
+  /**
+   * @generated from field: string acceptor = 1;
+   */
+  acceptor: string;
+
+  /**
+   * @generated from field: ingot.control.v1.Life from = 2;
+   */
+  from?: Life | undefined;
+
+  /**
+   * @generated from field: ingot.control.v1.Ballot ballot = 3;
+   */
+  ballot?: Ballot | undefined;
+
+  /**
+   * @generated from field: string map_json = 4;
+   */
+  mapJson: string;
+};
+
+/**
+ * Describes the message ingot.control.v1.AcceptRequest.
+ * Use `create(AcceptRequestSchema)` to create a new message.
+ */
+export const AcceptRequestSchema: GenMessage<AcceptRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 11);
+
+/**
+ * @generated from message ingot.control.v1.AcceptReply
+ */
+export type AcceptReply = Message<"ingot.control.v1.AcceptReply"> & {
+  /**
+   * @generated from oneof ingot.control.v1.AcceptReply.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: bool accepted = 1;
+     */
+    value: boolean;
+    case: "accepted";
+  } | {
+    /**
+     * @generated from field: ingot.control.v1.Ballot outbid = 2;
+     */
+    value: Ballot;
+    case: "outbid";
+  } | {
+    /**
+     * @generated from field: bool fenced = 3;
+     */
+    value: boolean;
+    case: "fenced";
+  } | {
+    /**
+     * @generated from field: bool stranger = 4;
+     */
+    value: boolean;
+    case: "stranger";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ingot.control.v1.AcceptReply.
+ * Use `create(AcceptReplySchema)` to create a new message.
+ */
+export const AcceptReplySchema: GenMessage<AcceptReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 12);
+
+/**
+ * @generated from message ingot.control.v1.AnnounceRequest
+ */
+export type AnnounceRequest = Message<"ingot.control.v1.AnnounceRequest"> & {
+  /**
+   * @generated from field: string map_json = 1;
+   */
+  mapJson: string;
+};
+
+/**
+ * Describes the message ingot.control.v1.AnnounceRequest.
+ * Use `create(AnnounceRequestSchema)` to create a new message.
+ */
+export const AnnounceRequestSchema: GenMessage<AnnounceRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 13);
+
+/**
+ * @generated from message ingot.control.v1.AnnounceReply
+ */
+export type AnnounceReply = Message<"ingot.control.v1.AnnounceReply"> & {
+};
+
+/**
+ * Describes the message ingot.control.v1.AnnounceReply.
+ * Use `create(AnnounceReplySchema)` to create a new message.
+ */
+export const AnnounceReplySchema: GenMessage<AnnounceReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 14);
+
+/**
+ * @generated from message ingot.control.v1.FenceRequest
+ */
+export type FenceRequest = Message<"ingot.control.v1.FenceRequest"> & {
+  /**
+   * @generated from field: string acceptor = 1;
+   */
+  acceptor: string;
+
+  /**
+   * @generated from field: ingot.control.v1.Life life = 2;
+   */
+  life?: Life | undefined;
+
+  /**
+   * @generated from field: bool ask_only = 3;
+   */
+  askOnly: boolean;
+
+  /**
+   * The caller holds the lock of the life's data dir: it is dead, whatever was heard of it.
+   *
+   * @generated from field: bool by_owner = 4;
+   */
+  byOwner: boolean;
+};
+
+/**
+ * Describes the message ingot.control.v1.FenceRequest.
+ * Use `create(FenceRequestSchema)` to create a new message.
+ */
+export const FenceRequestSchema: GenMessage<FenceRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 15);
+
+/**
+ * @generated from message ingot.control.v1.FenceReply
+ */
+export type FenceReply = Message<"ingot.control.v1.FenceReply"> & {
+  /**
+   * @generated from field: bool agreed = 1;
+   */
+  agreed: boolean;
+
+  /**
+   * When it may be asked again, where it did not agree.
+   *
+   * @generated from field: double wait_ms = 2;
+   */
+  waitMs: number;
+
+  /**
+   * Not this acceptor.
+   *
+   * @generated from field: bool stranger = 3;
+   */
+  stranger: boolean;
+};
+
+/**
+ * Describes the message ingot.control.v1.FenceReply.
+ * Use `create(FenceReplySchema)` to create a new message.
+ */
+export const FenceReplySchema: GenMessage<FenceReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 16);
+
+/**
+ * @generated from message ingot.control.v1.SealCopiesRequest
+ */
+export type SealCopiesRequest = Message<"ingot.control.v1.SealCopiesRequest"> & {
+  /**
+   * Of each partition named, by id: this epoch and those before it.
+   *
+   * @generated from field: repeated ingot.control.v1.PartitionEpoch partitions = 1;
+   */
+  partitions: PartitionEpoch[];
+
+  /**
+   * The life that is meant.
+   *
+   * @generated from field: uint32 incarnation = 2;
+   */
+  incarnation: number;
+};
+
+/**
+ * Describes the message ingot.control.v1.SealCopiesRequest.
+ * Use `create(SealCopiesRequestSchema)` to create a new message.
+ */
+export const SealCopiesRequestSchema: GenMessage<SealCopiesRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 17);
+
+/**
+ * @generated from message ingot.control.v1.PartitionEpoch
+ */
+export type PartitionEpoch = Message<"ingot.control.v1.PartitionEpoch"> & {
+  /**
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * @generated from field: uint32 epoch = 2;
+   */
+  epoch: number;
+};
+
+/**
+ * Describes the message ingot.control.v1.PartitionEpoch.
+ * Use `create(PartitionEpochSchema)` to create a new message.
+ */
+export const PartitionEpochSchema: GenMessage<PartitionEpoch> = /*@__PURE__*/
+  messageDesc(file_ingot, 18);
+
+/**
+ * @generated from message ingot.control.v1.SealCopiesReply
+ */
+export type SealCopiesReply = Message<"ingot.control.v1.SealCopiesReply"> & {
+  /**
+   * @generated from field: repeated ingot.control.v1.SealedCopy copies = 1;
+   */
+  copies: SealedCopy[];
+};
+
+/**
+ * Describes the message ingot.control.v1.SealCopiesReply.
+ * Use `create(SealCopiesReplySchema)` to create a new message.
+ */
+export const SealCopiesReplySchema: GenMessage<SealCopiesReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 19);
+
+/**
+ * @generated from message ingot.control.v1.SealedCopy
+ */
+export type SealedCopy = Message<"ingot.control.v1.SealedCopy"> & {
+  /**
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * The epoch of the last redo applied, and its seq.
+   *
+   * @generated from field: uint32 epoch = 2;
+   */
+  epoch: number;
+
+  /**
+   * @generated from field: uint64 applied = 3;
+   */
+  applied: bigint;
+
+  /**
+   * May lead: consistent, and checked since its last bulk.
+   *
+   * @generated from field: bool consistent = 4;
+   */
+  consistent: boolean;
+};
+
+/**
+ * Describes the message ingot.control.v1.SealedCopy.
+ * Use `create(SealedCopySchema)` to create a new message.
+ */
+export const SealedCopySchema: GenMessage<SealedCopy> = /*@__PURE__*/
+  messageDesc(file_ingot, 20);
+
+/**
+ * @generated from message ingot.control.v1.DrainRequest
+ */
+export type DrainRequest = Message<"ingot.control.v1.DrainRequest"> & {
+  /**
+   * @generated from field: ingot.control.v1.Life life = 1;
+   */
+  life?: Life | undefined;
+};
+
+/**
+ * Describes the message ingot.control.v1.DrainRequest.
+ * Use `create(DrainRequestSchema)` to create a new message.
+ */
+export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 21);
+
+/**
+ * @generated from message ingot.control.v1.DrainReply
+ */
+export type DrainReply = Message<"ingot.control.v1.DrainReply"> & {
+};
+
+/**
+ * Describes the message ingot.control.v1.DrainReply.
+ * Use `create(DrainReplySchema)` to create a new message.
+ */
+export const DrainReplySchema: GenMessage<DrainReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 22);
+
+/**
+ * @generated from message ingot.control.v1.PromoteRequest
+ */
+export type PromoteRequest = Message<"ingot.control.v1.PromoteRequest"> & {
+  /**
+   * @generated from field: uint32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * Take a copy that is not in sync, where no other is left.
+   *
+   * @generated from field: bool accept_loss = 3;
+   */
+  acceptLoss: boolean;
+};
+
+/**
+ * Describes the message ingot.control.v1.PromoteRequest.
+ * Use `create(PromoteRequestSchema)` to create a new message.
+ */
+export const PromoteRequestSchema: GenMessage<PromoteRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 23);
+
+/**
+ * @generated from message ingot.control.v1.PromoteReply
+ */
+export type PromoteReply = Message<"ingot.control.v1.PromoteReply"> & {
+};
+
+/**
+ * Describes the message ingot.control.v1.PromoteReply.
+ * Use `create(PromoteReplySchema)` to create a new message.
+ */
+export const PromoteReplySchema: GenMessage<PromoteReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 24);
 
 /**
  * @generated from message ingot.control.v1.WatchMapRequest
@@ -191,7 +717,7 @@ export type WatchMapRequest = Message<"ingot.control.v1.WatchMapRequest"> & {
  * Use `create(WatchMapRequestSchema)` to create a new message.
  */
 export const WatchMapRequestSchema: GenMessage<WatchMapRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 6);
+  messageDesc(file_ingot, 25);
 
 /**
  * @generated from message ingot.control.v1.ReadMapRequest
@@ -204,7 +730,7 @@ export type ReadMapRequest = Message<"ingot.control.v1.ReadMapRequest"> & {
  * Use `create(ReadMapRequestSchema)` to create a new message.
  */
 export const ReadMapRequestSchema: GenMessage<ReadMapRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 7);
+  messageDesc(file_ingot, 26);
 
 /**
  * @generated from message ingot.control.v1.MapReply
@@ -221,7 +747,7 @@ export type MapReply = Message<"ingot.control.v1.MapReply"> & {
  * Use `create(MapReplySchema)` to create a new message.
  */
 export const MapReplySchema: GenMessage<MapReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 8);
+  messageDesc(file_ingot, 27);
 
 /**
  * @generated from message ingot.control.v1.CompareAndSetMapRequest
@@ -248,7 +774,7 @@ export type CompareAndSetMapRequest = Message<"ingot.control.v1.CompareAndSetMap
  * Use `create(CompareAndSetMapRequestSchema)` to create a new message.
  */
 export const CompareAndSetMapRequestSchema: GenMessage<CompareAndSetMapRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 9);
+  messageDesc(file_ingot, 28);
 
 /**
  * @generated from message ingot.control.v1.CompareAndSetMapReply
@@ -265,7 +791,7 @@ export type CompareAndSetMapReply = Message<"ingot.control.v1.CompareAndSetMapRe
  * Use `create(CompareAndSetMapReplySchema)` to create a new message.
  */
 export const CompareAndSetMapReplySchema: GenMessage<CompareAndSetMapReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 10);
+  messageDesc(file_ingot, 29);
 
 /**
  * @generated from message ingot.control.v1.SealRequest
@@ -292,7 +818,7 @@ export type SealRequest = Message<"ingot.control.v1.SealRequest"> & {
  * Use `create(SealRequestSchema)` to create a new message.
  */
 export const SealRequestSchema: GenMessage<SealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 11);
+  messageDesc(file_ingot, 30);
 
 /**
  * @generated from message ingot.control.v1.SealReply
@@ -326,7 +852,7 @@ export type SealReply = Message<"ingot.control.v1.SealReply"> & {
  * Use `create(SealReplySchema)` to create a new message.
  */
 export const SealReplySchema: GenMessage<SealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 12);
+  messageDesc(file_ingot, 31);
 
 /**
  * @generated from message ingot.control.v1.UnsealRequest
@@ -348,7 +874,7 @@ export type UnsealRequest = Message<"ingot.control.v1.UnsealRequest"> & {
  * Use `create(UnsealRequestSchema)` to create a new message.
  */
 export const UnsealRequestSchema: GenMessage<UnsealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 13);
+  messageDesc(file_ingot, 32);
 
 /**
  * @generated from message ingot.control.v1.UnsealReply
@@ -361,7 +887,7 @@ export type UnsealReply = Message<"ingot.control.v1.UnsealReply"> & {
  * Use `create(UnsealReplySchema)` to create a new message.
  */
 export const UnsealReplySchema: GenMessage<UnsealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 14);
+  messageDesc(file_ingot, 33);
 
 /**
  * @generated from message ingot.control.v1.StatusRequest
@@ -380,7 +906,7 @@ export type StatusRequest = Message<"ingot.control.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 15);
+  messageDesc(file_ingot, 34);
 
 /**
  * @generated from message ingot.control.v1.StatusReply
@@ -402,7 +928,7 @@ export type StatusReply = Message<"ingot.control.v1.StatusReply"> & {
  * Use `create(StatusReplySchema)` to create a new message.
  */
 export const StatusReplySchema: GenMessage<StatusReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 16);
+  messageDesc(file_ingot, 35);
 
 /**
  * @generated from message ingot.control.v1.NodeAnswer
@@ -431,7 +957,7 @@ export type NodeAnswer = Message<"ingot.control.v1.NodeAnswer"> & {
  * Use `create(NodeAnswerSchema)` to create a new message.
  */
 export const NodeAnswerSchema: GenMessage<NodeAnswer> = /*@__PURE__*/
-  messageDesc(file_ingot, 17);
+  messageDesc(file_ingot, 36);
 
 /**
  * A node's account of itself. A heartbeat leaves out what only people look at: keys, used_bytes,
@@ -468,6 +994,13 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
   partitionsAsBefore: boolean;
 
   /**
+   * Of a heartbeat: numbers the beats of a life, for the answers.
+   *
+   * @generated from field: uint64 beat = 7;
+   */
+  beat: bigint;
+
+  /**
    * @generated from field: ingot.control.v1.ScrubStatus scrub = 6;
    */
   scrub?: ScrubStatus | undefined;
@@ -478,7 +1011,7 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
  * Use `create(NodeStatusSchema)` to create a new message.
  */
 export const NodeStatusSchema: GenMessage<NodeStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 18);
+  messageDesc(file_ingot, 37);
 
 /**
  * How far the scrub of the partitions led here is, and what comparing copies has come to so far.
@@ -540,7 +1073,7 @@ export type ScrubStatus = Message<"ingot.control.v1.ScrubStatus"> & {
  * Use `create(ScrubStatusSchema)` to create a new message.
  */
 export const ScrubStatusSchema: GenMessage<ScrubStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 19);
+  messageDesc(file_ingot, 38);
 
 /**
  * @generated from message ingot.control.v1.PartitionStatus
@@ -597,7 +1130,7 @@ export type PartitionStatus = Message<"ingot.control.v1.PartitionStatus"> & {
  * Use `create(PartitionStatusSchema)` to create a new message.
  */
 export const PartitionStatusSchema: GenMessage<PartitionStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 20);
+  messageDesc(file_ingot, 39);
 
 /**
  * @generated from message ingot.control.v1.FollowerStatus
@@ -646,7 +1179,7 @@ export type FollowerStatus = Message<"ingot.control.v1.FollowerStatus"> & {
  * Use `create(FollowerStatusSchema)` to create a new message.
  */
 export const FollowerStatusSchema: GenMessage<FollowerStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 21);
+  messageDesc(file_ingot, 40);
 
 /**
  * @generated from message ingot.control.v1.SyncStatus
@@ -701,7 +1234,7 @@ export type SyncStatus = Message<"ingot.control.v1.SyncStatus"> & {
  * Use `create(SyncStatusSchema)` to create a new message.
  */
 export const SyncStatusSchema: GenMessage<SyncStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 22);
+  messageDesc(file_ingot, 41);
 
 /**
  * @generated from message ingot.control.v1.VerifyRequest
@@ -720,7 +1253,7 @@ export type VerifyRequest = Message<"ingot.control.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 23);
+  messageDesc(file_ingot, 42);
 
 /**
  * @generated from message ingot.control.v1.VerifyEvent
@@ -759,7 +1292,7 @@ export type VerifyEvent = Message<"ingot.control.v1.VerifyEvent"> & {
  * Use `create(VerifyEventSchema)` to create a new message.
  */
 export const VerifyEventSchema: GenMessage<VerifyEvent> = /*@__PURE__*/
-  messageDesc(file_ingot, 24);
+  messageDesc(file_ingot, 43);
 
 /**
  * @generated from message ingot.control.v1.Difference
@@ -805,7 +1338,7 @@ export type Difference = Message<"ingot.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_ingot, 25);
+  messageDesc(file_ingot, 44);
 
 /**
  * @generated from message ingot.control.v1.NotChecked
@@ -832,7 +1365,7 @@ export type NotChecked = Message<"ingot.control.v1.NotChecked"> & {
  * Use `create(NotCheckedSchema)` to create a new message.
  */
 export const NotCheckedSchema: GenMessage<NotChecked> = /*@__PURE__*/
-  messageDesc(file_ingot, 26);
+  messageDesc(file_ingot, 45);
 
 /**
  * @generated from enum ingot.control.v1.CopyRole
@@ -968,6 +1501,74 @@ export const Control: GenService<{
     methodKind: "unary";
     input: typeof CompareAndSetMapRequestSchema;
     output: typeof CompareAndSetMapReplySchema;
+  },
+  /**
+   * The two phases of the register that holds the map, asked of one acceptor.
+   *
+   * @generated from rpc ingot.control.v1.Control.Prepare
+   */
+  prepare: {
+    methodKind: "unary";
+    input: typeof PrepareRequestSchema;
+    output: typeof PrepareReplySchema;
+  },
+  /**
+   * @generated from rpc ingot.control.v1.Control.Accept
+   */
+  accept: {
+    methodKind: "unary";
+    input: typeof AcceptRequestSchema;
+    output: typeof AcceptReplySchema;
+  },
+  /**
+   * A map that was chosen: a hint, so that everybody knows it at once.
+   *
+   * @generated from rpc ingot.control.v1.Control.Announce
+   */
+  announce: {
+    methodKind: "unary";
+    input: typeof AnnounceRequestSchema;
+    output: typeof AnnounceReplySchema;
+  },
+  /**
+   * Whether this node's acceptor would end a life for good, and does. `ask_only` stores nothing.
+   *
+   * @generated from rpc ingot.control.v1.Control.Fence
+   */
+  fence: {
+    methodKind: "unary";
+    input: typeof FenceRequestSchema;
+    output: typeof FenceReplySchema;
+  },
+  /**
+   * Failover: the asked node refuses everything of the epochs named, and says how far its copies are.
+   *
+   * @generated from rpc ingot.control.v1.Control.SealCopies
+   */
+  sealCopies: {
+    methodKind: "unary";
+    input: typeof SealCopiesRequestSchema;
+    output: typeof SealCopiesReplySchema;
+  },
+  /**
+   * Hands over all that a node leads, and gives it nothing to lead until its next life.
+   *
+   * @generated from rpc ingot.control.v1.Control.Drain
+   */
+  drain: {
+    methodKind: "unary";
+    input: typeof DrainRequestSchema;
+    output: typeof DrainReplySchema;
+  },
+  /**
+   * Hands one partition over to a node that has a copy in sync.
+   *
+   * @generated from rpc ingot.control.v1.Control.Promote
+   */
+  promote: {
+    methodKind: "unary";
+    input: typeof PromoteRequestSchema;
+    output: typeof PromoteReplySchema;
   },
   /**
    * For the coordinator: the primary seals a partition and waits for the acknowledgement of `to`.

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ClusterMap } from '../shared/map.ts';
-import { ControlClient } from './control-client.ts';
-import { openIdentity } from './identity.ts';
-import { withNodeState } from './map-changes.ts';
+import { ControlClient } from '../control/control-client.ts';
+import { openIdentity } from '../control/identity.ts';
+import { withNodeState } from '../control/map-changes.ts';
 import type { ClusterMapStore } from './map-store.ts';
 import { MemoryMapStore } from './memory-map-store.ts';
 import { RemoteMapStore } from './remote-map-store.ts';
 import { SingleMapStore } from './single-map-store.ts';
-import { TestMembers, until } from './control-plane.fixture.ts';
-import { mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { TestMembers, until } from '../control/control-plane.fixture.ts';
+import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 
 const firstMap = mapFoundedBy('n1', { partitions: 4, copies: 2 });
 let members: TestMembers;

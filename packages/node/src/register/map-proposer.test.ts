@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { withFollowerAdded, withNodeState } from './map-changes.ts';
+import { withFollowerAdded, withNodeState } from '../control/map-changes.ts';
 import { attemptsMax, MapProposer } from './map-proposer.ts';
 import { MemoryMapStore } from './memory-map-store.ts';
-import { mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 
 function proposers(count: number): { store: MemoryMapStore; proposers: MapProposer[] } {
   const store = new MemoryMapStore(mapFoundedBy('n1', { partitions: 2, copies: 2 }));

@@ -2,15 +2,15 @@
  *  proposals are 'unknown', and watches go on trying with a bounded backoff. */
 import { IngotError } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
-import { Backoff } from './backoff.ts';
-import type { ControlClient } from './control-client.ts';
+import { Backoff } from '../control/backoff.ts';
+import type { ControlClient } from '../control/control-client.ts';
 import {
   checkProposal,
   type ClusterMapStore,
   type CompareAndSetOutcome,
   type VersionedMap,
 } from './map-store.ts';
-import { mapFromWire } from './wire.ts';
+import { mapFromWire } from '../control/wire.ts';
 
 const firstRetryMs = 100;
 const lastRetryMs = 1_000;
