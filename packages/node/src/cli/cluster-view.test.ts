@@ -113,8 +113,6 @@ test('status: a partition shows what its primary knows of it, and null where tha
     seq: null,
     keys: null,
     lost: true,
-    inSync: [],
-    lossy: false,
   });
 });
 

@@ -132,7 +132,12 @@ describe('coordinator: handovers', () => {
       primary: 'n2',
       followers: ['n1'],
       epoch: 2,
+      inSync: [
+        { node: 'n1', incarnation: 1 },
+        { node: 'n2', incarnation: 1 },
+      ],
       lost: false,
+      lossy: false,
     });
   });
 

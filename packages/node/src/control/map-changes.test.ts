@@ -32,7 +32,7 @@ describe('map changes', () => {
         primary: 'n1',
         followers: [],
         lost: false,
-        inSync: [],
+        inSync: [{ node: 'n1', incarnation: 1 }],
         lossy: false,
       })),
     );
@@ -50,7 +50,10 @@ describe('map changes', () => {
       primary: 'n2',
       followers: ['n1'],
       lost: false,
-      inSync: [],
+      inSync: [
+        { node: 'n1', incarnation: 1 },
+        { node: 'n2', incarnation: 1 },
+      ],
       lossy: false,
     });
   });
@@ -79,7 +82,7 @@ describe('map changes', () => {
       primary: 'n1',
       followers: [],
       lost: true,
-      inSync: [],
+      inSync: [{ node: 'n1', incarnation: 2 }],
       lossy: false,
     });
     const moved = withPrimary(withFollowerAdded(lost, 0, 'n2'), 0, 'n2');
@@ -100,7 +103,7 @@ describe('map changes', () => {
 
   test('no change touches the map it starts from', () => {
     const before = structuredClone(joined);
-    withPartitionLost(withPrimary(withNodeRemoved(joined, 'n2'), 1, 'n2'), 0, 'n1');
+    withNodeRemoved(withPartitionLost(withPrimary(joined, 1, 'n2'), 0, 'n1'), 'n2');
     expect(joined).toEqual(before);
   });
 });
