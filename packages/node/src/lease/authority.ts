@@ -16,7 +16,19 @@ export interface LeaseAuthority {
   renew(life: Life): Promise<{ untilMs: number }>;
   /** Resolves once the life is dead for ever, with the acceptors that know it durably: whoever moves
    *  what it led does so in a change of a map that names the very same ones, and enters the fence
-   *  into that map (`fencedThrough`), where acceptors of later sets find it. Rejects where it is not
-   *  dead yet, or nobody can be asked; then it may be asked again. */
-  fence(life: Life): Promise<AcceptorSet>;
+   *  into that map (`fencedThrough`), where acceptors of later sets find it. Rejects with NotDeadYet
+   *  while it may be alive, and with anything else where nobody can be asked; then it may be asked
+   *  again. `byOwner`: whoever holds the lock of that life's data dir has asked for it, so it is
+   *  dead, whatever was heard of it. */
+  fence(life: Life, byOwner?: boolean): Promise<AcceptorSet>;
+}
+
+/** A majority does not agree to a fence before so many ms have passed without a heartbeat. */
+export class NotDeadYet extends Error {
+  readonly waitMs: number;
+
+  constructor({ node, incarnation }: Life, waitMs: number) {
+    super(`life ${incarnation} of ${node} may be alive for another ${Math.ceil(waitMs)} ms`);
+    this.waitMs = waitMs;
+  }
 }
