@@ -27,6 +27,7 @@ import { listenOn } from './listening.ts';
 import { Parking } from './parking.ts';
 import { Passage } from './passage.ts';
 import type { ListenerKind } from './session.ts';
+import { TEST_COMMANDS } from './test-commands.ts';
 import { Transactions } from './transactions.ts';
 
 const RECEIVE_BYTES: number = 64 * 1024;
@@ -79,7 +80,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.partitions = Array.from({ length: data.map.partitions }, () => null);
     for (const handle of data.handles) this.partitions[handle.id] = attachPartition(handle);
 
-    const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS]);
+    const forTests = data.settings.testDoor ? TEST_COMMANDS : [];
+    const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS, ...forTests]);
     this.parking = new Parking((partitionId) => this.unsettled(partitionId));
     this.forwarding = new Forwarding(this, data.map.partitions);
     this.desk = new Desk(

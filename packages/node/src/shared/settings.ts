@@ -87,6 +87,7 @@ export interface Settings {
   readonly insecure: boolean;
   readonly logLevel: LogLevel;
   readonly limits: RespLimits;
-  /** INGOT_TEST_DOOR=1: tests may damage a follower copy. Never set it elsewhere. */
+  /** INGOT_TEST_DOOR=1: tests may damage a follower copy, and ask who took a write. Never set it
+   *  elsewhere. */
   readonly testDoor: boolean;
 }
