@@ -4,13 +4,13 @@
  *  Writes are few and small, and made at once: lmdb's `put` rejects promises of its own, that nobody can
  *  handle, where the disk is full.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
-import { randomUUID } from 'node:crypto';
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { IngotError, refusal } from '../shared/errors.ts';
 import { type ClusterMap, type NodeId, parseClusterMap } from '../shared/map.ts';
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts';
+import { LmdbAcceptorStorage } from '../register/lmdb-acceptor-storage.ts';
 import { storedMapKey } from '../register/single-map-store.ts';
 
 export interface Membership {
@@ -21,13 +21,13 @@ export interface Membership {
 }
 
 const membershipKey = 'membership';
-const acceptorKey = 'acceptor';
 const lastMapKey = 'lastMap';
 
 export class Identity {
   readonly dataDir: string;
   /** Where the founder's map store keeps the map; empty on other nodes. */
   readonly mapDatabase: Database<ClusterMap, string>;
+  readonly acceptorStorage: LmdbAcceptorStorage;
   readonly #root: RootDatabase;
   readonly #facts: Database<unknown, string>;
   readonly #lock: DataDirLock;
@@ -38,6 +38,7 @@ export class Identity {
     this.#root = open({ path: join(dataDir, 'control.mdb'), encoding: 'json' });
     this.#facts = this.#root.openDB('identity', { encoding: 'json' });
     this.mapDatabase = this.#root.openDB('clusterMap', { encoding: 'json' });
+    this.acceptorStorage = new LmdbAcceptorStorage(join(dataDir, 'acceptor.mdb'));
   }
 
   /** null as long as the data dir belongs to no cluster. */
@@ -45,13 +46,9 @@ export class Identity {
     return (this.#facts.get(membershipKey) as Membership | undefined) ?? null;
   }
 
-  /** Id of this data dir's acceptor: random, born with the file. */
+  /** Id of this data dir's acceptor: random, born with the acceptor's file. */
   acceptor(): string {
-    const known = this.#facts.get(acceptorKey) as string | undefined;
-    if (known !== undefined) return known;
-    const born = randomUUID();
-    this.#facts.putSync(acceptorKey, born);
-    return born;
+    return this.acceptorStorage.id;
   }
 
   /** The newest map that this node saved; null before it joined. */
@@ -81,6 +78,7 @@ export class Identity {
   }
 
   async close(): Promise<void> {
+    await this.acceptorStorage.close();
     await this.#root.close();
     this.#lock.release();
   }

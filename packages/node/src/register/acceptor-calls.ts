@@ -3,7 +3,8 @@
  *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
 import type { AcceptorRef, ClusterMap, Life } from '../shared/map.ts';
 
-/** Ordered by round, then by proposer; a proposer's name is its life's (`node:incarnation`). */
+/** Ordered by round, then by proposer: a name that no two processes share, since a round of one that
+ *  ended may still be on its way. */
 export interface Ballot {
   readonly round: number;
   readonly proposer: string;

@@ -238,7 +238,7 @@ export const LifeSchema: GenMessage<Life> = /*@__PURE__*/
   messageDesc(file_ingot, 6);
 
 /**
- * Ordered by round, then proposer.
+ * Ordered by round, then proposer, a name that no two processes share.
  *
  * @generated from message ingot.control.v1.Ballot
  */

@@ -1,0 +1,120 @@
+/** One voice of those that decide about the cluster map: promises and accepts for proposers, and
+ *  remembers which lives are fenced.
+ *  Owner: the node's main thread. The lease room asks and adds to the fences.
+ *  Invariants: what an answer rests on is on disk before the answer leaves; a promise is never
+ *  taken back, a fence neither. A disk that failed to flush is not believed again: the acceptor
+ *  then answers nothing more until its process starts anew from what is on that disk.
+ *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
+import { type ClusterMap, type Life, type NodeId, nodeOf } from '../shared/map.ts';
+import type { AcceptAnswer, AcceptedMap, Ballot, PrepareAnswer } from './acceptor-calls.ts';
+import { higherOf, isHigher, noBallot } from './ballots.ts';
+
+/** What an acceptor remembers across restarts. */
+export interface AcceptorState {
+  readonly promised: Ballot;
+  readonly accepted: AcceptedMap | null;
+  /** Lives of a node up to and with this incarnation are over. */
+  readonly fences: ReadonlyMap<NodeId, number>;
+}
+
+/** Where it remembers. A `put` throws where it cannot be, and then nothing was changed; what was put
+ *  may be lost with the process until `flushed`, called after it, resolves. */
+export interface AcceptorStorage {
+  /** Random, born with the storage: whoever lost its memory is another acceptor. */
+  readonly id: string;
+  load(): AcceptorState;
+  putPromised(ballot: Ballot): void;
+  /** Promises the ballot, too. */
+  putAccepted(accepted: AcceptedMap): void;
+  putFence(life: Life): void;
+  flushed(): Promise<void>;
+}
+
+export class Acceptor {
+  readonly #storage: AcceptorStorage;
+  readonly #fences: Map<NodeId, number>;
+  readonly #listeners = new Set<(map: ClusterMap) => void>();
+  #promised: Ballot;
+  #accepted: AcceptedMap | null;
+  #trouble: Error | null = null;
+
+  constructor(storage: AcceptorStorage) {
+    const { promised, accepted, fences } = storage.load();
+    this.#storage = storage;
+    this.#promised = higherOf(promised, accepted?.ballot ?? noBallot);
+    this.#accepted = accepted;
+    this.#fences = new Map(fences);
+  }
+
+  get id(): string {
+    return this.#storage.id;
+  }
+
+  /** The newest map accepted here, chosen or not; null where nobody proposed one yet. */
+  get accepted(): ClusterMap | null {
+    return this.#accepted?.map ?? null;
+  }
+
+  /** Called with each map that is accepted from now on, once it is on disk. */
+  onAccepted(listener: (map: ClusterMap) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** By a fence of its own, or by one in the map that it accepted last. */
+  isFenced({ node, incarnation }: Life): boolean {
+    return incarnation <= this.fencedThrough(node);
+  }
+
+  /** The last life of a node that is over for certain; 0 for none. */
+  fencedThrough(node: NodeId): number {
+    const accepted = this.#accepted === null ? null : nodeOf(this.#accepted.map, node);
+    return Math.max(this.#fences.get(node) ?? 0, accepted?.fencedThrough ?? 0);
+  }
+
+  /** Whether that may be done is the lease room's to know. Resolves once the fence is on disk. */
+  async fence({ node, incarnation }: Life): Promise<void> {
+    this.#checkDisk();
+    if (incarnation > (this.#fences.get(node) ?? 0)) {
+      this.#storage.putFence({ node, incarnation });
+      this.#fences.set(node, incarnation);
+    }
+    await this.#flushed();
+  }
+
+  async prepare(from: Life, ballot: Ballot): Promise<PrepareAnswer> {
+    this.#checkDisk();
+    if (this.isFenced(from)) return { kind: 'fenced' };
+    if (!isHigher(ballot, this.#promised)) return { kind: 'outbid', ballot: this.#promised };
+    this.#storage.putPromised(ballot);
+    this.#promised = ballot;
+    const accepted = this.#accepted;
+    await this.#flushed();
+    return { kind: 'promised', accepted };
+  }
+
+  async accept(from: Life, ballot: Ballot, map: ClusterMap): Promise<AcceptAnswer> {
+    this.#checkDisk();
+    if (this.isFenced(from)) return { kind: 'fenced' };
+    if (isHigher(this.#promised, ballot)) return { kind: 'outbid', ballot: this.#promised };
+    const accepted = { ballot, map };
+    this.#storage.putAccepted(accepted);
+    this.#promised = ballot;
+    this.#accepted = accepted;
+    await this.#flushed();
+    if (this.#accepted === accepted) for (const listener of this.#listeners) listener(map);
+    return { kind: 'accepted' };
+  }
+
+  async #flushed(): Promise<void> {
+    try {
+      await this.#storage.flushed();
+    } catch (error) {
+      this.#trouble = error as Error;
+    }
+    this.#checkDisk();
+  }
+
+  #checkDisk(): void {
+    if (this.#trouble !== null) throw this.#trouble;
+  }
+}
