@@ -1,6 +1,18 @@
-/** The copies followed here: one outgoing connection per partition that the map gives a primary elsewhere. */
+/** The copies followed here: one outgoing connection per partition that the map gives a primary elsewhere, and none to
+ *  a primary whose epoch has been sealed. */
+import { ROLE_PRIMARY } from '@ingot/store';
 import { FollowerConnection, type Source } from './follower-connection.ts';
 import type { NodeState } from './node-state.ts';
+
+/** A copy that takes nothing more of the epochs it was sealed for. */
+export interface SealedCopy {
+  readonly id: number;
+  /** Of the last redo applied. */
+  readonly epoch: number;
+  readonly applied: number;
+  /** May lead: consistent, and checked since its last bulk. */
+  readonly consistent: boolean;
+}
 
 export class Following {
   readonly #state: NodeState;
@@ -34,6 +46,27 @@ export class Following {
     }
   }
 
+  /** Ends the connections to primaries of these epochs before it returns, and opens no new ones to them. */
+  seal(partitions: readonly { id: number; epoch: number }[]): SealedCopy[] {
+    const { sealedThrough } = this.#state;
+    for (const { id, epoch } of partitions) {
+      sealedThrough.set(id, Math.max(epoch, sealedThrough.get(id) ?? 0));
+    }
+    this.update();
+    return partitions.flatMap(({ id }) => {
+      const partition = this.#state.partitions.get(id);
+      if (partition === undefined || partition.role() === ROLE_PRIMARY) return [];
+      return [
+        {
+          id,
+          epoch: partition.history().at(-1)?.epoch ?? 0,
+          applied: partition.stats().seq,
+          consistent: partition.consistent() && partition.checked(),
+        },
+      ];
+    });
+  }
+
   close(): void {
     for (const connection of this.#connections.values()) connection.stop('the node stops');
     this.#connections.clear();
@@ -44,6 +77,7 @@ export class Following {
     const view = views.get(id);
     if (view === undefined || view.primary === null || view.primaryAddress === null) return null;
     if (!view.followers.includes(identity.nodeId)) return null;
+    if (view.epoch <= (this.#state.sealedThrough.get(id) ?? 0)) return null;
     return { node: view.primary, epoch: view.epoch, ...view.primaryAddress };
   }
 }

@@ -6,7 +6,7 @@
 import type { Partition } from '@ingot/store';
 import type { BulkCounts } from './bulk-slots.ts';
 import type { HubCounters } from './counters.ts';
-import { Following } from './following.ts';
+import { Following, type SealedCopy } from './following.ts';
 import type { ScrubStatus } from './inspections.ts';
 import { Leading } from './leading.ts';
 import { type Listener, listenForLinks } from './link.ts';
@@ -136,6 +136,12 @@ export class ReplicationHub {
   /** Resolves true once `node` holds a consistent copy up to `seq`, false after `timeoutMs`. */
   awaitAck(partitionId: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
     return this.#leading.awaitAck(partitionId, node, seq, timeoutMs);
+  }
+
+  /** Failover: nothing of these epochs, or of older ones, gets into the copies here once this has
+   *  returned. Says how far they are; partitions that are not followed here are left out. */
+  sealCopies(partitions: readonly { id: number; epoch: number }[]): SealedCopy[] {
+    return this.#following.seal(partitions);
   }
 
   scrubStatus(): ScrubStatus {

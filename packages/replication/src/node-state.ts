@@ -36,6 +36,8 @@ export class NodeState {
   readonly partitions: Map<number, Partition> = new Map();
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
+  /** Per partition: nothing of this epoch, or of one before it, may change the copy any more. */
+  readonly sealedThrough: Map<number, number> = new Map();
   readonly counters: HubCounters = createHubCounters();
   readonly #said = new Map<string, number>();
   readonly buffers: RedoBuffers = new RedoBuffers();

@@ -15,6 +15,7 @@ import type {
   NodeCallbacks,
   NodeReport,
   NodeStatus,
+  PartitionEpoch,
   PartitionStatus,
   SealedCopy,
   SealOutcome,
@@ -46,6 +47,8 @@ import { Workers } from './workers.ts';
 
 /** How long a handover may keep a partition sealed while the new primary catches up. */
 const SEAL_TIMEOUT_MS = 1_000;
+/** A failover waits no longer for the copies of a node; who is late is not counted. */
+const SEAL_COPIES_MS = 300;
 
 export interface RunningNode {
   /** Resolves once every copy held here is consistent. */
@@ -177,8 +180,9 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#workers?.post({ kind: 'role', partition: id });
   }
 
-  async sealCopies(): Promise<SealedCopy[]> {
-    return [];
+  async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
+    const sealed = this.#workers?.sealCopies(partitions) ?? Promise.resolve([]);
+    return await withinMs(SEAL_COPIES_MS, sealed, []);
   }
 
   lifeBegan(incarnation: number): void {
@@ -314,6 +318,17 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     await this.#workers?.stop();
     await this.#identity?.close();
     if (this.#http !== null) this.#log('info', 'node.stopped');
+  }
+}
+
+/** What `work` resolves to, or `late` when that takes longer. */
+async function withinMs<T>(ms: number, work: Promise<T>, late: T): Promise<T> {
+  const { promise, resolve } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => resolve(late), ms);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -52,6 +52,8 @@ onMessage((message: ToReplicationWorker) => {
       const { partition, node, seq, timeoutMs } = message;
       return void reply(message.id, () => hub.awaitAck(partition, node, seq, timeoutMs));
     }
+    case 'sealCopies':
+      return void reply(message.id, () => hub.sealCopies(message.partitions));
     case 'status':
       return void reply(message.id, status);
     case 'stop':

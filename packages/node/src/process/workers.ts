@@ -4,6 +4,7 @@
 
 import type { VerifyReport } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
+import type { PartitionEpoch, SealedCopy } from '../control/types.ts';
 import { createCounters, WorkerCounters } from '../metrics/layout.ts';
 import type { ThreadUse } from '../metrics/sources.ts';
 import type { ClusterMap } from '../shared/map.ts';
@@ -124,6 +125,11 @@ export class Workers {
       timeoutMs,
     }));
     return answer as Promise<boolean>;
+  }
+
+  sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
+    const answer = this.#replication.ask((id) => ({ kind: 'sealCopies', id, partitions }));
+    return answer as Promise<SealedCopy[]>;
   }
 
   verify(partitions: readonly number[]): Promise<VerifyReport> {

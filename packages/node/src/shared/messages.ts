@@ -99,12 +99,24 @@ export interface AwaitAckRequest {
   readonly timeoutMs: number;
 }
 
+/** Failover: refuse these epochs, then say how far the copies are. */
+export interface SealCopiesRequest {
+  readonly kind: 'sealCopies';
+  readonly id: number;
+  readonly partitions: readonly { readonly id: number; readonly epoch: number }[];
+}
+
 export interface StatusRequest {
   readonly kind: 'status';
   readonly id: number;
 }
 
-export type ToReplicationWorker = CommonMessage | VerifyRequest | AwaitAckRequest | StatusRequest;
+export type ToReplicationWorker =
+  | CommonMessage
+  | VerifyRequest
+  | AwaitAckRequest
+  | SealCopiesRequest
+  | StatusRequest;
 
 export type ToStorageWorker = CommonMessage;
 
