@@ -25,6 +25,16 @@ export function isSameSet(a: AcceptorSet, b: AcceptorSet): boolean {
   return nameOfSet(a) === nameOfSet(b);
 }
 
+/** The rule that a change of the set breaks, or null. */
+export function brokenSetChange(from: AcceptorSet, to: AcceptorSet): string | null {
+  if (isSameSet(from, to)) return null;
+  const isSound =
+    from.next === null
+      ? to.next !== null && nameOf(to.current) === nameOf(from.current)
+      : to.next === null && [from.current, from.next].map(nameOf).includes(nameOf(to.current));
+  return isSound ? null : 'acceptors change through a joint set';
+}
+
 function hasMajority(acceptors: readonly AcceptorRef[], ids: ReadonlySet<string>): boolean {
   return 2 * acceptors.filter(({ id }) => ids.has(id)).length > acceptors.length;
 }

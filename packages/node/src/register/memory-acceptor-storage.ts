@@ -12,12 +12,12 @@ interface Contents extends AcceptorState {
 
 export class MemoryAcceptorStorage implements AcceptorStorage {
   readonly id: string;
-  readonly #flush: () => Promise<void>;
+  readonly #flush: (() => Promise<void>) | null;
   #written: Contents = { order: 0, promised: noBallot, accepted: null, fences: new Map() };
   #durable: Contents = this.#written;
   #crashes = 0;
 
-  constructor(id: string, flush: () => Promise<void> = async () => undefined) {
+  constructor(id: string, flush: (() => Promise<void>) | null = null) {
     this.id = id;
     this.#flush = flush;
   }
@@ -42,7 +42,7 @@ export class MemoryAcceptorStorage implements AcceptorStorage {
   async flushed(): Promise<void> {
     const written = this.#written;
     const crashes = this.#crashes;
-    await this.#flush();
+    await this.#flush?.();
     if (crashes === this.#crashes && written.order > this.#durable.order) this.#durable = written;
   }
 
@@ -54,5 +54,6 @@ export class MemoryAcceptorStorage implements AcceptorStorage {
 
   #put(change: Partial<AcceptorState>): void {
     this.#written = { ...this.#written, ...change, order: this.#written.order + 1 };
+    if (this.#flush === null) this.#durable = this.#written;
   }
 }
