@@ -27,12 +27,14 @@ export function isSameSet(a: AcceptorSet, b: AcceptorSet): boolean {
 
 /** The rule that a change of the set breaks, or null. */
 export function brokenSetChange(from: AcceptorSet, to: AcceptorSet): string | null {
-  if (isSameSet(from, to)) return null;
-  const isSound =
-    from.next === null
-      ? to.next !== null && nameOf(to.current) === nameOf(from.current)
-      : to.next === null && [from.current, from.next].map(nameOf).includes(nameOf(to.current));
-  return isSound ? null : 'acceptors change through a joint set';
+  const isJoining = to.next !== null && nameOf(to.current) === nameOf(from.current);
+  const isSound = from.next === null ? isJoining : isNewHalf(to, from);
+  return isSound || isSameSet(from, to) ? null : 'acceptors change through a joint set';
+}
+
+/** Whether `set` is what the joint set leads to. */
+export function isNewHalf(set: AcceptorSet, joint: AcceptorSet): boolean {
+  return joint.next !== null && set.next === null && nameOf(set.current) === nameOf(joint.next);
 }
 
 function hasMajority(acceptors: readonly AcceptorRef[], ids: ReadonlySet<string>): boolean {

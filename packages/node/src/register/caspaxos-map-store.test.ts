@@ -137,6 +137,34 @@ describe('caspaxos: change of the acceptors', () => {
     expect((await network.settled(store.read())).version).toBe(1n);
   });
 
+  test('a last step that only a few have accepted, of a proposer that is gone, is finished', async () => {
+    const joint = mapDecidedBy(['n1'], ['n2']);
+    const network = AcceptorNetwork.of(nodes, joint);
+    await network.settled(network.store(joint.acceptors).read());
+    const final = movedTo(joint, ['n2'], null);
+    const ballot = { round: 50, proposer: 'gone' };
+    await network.acceptor('n1').accept(lives[2], ballot, final);
+    expect((await network.settled(network.store(joint.acceptors).read())).version).toBe(2n);
+    network.stop('n1');
+    const { map } = await network.settled(network.store(final.acceptors).read());
+    expect(map).toEqual(final);
+  });
+
+  test('a first step that only a few have accepted comes about or not, for everybody alike', async () => {
+    const map = mapDecidedBy(['n1', 'n2', 'n3']);
+    const network = AcceptorNetwork.of(nodes, map);
+    const joint = movedTo(map, ['n1', 'n2', 'n3'], ['n1', 'n2', 'n4']);
+    const ballot = { round: 50, proposer: 'gone' };
+    await network.acceptor('n3').accept(lives[2], ballot, joint);
+    const { version } = await network.settled(network.store(map.acceptors).read());
+    for (const down of ['n1', 'n2', 'n3']) {
+      network.stop(down);
+      const again = await network.settled(network.store(map.acceptors, lives[1]).read());
+      expect(again.version).toBe(version);
+      network.start(down);
+    }
+  });
+
   test('a map of the same acceptors in another order is no other set', async () => {
     const map = mapDecidedBy(['n1', 'n2', 'n3']);
     const network = AcceptorNetwork.of(nodes, map);

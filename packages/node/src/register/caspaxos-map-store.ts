@@ -7,13 +7,13 @@
  *  the next one, under my ballot; when a quorum has, it is chosen, and no later round finds an
  *  older one.
  *  Invariants: a round counts only if the map that it read names the very acceptors that were
- *  asked; otherwise it begins again with those. 'conflict' is answered only once a map without the
+ *  asked; otherwise another begins with those. 'conflict' is answered only once a map without the
  *  operation is chosen, so what conflicted can never come about after all.
  *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
 import { IngotError, refusal } from '../shared/errors.ts';
 import type { AcceptorSet, ClusterMap, Life } from '../shared/map.ts';
 import type { AcceptorCalls, AcceptedMap, Ballot } from './acceptor-calls.ts';
-import { brokenSetChange, isSameSet } from './acceptor-set.ts';
+import { brokenSetChange, isNewHalf, isSameSet } from './acceptor-set.ts';
 import { isHigher } from './ballots.ts';
 import {
   checkProposal,
@@ -168,18 +168,20 @@ export class CasPaxosMapStore implements ClusterMapStore {
     if (prepared.kind !== 'quorum') return prepared;
     const read = newestOf(prepared.answers.map(({ accepted }) => accepted));
     if (read === null) return { kind: 'silence', why: 'no map has been accepted there' };
-    if (!isSameSet(read.acceptors, set)) {
-      this.#acceptors = read.acceptors;
-      return { kind: 'otherSet' };
-    }
-    const map = decide(read);
+    const isOtherSet = !isSameSet(read.acceptors, set);
+    if (isOtherSet) this.#acceptors = read.acceptors;
+    // The last step of a change may be with a few of the joint set only, and its proposer gone. Its
+    // own acceptors need not know of it and would lead back to the joint set, without end. They are
+    // one half of those who promised here, so it may be finished: as it is, by the joint set.
+    if (isOtherSet && !isNewHalf(read.acceptors, set)) return { kind: 'otherSet' };
+    const map = isOtherSet ? read : decide(read);
     const accepted = await runPhase({
       ...phase,
       ask: (to) => calls.accept(to, life(), ballot, map),
     });
     if (accepted.kind !== 'quorum') return accepted;
     this.#isChosen(map);
-    return { kind: 'chosen', map };
+    return isOtherSet ? { kind: 'otherSet' } : { kind: 'chosen', map };
   }
 
   #isChosen(map: ClusterMap): void {
