@@ -89,6 +89,11 @@ export class TestNode {
       .map((line) => JSON.parse(line) as LogLine);
   }
 
+  /** All that its processes have printed, in order. */
+  get everything(): string[] {
+    return this.#lives.flatMap(({ stdoutLines, stderrLines }) => [...stdoutLines, ...stderrLines]);
+  }
+
   launch(): void {
     this.#lives.push(startIngot(this.args, { env: this.#env }));
   }
