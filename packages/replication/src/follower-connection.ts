@@ -112,6 +112,8 @@ export class FollowerConnection implements LinkOwner {
       this.#lastLogged.clear();
     }
     this.#perform(this.#follower.step(header, payload, this.#heardMs));
+    const { board, monotonicMs } = this.#state.identity;
+    if (monotonicMs !== undefined) board?.heard(this.#partition.id, monotonicMs());
     return null;
   }
 

@@ -7,6 +7,7 @@ import type { Partition } from '@ingot/store';
 import type { BulkCounts } from './bulk-slots.ts';
 import type { HubCounters } from './counters.ts';
 import { Following, type SealedCopy } from './following.ts';
+import type { PendingMembers } from './in-sync.ts';
 import type { ScrubStatus } from './inspections.ts';
 import { Leading } from './leading.ts';
 import { type Listener, listenForLinks } from './link.ts';
@@ -138,6 +139,20 @@ export class ReplicationHub {
     return this.#leading.awaitAck(partitionId, node, seq, timeoutMs);
   }
 
+  /** See `Leading.awaitMembers`. */
+  awaitMembers(
+    kept: readonly PendingMembers[],
+    joining: readonly PendingMembers[],
+    timeoutMs: number,
+  ): Promise<PendingMembers[]> {
+    return this.#leading.awaitMembers(kept, joining, timeoutMs);
+  }
+
+  /** Resolves true once the whole in-sync set has `seq`, false after `timeoutMs`. */
+  awaitInSync(partitionId: number, seq: number, timeoutMs: number): Promise<boolean> {
+    return this.#leading.awaitInSync(partitionId, seq, timeoutMs);
+  }
+
   /** Failover: nothing of these epochs, or of older ones, gets into the copies here once this has
    *  returned. Says how far they are; partitions that are not followed here are left out. */
   sealCopies(partitions: readonly { id: number; epoch: number }[]): SealedCopy[] {
@@ -170,7 +185,7 @@ export class ReplicationHub {
   async #sendWhatIsWritten(): Promise<void> {
     while (this.#running) {
       if (this.#leading.stepAll()) {
-        await pause(gatherMs);
+        await this.#sleeper.gather(gatherMs);
         continue;
       }
       this.#sleeper.announce(this.#leading.hasFollowers);
@@ -178,8 +193,8 @@ export class ReplicationHub {
       if (this.#leading.stepAll()) continue;
       await this.#sleeper.sleep();
       // Whoever woke us is likely to write more: a wake-up a millisecond costs the writers nothing, one a batch is a
-      // fifth of what a SET costs.
-      await pause(gatherMs);
+      // fifth of what a SET costs. Who holds replies until followers have answered does not wait.
+      await this.#sleeper.gather(gatherMs);
     }
   }
 
@@ -190,5 +205,3 @@ export class ReplicationHub {
     this.#leading.stepAll();
   }
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,4 +1,5 @@
 /** @ingot/replication: copies of partitions over TCP, as raw chunks and exact redo. */
+export { AckBoard, Verdict } from './ack-board.ts';
 export { type LocalNode, refuse } from './admission.ts';
 export { type BulkCounts, BulkSlots, bulksMax } from './bulk-slots.ts';
 export type { CheckAnswer } from './checks.ts';
@@ -36,6 +37,7 @@ export type { SealedCopy } from './following.ts';
 export { FrameReader, type FrameSink } from './frame-reader.ts';
 export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';
+export type { PendingMembers } from './in-sync.ts';
 export {
   type Difference,
   type Inspected,
@@ -83,10 +85,12 @@ export {
   type PreambleStep,
   SECRET_BYTES_MIN,
 } from './preamble.ts';
+export { hurry } from './sleeper.ts';
 export { SYNC_KIND_OF_REASON, SYNC_REASON_LABELS, type SyncProgress } from './sync-progress.ts';
 export type { VerifyDifference, VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,
+  MemberLife,
   PartitionReplicationStatus,
   PartitionView,
   ReplicationView,

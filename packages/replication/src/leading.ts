@@ -9,12 +9,13 @@ import { type BulkCounts, BulkSlots } from './bulk-slots.ts';
 import type { CheckAnswer } from './checks.ts';
 import { type Admitted, Handshake, type HandshakeHost } from './handshake.ts';
 import type { Hello } from './hello.ts';
+import { InSync, type PendingMembers } from './in-sync.ts';
 import { Inspections, type InspectionsHost, type ScrubStatus } from './inspections.ts';
 import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { type SenderHost, SenderSession } from './sender-session.ts';
 import type { VerifyReport } from './verify.ts';
-import type { FollowerReplicationStatus } from './view.ts';
+import type { FollowerReplicationStatus, MemberLife } from './view.ts';
 import type { Refusal } from './welcome.ts';
 
 /** Connections that have not said HELLO yet; one more ends the oldest, because a follower says it at once. */
@@ -24,6 +25,8 @@ const sessionsMax = 8_192;
 
 /** How often `verify` looks whether a copy has arrived. */
 const copyPollMs = 50;
+/** How often a handover looks whether all members have what was sealed. */
+const inSyncPollMs = 5;
 
 const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
 const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
@@ -38,12 +41,22 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   readonly #acks = new AckWaiters();
   readonly #inspections: Inspections;
   readonly #wake: () => void;
+  readonly #inSync: InSync;
+  /** In need of a bulk, and not to be written over before the map says that they are not in sync. */
+  readonly #leaving = new Set<SenderSession>();
+  #notifiesSoon = false;
 
   /** `wake` is called when there is redo to send that no data worker wrote, or a first follower. */
   constructor(state: NodeState, wake: () => void, scrubEveryMs: number) {
     this.state = state;
     this.#wake = wake;
     this.#inspections = new Inspections(this, scrubEveryMs);
+    this.#inSync = new InSync(
+      state,
+      state.identity.board ?? null,
+      (partition, life) => this.#confirmedSeq(partition, life),
+      (partition) => this.#confirmedByAll(partition),
+    );
   }
 
   /** Somebody has connected. */
@@ -93,6 +106,8 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
         incarnations[node] === incarnation;
       if (!isNamed) session.close('the map no longer names this follower');
     }
+    this.#inSync.update();
+    this.#letLeaversGo();
     this.#inspections.update();
   }
 
@@ -120,7 +135,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
       const ackedSeq = session?.ackedSeq ?? 0;
       return {
         node,
+        incarnation: session?.incarnation ?? 0,
         state: session?.followerState ?? 'connecting',
+        leaving: session !== undefined && this.#leaving.has(session),
+        stalled: session?.stalled ?? false,
         ackedSeq,
         lagSeq: Math.max(0, committed - ackedSeq),
         lagSeconds: session?.lagSeconds ?? 0,
@@ -141,6 +159,92 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
     return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
+  }
+
+  /** From now on awaits `kept`, come what may, and those of `joining` that are in step, in place of those that were
+   *  given before. Answers those of `joining` that have acknowledged, within so long, all that was committed at this
+   *  moment; the others are no longer awaited then. */
+  async awaitMembers(
+    kept: readonly PendingMembers[],
+    joining: readonly PendingMembers[],
+    timeoutMs: number,
+  ): Promise<PendingMembers[]> {
+    const possible = joining
+      .filter(({ partition, epoch }) => this.#leadsAt(partition, epoch))
+      .map((each) => this.#withThoseInStep(each));
+    const pending = [...kept, ...possible];
+    this.#inSync.pending = pending;
+    const ready = (
+      await Promise.all(possible.map((each) => this.#haveWhatIsCommitted(each, timeoutMs)))
+    ).filter(({ lives }) => lives.length > 0);
+    if (this.#inSync.pending === pending) this.#inSync.pending = [...kept, ...ready];
+    this.#letLeaversGo();
+    return ready;
+  }
+
+  /** Read after they were marked as awaited: whoever saw them not awaited had committed before. */
+  async #haveWhatIsCommitted(members: PendingMembers, timeoutMs: number): Promise<PendingMembers> {
+    const { partition, lives } = members;
+    const copy = this.state.partitions.get(partition);
+    const committed = copy?.readStable(() => copy.stats().seq) ?? 0;
+    this.#wake();
+    const reached = await Promise.all(
+      lives.map(({ node }) => this.awaitAck(partition, node, committed, timeoutMs)),
+    );
+    return this.#withThoseInStep({ ...members, lives: lives.filter((_, i) => reached[i]) });
+  }
+
+  #withThoseInStep(members: PendingMembers): PendingMembers {
+    return { ...members, lives: members.lives.filter((life) => this.#inStep(members, life)) };
+  }
+
+  /** Resolves true once every awaited follower has `seq`, false after `timeoutMs`. */
+  async awaitInSync(partition: number, seq: number, timeoutMs: number): Promise<boolean> {
+    const giveUpMs = this.state.identity.nowMs() + timeoutMs;
+    while (!this.#inSync.has(partition, seq)) {
+      if (this.state.identity.nowMs() > giveUpMs) return false;
+      await pause(inSyncPollMs);
+    }
+    return true;
+  }
+
+  #leadsAt(partition: number, epoch: number): boolean {
+    return this.state.leads(partition) && this.state.views.get(partition)?.epoch === epoch;
+  }
+
+  #inStep({ partition }: PendingMembers, { node, incarnation }: MemberLife): boolean {
+    const session = this.#sessions.get(keyOf(partition, node));
+    return session?.incarnation === incarnation && session.followerState === 'streaming';
+  }
+
+  #confirmedSeq(partition: number, { node, incarnation }: MemberLife): number {
+    const session = this.#sessions.get(keyOf(partition, node));
+    return session?.incarnation === incarnation ? session.confirmedSeq : -1;
+  }
+
+  #confirmedByAll(partition: number): number[] {
+    const followers = this.state.views.get(partition)?.followers ?? [];
+    return followers.map((node) => this.#sessions.get(keyOf(partition, node))?.confirmedSeq ?? -1);
+  }
+
+  /** Whoever is not awaited any more gets the bulk that it waits for. */
+  #letLeaversGo(): void {
+    for (const session of this.#leaving) {
+      const { partition, node, incarnation } = session;
+      if (this.#inSync.isAwaited(partition.id, node, incarnation)) continue;
+      this.#leaving.delete(session);
+      this.#bulks.request(session);
+    }
+  }
+
+  /** What all followers have said at once is told at once. */
+  #notifySoon(): void {
+    if (this.#notifiesSoon) return;
+    this.#notifiesSoon = true;
+    setImmediate(() => {
+      this.#notifiesSoon = false;
+      this.#inSync.notify();
+    });
   }
 
   get scrubStatus(): ScrubStatus {
@@ -258,7 +362,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   awaitBulk(session: SenderSession): void {
     this.#lost(session, 'it fell behind and is being copied again');
-    this.#bulks.request(session);
+    const { partition, node, incarnation } = session;
+    // It may be all that is left of what was acknowledged: a map without it comes first.
+    if (this.#inSync.isAwaited(partition.id, node, incarnation)) this.#leaving.add(session);
+    else this.#bulks.request(session);
   }
 
   bulkEnded(session: SenderSession): void {
@@ -266,7 +373,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   acknowledged(session: SenderSession, seq: number): void {
+    session.confirmedSeq = seq;
     this.#acks.acknowledged(keyOfSession(session), seq);
+    this.#inSync.moved(session.partition.id);
+    this.#notifySoon();
   }
 
   answered(session: SenderSession, answer: CheckAnswer): void {
@@ -278,8 +388,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   ended(session: SenderSession, reason: string): void {
     const key = keyOfSession(session);
     this.#releaseBulk(session);
+    this.#leaving.delete(session);
     this.#lost(session, 'the connection was lost');
     if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    this.#inSync.moved(session.partition.id);
     const { partition, node } = session;
     const level = 'warn';
     this.state.identity.log({
@@ -298,6 +410,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   #lost(session: SenderSession, why: string): void {
+    session.confirmedSeq = -1;
     this.#acks.forget(keyOfSession(session));
     this.#inspections.lost(session.partition.id, session.node, why);
   }

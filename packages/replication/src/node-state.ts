@@ -2,6 +2,7 @@
  *
  *  Writer: the hub. Readers: `Leading` and `Following`, in the same thread. */
 import type { Partition } from '@ingot/store';
+import type { AckBoard } from './ack-board.ts';
 import type { Certificates } from './certificates.ts';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
@@ -19,6 +20,12 @@ export interface NodeIdentity {
   readonly nowMs: () => number;
   /** Of its bulks; as fast as they go unless set. */
   readonly pacing?: PacerOptions;
+  /** Where acknowledgements are told to other threads; nowhere unless given. */
+  readonly board?: AckBoard;
+  /** A clock that never goes back, the same in every thread that reads the board. */
+  readonly monotonicMs?: () => number;
+  /** Followers hear from their primaries this often at least. */
+  readonly signOfLifeMs?: number;
   /** The cluster's secret; none unless given. */
   readonly secret?: Uint8Array | null;
   readonly otherSecret?: Uint8Array | null;

@@ -16,6 +16,9 @@ import type { SyncReason } from './welcome.ts';
 
 const silenceMaxMs = 15_000;
 const pingIntervalMs = 2_000;
+/** Redo that is older and not acknowledged, at this many ticks in a row, means that the follower has stalled. */
+const stalledSeconds = 1;
+const stalledTicks = 2;
 /** Ticks so far apart mean that this thread was away, or its clock was set: what the follower said meanwhile is yet
  *  to be read. */
 const absenceMs = 1_000;
@@ -38,6 +41,8 @@ export class SenderSession implements FrameSink {
   /** The follower. */
   readonly node: string;
   readonly incarnation: number;
+  /** The follower holds a consistent copy up to here; -1 before it does. */
+  confirmedSeq = -1;
   readonly #host: SenderHost;
   readonly #link: Link;
   readonly #sender: Sender;
@@ -46,6 +51,7 @@ export class SenderSession implements FrameSink {
   #lastProgressMs: number;
   #lastSentMs = 0;
   #tickedMs: number;
+  #lateTicks = 0;
 
   constructor(host: SenderHost, { link, partition, epoch, hello }: Admitted) {
     const { identity, pacer } = host.state;
@@ -71,6 +77,10 @@ export class SenderSession implements FrameSink {
 
   get ackedSeq(): number {
     return this.#sender.ackedSeq;
+  }
+
+  get stalled(): boolean {
+    return this.#lateTicks >= stalledTicks;
   }
 
   get sync(): SyncProgress | null {
@@ -112,9 +122,11 @@ export class SenderSession implements FrameSink {
     if (Math.abs(nowMs - this.#tickedMs) > absenceMs) this.#lastProgressMs = nowMs;
     this.#lastSentMs = Math.min(this.#lastSentMs, nowMs);
     this.#tickedMs = nowMs;
+    this.#lateTicks = this.lagSeconds > stalledSeconds ? this.#lateTicks + 1 : 0;
+    const { signOfLifeMs = pingIntervalMs } = this.#host.state.identity;
     if (nowMs - this.#lastProgressMs > silenceMaxMs) {
       this.close('the follower neither reads nor answers');
-    } else if (nowMs - this.#lastSentMs > pingIntervalMs) this.step({ kind: 'idle' });
+    } else if (nowMs - this.#lastSentMs > signOfLifeMs) this.step({ kind: 'idle' });
   }
 
   // ------------------------------------------------------------ what the sender asks for

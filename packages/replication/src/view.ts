@@ -9,17 +9,31 @@ export interface ReplicationView {
   readonly incarnations: Readonly<Record<string, number>>;
 }
 
+/** One life of a node: who starts again is somebody else. */
+export interface MemberLife {
+  readonly node: string;
+  readonly incarnation: number;
+}
+
 export interface PartitionView {
   readonly id: number;
   readonly epoch: number;
   readonly primary: string | null;
   readonly followers: readonly string[];
+  /** Whom a reply with acks=isr waits for; the primary itself may be among them. Nobody unless given. */
+  readonly inSync?: readonly MemberLife[];
   readonly primaryAddress: { readonly host: string; readonly port: number } | null;
 }
 
 export interface FollowerReplicationStatus {
   readonly node: string;
+  /** Of the life that is connected; 0 where none is. */
+  readonly incarnation: number;
   readonly state: FollowerState;
+  /** It needs a bulk, and gets none while it counts as in sync. */
+  readonly leaving: boolean;
+  /** It has been sent redo and has acknowledged none of it for a while. */
+  readonly stalled: boolean;
   readonly ackedSeq: number;
   readonly lagSeq: number;
   /** Age of the oldest redo sent and not acknowledged. */

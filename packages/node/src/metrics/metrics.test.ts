@@ -132,7 +132,15 @@ describe('metrics', () => {
   });
 
   test('lag is the sum of mutations and the worst of seconds, by peer', async () => {
-    const follower = { node: 'n2', state: 'streaming' as const, ackedSeq: 1, sync: null };
+    const follower = {
+      node: 'n2',
+      state: 'streaming' as const,
+      ackedSeq: 1,
+      sync: null,
+      incarnation: 1,
+      leaving: false,
+      stalled: false,
+    };
     const partition = { id: 0, role: 1, epoch: 1, seq: 9, consistent: true, checked: true };
     const status = sourcesOf().replication();
     const sources = sourcesOf({

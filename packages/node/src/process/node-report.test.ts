@@ -27,7 +27,15 @@ test('node report: role, epoch, seq and state come from the copies themselves', 
 test('node report: only a primary speaks of followers; one that streams has been checked', () => {
   const { led, followed } = copies();
   const place = { role: 1, epoch: 3, seq: 9, consistent: true, checked: true };
-  const at = { ackedSeq: 7, lagSeq: 2, lagSeconds: 0.5, sync: null };
+  const at = {
+    ackedSeq: 7,
+    lagSeq: 2,
+    lagSeconds: 0.5,
+    sync: null,
+    incarnation: 1,
+    leaving: false,
+    stalled: false,
+  };
   const followers = [
     { node: 'n2', state: 'streaming' as const, ...at },
     { node: 'n3', state: 'checking' as const, ...at },

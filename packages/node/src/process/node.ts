@@ -9,6 +9,7 @@ import type { Server } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { planGeometry } from '@ingot/store';
 import { commandNames } from '../commands/table.ts';
+import { InSyncKeeper } from '../acks/in-sync-keeper.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { type Identity, openIdentity } from '../control/identity.ts';
 import type {
@@ -47,6 +48,8 @@ import { Workers } from './workers.ts';
 
 /** How long a handover may keep a partition sealed while the new primary catches up. */
 const SEAL_TIMEOUT_MS = 1_000;
+/** Whoever joins the in-sync set has so long to get what is committed. */
+const JOIN_TIMEOUT_MS = 500;
 /** A failover waits no longer for the copies of a node; who is late is not counted. */
 const SEAL_COPIES_MS = 300;
 
@@ -87,6 +90,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #incarnation = 0;
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
+  #keeper: InSyncKeeper | null = null;
   #stopped: Promise<void> | null = null;
 
   constructor(settings: Settings) {
@@ -129,6 +133,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     if (refusal !== null) throw refusal;
     this.#workers = this.#startWorkers(map);
     await this.#workers.ready();
+    this.#keeper = this.#keepInSync(this.#workers, control);
     this.#http = await this.#listenHttp(this.#workers, control);
     control.onMap((newer) => this.#partitions.apply(newer));
     this.#partitions.apply(control.map());
@@ -210,10 +215,26 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       onLog: (worker, { level, event, fields }) => this.#log(level, event, { worker, ...fields }),
       onReplicationStatus: (status) => {
         this.#replication = status;
+        this.#keeper?.heard(status.partitions);
         this.#checkReady();
       },
       answer: (question) => this.#answer(question),
       died: (worker, error) => this.#workerDied(worker, error),
+    });
+  }
+
+  #keepInSync(workers: Workers, control: ControlPlane): InSyncKeeper {
+    return new InSyncKeeper({
+      self: () => ({ node: this.#settings.id, incarnation: this.#incarnation }),
+      map: () => this.#map ?? control.map(),
+      nowMs: () => performance.now(),
+      later: (delayMs, then) => {
+        const timer = setTimeout(then, delayMs);
+        return () => clearTimeout(timer);
+      },
+      awaitMembers: (kept, joining) => workers.awaitMembers(kept, joining, JOIN_TIMEOUT_MS),
+      propose: (change) => control.propose(change),
+      failed: (error) => this.#log('warn', 'inSync.failed', { error }),
     });
   }
 
@@ -257,6 +278,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #publish(map: ClusterMap): void {
     this.#map = map;
     this.#workers?.post({ kind: 'map', map });
+    this.#keeper?.look();
     this.#log('debug', 'map.applied', { version: map.version });
     this.#checkReady();
   }
@@ -312,6 +334,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   /** The control plane goes first, while what it hands over can still be sent. */
   async #stop(): Promise<void> {
+    this.#keeper?.close();
     await this.#control?.stop();
     this.#http?.close();
     this.#http?.closeAllConnections();

@@ -13,6 +13,7 @@ export function replicationView(map: ClusterMap, nodeId: string): ReplicationVie
       epoch: entry.epoch,
       primary: entry.primary,
       followers: entry.followers,
+      inSync: entry.inSync,
       primaryAddress: addressOfPrimary(map, entry.primary),
     });
   }

@@ -2,11 +2,12 @@
  *  It passes maps and copies in, answers the main thread's questions, and tells it what changed.
  *  The hub does the work, and sleeps on the wake word between bursts. */
 
-import { ReplicationHub } from '@ingot/replication';
+import { AckBoard, ReplicationHub } from '@ingot/replication';
 import { attachPartition } from '@ingot/store';
 import type { ReplicationStatus, ToReplicationWorker } from '../shared/messages.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
 import { ClientLoadMeter } from './client-load.ts';
+import { monotonicMs } from './monotonic-clock.ts';
 import { bindError } from './ports.ts';
 import { replicationView } from './replication-view.ts';
 import { statusDigest } from './status-digest.ts';
@@ -15,7 +16,11 @@ import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.t
 /** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
 const STATUS_INTERVAL_MS = 200;
 
-const { settings, nodeId, incarnation, map, handles, wake, clientCounters } = ownData();
+/** A follower hears so often within --stale-max, at least. */
+const SIGNS_OF_LIFE = 4;
+const SIGN_OF_LIFE_MS_MAX = 2_000;
+
+const { settings, nodeId, incarnation, map, handles, wake, acks, clientCounters } = ownData();
 const clientLoad = new ClientLoadMeter(clientCounters);
 const port = settings.ports.replication;
 
@@ -27,6 +32,12 @@ const hub = new ReplicationHub({
   host: settings.host,
   port,
   wake,
+  board: new AckBoard(acks, map.partitions),
+  monotonicMs,
+  signOfLifeMs:
+    settings.staleMaxMs === 0
+      ? SIGN_OF_LIFE_MS_MAX
+      : Math.min(SIGN_OF_LIFE_MS_MAX, settings.staleMaxMs / SIGNS_OF_LIFE),
   scrubEveryMs: settings.scrubEveryMs,
   log: ({ level, event, ...fields }) => log(level, event, fields),
   nowMs: Date.now,
@@ -51,6 +62,14 @@ onMessage((message: ToReplicationWorker) => {
     case 'awaitAck': {
       const { partition, node, seq, timeoutMs } = message;
       return void reply(message.id, () => hub.awaitAck(partition, node, seq, timeoutMs));
+    }
+    case 'awaitInSync': {
+      const { partition, seq, timeoutMs } = message;
+      return void reply(message.id, () => hub.awaitInSync(partition, seq, timeoutMs));
+    }
+    case 'awaitMembers': {
+      const { kept, joining, timeoutMs } = message;
+      return void reply(message.id, () => hub.awaitMembers(kept, joining, timeoutMs));
     }
     case 'sealCopies':
       return void reply(message.id, () => hub.sealCopies(message.partitions));

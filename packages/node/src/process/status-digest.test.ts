@@ -2,7 +2,15 @@ import { expect, test } from 'vitest';
 import { NO_REPLICATION } from './node-report.ts';
 import { statusDigest } from './status-digest.ts';
 
-const seqs = { ackedSeq: 4, lagSeq: 0, lagSeconds: 0, sync: null };
+const seqs = {
+  ackedSeq: 4,
+  lagSeq: 0,
+  lagSeconds: 0,
+  sync: null,
+  incarnation: 1,
+  leaving: false,
+  stalled: false,
+};
 const follower = { node: 'n2', state: 'streaming' as const, ...seqs };
 const partition = {
   id: 0,

@@ -7,7 +7,10 @@ import type { ReplicationStatus } from '../shared/messages.ts';
 export function statusDigest({ partitions }: ReplicationStatus): string {
   return partitions
     .map(({ id, role, epoch, consistent, checked, followers }) => {
-      const states = followers.map(({ node, state }) => `${node}:${state}`);
+      const states = followers.map(
+        ({ node, incarnation, state, leaving, stalled }) =>
+          `${node}/${incarnation}:${state}${leaving ? '-' : ''}${stalled ? '!' : ''}`,
+      );
       return `${id},${role},${epoch},${consistent},${checked},${states.join(',')}`;
     })
     .join(';');

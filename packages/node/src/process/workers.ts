@@ -2,7 +2,7 @@
  *  process/node.ts, which hears of three things: a message that is the node's business, a log line,
  *  and a thread that died. Messages to all go out in one order. */
 
-import type { VerifyReport } from '@ingot/replication';
+import { AckBoard, type PendingMembers, type VerifyReport } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
 import type { PartitionEpoch, SealedCopy } from '../control/types.ts';
 import { createCounters, WorkerCounters } from '../metrics/layout.ts';
@@ -50,6 +50,7 @@ export class Workers {
   constructor(options: WorkersOptions) {
     const { settings } = options;
     const wake = new Int32Array(new SharedArrayBuffer(8));
+    const acks = AckBoard.create(options.map.partitions, settings.workers).buffer;
     const blocks = Array.from({ length: settings.workers }, createCounters);
     const dataOf = (workerIndex: number, counters: SharedArrayBuffer): WorkerData => ({
       settings,
@@ -59,6 +60,7 @@ export class Workers {
       map: options.map,
       handles: options.handles,
       wake,
+      acks,
       counters,
       clientCounters: blocks,
     });
@@ -125,6 +127,24 @@ export class Workers {
       timeoutMs,
     }));
     return answer as Promise<boolean>;
+  }
+
+  awaitInSync(partition: number, seq: number, timeoutMs: number): Promise<boolean> {
+    const answer = this.#replication.ask((id) => ({
+      ...{ kind: 'awaitInSync', id, partition, seq, timeoutMs },
+    }));
+    return answer as Promise<boolean>;
+  }
+
+  awaitMembers(
+    kept: readonly PendingMembers[],
+    joining: readonly PendingMembers[],
+    timeoutMs: number,
+  ): Promise<PendingMembers[]> {
+    const answer = this.#replication.ask((id) => ({
+      ...{ kind: 'awaitMembers', id, kept, joining, timeoutMs },
+    }));
+    return answer as Promise<PendingMembers[]>;
   }
 
   sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {

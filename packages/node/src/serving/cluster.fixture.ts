@@ -1,6 +1,7 @@
 /** Several nodes' data planes on one thread, over real sockets, for tests: partitions, map and role
  *  words are in the test's hands, as the control plane would have them. */
 
+import { AckBoard } from '@ingot/replication';
 import { createServer, type AddressInfo, connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import {
@@ -183,8 +184,10 @@ async function startNode(
   };
   const counters = createCounters();
   const wake = new Int32Array(new SharedArrayBuffer(8));
+  const board = AckBoard.create(map.partitions, 1);
   const worker = new ServingWorker(
     {
+      acks: board.buffer,
       ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
       clientCounters: [counters],
     },

@@ -8,6 +8,7 @@
 import type {
   BulkCounts,
   HubCounters,
+  PendingMembers,
   PartitionReplicationStatus,
   ScrubStatus,
 } from '@ingot/replication';
@@ -29,6 +30,8 @@ export interface WorkerData {
   readonly handles: readonly PartitionHandle[];
   /** [asleep, generation]: data workers wake the replication worker through it */
   readonly wake: Int32Array;
+  /** what followers have acknowledged: an AckBoard */
+  readonly acks: SharedArrayBuffer;
   /** this worker's own block, see metrics/layout.ts */
   readonly counters: SharedArrayBuffer;
   /** of all data workers */
@@ -106,6 +109,24 @@ export interface SealCopiesRequest {
   readonly partitions: readonly { readonly id: number; readonly epoch: number }[];
 }
 
+/** Await these members, see InSyncKeeper; answered with those that have caught up. */
+export interface AwaitMembersRequest {
+  readonly kind: 'awaitMembers';
+  readonly id: number;
+  readonly kept: readonly PendingMembers[];
+  readonly joining: readonly PendingMembers[];
+  readonly timeoutMs: number;
+}
+
+/** Answered once all members of the in-sync set have `seq`, or after `timeoutMs`. */
+export interface AwaitInSyncRequest {
+  readonly kind: 'awaitInSync';
+  readonly id: number;
+  readonly partition: number;
+  readonly seq: number;
+  readonly timeoutMs: number;
+}
+
 export interface StatusRequest {
   readonly kind: 'status';
   readonly id: number;
@@ -115,6 +136,8 @@ export type ToReplicationWorker =
   | CommonMessage
   | VerifyRequest
   | AwaitAckRequest
+  | AwaitMembersRequest
+  | AwaitInSyncRequest
   | SealCopiesRequest
   | StatusRequest;
 

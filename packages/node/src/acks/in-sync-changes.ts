@@ -1,0 +1,107 @@
+/** Which members the in-sync sets of the partitions led here should gain and lose, and what a map
+ *  looks like after that. Pure: a status is a few hundred milliseconds old, so `withMembers` asks
+ *  the map it is given once more whether a change still means anything. */
+import type { FollowerReplicationStatus, PartitionReplicationStatus } from '@ingot/replication';
+import { type ClusterMap, type Life, nodeOf, type PlacementEntry } from '../shared/map.ts';
+
+export interface MemberChange {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly life: Life;
+  readonly kind: 'add' | 'remove';
+  /** Gone or behind for a reason that may pass by itself: worth a moment's patience. */
+  readonly mayPass: boolean;
+}
+
+/** A follower that is behind by more is no help to anybody who waits. */
+const lagSecondsMax = 0.5;
+
+export function wantedChanges(
+  map: ClusterMap,
+  self: Life,
+  partitions: readonly PartitionReplicationStatus[],
+): MemberChange[] {
+  const changes: MemberChange[] = [];
+  for (const { id, epoch, followers } of partitions) {
+    const entry = map.placement[id];
+    if (!leadsAt(map, self, entry, epoch)) continue;
+    const change = (life: Life, kind: MemberChange['kind'], mayPass = false): void => {
+      changes.push({ partition: id, epoch, life, kind, mayPass });
+    };
+    for (const life of entry.inSync) {
+      if (isLife(life, self)) continue;
+      const status = followers.find(({ node }) => node === life.node);
+      const why = whyNoMember(map, entry, life, status);
+      if (why !== null) change(life, 'remove', why === 'gone');
+    }
+    if (!hasMember(entry, self)) change(self, 'add');
+    for (const follower of followers) {
+      const { node, incarnation } = follower;
+      const life = { node, incarnation };
+      if (!hasMember(entry, life) && mayJoin(map, entry, life, follower)) change(life, 'add');
+    }
+  }
+  return changes;
+}
+
+/** The same object where nothing is left to be changed. */
+export function withMembers(
+  map: ClusterMap,
+  self: Life,
+  changes: readonly MemberChange[],
+): ClusterMap {
+  let { placement } = map;
+  for (const { partition, epoch, life, kind } of changes) {
+    const entry = placement[partition];
+    if (!leadsAt(map, self, entry, epoch)) continue;
+    if (hasMember(entry, life) !== (kind === 'remove')) continue;
+    if (kind === 'add' && !isLive(map, entry, life)) continue;
+    const others = entry.inSync.filter((other) => other.node !== life.node);
+    const inSync = kind === 'add' ? [...others, life] : others;
+    placement = placement.with(partition, { ...entry, inSync });
+  }
+  return placement === map.placement ? map : { ...map, placement };
+}
+
+function leadsAt(map: ClusterMap, self: Life, entry: PlacementEntry, epoch: number): boolean {
+  const { node, incarnation } = self;
+  if (entry?.primary !== node || entry.epoch !== epoch) return false;
+  return nodeOf(map, node)?.incarnation === incarnation;
+}
+
+function whyNoMember(
+  map: ClusterMap,
+  entry: PlacementEntry,
+  life: Life,
+  status: FollowerReplicationStatus | undefined,
+): 'over' | 'gone' | null {
+  if (!isLive(map, entry, life) || status?.leaving === true) return 'over';
+  if (status?.incarnation !== life.incarnation || status.state === 'connecting') return 'gone';
+  return status.stalled ? 'over' : null;
+}
+
+function mayJoin(
+  map: ClusterMap,
+  entry: PlacementEntry,
+  life: Life,
+  { state, leaving, stalled, lagSeconds }: FollowerReplicationStatus,
+): boolean {
+  if (state !== 'streaming' || leaving || stalled || lagSeconds > lagSecondsMax) return false;
+  return isLive(map, entry, life);
+}
+
+/** This life of the node holds a copy, and goes on. */
+function isLive(map: ClusterMap, entry: PlacementEntry, { node, incarnation }: Life): boolean {
+  const known = nodeOf(map, node);
+  if (known === null || known.state === 'down' || known.incarnation !== incarnation) return false;
+  if (incarnation <= known.fencedThrough) return false;
+  return entry.primary === node || entry.followers.includes(node);
+}
+
+function hasMember(entry: PlacementEntry, life: Life): boolean {
+  return entry.inSync.some((member) => isLife(member, life));
+}
+
+function isLife(a: Life, b: Life): boolean {
+  return a.node === b.node && a.incarnation === b.incarnation;
+}
