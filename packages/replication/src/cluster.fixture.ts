@@ -8,6 +8,7 @@ import {
   planGeometry,
   ROLE_FOLLOWER,
 } from '@ingot/store';
+import type { AckBoard } from './ack-board.ts';
 import type { Certificates } from './certificates.ts';
 import type { ReplicationEvent } from './events.ts';
 import { ReplicationHub } from './hub.ts';
@@ -46,6 +47,7 @@ export class TestNode {
       certificates?: Certificates;
       scrubEveryMs?: number;
       syncRate?: SyncRate;
+      board?: AckBoard;
     } = {},
   ) {
     this.id = id;
@@ -62,6 +64,7 @@ export class TestNode {
       wake: new Int32Array(new SharedArrayBuffer(8)),
       scrubEveryMs: options.scrubEveryMs ?? 0,
       log: (event) => this.events.push(event),
+      ...(options.board === undefined ? {} : { board: options.board }),
       pacing: { rate: options.syncRate ?? 'max', load: noClients },
       nowMs: () => Date.now() + this.clockAheadMs,
     });
