@@ -47,6 +47,7 @@ test('replication view: partitions with a copy here, and where their primaries l
       epoch: 2,
       primary: 'n1',
       followers: ['n2'],
+      inSync: [],
       primaryAddress: { host: 'n1.test', port: 7_500 },
     },
     {
@@ -54,9 +55,10 @@ test('replication view: partitions with a copy here, and where their primaries l
       epoch: 3,
       primary: 'n2',
       followers: [],
+      inSync: [],
       primaryAddress: { host: 'n2.test', port: 7_500 },
     },
-    { id: 2, epoch: 5, primary: null, followers: ['n2'], primaryAddress: null },
+    { id: 2, epoch: 5, primary: null, followers: ['n2'], inSync: [], primaryAddress: null },
   ]);
 });
 
