@@ -79,7 +79,7 @@ describe('in-sync set', () => {
     await until('b is gone', () => a.hub.status()[0]?.followers[0]?.state === 'connecting');
     a.lapRing();
     cluster.configure(b);
-    await until('b asks to leave', () => a.hub.status()[0]?.followers[0]?.leaving === true);
+    await until('b asks to leave', () => a.hub.status()[0]?.followers[0]?.leaving);
     expect(b.partition.consistent()).toBe(true);
     expect(verdict()).toBe(Verdict.wait);
     cluster.configure(a, { inSync: [life(a)] });

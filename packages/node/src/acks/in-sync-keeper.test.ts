@@ -51,13 +51,13 @@ class World {
   answerIsLost = false;
   /** The map that was chosen is told to the node by hand. */
   mapIsLate = false;
-  readonly timers: { atMs: number; then: () => void }[] = [];
+  readonly timers: { atMs: number; run: () => void }[] = [];
   readonly keeper: InSyncKeeper = new InSyncKeeper({
     self: () => ({ node: 'a', incarnation: 1 }),
     map: () => this.map,
     nowMs: () => this.nowMs,
     later: (delayMs, then) => {
-      const timer = { atMs: this.nowMs + delayMs, then };
+      const timer = { atMs: this.nowMs + delayMs, run: then };
       this.timers.push(timer);
       return () => void this.timers.splice(this.timers.indexOf(timer) >>> 0, 1);
     },
@@ -100,7 +100,7 @@ class World {
     this.nowMs += ms;
     for (const timer of this.timers.splice(0)) {
       if (timer.atMs > this.nowMs) this.timers.push(timer);
-      else timer.then();
+      else timer.run();
     }
     await settle();
   }
