@@ -65,6 +65,7 @@ export const CLAIMS = {
   repaired: 'a flipped bit in the memory of a copy is found and repaired',
   invariant: 'no invariant of the code breaks',
   scenario: 'what a scenario expects comes true',
+  register: 'the register is linearizable: one map per version, and reads never go back',
 } as const;
 
 export type Claim = keyof typeof CLAIMS;
