@@ -66,6 +66,8 @@ export const CLAIMS = {
   invariant: 'no invariant of the code breaks',
   scenario: 'what a scenario expects comes true',
   register: 'the register is linearizable: one map per version, and reads never go back',
+  fenced: 'a life that is fenced in the map has no lease',
+  onePrimary: 'at no moment do two nodes lead a partition with a lease',
 } as const;
 
 export type Claim = keyof typeof CLAIMS;

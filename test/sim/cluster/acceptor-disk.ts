@@ -5,7 +5,7 @@ import type {
 } from '../../../packages/node/src/register/acceptor.ts';
 import type { AcceptedMap, Ballot } from '../../../packages/node/src/register/acceptor-calls.ts';
 import { noBallot } from '../../../packages/node/src/register/ballots.ts';
-import type { Life } from '../../../packages/node/src/shared/map.ts';
+import type { ClusterMap, Life } from '../../../packages/node/src/shared/map.ts';
 import { SimDisk } from './disk.ts';
 import type { Host, SimProcess } from './host.ts';
 
@@ -24,6 +24,12 @@ export class AcceptorDisk {
 
   get id(): string {
     return `${this.#host.id}-a${this.#births}`;
+  }
+
+  /** It has accepted the first map. */
+  found(map: ClusterMap): void {
+    const accepted = { ballot: { round: 1, proposer: 'founder' }, map };
+    this.disk.found({ promised: accepted.ballot, accepted, fences: new Map() });
   }
 
   wipe(): void {

@@ -13,6 +13,7 @@ import { Broken } from '../trace.ts';
 import { AcceptorDisk } from './acceptor-disk.ts';
 import { foundingMap } from './founding.ts';
 import type { Host, SimProcess } from './host.ts';
+import { mayLose } from './may-lose.ts';
 import { RegisterHistory } from './register-history.ts';
 import { ClusterWorld } from './world.ts';
 
@@ -49,10 +50,7 @@ export class RegisterRun {
       { current: refs.slice(0, founders), next: null },
     );
     this.#history = new RegisterHistory(this.world, founding);
-    for (const { disk } of this.#machines.slice(0, founders)) {
-      const accepted = { ballot: { round: 1, proposer: 'founder' }, map: founding };
-      disk.disk.found({ promised: accepted.ballot, accepted, fences: new Map() });
-    }
+    for (const { disk } of this.#machines.slice(0, founders)) disk.found(founding);
     for (const machine of this.#machines) this.#boot(machine, founding);
   }
 
@@ -197,22 +195,12 @@ export class RegisterRun {
     host.kill();
     machine.acceptor = null;
     disk.disk.crash();
-    if (wantsWipe && this.#mayLose(machine)) {
+    const others = this.#machines.filter((other) => other !== machine);
+    if (wantsWipe && mayLose(this.#history.pending(), others.map(({ disk: { id } }) => id))) {
       this.world.trace.count('fault: disk wiped');
       disk.wipe();
     }
     this.world.after(afterMs, () => this.#boot(machine, this.#history.latest));
-  }
-
-  /** No set that is in force, or may come to be, loses its majority for good. */
-  #mayLose(lost: Machine): boolean {
-    const left = new Set(this.#machines.filter((m) => m !== lost).map(({ disk }) => disk.id));
-    return this.#history.pending().every(({ acceptors: { current, next } }) =>
-      [current, next ?? []].every((half) => {
-        const alive = half.filter(({ id }) => left.has(id));
-        return half.length === 0 || 2 * alive.length > half.length;
-      }),
-    );
   }
 
   async #heal(): Promise<void> {
