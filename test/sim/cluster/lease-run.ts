@@ -21,7 +21,7 @@ const machineCount = 4;
 const founders = 3;
 const settleMsMax = 30_000;
 const troubleMsMax = 25_000;
-const suspicionMsMax = 1_200;
+const suspicionMsMax = 500;
 
 interface Machine {
   readonly host: Host;
@@ -118,6 +118,7 @@ export class LeaseRun {
     if (leader.node === voter.life.node) return;
     const set = await voter.leases.fence(leader);
     trace.count('fences');
+    if (random.chance(0.3)) await this.#dawdle(voter);
     const taken = await voter.proposer.propose((map) => {
       if (!isSameSet(map.acceptors, set) || leaderIn(map).node !== leader.node) return map;
       if (leaderIn(map).incarnation !== leader.incarnation) return map;
@@ -125,6 +126,15 @@ export class LeaseRun {
     });
     voter.adopt(taken);
     if (leaderIn(taken).node === voter.life.node) trace.count('failovers');
+  }
+
+  /** Between a fence and the map change that rests on it. */
+  #dawdle(voter: Voter): Promise<void> {
+    const { random } = this.world;
+    if (random.chance(0.5) && !this.#healing) this.#restartMost();
+    return new Promise((resolve) => {
+      voter.process.later(random.below(1_500), resolve);
+    });
   }
 
   async #changeAcceptors(voter: Voter): Promise<void> {
@@ -167,9 +177,13 @@ export class LeaseRun {
     const { random, trace, network } = this.world;
     const { host } = machine;
     const choice = random.next();
-    if (choice < 0.35) {
+    if (choice < 0.25) {
       trace.count('fault: pause');
       host.pause(random.below(6_000));
+    } else if (choice < 0.35) {
+      this.#isolateLeader();
+    } else if (choice < 0.38) {
+      this.#restartMost();
     } else if (choice < 0.55) {
       trace.count('fault: crash');
       this.#restart(machine, random.below(1_500), choice < 0.4);
@@ -181,6 +195,30 @@ export class LeaseRun {
       const other = this.#machines[random.below(machineCount)].host;
       network.cut(host.id, other.id);
       this.world.after(random.below(6_000), () => network.mend(host.id, other.id));
+    }
+  }
+
+  /** It is not heard, or hears nobody, by most or by all. */
+  #isolateLeader(): void {
+    const { random, trace, network, hosts } = this.world;
+    const { node } = leaderIn(this.#history.latest);
+    const isHeard = random.chance(0.5);
+    const ms = 1_000 + random.below(5_000);
+    trace.count('fault: leader isolated');
+    for (const { id } of hosts) {
+      if (id === node || random.chance(0.1)) continue;
+      const [from, to] = isHeard ? [id, node] : [node, id];
+      network.cut(from, to);
+      this.world.after(ms, () => network.mend(from, to));
+    }
+  }
+
+  /** All but the one that leads, and they are back at once. */
+  #restartMost(): void {
+    const { node } = leaderIn(this.#history.latest);
+    this.world.trace.count('fault: most acceptors crash');
+    for (const machine of this.#machines) {
+      if (machine.host.id !== node) this.#restart(machine, this.world.random.below(60), false);
     }
   }
 

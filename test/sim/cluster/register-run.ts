@@ -69,11 +69,10 @@ export class RegisterRun {
     machine.acceptor = acceptor;
     const life = { node: machine.host.id, incarnation: machine.host.processCount };
     const store = new CasPaxosMapStore({
-      self: life,
+      life: () => life,
       proposer: process.name,
       calls: this.#callsOf(process),
-      map: acceptor.accepted ?? known,
-      nowMs: process.nowMs,
+      acceptors: (acceptor.accepted ?? known).acceptors,
       later: process.later,
       random: () => this.world.random.next(),
     });

@@ -24,7 +24,8 @@ import type { RegisterHistory } from './register-history.ts';
 
 const beatMs = 250;
 const answerMs = 250;
-const beatAnswerMs = 1_000;
+/** Answers that come late count from when they were asked for. */
+const beatAnswerMs = 4_000;
 
 export interface VoterParts {
   readonly process: SimProcess;
@@ -158,11 +159,10 @@ export class Voter {
   #newStore(): ClusterMapStore {
     const { process, life } = this;
     const store = new CasPaxosMapStore({
-      self: life,
+      life: () => life,
       proposer: `${process.name}/${++this.#lives}`,
       calls: this.#acceptorCalls(),
-      map: this.map,
-      nowMs: process.nowMs,
+      acceptors: this.map.acceptors,
       later: process.later,
       random: () => process.host.world.random.next(),
     });
@@ -236,6 +236,10 @@ export function judgeLeases(voters: readonly Voter[], latest: ClusterMap): void 
 
 function leads(voter: Voter, partition: number): boolean {
   const { process, map, life } = voter;
-  if (!process.runs || map.placement[partition]?.primary !== life.node) return false;
-  return nodeOf(map, life.node)?.incarnation === life.incarnation && voter.holdsLease;
+  const entry = map.placement[partition];
+  if (!process.runs || entry?.primary !== life.node) return false;
+  const isThisLife = entry.inSync.some(
+    ({ node, incarnation }) => node === life.node && incarnation === life.incarnation,
+  );
+  return isThisLife && voter.holdsLease;
 }

@@ -1,0 +1,53 @@
+/** A run from a seed, of a whole cluster or of a part of its control plane alone. */
+import { InvariantError } from '@ingot/store';
+import { type SimulationReport, SimulationFailed } from '../simulation.ts';
+import { Broken } from '../trace.ts';
+import { LeaseRun } from './lease-run.ts';
+import { RegisterRun } from './register-run.ts';
+import type { ClusterWorld } from './world.ts';
+
+export const PARTS = ['register', 'leases'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface ClusterSimulationOptions {
+  readonly part: Part;
+  readonly seed: number;
+  readonly simulatedMs: number;
+  /** null: drawn from the seed. */
+  readonly nodes?: number | null;
+  readonly print?: ((line: string) => void) | null;
+}
+
+interface Run {
+  readonly world: ClusterWorld;
+  run(simulatedMs: number): Promise<void>;
+}
+
+/** Rejects with SimulationFailed. */
+export async function simulateCluster(options: ClusterSimulationOptions): Promise<SimulationReport> {
+  const { seed, simulatedMs } = options;
+  const run = runOf(options);
+  const { world } = run;
+  try {
+    await run.run(simulatedMs);
+  } catch (error) {
+    throw new SimulationFailed(seed, brokenBy(error), world.trace.lastLines);
+  }
+  return {
+    seed,
+    simulatedMs: world.elapsedMs,
+    hash: world.trace.hash,
+    counts: world.trace.counts,
+    events: world.scheduler.eventCount,
+  };
+}
+
+function runOf({ part, seed, print = null }: ClusterSimulationOptions): Run {
+  return part === 'register' ? new RegisterRun(seed, print) : new LeaseRun(seed, print);
+}
+
+function brokenBy(error: unknown): Broken {
+  if (error instanceof Broken) return error;
+  if (error instanceof InvariantError) return new Broken('invariant', error.message);
+  throw error;
+}
