@@ -139,9 +139,10 @@ test('a simulation takes clock and chance from its seed alone', () => {
   const folder = join(repository, 'test', 'sim');
   const outside =
     /\bDate\b|\bperformance\b|Math\.random|node:(net|fs|timers|process)|\bset(Timeout|Immediate)/;
-  const wrong = readdirSync(folder)
+  const wrong = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     .filter((file) => file !== 'main.ts') // tells how fast it went
+    .filter((file) => file !== 'cluster/rest.ts') // waits for promises, not for time
     .filter((file) => outside.test(withoutComments(readFileSync(join(folder, file), 'utf8'))));
   expect(wrong).toEqual([]);
 });

@@ -229,7 +229,13 @@ export class LeaseRun {
     machine.voter = null;
     disk.disk.crash();
     const others = this.#machines.filter((other) => other !== machine);
-    if (wantsWipe && mayLose(this.#history.pending(), others.map(({ disk }) => disk.id))) {
+    if (
+      wantsWipe &&
+      mayLose(
+        this.#history.pending(),
+        others.map(({ disk }) => disk.id),
+      )
+    ) {
       this.world.trace.count('fault: disk wiped');
       disk.wipe();
     }

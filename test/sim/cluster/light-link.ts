@@ -51,7 +51,8 @@ export class LightLink {
     this.open = false;
     for (const end of this.#ends) {
       if (end === by) this.#tell(end);
-      else this.#world.scheduler.after(this.#noticeMs(end), end.process.thread, () => this.#tell(end));
+      else
+        this.#world.scheduler.after(this.#noticeMs(end), end.process.thread, () => this.#tell(end));
     }
   }
 

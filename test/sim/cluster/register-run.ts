@@ -195,7 +195,13 @@ export class RegisterRun {
     machine.acceptor = null;
     disk.disk.crash();
     const others = this.#machines.filter((other) => other !== machine);
-    if (wantsWipe && mayLose(this.#history.pending(), others.map(({ disk: { id } }) => id))) {
+    if (
+      wantsWipe &&
+      mayLose(
+        this.#history.pending(),
+        others.map(({ disk: { id } }) => id),
+      )
+    ) {
       this.world.trace.count('fault: disk wiped');
       disk.wipe();
     }

@@ -24,7 +24,9 @@ interface Run {
 }
 
 /** Rejects with SimulationFailed. */
-export async function simulateCluster(options: ClusterSimulationOptions): Promise<SimulationReport> {
+export async function simulateCluster(
+  options: ClusterSimulationOptions,
+): Promise<SimulationReport> {
   const { seed, simulatedMs } = options;
   const run = runOf(options);
   const { world } = run;

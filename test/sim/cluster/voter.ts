@@ -196,8 +196,7 @@ export class Voter {
 
   #fenceCalls(): FenceCalls {
     return {
-      fence: (to, question) =>
-        this.#ask(to, (_, { keeper }) => keeper.fence(question), stranger),
+      fence: (to, question) => this.#ask(to, (_, { keeper }) => keeper.fence(question), stranger),
     };
   }
 

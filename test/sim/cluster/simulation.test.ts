@@ -1,0 +1,55 @@
+/** The bounded part of the simulation of clusters; `npm run sim -- --cluster` is the long form. */
+import { describe, expect, test } from 'vitest';
+import { type Part, simulateCluster } from './simulation.ts';
+
+/** By part: how long a seed runs, and what the seeds together must have seen enough of. */
+const parts: readonly {
+  part: Part;
+  seeds: number;
+  simulatedMs: number;
+  seen: [string, number][];
+}[] = [
+  {
+    part: 'leases',
+    seeds: 12,
+    simulatedMs: 72_000,
+    seen: [
+      ['failovers', 40],
+      ['fences', 60],
+      ['fault: pause', 40],
+      ['fault: a monotonic clock stood still', 10],
+      ['fault: one-way cut', 50],
+      ['fault: crash', 30],
+      ['fault: disk wiped', 10],
+      ['fault: leader isolated', 15],
+      ['fault: most acceptors crash', 10],
+      ['fault: wall clock set', 2],
+      ['acceptor sets: joint', 50],
+      ['acceptor sets: final', 50],
+      ['map proposals: unknown', 10],
+      ['healings after which somebody leads', 20],
+    ],
+  },
+];
+
+describe.each(parts)('cluster simulation: $part', ({ part, seeds, simulatedMs, seen }) => {
+  const counts = new Map<string, number>();
+  const all = Array.from({ length: seeds }, (_, i) => i + 1);
+
+  test.each(all)('seed %i: every claim holds, and after each healing it settles', async (seed) => {
+    const report = await simulateCluster({ part, seed, simulatedMs });
+    for (const [what, times] of report.counts) counts.set(what, (counts.get(what) ?? 0) + times);
+  });
+
+  test('the same seed gives the same trace, another one another', async () => {
+    const run = async (seed: number): Promise<string> =>
+      (await simulateCluster({ part, seed, simulatedMs: 20_000 })).hash;
+    const hash = await run(3);
+    expect(await run(3)).toBe(hash);
+    expect(await run(4)).not.toBe(hash);
+  });
+
+  test.each(seen)('the seeds together saw enough of: %s', (what, times) => {
+    expect(counts.get(what) ?? 0).toBeGreaterThanOrEqual(times);
+  });
+});
