@@ -137,6 +137,17 @@ describe('lease keeper: fences', () => {
     expect(await keeper.fence({ ...fence, byOwner: true })).toEqual({ kind: 'agreed' });
   });
 
+  test('it waits anew once others decide: those before may have given leases without it', async () => {
+    const three = ['a', 'b', 'c'].map((id) => ({ id, node: `n-${id}` }));
+    accepted = { ...founded, acceptors: { current: three, next: null } };
+    const keeper = keeperNow();
+    nowMs += fenceWaitMs;
+    accept(keeper, { acceptors: { current: three, next: mine.current } });
+    expect(await waits(keeper)).toBe(0);
+    accept(keeper, { acceptors: mine });
+    expect(await waits(keeper)).toBe(fenceWaitMs);
+  });
+
   test('who does not decide yet ends nobody, and waits once it does', async () => {
     accepted = null;
     const keeper = keeperNow();

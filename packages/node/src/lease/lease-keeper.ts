@@ -3,9 +3,9 @@
  *  for longer than that ends it. Any two majorities share an acceptor, and that one does either the
  *  one or the other.
  *  What was heard is kept in memory only, so after its own start an acceptor waits as if it had just
- *  heard everybody. It does the same when it becomes one of those who decide, because leases given
- *  by those before it may still run. Fences are on disk before they are answered, and count here
- *  from the moment they are decided on.
+ *  heard everybody. It does the same whenever others come to decide with it, or it with others,
+ *  because a majority of those before, without it, may have given leases that still run.
+ *  Fences are on disk before they are answered, and count here from the moment they are decided on.
  *  Owner: the node of the acceptor. Deterministic: clock and storage are passed in. */
 import { nameOfSet } from '../register/acceptor-set.ts';
 import { type ClusterMap, type Life, nodeOf } from '../shared/map.ts';
@@ -41,8 +41,9 @@ export class LeaseKeeper {
   readonly #fencing = new Map<string, number>();
   #accepted: ClusterMap | null = null;
   #setName = '';
-  /** Since when the accepted maps name this acceptor among those who decide. */
+  /** Since when the accepted maps name those who decide as they do now, this acceptor among them. */
   #namedMs: number | null = null;
+  #currentName = '';
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -58,7 +59,10 @@ export class LeaseKeeper {
     this.#accepted = accepted;
     this.#setName = nameOfSet(accepted.acceptors);
     const isNamed = accepted.acceptors.current.some(({ id }) => id === acceptor);
-    this.#namedMs = isNamed ? (this.#namedMs ?? nowMs()) : null;
+    const currentName = nameOfSet({ current: accepted.acceptors.current, next: null });
+    const isAsBefore = currentName === this.#currentName && this.#namedMs !== null;
+    if (!isAsBefore) this.#namedMs = isNamed ? nowMs() : null;
+    this.#currentName = currentName;
   }
 
   hear(life: Life, beat: number): BeatAnswer {
