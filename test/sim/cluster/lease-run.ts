@@ -113,7 +113,7 @@ export class LeaseRun {
 
   async #suspect(voter: Voter): Promise<void> {
     const { random, trace } = this.world;
-    if (random.chance(this.#healing ? 0.3 : 0.1)) await this.#changeAcceptors(voter);
+    if (random.chance(this.#healing ? 0.05 : 0.02)) await this.#changeAcceptors(voter);
     const leader = leaderIn(voter.map);
     if (leader.node === voter.life.node) return;
     const set = await voter.leases.fence(leader);

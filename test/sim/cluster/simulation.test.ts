@@ -15,7 +15,7 @@ const parts: readonly {
     simulatedMs: 72_000,
     seen: [
       ['failovers', 40],
-      ['fences', 60],
+      ['fences', 80],
       ['fault: pause', 40],
       ['fault: a monotonic clock stood still', 10],
       ['fault: one-way cut', 50],
@@ -27,7 +27,7 @@ const parts: readonly {
       ['acceptor sets: joint', 50],
       ['acceptor sets: final', 50],
       ['map proposals: unknown', 10],
-      ['healings after which somebody leads', 20],
+      ['healings after which somebody leads', 40],
     ],
   },
 ];
