@@ -24,6 +24,7 @@ import {
   openServerStream,
   type Output,
 } from './grpc-adapter.ts';
+import type { FenceAnswer, FenceQuestion } from '../lease/fence-calls.ts';
 import type { CompareAndSetOutcome } from '../register/map-store.ts';
 import { type ControlAccess, PeerCredentials, PLAIN_ACCESS } from './peer-credentials.ts';
 import { refusedCall } from './refused-call.ts';
@@ -33,6 +34,8 @@ import type { ClusterStatus, VerifyProgress, VerifyReport } from './types.ts';
 import { clusterStatusFromWire, mapFromWire, mapToWire, verifyReportFromWire } from './wire.ts';
 
 const callTimeoutMs = 2_000;
+/** A failover waits for it, and others may have agreed already. */
+const fenceTimeoutMs = 1_000;
 /** The asked node itself gives the others `callTimeoutMs`. */
 const statusTimeoutMs = 5_000;
 
@@ -112,6 +115,17 @@ export class ControlClient {
 
   heartbeat(): ClientDuplexStream<NodeStatus, HeartbeatAck> {
     return openBidiStream(this.#client, Control.method.heartbeat, this.#metadata);
+  }
+
+  /** Asks the acceptor of that id to end a life, or whether it would. */
+  async fence(acceptor: string, question: FenceQuestion): Promise<FenceAnswer> {
+    const { agreed, waitMs, stranger } = await this.#unary(
+      Control.method.fence,
+      { acceptor, ...question },
+      deadline(fenceTimeoutMs),
+    );
+    if (stranger) return { kind: 'stranger' };
+    return agreed ? { kind: 'agreed' } : { kind: 'notYet', waitMs };
   }
 
   async seal({ partition, epoch, to }: HandOver): Promise<Seal> {

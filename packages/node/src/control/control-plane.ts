@@ -7,15 +7,17 @@ import { randomUUID } from 'node:crypto';
 import type { PeerRefusalReason } from '@ingot/replication';
 import type { Credentials } from '../shared/credentials.ts';
 import { type IngotError, usageError } from '../shared/errors.ts';
-import { addressOf, type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
+import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
 import { ControlServer } from './control-server.ts';
+import type { Member } from './control-service.ts';
 import type { JoinRequest } from './registration.ts';
 import { foundCluster, refuseOtherClusters } from './founding.ts';
-import { heartbeatIntervalMs, Heartbeats } from './heartbeats.ts';
 import type { Identity } from './identity.ts';
 import { joinCluster } from './joining.ts';
+import { Leases } from './leases.ts';
 import { MapHost } from './map-host.ts';
+import { Acceptor } from '../register/acceptor.ts';
 import type { ClusterMapStore } from '../register/map-store.ts';
 import { type MapChange, MapProposer } from '../register/map-proposer.ts';
 import { MapWatchers } from '../register/map-watchers.ts';
@@ -30,6 +32,7 @@ import type {
   ControlPlaneApi,
   ControlSettings,
   ControlStart,
+  Heartbeat,
   NodeCallbacks,
   NodeReport,
 } from './types.ts';
@@ -57,6 +60,8 @@ export class ControlPlane implements ControlPlaneApi {
   readonly #stopping = new AbortController();
   /** What `stop` has to end, in the order in which it was begun. */
   readonly #endings: (() => void)[] = [];
+  /** A heartbeat of this node to itself. */
+  #hear: (report: Heartbeat) => void = () => undefined;
   #askToLeave: () => Promise<void> = () => Promise.reject(new Error('the node has not joined'));
   #proposer: MapProposer | null = null;
   #map: ClusterMap | null = null;
@@ -141,18 +146,17 @@ export class ControlPlane implements ControlPlaneApi {
   async #startAsHost(store: SingleMapStore, founded: ClusterMap | null): Promise<void> {
     const { id } = this.#settings;
     const { map: stored } = await store.read();
-    const { peers, seals } = this.#startParts(stored.clusterId, store);
+    const { peers, seals, leases } = this.#startParts(stored.clusterId, store);
     const host = new MapHost({ store, self: id, log: this.#log, peers, seals }, stored);
     // Whoever holds the lock of the data dir may end whatever life the map lists.
     const lastIncarnation = nodeOf(stored, id)?.incarnation ?? 0;
     const request = this.#joinRequest(stored.clusterId, lastIncarnation);
-    await this.#enter(founded ?? (await host.register(request)), store);
+    this.#hear = (report) => host.hear(report);
+    await this.#enter(founded ?? (await host.register(request)), store, leases);
     host.start();
     this.#endings.push(() => host.stop());
-    const interval = setInterval(() => host.hear(this.#report()), heartbeatIntervalMs);
-    this.#endings.push(() => clearInterval(interval));
     this.#askToLeave = () => host.leave(id);
-    this.#server.serve({ self: id, node: this.#node, peers, map: () => this.map(), seals, host });
+    this.#serve({ peers, seals, leases, host });
   }
 
   async #startAsMember(): Promise<void> {
@@ -163,24 +167,15 @@ export class ControlPlane implements ControlPlaneApi {
     const client = new ControlClient(address, joined.clusterId, this.#access, host.id);
     this.#endings.push(() => client.close());
     const store = new RemoteMapStore(client);
-    const { peers, seals } = this.#startParts(joined.clusterId, store);
-    await this.#enter(joined, store);
-    const heartbeats = new Heartbeats({
-      client,
-      report: () => this.#report(),
-      refused: (reason) => this.#refused(reason),
-      connected: (isConnected) => this.#logLink(host, isConnected),
-    });
-    this.#endings.push(() => heartbeats.stop());
+    const { peers, seals, leases } = this.#startParts(joined.clusterId, store);
+    await this.#enter(joined, store, leases);
     this.#askToLeave = () => client.leave(id);
-    this.#server.serve({
-      self: id,
-      node: this.#node,
-      peers,
-      map: () => this.map(),
-      seals,
-      host: null,
-    });
+    this.#serve({ peers, seals, leases, host: null });
+  }
+
+  #serve(parts: Pick<Member, 'peers' | 'seals' | 'leases' | 'host'>): void {
+    const { id } = this.#settings;
+    this.#server.serve({ ...parts, self: id, node: this.#node, map: () => this.map() });
   }
 
   #join(): Promise<ClusterMap> {
@@ -211,7 +206,10 @@ export class ControlPlane implements ControlPlaneApi {
     return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness };
   }
 
-  #startParts(clusterId: string, store: ClusterMapStore): { peers: Peers; seals: SealGuard } {
+  #startParts(
+    clusterId: string,
+    store: ClusterMapStore,
+  ): { peers: Peers; seals: SealGuard; leases: Leases } {
     this.#proposer = new MapProposer(store, this.#settings.id, randomUUID);
     const peers = new Peers(clusterId, this.#access);
     this.#watchers.add(0, (map) => peers.follow(map));
@@ -231,16 +229,37 @@ export class ControlPlane implements ControlPlaneApi {
       },
     });
     this.#endings.push(() => seals.stop());
-    return { peers, seals };
+    const leases = this.#startLeases(peers);
+    return { peers, seals, leases };
+  }
+
+  #startLeases(peers: Peers): Leases {
+    const acceptor = new Acceptor(this.#identity.acceptorStorage);
+    const leases = new Leases({
+      self: this.#settings.id,
+      acceptor,
+      accepted: () => acceptor.accepted ?? this.#map,
+      client: (node) => peers.client(node),
+      report: () => this.#report(),
+      hear: (report) => this.#hear(report),
+      renewed: (servedUntil) => this.#node.leaseRenewed(servedUntil),
+      refused: (reason) => this.#refused(reason),
+      behind: () => undefined,
+      connected: (node, isConnected) => this.#logLink(node, isConnected),
+    });
+    this.#watchers.add(0, (map) => leases.follow(map));
+    this.#endings.push(() => leases.end());
+    return leases;
   }
 
   /** This life is in the map: remembers it, and follows the map from here on. */
-  async #enter(map: ClusterMap, store: ClusterMapStore): Promise<void> {
+  async #enter(map: ClusterMap, store: ClusterMapStore, leases: Leases): Promise<void> {
     const { incarnation } = nodeOf(map, this.#settings.id) as MapNode;
     this.#incarnation = incarnation;
     const nodeId = this.#settings.id;
     await this.#identity.saveMembership({ nodeId, clusterId: map.clusterId, incarnation });
     this.#adopt(map);
+    leases.begin({ node: nodeId, incarnation }, map);
     this.#endings.push(store.watch(BigInt(map.version), (newer) => this.#adopt(newer)));
   }
 
@@ -276,8 +295,8 @@ export class ControlPlane implements ControlPlaneApi {
     return { ...this.#node.report(), node: this.#settings.id, incarnation: this.#incarnation };
   }
 
-  #logLink({ id }: MapNode, isConnected: boolean): void {
-    if (isConnected) this.#log.info({ event: 'mapHost.connected', peer: id });
-    else this.#log.warn({ event: 'mapHost.away', peer: id }, 'goes on with the last cluster map');
+  #logLink(peer: NodeId, isConnected: boolean): void {
+    if (isConnected) this.#log.info({ event: 'mapHost.connected', peer });
+    else this.#log.warn({ event: 'mapHost.away', peer }, 'goes on with the last cluster map');
   }
 }

@@ -15,6 +15,8 @@ import { type IngotError, refusal } from '../shared/errors.ts';
 import {
   addressOf,
   type ClusterMap,
+  type Life,
+  lifeSchema,
   type MapNode,
   mapNodeSchema,
   type NodeId,
@@ -31,11 +33,13 @@ import type { JoinRequest } from './registration.ts';
 import {
   CompareAndSetMapReplySchema,
   type Control,
+  FenceReplySchema,
   type HeartbeatAck,
   HeartbeatAckSchema,
   type JoinRequest as JoinMessage,
   JoinReplySchema,
   LeaveReplySchema,
+  type Life as LifeMessage,
   type MapReply,
   MapReplySchema,
   type NodeStatus as NodeMessage,
@@ -47,6 +51,7 @@ import {
   type WatchMapRequest,
 } from './gen/ingot_pb.ts';
 import { clusterIdKey, type ServiceHandlers, toWire } from './grpc-adapter.ts';
+import type { Leases } from './leases.ts';
 import type { MapHost } from './map-host.ts';
 import type { SealGuard } from './seal-guard.ts';
 import {
@@ -60,6 +65,7 @@ import {
 /** This node, once it belongs to a cluster. */
 export interface Member extends QueryContext {
   seals: SealGuard;
+  leases: Leases;
   /** On the founder; null elsewhere. */
   host: MapHost | null;
 }
@@ -109,6 +115,17 @@ export function controlHandlers(
       return create(CompareAndSetMapReplySchema, { conflict: outcome === 'conflict' });
     }),
 
+    fence: unary(async ({ acceptor, life, askOnly, byOwner }, caller) => {
+      const { leases } = asMember(caller);
+      const question = { life: lifeFromWire(life), askOnly, byOwner };
+      const answer = await leases.fence(acceptor, question);
+      return create(FenceReplySchema, {
+        agreed: answer.kind === 'agreed',
+        waitMs: answer.kind === 'notYet' ? answer.waitMs : 0,
+        stranger: answer.kind === 'stranger',
+      });
+    }),
+
     seal: unary(async ({ partition, epoch, to }, caller) => {
       const { seals } = asMember(caller);
       const { ok, seq, why = '', sealId } = await seals.seal(partition, epoch, to);
@@ -129,7 +146,7 @@ export function controlHandlers(
     verify: streaming((call) => verify(call, asGuest(callerOf(call)))),
     heartbeat: streaming(async (call) => {
       const caller = callerOf(call);
-      heartbeat(call, hostOf(asMember(caller)), (node) => asNode(caller, node));
+      heartbeat(call, asMember(caller), (node) => asNode(caller, node));
     }),
   };
 }
@@ -154,21 +171,27 @@ function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: M
 
 function heartbeat(
   call: ServerDuplexStream<NodeMessage, HeartbeatAck>,
-  host: MapHost,
+  { host, leases }: Member,
   checkNode: (node: NodeId) => void,
 ): void {
   let sender: NodeId | null = null;
   const ended = (): void => {
-    if (sender !== null) host.heartbeatsEnded(sender);
+    if (sender !== null) host?.heartbeatsEnded(sender);
     sender = null;
   };
   call.on('data', (message: NodeMessage) => {
     try {
       const report = heartbeatFromWire(message);
       checkNode(report.node);
-      host.hear(report);
+      host?.hear(report);
       sender = report.node;
-      call.write(create(HeartbeatAckSchema));
+      const { node, incarnation } = report;
+      const answer = leases.answer({ node, incarnation }, Number(message.beat));
+      const { acceptor, acceptorSet } = answer;
+      const mapVersion = BigInt(answer.mapVersion);
+      call.write(
+        create(HeartbeatAckSchema, { beat: message.beat, acceptor, mapVersion, acceptorSet }),
+      );
     } catch (error) {
       call.removeAllListeners('data');
       call.emit('error', toWire(error));
@@ -235,6 +258,13 @@ function hostOf({ host, map }: Member): MapHost {
 
 function mapHostAddress(map: ClusterMap): string {
   return addressOf(nodeOf(map, map.mapHost) as MapNode, 'control');
+}
+
+/** Throws an IngotError where none is named. */
+function lifeFromWire(message: LifeMessage | undefined): Life {
+  const parsed = lifeSchema.safeParse(message);
+  if (parsed.success) return parsed.data;
+  throw refusal('BAD_LIFE', 'the call names no life of a node');
 }
 
 /** Throws an IngotError where it is no sound request. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterView } from './cluster-view.ts';
-import { saysTheSame } from './heartbeats.ts';
+import { saysTheSame } from './beat-stream.ts';
 import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import type { NodeReport, PartitionReport } from './types.ts';
 import { heartbeatFromWire, nodeStatusToWire } from './wire.ts';

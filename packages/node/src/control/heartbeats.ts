@@ -1,120 +1,86 @@
-/** This node's heartbeats to the map host: one every 250 ms over one stream, which is opened again
- *  with a bounded backoff whenever it ends. Each stream begins with a full report. After that one
- *  is full when the state of a copy has changed, or the map that is applied, and once per second
- *  for the seqs; the others say that the copies are as before, since an idle node is to cost
- *  nothing. Bounded: a host that stops answering gets no more than `unansweredMax` reports. */
-import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { IngotError } from '../shared/errors.ts';
-import { Backoff } from './backoff.ts';
+/** The heartbeats of one life of this node: one every 250 ms, to the node of each acceptor that the
+ *  map names, over a stream each; to its own acceptor without a network. A beat has one number,
+ *  wherever it goes; what is answered to it lengthens the lease.
+ *  Owner: the main thread. */
+import { membersOf } from '../register/acceptor-set.ts';
+import type { IngotError } from '../shared/errors.ts';
+import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+import type { LeaseHolder } from '../lease/lease-holder.ts';
+import { BeatStream } from './beat-stream.ts';
 import type { ControlClient } from './control-client.ts';
-import type { HeartbeatAck, NodeStatus } from './gen/ingot_pb.ts';
-import { fromWire } from './grpc-adapter.ts';
-import type { Heartbeat, NodeReport, PartitionReport } from './types.ts';
-import { nodeStatusToWire } from './wire.ts';
+import type { HeartbeatAck } from './gen/ingot_pb.ts';
+import type { NodeReport } from './types.ts';
 
 export const heartbeatIntervalMs = 250;
-const unansweredMax = 4;
-const beatsPerFullReport = 4;
-const firstRetryMs = 100;
-const lastRetryMs = 1_000;
 
 export interface HeartbeatOptions {
-  client: ControlClient;
+  self: NodeId;
+  holder: LeaseHolder;
+  client: (node: MapNode) => Pick<ControlClient, 'heartbeat'>;
   report: () => NodeReport;
-  /** The host refused this life of the node: it is over. */
-  refused: (reason: IngotError) => void;
-  /** The first answer of a stream, and the end of one that had answered. */
-  connected: (isConnected: boolean) => void;
+  /** This node is one of those asked. */
+  ownBeat: (report: NodeReport, beat: number) => void;
+  answered: (node: NodeId, ack: HeartbeatAck) => void;
+  refused: (node: NodeId, reason: IngotError) => void;
+  /** A peer has begun, or ceased, to answer. */
+  connected: (node: NodeId, isConnected: boolean) => void;
 }
 
 export class Heartbeats {
   readonly #options: HeartbeatOptions;
-  readonly #backoff = new Backoff(firstRetryMs, lastRetryMs);
   readonly #interval: NodeJS.Timeout;
-  #stream: ClientDuplexStream<NodeStatus, HeartbeatAck> | null = null;
-  #retry: NodeJS.Timeout | undefined;
-  #unanswered = 0;
-  /** The last full report of this stream. */
-  #told: NodeReport | null = null;
-  #beatsSinceTold = 0;
-  #answered = false;
-  #stopped = false;
+  /** By node and address. */
+  readonly #streams = new Map<string, BeatStream>();
+  #beatsItself = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
-    this.#open();
     this.#interval = setInterval(() => this.beat(), heartbeatIntervalMs);
   }
 
-  /** Sends one now; the interval does so otherwise. */
-  beat(): void {
-    if (this.#stream === null || this.#unanswered >= unansweredMax) return;
-    this.#unanswered++;
-    this.#stream.write(nodeStatusToWire(this.#next(this.#options.report())));
+  /** The acceptors of this map are asked from now on. */
+  follow(map: ClusterMap): void {
+    const nodes = new Set(membersOf(map.acceptors).map(({ node }) => node));
+    const beatItself = this.#beatsItself;
+    this.#beatsItself = nodes.delete(this.#options.self);
+    const listed = [...nodes].flatMap((node) => nodeOf(map, node) ?? []);
+    const wanted = new Map(listed.map((node) => [keyOf(node), node]));
+    for (const [key, stream] of this.#streams) {
+      if (wanted.delete(key)) continue;
+      stream.stop();
+      this.#streams.delete(key);
+    }
+    for (const node of wanted.values()) this.#open(node);
+    if (this.#beatsItself && !beatItself) this.beat();
+  }
+
+  /** Sends one now; the interval does so otherwise. Returns its number. */
+  beat(): number {
+    const report = this.#options.report();
+    const beat = this.#options.holder.sent();
+    for (const stream of this.#streams.values()) stream.send(report, beat);
+    if (this.#beatsItself) this.#options.ownBeat(report, beat);
+    return beat;
   }
 
   stop(): void {
-    this.#stopped = true;
     clearInterval(this.#interval);
-    clearTimeout(this.#retry);
-    this.#stream?.cancel();
+    for (const stream of this.#streams.values()) stream.stop();
+    this.#streams.clear();
   }
 
-  #next(report: NodeReport): Heartbeat {
-    this.#beatsSinceTold++;
-    const isDue = this.#beatsSinceTold >= beatsPerFullReport;
-    if (this.#told !== null && !isDue && saysTheSame(this.#told, report)) {
-      return { ...report, partitions: [], partitionsAsBefore: true };
-    }
-    this.#told = report;
-    this.#beatsSinceTold = 0;
-    return report;
-  }
-
-  #open(): void {
-    const stream = this.#options.client.heartbeat();
-    this.#stream = stream;
-    this.#unanswered = 0;
-    this.#told = null;
-    stream.on('data', () => this.#hasAnswered());
-    stream.on('error', (error) => {
-      const reason = fromWire(error);
-      if (reason instanceof IngotError && !this.#stopped) this.#options.refused(reason);
+  #open(node: MapNode): void {
+    const { client, holder, report, answered, refused, connected } = this.#options;
+    const stream = new BeatStream({
+      client: client(node),
+      opened: () => stream.send(report(), holder.sent()),
+      answered: (ack) => answered(node.id, ack),
+      refused: (reason) => refused(node.id, reason),
+      connected: (isConnected) => connected(node.id, isConnected),
     });
-    // Comes once per call, however it ended.
-    stream.on('status', () => this.#reopenLater());
-    this.beat();
-  }
-
-  #hasAnswered(): void {
-    this.#unanswered = Math.max(0, this.#unanswered - 1);
-    this.#backoff.succeeded();
-    if (this.#answered) return;
-    this.#answered = true;
-    this.#options.connected(true);
-  }
-
-  #reopenLater(): void {
-    this.#stream = null;
-    if (this.#stopped) return;
-    if (this.#answered) this.#options.connected(false);
-    this.#answered = false;
-    this.#retry = setTimeout(() => this.#open(), this.#backoff.failed());
+    this.#streams.set(keyOf(node), stream);
+    stream.start();
   }
 }
 
-/** Whether two reports of one life differ in nothing but seqs. */
-export function saysTheSame(a: NodeReport, b: NodeReport): boolean {
-  if (a.mapVersion !== b.mapVersion || a.partitions.length !== b.partitions.length) return false;
-  return a.partitions.every((copy, i) => isInTheSameState(copy, b.partitions[i]));
-}
-
-function isInTheSameState(a: PartitionReport, b: PartitionReport): boolean {
-  if (a.id !== b.id || a.role !== b.role || a.epoch !== b.epoch) return false;
-  if (a.consistent !== b.consistent || a.checked !== b.checked) return false;
-  if (a.followers.length !== b.followers.length) return false;
-  return a.followers.every(({ node, state }, i) => {
-    const other = b.followers[i];
-    return node === other.node && state === other.state;
-  });
-}
+const keyOf = (node: MapNode): string => `${node.id}@${addressOf(node, 'control')}`;

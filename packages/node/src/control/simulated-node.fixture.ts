@@ -132,6 +132,10 @@ export class SimulatedNode implements NodeCallbacks {
     };
   }
 
+  leaseRenewed(): void {
+    // Nobody is served here.
+  }
+
   retired(reason: string): void {
     this.retirements.push(reason);
   }

@@ -1,5 +1,6 @@
 /** What the control plane and the node process tell each other, and what `ingot status` and
  *  `ingot verify` get to see. Types only. */
+import type { LeaseTime } from '../lease/lease-holder.ts';
 import type { MapChange } from '../register/map-proposer.ts';
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -173,6 +174,8 @@ export interface NodeCallbacks {
   /** Failover: refuses whatever comes of these epochs from now on, then says how far the copies
    *  are. Partitions of which no copy is here are left out. */
   sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]>;
+  /** Until when this node may serve: what it leads is not answered for any longer without news. */
+  leaseRenewed(servedUntil: LeaseTime): void;
   /** This life was fenced, another begins in the same process: serves nothing until `incarnation` is
    *  in a map that is applied, and keeps its memory, which is rewound. */
   lifeBegan(incarnation: number): void;

@@ -60,9 +60,11 @@ export function mapFromWire(mapJson: string): ClusterMap {
   return parseClusterMap(JSON.parse(mapJson));
 }
 
-/** Heartbeats and status answers are the same message; a heartbeat leaves some of it at zero. */
-export function nodeStatusToWire(status: Heartbeat | NodeStatus): NodeMessage {
+/** Heartbeats and status answers are the same message; a heartbeat leaves some of it at zero, and has
+ *  a number. */
+export function nodeStatusToWire(status: Heartbeat | NodeStatus, beat: number = 0): NodeMessage {
   return create(NodeStatusSchema, {
+    beat: BigInt(beat),
     node: status.node,
     incarnation: status.incarnation,
     mapVersion: BigInt(status.mapVersion),

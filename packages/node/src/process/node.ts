@@ -25,6 +25,7 @@ import type {
 import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
+import type { LeaseTime } from '../lease/lease-holder.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
 import type {
@@ -188,6 +189,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
     const sealed = this.#workers?.sealCopies(partitions) ?? Promise.resolve([]);
     return await withinMs(SEAL_COPIES_MS, sealed, []);
+  }
+
+  leaseRenewed(_servedUntil: LeaseTime): void {
+    // Nothing asks for the lease yet.
   }
 
   lifeBegan(incarnation: number): void {

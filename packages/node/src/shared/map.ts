@@ -113,7 +113,10 @@ export const mapNodeSchema: z.ZodType<MapNode> = z.object({
   ports: nodePortsSchema,
 });
 
-const lifeSchema: z.ZodType<Life> = z.object({ node: nodeIdSchema, incarnation: countSchema });
+export const lifeSchema: z.ZodType<Life> = z.object({
+  node: nodeIdSchema,
+  incarnation: countSchema,
+});
 
 const acceptorRefsSchema: z.ZodType<AcceptorRef[]> = z
   .array(z.object({ id: acceptorIdSchema, node: nodeIdSchema }))

@@ -1,0 +1,172 @@
+/** Leases and fences of one node, both sides: its own life, which beats for its lease, and its
+ *  acceptor, which answers the beats of others and ends lives.
+ *  Owner: the control plane. A life begins with `begin`. It is over once the cluster has ended it:
+ *  an acceptor says so, and there is no lease any more. While there is one, that acceptor may be
+ *  one of a few that agreed to a fence which came to nothing. */
+import type { Acceptor } from '../register/acceptor.ts';
+import { type IngotError, refusal } from '../shared/errors.ts';
+import type { ClusterMap, Life, MapNode, NodeId } from '../shared/map.ts';
+import type { LeaseAuthority } from '../lease/authority.ts';
+import { CasPaxosLeases } from '../lease/caspaxos-leases.ts';
+import { processClocks } from '../lease/clocks.ts';
+import type { BeatAnswer, BeatRefusal, FenceAnswer, FenceQuestion } from '../lease/fence-calls.ts';
+import { LeaseHolder, type LeaseTime } from '../lease/lease-holder.ts';
+import { LeaseKeeper } from '../lease/lease-keeper.ts';
+import type { ControlClient } from './control-client.ts';
+import { Heartbeats } from './heartbeats.ts';
+import type { Heartbeat, NodeReport } from './types.ts';
+
+export interface LeasesOptions {
+  readonly self: NodeId;
+  readonly acceptor: Acceptor;
+  /** What the acceptor has accepted last. */
+  readonly accepted: () => ClusterMap | null;
+  readonly client: (node: MapNode) => Pick<ControlClient, 'heartbeat' | 'fence'>;
+  readonly report: () => NodeReport;
+  /** A heartbeat of this node to itself; those of others come in by gRPC. */
+  readonly hear: (report: Heartbeat) => void;
+  /** Until when this node may serve, whenever that changes. */
+  readonly renewed: (servedUntil: LeaseTime) => void;
+  /** An acceptor refuses this life; `hasLease` as long as others have answered. */
+  readonly refused: (why: IngotError, hasLease: boolean) => void;
+  /** Somebody has accepted a newer map than is known here. */
+  readonly behind: (node: NodeId) => void;
+  readonly connected: (node: NodeId, isConnected: boolean) => void;
+}
+
+interface OwnLife {
+  readonly life: Life;
+  readonly holder: LeaseHolder;
+  readonly heartbeats: Heartbeats;
+}
+
+/** What a node is told whose beat is refused. */
+const refusalTexts: Record<BeatRefusal['kind'], string> = {
+  fenced: 'this life of the node was ended by the others, which had not heard of it',
+  replaced: 'a later start of the node replaced it',
+  removed: 'the node is not part of the cluster any more',
+};
+
+export class Leases {
+  readonly #options: LeasesOptions;
+  readonly #keeper: LeaseKeeper;
+  #map: ClusterMap | null = null;
+  #own: OwnLife | null = null;
+  #fences = 0;
+
+  constructor(options: LeasesOptions) {
+    const { acceptor, accepted } = options;
+    this.#options = options;
+    this.#keeper = new LeaseKeeper({
+      acceptor: acceptor.id,
+      accepted,
+      nowMs: processClocks.nowMs,
+      fences: {
+        has: (life) => acceptor.isFenced(life),
+        add: (life) => acceptor.fence(life),
+      },
+    });
+    acceptor.onAccepted(() => this.#keeper.look());
+  }
+
+  /** Fences that this node's acceptor has agreed to since it started. */
+  get fences(): number {
+    return this.#fences;
+  }
+
+  /** From now on this node is this life; `map` lists it. */
+  begin(life: Life, map: ClusterMap): LeaseAuthority {
+    this.end();
+    const { self, client, report, behind, connected } = this.#options;
+    const holder = new LeaseHolder(processClocks);
+    const heartbeats = new Heartbeats({
+      self,
+      holder,
+      client,
+      report,
+      ownBeat: (own, beat) => this.#beatItself(own, beat),
+      answered: (node, ack) => {
+        this.#answered(holder, ack.acceptor, Number(ack.beat), ack.acceptorSet);
+        if (Number(ack.mapVersion) > (this.#map?.version ?? 0)) behind(node);
+      },
+      refused: (_node, reason) => this.#refused(reason),
+      connected,
+    });
+    this.#own = { life, holder, heartbeats };
+    this.follow(map);
+    return new CasPaxosLeases({
+      acceptors: () => (this.#map ?? map).acceptors,
+      holder,
+      beat: () => heartbeats.beat(),
+      calls: { fence: (to, question) => this.#askToFence(to, question) },
+    });
+  }
+
+  /** The newest map that is known to be chosen. */
+  follow(map: ClusterMap): void {
+    this.#map = map;
+    this.#own?.holder.follow(map.acceptors);
+    this.#own?.heartbeats.follow(map);
+  }
+
+  /** This life is over, or the process ends. */
+  end(): void {
+    this.#own?.heartbeats.stop();
+    this.#own?.holder.end();
+    this.#own = null;
+  }
+
+  /** For how long this node may serve without another answer. */
+  remainingMs(): number {
+    const { nowMs, wallMs } = processClocks;
+    const until = this.#own?.holder.servedUntil();
+    if (until === undefined) return 0;
+    return Math.max(0, Math.min(until.nowMs - nowMs(), until.wallMs - wallMs()));
+  }
+
+  // ------------------------------------------------------------ the acceptor's side
+
+  /** What this node's acceptor makes of a heartbeat. Throws an IngotError where it refuses it. */
+  answer(life: Life, beat: number): Extract<BeatAnswer, { kind: 'acked' }> {
+    const answer = this.#keeper.hear(life, beat);
+    if (answer.kind === 'acked') return answer;
+    throw refusal(answer.kind.toUpperCase(), refusalTexts[answer.kind]);
+  }
+
+  /** `acceptor` is the one that is meant. */
+  async fence(acceptor: string, question: FenceQuestion): Promise<FenceAnswer> {
+    if (acceptor !== this.#options.acceptor.id) return { kind: 'stranger' };
+    const answer = await this.#keeper.fence(question);
+    if (answer.kind === 'agreed' && !question.askOnly) this.#fences++;
+    return answer;
+  }
+
+  #askToFence(to: { id: string; node: NodeId }, question: FenceQuestion): Promise<FenceAnswer> {
+    if (to.node === this.#options.self) return this.fence(to.id, question);
+    const node = this.#map?.nodes.find(({ id }) => id === to.node);
+    if (node === undefined) return Promise.reject(new Error('the map does not list its node'));
+    return this.#options.client(node).fence(to.id, question);
+  }
+
+  // ------------------------------------------------------------ the holder's side
+
+  #beatItself(report: NodeReport, beat: number): void {
+    const own = this.#own;
+    if (own === null) return;
+    try {
+      this.#options.hear(report);
+      const { acceptor, acceptorSet } = this.answer(own.life, beat);
+      this.#answered(own.holder, acceptor, beat, acceptorSet);
+    } catch (error) {
+      this.#refused(error as IngotError);
+    }
+  }
+
+  #answered(holder: LeaseHolder, acceptor: string, beat: number, setName: string): void {
+    if (holder.answered(acceptor, beat, setName)) this.#options.renewed(holder.servedUntil());
+  }
+
+  #refused(why: IngotError): void {
+    this.#options.refused(why, this.#own?.holder.isHeld() === true);
+  }
+}
