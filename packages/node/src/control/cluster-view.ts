@@ -1,10 +1,17 @@
-/** What the coordinator knows beyond the map: who was heard when, what each node last said of its
- *  copies, and the placement aimed at.
+/** What a control node knows beyond the map: who was heard when, what each node last said of its
+ *  copies, who is leaving or drained, and the placement aimed at.
  *  Nothing of it is kept: a coordinator that starts anew learns it again from the next heartbeats.
  *  Invariant: evidence is only ever used for the map it is about. A node's word on a partition
  *  counts once it comes from the node's present life and that life has applied the last change of
  *  the partition's entry, so no word from before a change can be taken for one after it. */
-import { type ClusterMap, isUp, type NodeId, nodeOf, type PlacementEntry } from '../shared/map.ts';
+import {
+  type ClusterMap,
+  isUp,
+  type Life,
+  type NodeId,
+  nodeOf,
+  type PlacementEntry,
+} from '../shared/map.ts';
 import { type PlacementTarget, place } from './placement.ts';
 import type { Heartbeat, PartitionReport } from './types.ts';
 
@@ -26,19 +33,28 @@ export class ClusterView {
   readonly #lastHeardAtMs = new Map<NodeId, number>();
   readonly #heard = new Map<NodeId, Heard>();
   readonly #leaving = new Set<NodeId>();
+  /** The life that is to lead nothing any more. */
+  readonly #drained = new Map<NodeId, number>();
+  readonly #downSinceMs = new Map<NodeId, number>();
+  /** Primaries that somebody has named by hand; for as long as the members stay the same. */
+  readonly #pinned = new Map<number, NodeId>();
+  readonly #forgetAfterMs: number;
   /** Index = partition id: the version that last changed the entry, or the first one seen. */
   #changedAt: number[] = [];
   #map: ClusterMap | null = null;
-  #target: PlacementTarget[] = [];
+  #target: readonly PlacementTarget[] = [];
   #targetMembers = '';
 
-  constructor(startedAtMs: number) {
+  /** `forgetAfterMs`: a node that is down for so long is as good as gone; 0: never. */
+  constructor(startedAtMs: number, forgetAfterMs: number) {
     this.#startedAtMs = startedAtMs;
+    this.#forgetAfterMs = forgetAfterMs;
   }
 
   /** Must be called with each map before questions are asked about it. */
-  follow(map: ClusterMap): void {
+  follow(map: ClusterMap, nowMs: number): void {
     if (this.#map === map) return;
+    this.#followNodes(map, nowMs);
     const before = this.#map?.placement ?? [];
     this.#changedAt = map.placement.map((entry, partition) =>
       before[partition] !== undefined && sameEntry(before[partition], entry)
@@ -59,11 +75,19 @@ export class ClusterView {
     });
   }
 
-  /** A new life was registered: it leads nothing yet, and may be busy getting its memory. */
-  expect(node: NodeId, nowMs: number): void {
-    this.#lastHeardAtMs.set(node, nowMs + startGraceMs - downAfterMs);
-    this.#heard.delete(node);
-    this.#leaving.delete(node);
+  /** Lives that are new in the map lead nothing yet, and may be busy getting their memory. */
+  #followNodes(map: ClusterMap, nowMs: number): void {
+    for (const { id, incarnation, state } of map.nodes) {
+      const before = this.#map === null ? null : nodeOf(this.#map, id);
+      if (this.#map !== null && (before?.incarnation ?? 0) < incarnation) {
+        this.#lastHeardAtMs.set(id, nowMs + startGraceMs - downAfterMs);
+        this.#heard.delete(id);
+        this.#leaving.delete(id);
+      }
+      if (state === 'up') this.#downSinceMs.delete(id);
+      else if (!this.#downSinceMs.has(id)) this.#downSinceMs.set(id, nowMs);
+    }
+    for (const { id } of this.#map?.nodes ?? []) if (nodeOf(map, id) === null) this.#forget(id);
   }
 
   /** What the node said no longer counts, until it speaks again. */
@@ -79,10 +103,56 @@ export class ClusterView {
     return this.#leaving;
   }
 
-  forget(node: NodeId): void {
+  /** This life of the node shall lead nothing. */
+  startDraining({ node, incarnation }: Life): void {
+    this.#drained.set(node, incarnation);
+  }
+
+  isDrained(map: ClusterMap, node: NodeId): boolean {
+    return this.#drained.get(node) === nodeOf(map, node)?.incarnation;
+  }
+
+  /** Somebody has said who leads a partition. */
+  pin(map: ClusterMap, partition: number, node: NodeId, nowMs: number): void {
+    this.target(map, nowMs);
+    this.#pinned.set(partition, node);
+  }
+
+  /** Leaves, or is down for so long that it is not expected back. */
+  isGoing(node: NodeId, nowMs: number): boolean {
+    return this.#leaving.has(node) || this.#isForgotten(node, nowMs);
+  }
+
+  going(map: ClusterMap, nowMs: number): NodeId[] {
+    return map.nodes.map(({ id }) => id).filter((node) => this.isGoing(node, nowMs));
+  }
+
+  /** Up by the map, and silent. */
+  suspects(map: ClusterMap, nowMs: number): Life[] {
+    return map.nodes
+      .filter(({ id, state }) => state === 'up' && !this.isHeard(id, nowMs))
+      .map(({ id: node, incarnation }) => ({ node, incarnation }));
+  }
+
+  isHeard(node: NodeId, nowMs: number): boolean {
+    return this.silentMs(node, nowMs) <= downAfterMs;
+  }
+
+  #isForgotten(node: NodeId, nowMs: number): boolean {
+    const downSinceMs = this.#downSinceMs.get(node);
+    return (
+      this.#forgetAfterMs > 0 &&
+      downSinceMs !== undefined &&
+      nowMs - downSinceMs >= this.#forgetAfterMs
+    );
+  }
+
+  #forget(node: NodeId): void {
     this.#leaving.delete(node);
     this.#heard.delete(node);
     this.#lastHeardAtMs.delete(node);
+    this.#drained.delete(node);
+    this.#downSinceMs.delete(node);
   }
 
   /** The coordinator itself heard nothing for so long: that silence is nobody's. */
@@ -129,16 +199,37 @@ export class ClusterView {
     );
   }
 
+  /** Whether the partition may hold anything: its primary does not say that it was never written. */
+  isWritten(map: ClusterMap, partition: number): boolean {
+    const { primary } = map.placement[partition];
+    const leader = primary === null ? null : this.copyReport(map, partition, primary);
+    return leader === null || leader === 'none' || leader.seq > 0;
+  }
+
   /** The placement aimed at. Worked out once per membership, from where the copies are then, so
-   *  that half-finished moves do not change where they are going. */
-  target(map: ClusterMap): PlacementTarget[] {
-    const members = map.nodes.map((node) => node.id).filter((node) => !this.#leaving.has(node));
-    const key = members.join(' ');
+   *  that half-finished moves do not change where they are going. Empty where nobody may hold
+   *  copies. */
+  target(map: ClusterMap, nowMs: number): readonly PlacementTarget[] {
+    const members = map.nodes.filter(({ id, witness }) => !witness && !this.isGoing(id, nowMs));
+    const key = members.map(({ id, advertise }) => `${id}@${advertise}`).join(' ');
     if (key !== this.#targetMembers) {
       this.#targetMembers = key;
-      this.#target = place(members, map.placement, map.copies);
+      this.#pinned.clear();
+      const ids = members.map(({ id }) => id);
+      const hosts = members.map(({ advertise }) => advertise);
+      this.#target = ids.length === 0 ? [] : place(ids, map.placement, map.copies, hosts);
     }
     return this.#target;
+  }
+
+  /** Whom the target, or somebody by hand, names as primary. */
+  wantedPrimary(map: ClusterMap, partition: number, nowMs: number): NodeId | null {
+    const target = this.target(map, nowMs)[partition];
+    if (target === undefined) return null;
+    const pinned = this.#pinned.get(partition);
+    return pinned !== undefined && [target.primary, ...target.followers].includes(pinned)
+      ? pinned
+      : target.primary;
   }
 }
 

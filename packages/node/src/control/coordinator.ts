@@ -1,79 +1,110 @@
 /** The coordinator: makes the map follow the nodes, and the nodes follow the placement.
- *  Lives next to the map, one per cluster. It registers new lives of nodes, marks nodes down and
- *  up, finds primaries for partitions that have none, and moves copies; steps.ts says what is next.
- *  It has no timers: `step` is called from outside, now and then and soon after each `nudge`.
- *  Invariants: one step runs at a time; a handover goes into the map only while its seal is known
- *  to hold, for which `sealUsableMs` stays well below `sealKeptMs`, after which a primary
- *  unseals. */
+ *  Every control node has one; it acts where it is the first acceptor of the map that it hears
+ *  itself (`isActive`). That several act at once is safe, since all goes by compare-and-set on the
+ *  map, and merely useless. It registers new lives of nodes, has dead ones failed over
+ *  (failover.ts), moves copies (steps.ts says what is next), and changes the acceptors.
+ *  It has no timers of its own: `step` is called from outside, now and then and soon after each
+ *  `nudge`. Invariant: one round runs at a time. */
+import type { LeaseAuthority } from '../lease/authority.ts';
+import { isSameSet } from '../register/acceptor-set.ts';
+import type { MapProposer } from '../register/map-proposer.ts';
 import { refusal } from '../shared/errors.ts';
 import {
+  type AcceptorSet,
   type ClusterMap,
   holdsCopy,
   isUp,
+  ledBy,
+  type Life,
   type MapNode,
   type NodeId,
   nodeOf,
 } from '../shared/map.ts';
-import { ClusterView, downAfterMs } from './cluster-view.ts';
-import { withNewLife, withPrimary } from './map-changes.ts';
-import type { MapProposer } from '../register/map-proposer.ts';
+import { ClusterView } from './cluster-view.ts';
+import { type CopyCalls, Failover, vacancyPatienceMs } from './failover.ts';
+import { FailoverLog } from './failover-log.ts';
+import { HandOvers, type SealCalls, withHandOvers } from './handovers.ts';
+import { withNewLife } from './map-changes.ts';
+import { MapWaits } from './map-waits.ts';
 import { type JoinRequest, newLife } from './registration.ts';
-import type { Seal } from './seal-guard.ts';
-import { logHandOvers, logSteps } from './step-log.ts';
-import { applyStep, type HandOver, planHandOvers, planSteps, type Step } from './steps.ts';
+import { logSteps } from './step-log.ts';
+import { applyStep, canHandOver, planHandOvers, planSteps, type Step } from './steps.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
 
-/** From asking for a seal on: how long the coordinator may use it. Counted from the question, since
- *  the answer may have been on its way for long. */
-export const sealUsableMs = 2_500;
-/** From its answer to a Seal on: how long a primary stays sealed without hearing more. No
- *  coordinator uses the seal any more by then; whether one has, the primary reads in the map before
- *  it unseals. */
-export const sealKeptMs = 3_000;
 /** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
 export const absenceMs = 700;
-/** A handover that failed is tried again after this long. */
-export const handOverRetryMs = 1_000;
-/** At most this many partitions are sealed at a time; clients of each wait meanwhile. */
-export const handOversMax = 32;
-
-/** How the coordinator reaches primaries. Neither call rejects for want of an answer for long: both
- *  are bounded by a deadline. */
-export interface SealCalls {
-  seal(node: MapNode, handOver: HandOver): Promise<Seal>;
-  unseal(node: MapNode, partition: number, sealId: number): Promise<void>;
-}
+/** Partitions without a primary are looked at this often. */
+export const settleEveryMs = 500;
+const registrationRoundsMax = 8;
 
 export interface CoordinatorOptions {
+  self: NodeId;
   proposer: MapProposer;
+  leases: Pick<LeaseAuthority, 'fence'>;
   sealCalls: SealCalls;
+  copies: CopyCalls;
   log: ControlLog;
+  /** A node that is down for so long is taken out of the map; 0: never. */
+  forgetAfterMs: number;
+  /** Who shall decide about the map; the set it has, where that is as it should be. */
+  nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => AcceptorSet;
   /** Monotonic. */
   nowMs: () => number;
+  /** Calls back after so many ms; returns the way to call it off. */
+  later: (delayMs: number, then: () => void) => () => void;
   /** Asks for a `step` soon. */
   nudge: () => void;
 }
 
 export class Coordinator {
+  readonly failoverLog: FailoverLog;
   readonly #options: CoordinatorOptions;
   readonly #view: ClusterView;
-  /** By partition: what is being sealed, or sealed and not yet in the map. */
-  readonly #handOvers = new Map<number, HandOver>();
-  readonly #retryAtMs = new Map<number, number>();
-  readonly #leavers = new Map<NodeId, PromiseWithResolvers<void>>();
-  readonly #sealed: { handOver: HandOver; sealId: number; untilMs: number }[] = [];
+  readonly #failover: Failover;
+  readonly #handOvers: HandOvers;
+  readonly #waits = new MapWaits();
+  /** Lives that are being ended. */
+  readonly #ending = new Map<NodeId, number>();
+  /** By partition: since when it has no primary. */
+  readonly #vacantSinceMs = new Map<number, number>();
+  #settledAtMs = Number.NEGATIVE_INFINITY;
+  #settling = false;
   #stepping = false;
+  #stopped = false;
   #steppedAtMs: number;
+  #map: ClusterMap;
 
-  constructor(options: CoordinatorOptions) {
+  constructor(options: CoordinatorOptions, map: ClusterMap) {
     this.#options = options;
     this.#steppedAtMs = options.nowMs();
-    this.#view = new ClusterView(this.#steppedAtMs);
+    this.#view = new ClusterView(this.#steppedAtMs, options.forgetAfterMs);
+    this.#map = map;
+    this.#view.follow(map, this.#steppedAtMs);
+    this.failoverLog = new FailoverLog(options.log);
+    const { nowMs, later, log, nudge, sealCalls, proposer, leases, copies } = options;
+    this.#handOvers = new HandOvers({ sealCalls, log, nowMs, nudge });
+    this.#failover = new Failover({
+      ...{ proposer, leases, copies, nowMs, later },
+      log: this.failoverLog,
+      isHeard: (_, node) => this.#view.isHeard(node, nowMs()),
+      preferred: (current, partition) =>
+        this.#view.target(current, nowMs())[partition]?.primary ?? options.self,
+    });
+  }
+
+  /** The newest map that is known here. */
+  follow(map: ClusterMap): void {
+    if (map.version <= this.#map.version) return;
+    this.#map = map;
+    this.#view.follow(map, this.#options.nowMs());
+    this.#noteVacancies();
+    this.#waits.look(map);
+    this.#options.nudge();
   }
 
   /** Takes a heartbeat. A report of a life that is over is refused with an IngotError. */
-  hear(map: ClusterMap, report: Heartbeat): void {
-    const node = nodeOf(map, report.node);
+  hear(report: Heartbeat): void {
+    const node = nodeOf(this.#map, report.node);
     if (node === null || report.incarnation < node.incarnation) {
       throw refusal(
         'RETIRED',
@@ -81,6 +112,9 @@ export class Coordinator {
           ? `node ${report.node} is no longer part of the cluster; start it again if it is to join again`
           : `node ${report.node} was started again, which ends this process`,
       );
+    }
+    if (report.incarnation <= node.fencedThrough) {
+      throw refusal('RETIRED', `node ${report.node} was silent for too long and was given up`);
     }
     this.#view.hear(report, this.#options.nowMs());
   }
@@ -91,51 +125,126 @@ export class Coordinator {
     this.#view.doubt(node);
   }
 
-  /** Enters a new life of a node, or a new node, into the map. Rejects with an IngotError where it
-   *  is refused. */
-  async register(request: JoinRequest): Promise<ClusterMap> {
-    const map = await this.#options.proposer.propose((current) =>
-      withNewLife(current, newLife(current, request, this.#isAlive(current, request.id))),
-    );
-    this.#view.expect(request.id, this.#options.nowMs());
-    this.#leavers.get(request.id)?.reject(refusal('LEAVE_UNDONE', 'the node has joined again'));
-    this.#leavers.delete(request.id);
-    const { incarnation } = nodeOf(map, request.id) as MapNode;
-    this.#options.log.info(
-      { event: 'node.joined', peer: request.id, incarnation },
-      `${request.id} joined, life ${incarnation}`,
-    );
-    this.#options.nudge();
-    return map;
+  /** Who acts, as far as can be seen from here: the first acceptor that is heard. */
+  activeNode(): MapNode | null {
+    const nowMs = this.#options.nowMs();
+    for (const { node: id } of this.#map.acceptors.current) {
+      const node = nodeOf(this.#map, id);
+      if (node === null) continue;
+      if (id === this.#options.self) return node;
+      if (node.state === 'up' && this.#view.isHeard(id, nowMs)) return node;
+    }
+    return null;
   }
 
-  /** Resolves when the node has handed over, given up its copies and is out of the map. */
-  async leave(map: ClusterMap, node: NodeId): Promise<void> {
-    if (node === map.mapHost) {
-      throw refusal('MAP_HOST', `${node} keeps the cluster map and cannot leave; stop it instead`);
+  isActive(): boolean {
+    return this.activeNode()?.id === this.#options.self;
+  }
+
+  /** Enters a new life of a node, or a new node, into the map; its former life is over first, and what
+   *  that led is led by others. Rejects with an IngotError where it is refused. */
+  async register(request: JoinRequest): Promise<ClusterMap> {
+    const { id } = request;
+    for (let round = 0; round < registrationRoundsMax; round++) {
+      const map = await this.#read();
+      const known = nodeOf(map, id);
+      newLife(map, request, this.#isAlive(map, id));
+      if (known !== null && known.fencedThrough < known.incarnation) {
+        const life = { node: id, incarnation: known.incarnation };
+        const byOwner = isOwner(known, request);
+        const isStillWanted = (): boolean => byOwner || !this.#isAlive(this.#map, id);
+        const ended = await this.#failover.endLife(map, { life, byOwner, isStillWanted });
+        if (ended !== null) this.follow(ended);
+        continue;
+      }
+      const entered = await this.#enter(request);
+      if (entered !== null) return entered;
     }
-    if (!isUp(map, node)) {
-      throw refusal('NODE_DOWN', `${node} is not up; start it, then it can hand over and leave`);
-    }
-    const leaver = this.#leavers.get(node) ?? Promise.withResolvers<void>();
-    this.#leavers.set(node, leaver);
+    throw refusal('MAP_CHANGED', `the map kept changing while ${id} joined; try again`);
+  }
+
+  /** Resolves when the node has handed over, given up its copies and is out of the map. One that is
+   *  down has nothing to hand over: its copies are made anew elsewhere. */
+  async leave(node: NodeId): Promise<void> {
+    const { nodes } = this.#map;
+    const known = nodeOf(this.#map, node);
+    if (known === null) throw refusal('NO_SUCH_NODE', `the cluster has no node named ${node}`);
+    const isLast = nodes.every(({ id, witness }) => id === node || witness);
+    if (isLast) throw refusal('LAST_NODE', `${node} is the last node that holds copies; stop it`);
     this.#view.startLeaving(node);
     this.#options.nudge();
-    await leaver.promise;
+    await this.#waits.until(
+      (map) => nodeOf(map, node) === null,
+      (map) =>
+        (nodeOf(map, node)?.incarnation ?? 0) > known.incarnation
+          ? refusal('LEAVE_UNDONE', `${node} has joined again`)
+          : null,
+    );
   }
 
-  /** One round: everything that can be done now goes into the map in one change, then new seals are
-   *  asked for. Rejects when the map store cannot be asked. */
+  /** Resolves when this life of the node leads nothing, or nothing more that others could take. */
+  async drain(life: Life): Promise<void> {
+    this.#view.startDraining(life);
+    this.#options.nudge();
+    const { node } = life;
+    const done = (map: ClusterMap): boolean => !canHandOver(map, this.#view, node);
+    if (!done(this.#map)) await this.#waits.until(done);
+  }
+
+  /** Resolves when `node` leads the partition. Rejects with an IngotError that says why it cannot. */
+  async promote(partition: number, node: NodeId, acceptLoss: boolean): Promise<void> {
+    const map = await this.#read();
+    const entry = map.placement[partition];
+    if (entry === undefined) {
+      throw refusal('NO_SUCH_PARTITION', `there are partitions 0 to ${map.partitions - 1}`);
+    }
+    if (entry.primary === node) return;
+    if (!holdsCopy(entry, node) || !isUp(map, node)) {
+      const others = entry.followers.filter((follower) => isUp(map, follower));
+      throw refusal(
+        'NO_COPY',
+        `${node} holds no copy of partition ${partition}, or is not up; ` +
+          (others.length === 0 ? 'nobody else does' : `${others.join(', ')} could`),
+      );
+    }
+    if (entry.primary === null) return await this.#promoteVacant(map, partition, node, acceptLoss);
+    if (!this.#view.isInSync(map, partition, node)) {
+      throw refusal(
+        'NOT_IN_SYNC',
+        `the copy on ${node} is not in sync with ${entry.primary}; ` +
+          'wait until "ingot status" shows it streaming',
+      );
+    }
+    this.#view.pin(map, partition, node, this.#options.nowMs());
+    this.#options.nudge();
+    await this.#waits.until(
+      (current) => current.placement[partition].primary === node,
+      (current) =>
+        holdsCopy(current.placement[partition], node) && isUp(current, node)
+          ? null
+          : refusal('NO_COPY', `${node} has lost its copy of partition ${partition} meanwhile`),
+    );
+  }
+
+  /** One round, where this is the coordinator that acts. Rejects when the map store cannot be
+   *  asked. */
   async step(): Promise<void> {
     this.#excuseOwnAbsence();
-    if (this.#stepping) return;
+    if (this.#stepping || this.#stopped || !this.isActive()) return;
     this.#stepping = true;
     try {
+      this.#endSuspects();
+      this.#settleVacancies();
       await this.#round();
     } finally {
       this.#stepping = false;
     }
-    if (this.#sealed.length > 0) this.#options.nudge();
+    if (this.#handOvers.sealed().length > 0) this.#options.nudge();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#waits.rejectAll(refusal('STOPPING', 'the node that coordinates is stopping; ask again'));
   }
 
   /** A thread that was held up has heartbeats in its sockets that it has not read yet: for as long as
@@ -147,98 +256,139 @@ export class Coordinator {
     if (awayMs > absenceMs) this.#view.excuse(awayMs, nowMs);
   }
 
-  async #round(): Promise<void> {
-    const sealed = [...this.#sealed];
-    let steps: Step[] = [];
-    let handedOver: HandOver[] = [];
-    const map = await this.#options.proposer.propose((current) => {
-      const nowMs = this.#options.nowMs();
-      this.#view.follow(current);
-      steps = planSteps(current, this.#view, nowMs);
-      handedOver = sealed
-        .filter(({ handOver, untilMs }) => nowMs < untilMs && isStillDue(current, handOver))
-        .map(({ handOver }) => handOver);
-      const stepped = steps.reduce(applyStep, current);
-      return handedOver.reduce(
-        (next, { partition, to }) => withPrimary(next, partition, to),
-        stepped,
-      );
-    });
-    this.#sealed.splice(0, sealed.length);
-    this.#view.follow(map);
-    logSteps(this.#options.log, steps);
-    logHandOvers(this.#options.log, handedOver);
-    for (const { handOver, sealId } of sealed) {
-      this.#handOvers.delete(handOver.partition);
-      if (handedOver.includes(handOver)) continue;
-      this.#abandon(handOver, 'the map has changed, or the seal was too old');
-      this.#unseal(map, handOver, sealId);
-    }
-    for (const { kind, node } of steps) if (kind === 'nodeRemoved') this.#hasLeft(node);
-    this.#startHandOvers(map);
-  }
-
-  #startHandOvers(map: ClusterMap): void {
+  #endSuspects(): void {
     const nowMs = this.#options.nowMs();
-    for (const handOver of planHandOvers(map, this.#view)) {
-      if (this.#handOvers.size >= handOversMax) return;
-      if (this.#handOvers.has(handOver.partition)) continue;
-      if ((this.#retryAtMs.get(handOver.partition) ?? 0) > nowMs) continue;
-      this.#handOvers.set(handOver.partition, handOver);
-      void this.#seal(map, handOver);
+    for (const life of this.#view.suspects(this.#map, nowMs)) {
+      if (life.node === this.#options.self) continue;
+      if (this.#ending.get(life.node) === life.incarnation) continue;
+      this.#ending.set(life.node, life.incarnation);
+      this.failoverLog.suspected(life, this.#view.silentMs(life.node, nowMs));
+      void this.#end(life);
     }
   }
 
-  async #seal(map: ClusterMap, handOver: HandOver): Promise<void> {
-    const untilMs = this.#options.nowMs() + sealUsableMs;
-    const outcome = await this.#options.sealCalls
-      .seal(nodeOf(map, handOver.from) as MapNode, handOver)
-      .catch((error: Error) => ({ ok: false, why: error.message, sealId: 0 }));
-    if (outcome.ok) {
-      this.#sealed.push({ handOver, sealId: outcome.sealId, untilMs });
-      this.#options.nudge();
-    } else {
-      this.#handOvers.delete(handOver.partition);
-      this.#abandon(handOver, outcome.why ?? 'the primary did not say why');
+  async #end(life: Life): Promise<void> {
+    const isStillWanted = (): boolean =>
+      !this.#stopped &&
+      this.isActive() &&
+      !this.#view.isHeard(life.node, this.#options.nowMs()) &&
+      nodeOf(this.#map, life.node)?.incarnation === life.incarnation;
+    try {
+      const map = await this.#failover.endLife(this.#map, { life, byOwner: false, isStillWanted });
+      if (map !== null) this.follow(map);
+    } catch (error) {
+      this.failoverLog.failed(life, error as Error);
+    } finally {
+      this.#ending.delete(life.node);
     }
   }
 
-  #abandon({ partition, from, to }: HandOver, why: string): void {
-    this.#options.log.warn(
-      { event: 'partition.handOverFailed', partition, from, to, why },
-      `partition ${partition} stays on ${from} for now: ${why}`,
-    );
-    this.#retryAtMs.set(partition, this.#options.nowMs() + handOverRetryMs);
+  #noteVacancies(): void {
+    for (const [partition, { primary }] of this.#map.placement.entries()) {
+      if (primary !== null) this.#vacantSinceMs.delete(partition);
+      else if (!this.#vacantSinceMs.has(partition)) {
+        this.#vacantSinceMs.set(partition, this.#options.nowMs());
+      }
+    }
   }
 
-  /** A primary that cannot be told, or whose answer was lost, unseals by itself in the end. */
-  #unseal(map: ClusterMap, { partition, from }: HandOver, sealId: number): void {
-    const primary = nodeOf(map, from);
-    if (primary === null) return;
-    this.#options.sealCalls.unseal(primary, partition, sealId).catch((error: Error) => {
-      this.#options.log.warn({ event: 'partition.notUnsealed', partition, why: error.message });
+  #settleVacancies(): void {
+    this.#noteVacancies();
+    const nowMs = this.#options.nowMs();
+    if (this.#settling || this.#vacantSinceMs.size === 0) return;
+    if (nowMs - this.#settledAtMs < settleEveryMs) return;
+    const vacancies = [...this.#vacantSinceMs].map(([partition, sinceMs]) => ({
+      partition,
+      isImpatient: nowMs - sinceMs >= vacancyPatienceMs,
+    }));
+    this.#settledAtMs = nowMs;
+    this.#settling = true;
+    this.#failover
+      .settle(this.#map, vacancies)
+      .then((map) => this.follow(map))
+      .catch((error: Error) => this.failoverLog.notSettled(error))
+      .finally(() => {
+        this.#settling = false;
+      });
+  }
+
+  /** Everything that can be done now goes into the map in one change, then new seals are asked
+   *  for. The map is asked only where there is something to do. */
+  async #round(): Promise<void> {
+    const sealed = this.#handOvers.sealed();
+    let plan = this.#planFor(this.#map);
+    if (sealed.length > 0 || plan.steps.length > 0 || plan.acceptors !== null) {
+      let handedOver = this.#handOvers.stillDue(this.#map, sealed);
+      const map = await this.#options.proposer.propose((current) => {
+        this.follow(current);
+        plan = this.#planFor(current);
+        handedOver = this.#handOvers.stillDue(current, sealed);
+        const stepped = withHandOvers(plan.steps.reduce(applyStep, current), handedOver);
+        return plan.acceptors === null ? stepped : { ...stepped, acceptors: plan.acceptors };
+      });
+      this.follow(map);
+      logSteps(this.#options.log, plan.steps);
+      this.#handOvers.settled(map, sealed, handedOver);
+    }
+    this.#handOvers.begin(this.#map, planHandOvers(this.#map, this.#view, this.#options.nowMs()));
+  }
+
+  #planFor(map: ClusterMap): { steps: Step[]; acceptors: AcceptorSet | null } {
+    const nowMs = this.#options.nowMs();
+    const steps = planSteps(map, this.#view, nowMs);
+    const isGone = (node: NodeId): boolean => this.#view.isGoing(node, nowMs);
+    const acceptors = this.#options.nextAcceptors(map, isGone);
+    return { steps, acceptors: isSameSet(acceptors, map.acceptors) ? null : acceptors };
+  }
+
+  async #promoteVacant(
+    map: ClusterMap,
+    partition: number,
+    node: NodeId,
+    acceptLoss: boolean,
+  ): Promise<void> {
+    if (!acceptLoss) {
+      throw refusal(
+        'NO_COPY_IN_SYNC',
+        `partition ${partition} has no primary, because no copy in sync is left; ` +
+          `"ingot promote ${partition} ${node} --accept-loss" makes do with the copy on ${node}`,
+      );
+    }
+    this.follow(await this.#failover.promoteAnyway(map, partition, node));
+  }
+
+  /** null: the life that is to be followed turned out not to be over. */
+  async #enter(request: JoinRequest): Promise<ClusterMap | null> {
+    const { id } = request;
+    let isOver = true;
+    const map = await this.#options.proposer.propose((current) => {
+      const known = nodeOf(current, id);
+      isOver = known === null || known.fencedThrough >= known.incarnation;
+      if (!isOver) return current;
+      return withNewLife(current, newLife(current, request, false));
     });
+    this.follow(map);
+    if (!isOver) return null;
+    const { incarnation } = nodeOf(map, id) as MapNode;
+    this.#options.log.info(
+      { event: 'node.joined', peer: id, incarnation },
+      `${id} joined, life ${incarnation}`,
+    );
+    return map;
   }
 
-  #hasLeft(node: NodeId): void {
-    this.#view.forget(node);
-    this.#leavers.get(node)?.resolve();
-    this.#leavers.delete(node);
+  async #read(): Promise<ClusterMap> {
+    const map = await this.#options.proposer.propose((current) => current);
+    this.follow(map);
+    return map;
   }
 
   #isAlive(map: ClusterMap, node: NodeId): boolean {
-    const silentMs = this.#view.silentMs(node, this.#options.nowMs());
-    return this.#view.hasHeard(map, node) && silentMs <= downAfterMs;
+    return this.#view.hasHeard(map, node) && this.#view.isHeard(node, this.#options.nowMs());
   }
 }
 
-function isStillDue(map: ClusterMap, handOver: HandOver): boolean {
-  const { partition, epoch, from, to, toIncarnation } = handOver;
-  const entry = map.placement[partition];
-  return (
-    entry.epoch === epoch &&
-    entry.primary === from &&
-    holdsCopy(entry, to) &&
-    nodeOf(map, to)?.incarnation === toIncarnation
-  );
+/** The same data dir: the acceptor in it has an id of its own. Only one process holds its lock. */
+function isOwner(known: MapNode, { acceptor, lastIncarnation }: JoinRequest): boolean {
+  return known.acceptor === acceptor || known.incarnation === lastIncarnation;
 }

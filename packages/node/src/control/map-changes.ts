@@ -58,10 +58,18 @@ export function withNewLife(map: ClusterMap, node: MapNode): ClusterMap {
   };
 }
 
-export function withNodeState(map: ClusterMap, node: NodeId, state: MapNode['state']): ClusterMap {
+/** A life is fenced: it is down, in sync with nobody, and leads nothing any more. Its copies stay
+ *  listed; its memory may come back. */
+export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
+  const { node: id, incarnation } = life;
   return {
     ...map,
-    nodes: map.nodes.map((other) => (other.id === node ? { ...other, state } : other)),
+    nodes: map.nodes.map((node) => {
+      if (node.id !== id) return node;
+      const fencedThrough = Math.max(node.fencedThrough, incarnation);
+      return { ...node, fencedThrough, state: 'down' };
+    }),
+    placement: map.placement.map((entry) => withoutLead(withoutLife(entry, id), id)),
   };
 }
 
@@ -93,6 +101,28 @@ export function withPrimary(map: ClusterMap, partition: number, node: NodeId): C
     primary: node,
     followers: copiesOf(entry).filter((copy) => copy !== node),
     inSync: isInSync(entry, node) ? entry.inSync : [...entry.inSync, lifeOf(map, node)],
+  }));
+}
+
+/** After a failover: who answered is in sync, and nobody else. */
+export function withSuccessor(
+  map: ClusterMap,
+  partition: number,
+  node: NodeId,
+  inSync: Life[],
+): ClusterMap {
+  return withEntry(withPrimary(map, partition, node), partition, (entry) => ({
+    ...entry,
+    inSync,
+  }));
+}
+
+/** The copy that leads was not in sync. */
+export function withPartitionLossy(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
+  return withEntry(withPrimary(map, partition, node), partition, (entry) => ({
+    ...entry,
+    inSync: [lifeOf(map, node)],
+    lossy: true,
   }));
 }
 

@@ -131,4 +131,51 @@ describe('placement', () => {
     expect(leads(members, target).toSorted((a, b) => a - b)).toEqual([21, 21, 22]);
     expect(spread(follows(members, target))).toBeLessThanOrEqual(1);
   });
+
+  describe('several hosts', () => {
+    const hostNames = fc.array(fc.constantFrom('x', 'y', 'z'), { minLength: 7, maxLength: 7 });
+
+    /** Copies that share a host with another of their partition. */
+    function crowded(members: string[], hosts: string[], placement: PlacementTarget[]): number {
+      const hostOf = (node: string) => hosts[members.indexOf(node)];
+      return placement.reduce((sum, { primary, followers }) => {
+        const held = [primary, ...followers].map(hostOf);
+        return sum + held.length - new Set(held).size;
+      }, 0);
+    }
+
+    test('two machines of two nodes each: both have every partition', () => {
+      const members = ['a', 'b', 'c', 'd'];
+      const hosts = ['x', 'x', 'y', 'y'];
+      expect(crowded(members, hosts, place(members, empty(64), 2, hosts))).toBe(0);
+      const astray = empty(64).map(() => ({ primary: 'a', followers: ['b'] }));
+      expect(crowded(members, hosts, place(members, astray, 2, hosts))).toBe(0);
+    });
+
+    test('they cost no balance, and what came out is left as it is', () => {
+      fc.assert(
+        fc.property(
+          memberCounts,
+          hostNames,
+          anyPlacement,
+          copyCounts,
+          (memberCount, hosts, current, copies) => {
+            const members = nodeNames.slice(0, memberCount);
+            const named = hosts.slice(0, memberCount);
+            const target = place(members, current, copies, named);
+            for (const { primary, followers } of target) {
+              expect(new Set([primary, ...followers]).size).toBe(Math.min(copies, memberCount));
+            }
+            expect(spread(leads(members, target))).toBeLessThanOrEqual(1);
+            expect(spread(follows(members, target))).toBeLessThanOrEqual(2);
+            const again = place(members, target, copies, named);
+            expect(again.map(({ primary }) => primary)).toEqual(
+              target.map(({ primary }) => primary),
+            );
+            expect(copiesAdded(target, again)).toBe(0);
+          },
+        ),
+      );
+    });
+  });
 });

@@ -4,7 +4,9 @@
  *  change of primary moves none, so the two are settled one after the other:
  *  1. Copies. Each partition gets `copies` different nodes; no node holds more than one copy more
  *     than another. Everything stays where it is unless a node is over its quota; the nodes that
- *     hold most get the larger quota, which makes the number of moves the least possible.
+ *     hold most get the larger quota, which makes the number of moves the least possible. Where
+ *     there are several hosts, copies of one partition are then taken apart as far as that leaves
+ *     everybody's share as it is.
  *  2. Primaries. Each partition is led by one of its copies; no node leads more than one partition
  *     more than another. The present primaries stay unless balance asks for a handover. A node that
  *     leads too much may share no partition with one that leads too little, so leads are passed
@@ -25,23 +27,29 @@ export interface PlacementTarget {
 }
 
 /** `members` must not be empty. With fewer members than `copies` each member holds every
- *  partition. */
+ *  partition. `hosts` names the host of each member; each has its own unless it is said. */
 export function place(
   members: readonly NodeId[],
   current: readonly CopySet[],
   copies: number,
+  hosts: readonly string[] = members,
 ): PlacementTarget[] {
-  const layout = new Layout(members, current);
+  const layout = new Layout(members, current, hosts);
   const copiesEach = Math.min(copies, members.length);
   layout.settleCopyCounts(copiesEach);
   layout.balanceCopies(copiesEach);
+  if (new Set(hosts).size > 1) layout.separateHosts();
   layout.balancePrimaries();
   return layout.targets();
 }
 
+/** Two copies on one host weigh more than any imbalance that is left to be evened out. */
+const crowdWeight = 1_000_000;
+
 /** The work in progress: nodes are indexes into `members`. */
 class Layout {
   readonly #members: readonly NodeId[];
+  readonly #hosts: readonly string[];
   readonly #holders: Set<number>[];
   readonly #primary: number[];
   readonly #copyCount: number[];
@@ -49,8 +57,13 @@ class Layout {
   /** [a][b]: how many partitions both nodes hold. */
   readonly #shared: number[][];
 
-  constructor(members: readonly NodeId[], current: readonly CopySet[]) {
+  constructor(
+    members: readonly NodeId[],
+    current: readonly CopySet[],
+    hosts: readonly string[],
+  ) {
     this.#members = members;
+    this.#hosts = hosts;
     this.#copyCount = members.map(() => 0);
     this.#leadCount = members.map(() => 0);
     this.#shared = members.map(() => members.map(() => 0));
@@ -83,14 +96,23 @@ class Layout {
         const followers = [...holders].filter((node) => node !== primary);
         this.#drop(
           partition,
-          least(followers, (node) => -this.#copyCount[node]),
+          least(
+            followers,
+            (node) => -this.#copyCount[node] - crowdWeight * this.#crowding(node, partition),
+          ),
         );
       }
       while (holders.size < copiesEach) {
         const others = this.#nodes().filter((node) => !holders.has(node));
         this.#add(
           partition,
-          least(others, (node) => this.#copyCount[node] + this.#closeness(node, partition)),
+          least(
+            others,
+            (node) =>
+              this.#copyCount[node] +
+              this.#closeness(node, partition) +
+              crowdWeight * this.#crowding(node, partition),
+          ),
         );
       }
     }
@@ -103,6 +125,20 @@ class Layout {
       if (from === undefined) return;
       const to = least(this.#nodes(), (node) => this.#copyCount[node] - quota[node]);
       this.#moveCopy(from, to);
+    }
+  }
+
+  /** Each round takes two copies on one host apart and puts no others together. */
+  separateHosts(): void {
+    const isCrowded = (partition: number, node: number) => this.#crowding(node, partition) > 0;
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const [partition, holders] of this.#holders.entries()) {
+        const crowded = [...holders].filter((node) => isCrowded(partition, node));
+        // Moving a follower needs no handover.
+        const from = crowded.find((node) => node !== this.#primary[partition]) ?? crowded[0];
+        if (from !== undefined && this.#moveApart(partition, from)) moved = true;
+      }
     }
   }
 
@@ -146,6 +182,44 @@ class Layout {
     return sharedTotal / (1 + this.#holders.length * this.#members.length);
   }
 
+  /** How many other copies of the partition the node's host holds. */
+  #crowding(node: number, partition: number): number {
+    let count = 0;
+    for (const holder of this.#holders[partition]) {
+      if (holder !== node && this.#hosts[holder] === this.#hosts[node]) count++;
+    }
+    return count;
+  }
+
+  /** Gives a copy to a node of another host: one that holds fewer, or that gives one in return. */
+  #moveApart(partition: number, from: number): boolean {
+    const free = this.#nodes().filter(
+      (node) => !this.#holders[partition].has(node) && this.#crowding(node, partition) === 0,
+    );
+    for (const to of free) {
+      const isLighter = this.#copyCount[to] < this.#copyCount[from];
+      const back = isLighter ? null : this.#returnable(to, from);
+      if (back === undefined) continue;
+      this.#drop(partition, from);
+      this.#add(partition, to);
+      if (back === null) return true;
+      this.#drop(back, to);
+      this.#add(back, from);
+      return true;
+    }
+    return false;
+  }
+
+  /** A partition that `from` holds and `to` may hold in its place. */
+  #returnable(from: number, to: number): number | undefined {
+    return [...this.#holders.keys()].find((partition) => {
+      const holders = this.#holders[partition];
+      if (!holders.has(from) || holders.has(to)) return false;
+      const besides = this.#hosts[from] === this.#hosts[to] ? 1 : 0;
+      return this.#crowding(to, partition) - besides <= 0;
+    });
+  }
+
   #copyQuotas(copyTotal: number): number[] {
     const floor = Math.floor(copyTotal / this.#members.length);
     let larger = copyTotal - floor * this.#members.length;
@@ -163,7 +237,10 @@ class Layout {
     );
     const chosen = least(
       movable,
-      (partition) => (this.#primary[partition] === from ? 1 : 0) + this.#closeness(to, partition),
+      (partition) =>
+        (this.#primary[partition] === from ? 1 : 0) +
+        this.#closeness(to, partition) +
+        crowdWeight * (this.#crowding(to, partition) - this.#crowding(from, partition)),
     );
     this.#drop(chosen, from);
     this.#add(chosen, to);

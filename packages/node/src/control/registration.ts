@@ -29,7 +29,8 @@ export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean)
     );
   }
   const known = nodeOf(map, id);
-  if (known !== null && isAlive && known.incarnation !== lastIncarnation) {
+  const isOwner = known?.acceptor === acceptor || known?.incarnation === lastIncarnation;
+  if (known !== null && isAlive && !isOwner) {
     throw refusal(
       'NODE_ID_IN_USE',
       `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,

@@ -4,7 +4,7 @@
  *  seal could be used, still gives to this node. The newest map that happens to have arrived is not
  *  enough: the new primary may have seen a newer one, and then two would take writes. */
 import type { ClusterMap } from '../shared/map.ts';
-import { handOverRetryMs, sealKeptMs } from './coordinator.ts';
+import { handOverRetryMs, sealKeptMs } from './handovers.ts';
 import type { NodeCallbacks, SealOutcome } from './types.ts';
 
 export interface SealGuardOptions {

@@ -1,22 +1,14 @@
 /** Log lines about what the coordinator did: one per kind and node, not one per partition. */
+import { countOf } from './failover-log.ts';
 import type { HandOver, Step, StepKind } from './steps.ts';
 import type { ControlLog } from './types.ts';
 
 /** The event, and what the line says after the node's id; `count` stands for the partitions. */
 const lines: Record<StepKind, [event: string, text: (count: string) => string]> = {
-  nodeDown: ['node.down', () => 'is down: no heartbeat for a second'],
-  nodeUp: ['node.up', () => 'is up again'],
   nodeRemoved: ['node.left', () => 'has left the cluster'],
   followerAdded: ['copy.added', (count) => `starts to copy ${count}`],
   followerDropped: ['copy.dropped', (count) => `gives up its copies of ${count}`],
-  primaryNamed: [
-    'primary.named',
-    (count) => `leads ${count}: the former primary came back without data`,
-  ],
-  partitionLost: ['partition.lost', (count) => `starts ${count} again, empty: no copy was left`],
 };
-
-const warnings: ReadonlySet<StepKind> = new Set(['nodeDown', 'partitionLost']);
 
 export function logSteps(log: ControlLog, steps: readonly Step[]): void {
   for (const group of Map.groupBy(steps, (step) => `${step.kind} ${step.node}`).values()) {
@@ -25,8 +17,7 @@ export function logSteps(log: ControlLog, steps: readonly Step[]): void {
     const [event, sentence] = lines[kind];
     const fields = { event, peer: node, ...(partitions.length > 0 ? { partitions } : {}) };
     const text = `${node} ${sentence(countOf(partitions))}`;
-    if (warnings.has(kind)) log.warn(fields, text);
-    else log.info(fields, text);
+    log.info(fields, text);
   }
 }
 
@@ -39,8 +30,4 @@ export function logHandOvers(log: ControlLog, handOvers: readonly HandOver[]): v
       `${from} handed ${countOf(partitions)} over to ${to}`,
     );
   }
-}
-
-function countOf(partitions: readonly number[]): string {
-  return partitions.length === 1 ? `partition ${partitions[0]}` : `${partitions.length} partitions`;
 }

@@ -1,11 +1,14 @@
 /** What the coordinator does next: a pure function of the map and the view, asked again and again
  *  until nothing is left to do. No step depends on remembering an earlier one, so a coordinator
- *  that restarts in the middle of a move just carries on.
+ *  that begins in the middle of a move just carries on. What a dead node led is not settled here but
+ *  in failover.ts.
  *
  *  A copy moves from A to B in steps that each leave the partition whole:
  *  add B as a follower -> B is in sync -> where A leads, hand over (handOvers) -> drop A.
- *  Invariants: a copy is dropped only while every copy that is to stay is in sync; nobody is made
- *  primary but a consistent copy, except where all copies are known to be gone. */
+ *  A node takes part in one move at a time; a partition that was never written costs nothing and is
+ *  not counted. Copies that are missing are made at once.
+ *  Invariant: a copy is dropped only while every copy that is to stay is in sync, or once its node is
+ *  gone for good. */
 import {
   type ClusterMap,
   copiesOf,
@@ -16,29 +19,14 @@ import {
   type NodeId,
   nodeOf,
 } from '../shared/map.ts';
-import { type ClusterView, downAfterMs } from './cluster-view.ts';
-import {
-  withFollowerAdded,
-  withFollowerDropped,
-  withNodeRemoved,
-  withNodeState,
-  withPartitionLost,
-  withPrimary,
-} from './map-changes.ts';
-import type { PartitionReport } from './types.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { withFollowerAdded, withFollowerDropped, withNodeRemoved } from './map-changes.ts';
 
-/** A partition without a primary waits this long for copies on nodes that are not heard from; then
- *  the others decide, because a cache that is stuck serves nobody. */
-export const silentCopyWaitMs = 30_000;
+/** At most so many partitions that hold data are handed over by one node at a time, where there is no
+ *  hurry; clients of each wait meanwhile. */
+export const balanceHandOversMax = 4;
 
-export type StepKind =
-  | 'nodeDown'
-  | 'nodeUp'
-  | 'nodeRemoved'
-  | 'followerAdded'
-  | 'followerDropped'
-  | 'primaryNamed'
-  | 'partitionLost';
+export type StepKind = 'nodeRemoved' | 'followerAdded' | 'followerDropped';
 
 export interface Step {
   kind: StepKind;
@@ -58,109 +46,172 @@ export interface HandOver {
 }
 
 export function planSteps(map: ClusterMap, view: ClusterView, nowMs: number): Step[] {
-  const steps = nodeSteps(map, view, nowMs);
-  for (const [partition, entry] of map.placement.entries()) {
-    if (entry.primary === null) steps.push(...vacancySteps(map, view, partition, nowMs));
-    else if (isUp(map, entry.primary)) steps.push(...moveSteps(map, view, partition));
+  const steps = removals(map, view, nowMs);
+  const busy = busyNodes(map, view, nowMs);
+  for (const partition of map.placement.keys()) {
+    steps.push(...moveSteps(map, view, partition, nowMs, busy));
   }
   return steps;
 }
 
 export function applyStep(map: ClusterMap, step: Step): ClusterMap {
   switch (step.kind) {
-    case 'nodeDown':
-      return withNodeState(map, step.node, 'down');
-    case 'nodeUp':
-      return withNodeState(map, step.node, 'up');
     case 'nodeRemoved':
       return withNodeRemoved(map, step.node);
     case 'followerAdded':
       return withFollowerAdded(map, step.partition, step.node);
     case 'followerDropped':
       return withFollowerDropped(map, step.partition, step.node);
-    case 'primaryNamed':
-      return withPrimary(map, step.partition, step.node);
-    case 'partitionLost':
-      return withPartitionLost(map, step.partition, step.node);
   }
 }
 
-/** The primaries that should hand over now. A handover waits until every copy that is to stay, and
- *  whose node is up, is in sync: a change of primary would make a bulk in progress start over. */
-export function planHandOvers(map: ClusterMap, view: ClusterView): HandOver[] {
-  const target = view.target(map);
+/** The primaries that should hand over now. A node that is to lead nothing hands over at once, to
+ *  whoever is in sync. Otherwise a handover waits until every copy that is to stay, and whose node
+ *  is up, is in sync: a change of primary would make a bulk in progress start over. */
+export function planHandOvers(map: ClusterMap, view: ClusterView, nowMs: number): HandOver[] {
   const handOvers: HandOver[] = [];
+  const leads = leadCounts(map);
+  const balancing = new Map<NodeId, number>();
   for (const [partition, { primary: from, epoch }] of map.placement.entries()) {
-    const to = target[partition].primary;
-    if (from === null || from === to) continue;
-    const expected = [to, ...target[partition].followers.filter((node) => isUp(map, node))];
-    if (expected.every((node) => view.isInSync(map, partition, node))) {
-      const { incarnation: toIncarnation } = nodeOf(map, to) as MapNode;
-      handOvers.push({ partition, epoch, from, to, toIncarnation });
+    if (from === null || !isUp(map, from)) continue;
+    const isDrained = view.isDrained(map, from);
+    const to = isDrained
+      ? heirOf(map, view, partition, leads)
+      : balancedHeir(map, view, partition, nowMs);
+    if (to === null || to === from) continue;
+    if (!isDrained && view.isWritten(map, partition)) {
+      const count = (balancing.get(from) ?? 0) + 1;
+      if (count > balanceHandOversMax) continue;
+      balancing.set(from, count);
     }
+    leads.set(to, (leads.get(to) ?? 0) + 1);
+    const { incarnation: toIncarnation } = nodeOf(map, to) as MapNode;
+    handOvers.push({ partition, epoch, from, to, toIncarnation });
   }
   return handOvers;
 }
 
-function nodeSteps(map: ClusterMap, view: ClusterView, nowMs: number): Step[] {
-  const steps: Step[] = [];
-  for (const { id: node, state } of map.nodes) {
-    const silent = view.silentMs(node, nowMs) > downAfterMs;
-    if (silent && state === 'up') steps.push({ kind: 'nodeDown', node, partition: -1 });
-    if (!silent && state === 'down' && view.hasHeard(map, node)) {
-      steps.push({ kind: 'nodeUp', node, partition: -1 });
-    }
-  }
-  for (const node of view.leaving()) {
-    if (copiesOn(map, node).length === 0) steps.push({ kind: 'nodeRemoved', node, partition: -1 });
-  }
-  return steps;
+/** Whether a node that shall lead nothing has somebody to hand over to. */
+export function canHandOver(map: ClusterMap, view: ClusterView, node: NodeId): boolean {
+  return map.placement.some(
+    ({ primary, followers }) =>
+      primary === node &&
+      followers.some((follower) => isUp(map, follower) && !view.isDrained(map, follower)),
+  );
 }
 
-/** A partition whose primary came back without its memory: the most advanced consistent copy
- *  leads. */
-function vacancySteps(
+function heirOf(
+  map: ClusterMap,
+  view: ClusterView,
+  partition: number,
+  leads: ReadonlyMap<NodeId, number>,
+): NodeId | null {
+  const heirs = map.placement[partition].followers.filter(
+    (node) => !view.isDrained(map, node) && view.isInSync(map, partition, node),
+  );
+  const weightOf = (node: NodeId): number => leads.get(node) ?? 0;
+  return heirs.toSorted((a, b) => weightOf(a) - weightOf(b))[0] ?? null;
+}
+
+function balancedHeir(
   map: ClusterMap,
   view: ClusterView,
   partition: number,
   nowMs: number,
+): NodeId | null {
+  const to = view.wantedPrimary(map, partition, nowMs);
+  if (to === null || view.isDrained(map, to)) return null;
+  const expected = wantedCopies(map, view, partition, nowMs).filter((node) => isUp(map, node));
+  return [to, ...expected].every((node) => view.isInSync(map, partition, node)) ? to : null;
+}
+
+function leadCounts(map: ClusterMap): Map<NodeId, number> {
+  const leads = new Map<NodeId, number>();
+  for (const { primary } of map.placement) {
+    if (primary !== null) leads.set(primary, (leads.get(primary) ?? 0) + 1);
+  }
+  return leads;
+}
+
+/** A node is out once it holds no copy and has no say in the map. */
+function removals(map: ClusterMap, view: ClusterView, nowMs: number): Step[] {
+  const { current, next } = map.acceptors;
+  const isAcceptor = (node: NodeId): boolean =>
+    [...current, ...(next ?? [])].some((acceptor) => acceptor.node === node);
+  return view
+    .going(map, nowMs)
+    .filter((node) => !isAcceptor(node) && copiesOn(map, node).length === 0)
+    .map((node) => ({ kind: 'nodeRemoved', node, partition: -1 }));
+}
+
+function wantedCopies(
+  map: ClusterMap,
+  view: ClusterView,
+  partition: number,
+  nowMs: number,
+): NodeId[] {
+  const target = view.target(map, nowMs)[partition];
+  return target === undefined ? [] : [target.primary, ...target.followers];
+}
+
+/** Those that take part in a move: a copy too many is there until the new one is in sync. */
+function busyNodes(map: ClusterMap, view: ClusterView, nowMs: number): Set<NodeId> {
+  const busy = new Set<NodeId>();
+  for (const [partition, entry] of map.placement.entries()) {
+    if (entry.primary === null || !view.isWritten(map, partition)) continue;
+    const wanted = wantedCopies(map, view, partition, nowMs);
+    const surplus = copiesOf(entry).filter((node) => !wanted.includes(node) && isUp(map, node));
+    if (surplus.length === 0) continue;
+    const arriving = wanted.filter((node) => holdsCopy(entry, node) && isUp(map, node));
+    const isUnderWay = arriving.some((node) => !view.isInSync(map, partition, node));
+    // What only waits for a node that is down holds nobody up.
+    if (!isUnderWay && !wanted.every((node) => isUp(map, node))) continue;
+    for (const node of surplus) busy.add(node);
+    for (const node of arriving) if (node !== entry.primary) busy.add(node);
+  }
+  return busy;
+}
+
+function moveSteps(
+  map: ClusterMap,
+  view: ClusterView,
+  partition: number,
+  nowMs: number,
+  busy: Set<NodeId>,
 ): Step[] {
-  const candidates: { node: NodeId; copy: PartitionReport }[] = [];
-  const { followers } = map.placement[partition];
-  for (const node of followers) {
-    const copy = view.copyReport(map, partition, node);
-    const givenUp = !isUp(map, node) && view.silentMs(node, nowMs) > silentCopyWaitMs;
-    if (givenUp) continue;
-    if (copy === null) return [];
-    if (copy !== 'none' && copy.consistent) candidates.push({ node, copy });
-  }
-  if (candidates.length > 0) {
-    const best = candidates.reduce((a, b) => (isMoreAdvanced(b.copy, a.copy) ? b : a));
-    return [{ kind: 'primaryNamed', node: best.node, partition }];
-  }
-  const preferred = view.target(map)[partition].primary;
-  const node = [preferred, ...followers].find((id) => followers.includes(id) && isUp(map, id));
-  return node === undefined ? [] : [{ kind: 'partitionLost', node, partition }];
-}
-
-/** A copy whose CHECK pass is done goes before one that merely got further. */
-function isMoreAdvanced(a: PartitionReport, b: PartitionReport): boolean {
-  if (a.checked !== b.checked) return a.checked;
-  return a.epoch === b.epoch ? a.seq > b.seq : a.epoch > b.epoch;
-}
-
-function moveSteps(map: ClusterMap, view: ClusterView, partition: number): Step[] {
-  const { primary, followers } = view.target(map)[partition];
-  const wanted = [primary, ...followers];
   const entry = map.placement[partition];
-  const missing = wanted.filter((node) => !holdsCopy(entry, node) && isUp(map, node));
-  if (missing.length > 0) {
-    return missing.map((node) => ({ kind: 'followerAdded', node, partition }));
-  }
+  const wanted = wantedCopies(map, view, partition, nowMs);
+  if (wanted.length === 0) return [];
   const surplus = copiesOf(entry).filter(
     (node) => node !== entry.primary && !wanted.includes(node),
   );
+  const drop = (node: NodeId): Step => ({ kind: 'followerDropped', node, partition });
+  const isGone = (node: NodeId): boolean => !isUp(map, node) && view.isGoing(node, nowMs);
+  if (entry.primary === null) return surplus.filter(isGone).map(drop);
+  if (!isUp(map, entry.primary)) return [];
+  const missing = wanted.filter((node) => !holdsCopy(entry, node) && isUp(map, node));
+  if (missing.length > 0) {
+    const givers = copiesOf(entry).filter((node) => !wanted.includes(node));
+    if (!mayAdd(map, view, partition, wanted.length, [...missing, ...givers], busy)) return [];
+    return missing.map((node) => ({ kind: 'followerAdded', node, partition }));
+  }
   if (surplus.length === 0) return [];
-  if (!wanted.every((node) => view.isInSync(map, partition, node))) return [];
-  return surplus.map((node) => ({ kind: 'followerDropped', node, partition }));
+  const isWhole = wanted.every((node) => view.isInSync(map, partition, node));
+  return isWhole ? surplus.map(drop) : surplus.filter(isGone).map(drop);
+}
+
+/** Copies that are missing are made at once; a move waits for its turn, and takes it. */
+function mayAdd(
+  map: ClusterMap,
+  view: ClusterView,
+  partition: number,
+  wantedCount: number,
+  involved: readonly NodeId[],
+  busy: Set<NodeId>,
+): boolean {
+  const living = copiesOf(map.placement[partition]).filter((node) => isUp(map, node));
+  if (living.length < wantedCount || !view.isWritten(map, partition)) return true;
+  if (involved.some((node) => busy.has(node))) return false;
+  for (const node of involved) busy.add(node);
+  return true;
 }

@@ -20,7 +20,7 @@ export interface MapNode {
   incarnation: number;
   /** Lives up to this one are over for good: no lease is renewed for them, no proposal taken. */
   fencedThrough: number;
-  /** 'down' once its last life is fenced; what it leads answers CLUSTERDOWN. */
+  /** 'down' once its last life is fenced, until another is registered; it leads nothing. */
   state: 'up' | 'down';
   /** The acceptor in the node's data dir: a random id, born with its file. */
   acceptor: string;
@@ -47,7 +47,8 @@ export interface PlacementEntry {
   inSync: Life[];
   /** At some epoch no copy was left and the partition was started again, empty. Stays set. */
   lost: boolean;
-  /** This epoch began with a copy that was not in sync: acknowledged writes may be missing. */
+  /** At some epoch a copy that was not in sync took the lead: acknowledged writes may be missing.
+   *  Stays set. */
   lossy: boolean;
 }
 
