@@ -11,13 +11,14 @@ import {
   Metadata,
 } from '@grpc/grpc-js';
 import { refusal } from '../shared/errors.ts';
-import type { ClusterMap, NodeId } from '../shared/map.ts';
+import type { ClusterMap, Life, NodeId } from '../shared/map.ts';
 import type { JoinRequest } from './registration.ts';
 import { Control, type HeartbeatAck, type MapReply, type NodeStatus } from './gen/ingot_pb.ts';
 import {
   callUnary,
   channelOptions,
   clusterIdKey,
+  forwardedKey,
   fromWire,
   type Method,
   openBidiStream,
@@ -30,7 +31,13 @@ import { type ControlAccess, PeerCredentials, PLAIN_ACCESS } from './peer-creden
 import { refusedCall } from './refused-call.ts';
 import type { Seal } from './seal-guard.ts';
 import type { HandOver } from './steps.ts';
-import type { ClusterStatus, VerifyProgress, VerifyReport } from './types.ts';
+import type {
+  ClusterStatus,
+  PartitionEpoch,
+  SealedCopy,
+  VerifyProgress,
+  VerifyReport,
+} from './types.ts';
 import { clusterStatusFromWire, mapFromWire, mapToWire, verifyReportFromWire } from './wire.ts';
 
 const callTimeoutMs = 2_000;
@@ -38,6 +45,9 @@ const callTimeoutMs = 2_000;
 const fenceTimeoutMs = 1_000;
 /** The asked node itself gives the others `callTimeoutMs`. */
 const statusTimeoutMs = 5_000;
+/** A former life of the node may have to be over first. */
+const joinTimeoutMs = 5_000;
+const promoteTimeoutMs = 15_000;
 
 const reconnectOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
@@ -80,15 +90,51 @@ export class ControlClient {
     const { outcome } = await this.#unary(
       Control.method.join,
       { ...request, node: request.id },
-      deadline(callTimeoutMs),
+      deadline(joinTimeoutMs),
     );
     if (outcome.case === 'mapJson') return { map: this.#believed(mapFromWire(outcome.value)) };
     return { askInstead: outcome.value ?? '' };
   }
 
-  /** Resolves when the node is out of the map, however long that takes. */
-  async leave(node: NodeId): Promise<void> {
-    await this.#unary(Control.method.leave, { node }, {});
+  /** Resolves when the node is out of the map, however long that takes. `isForwarded`: the asked node
+   *  asks nobody else. */
+  async leave(node: NodeId, isForwarded: boolean = false): Promise<void> {
+    await this.#unary(Control.method.leave, { node }, {}, isForwarded);
+  }
+
+  /** Resolves when the life leads nothing, or nothing more that others could take. */
+  async drain(life: Life, isForwarded: boolean = false): Promise<void> {
+    await this.#unary(Control.method.drain, { life }, {}, isForwarded);
+  }
+
+  /** Resolves when the node leads the partition. */
+  async promote(
+    partition: number,
+    node: NodeId,
+    acceptLoss: boolean,
+    isForwarded: boolean = false,
+  ): Promise<void> {
+    const request = { partition, node, acceptLoss };
+    const options = deadline(promoteTimeoutMs);
+    await this.#unary(Control.method.promote, request, options, isForwarded);
+  }
+
+  /** What this life's copies are at, once they refuse these epochs. */
+  async sealCopies(
+    incarnation: number,
+    partitions: readonly PartitionEpoch[],
+  ): Promise<SealedCopy[]> {
+    const { copies } = await this.#unary(
+      Control.method.sealCopies,
+      { incarnation, partitions: [...partitions] },
+      deadline(callTimeoutMs),
+    );
+    return copies.map(({ id, epoch, applied, consistent }) => ({
+      id,
+      epoch,
+      applied: Number(applied),
+      consistent,
+    }));
   }
 
   async readMap(): Promise<ClusterMap> {
@@ -186,9 +232,12 @@ export class ControlClient {
     method: M,
     request: MessageInitShape<M['input']>,
     options: CallOptions,
+    isForwarded: boolean = false,
   ): Promise<Output<M>> {
+    const metadata = isForwarded ? this.#metadata.clone() : this.#metadata;
+    if (isForwarded) metadata.set(forwardedKey, 'yes');
     try {
-      return await callUnary(this.#client, method, request, this.#metadata, options);
+      return await callUnary(this.#client, method, request, metadata, options);
     } catch (error) {
       throw refusedCall(error, this.#credentials.lastRefusal);
     }

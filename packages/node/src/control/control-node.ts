@@ -26,6 +26,8 @@ import type { ControlLog, Heartbeat, NodeCallbacks } from './types.ts';
 
 const stepIntervalMs = 200;
 
+export const monotonicMs = (): number => performance.now();
+
 export interface ControlNodeOptions {
   self: NodeId;
   proposer: MapProposer;
@@ -59,7 +61,7 @@ export class ControlNode {
         nextAcceptors: options.nextAcceptors,
         sealCalls: sealCallsOf(self, peers, seals),
         copies: copyCallsOf(self, peers, node),
-        nowMs: () => performance.now(),
+        nowMs: monotonicMs,
         later: (delayMs, then) => {
           const timer = setTimeout(then, delayMs);
           return () => clearTimeout(timer);

@@ -16,8 +16,9 @@ import { foundCluster, refuseOtherClusters } from './founding.ts';
 import type { Identity } from './identity.ts';
 import { joinCluster } from './joining.ts';
 import { Leases } from './leases.ts';
-import { MapHost } from './map-host.ts';
 import { Acceptor } from '../register/acceptor.ts';
+import { ControlNode, monotonicMs } from './control-node.ts';
+import { MemoryLeases } from '../lease/memory-leases.ts';
 import type { ClusterMapStore } from '../register/map-store.ts';
 import { type MapChange, MapProposer } from '../register/map-proposer.ts';
 import { MapWatchers } from '../register/map-watchers.ts';
@@ -147,16 +148,32 @@ export class ControlPlane implements ControlPlaneApi {
     const { id } = this.#settings;
     const { map: stored } = await store.read();
     const { peers, seals, leases } = this.#startParts(stored.clusterId, store);
-    const host = new MapHost({ store, self: id, log: this.#log, peers, seals }, stored);
+    const fences = new MemoryLeases(stored.acceptors, monotonicMs);
+    const control = new ControlNode(
+      {
+        self: id,
+        proposer: this.#proposer as MapProposer,
+        leases: fences,
+        ...{ peers, seals, node: this.#node, log: this.#log },
+        forgetAfterMs: this.#settings.forgetAfterMs,
+        nextAcceptors: (map) => map.acceptors,
+      },
+      stored,
+    );
+    const hear = (report: Heartbeat): void => {
+      control.hear(report);
+      void fences.renew({ node: report.node, incarnation: report.incarnation });
+    };
+    this.#watchers.add(0, (map) => control.follow(map));
     // Whoever holds the lock of the data dir may end whatever life the map lists.
     const lastIncarnation = nodeOf(stored, id)?.incarnation ?? 0;
     const request = this.#joinRequest(stored.clusterId, lastIncarnation);
-    this.#hear = (report) => host.hear(report);
-    await this.#enter(founded ?? (await host.register(request)), store, leases);
-    host.start();
-    this.#endings.push(() => host.stop());
-    this.#askToLeave = () => host.leave(id);
-    this.#serve({ peers, seals, leases, host });
+    this.#hear = hear;
+    await this.#enter(founded ?? (await control.register(request)), store, leases);
+    control.start();
+    this.#endings.push(() => control.stop());
+    this.#askToLeave = () => control.leave(id);
+    this.#serve({ peers, seals, leases, host: { control, store, hear } });
   }
 
   async #startAsMember(): Promise<void> {

@@ -33,6 +33,7 @@ import type { JoinRequest } from './registration.ts';
 import {
   CompareAndSetMapReplySchema,
   type Control,
+  DrainReplySchema,
   FenceReplySchema,
   type HeartbeatAck,
   HeartbeatAckSchema,
@@ -43,6 +44,8 @@ import {
   type MapReply,
   MapReplySchema,
   type NodeStatus as NodeMessage,
+  PromoteReplySchema,
+  SealCopiesReplySchema,
   SealReplySchema,
   UnsealReplySchema,
   type VerifyEvent as VerifyMessage,
@@ -50,10 +53,12 @@ import {
   type VerifyRequest,
   type WatchMapRequest,
 } from './gen/ingot_pb.ts';
-import { clusterIdKey, type ServiceHandlers, toWire } from './grpc-adapter.ts';
+import type { ControlNode } from './control-node.ts';
+import { clusterIdKey, forwardedKey, type ServiceHandlers, toWire } from './grpc-adapter.ts';
 import type { Leases } from './leases.ts';
-import type { MapHost } from './map-host.ts';
+import type { ClusterMapStore } from '../register/map-store.ts';
 import type { SealGuard } from './seal-guard.ts';
+import type { Heartbeat } from './types.ts';
 import {
   clusterStatusToWire,
   mapFromWire,
@@ -62,12 +67,20 @@ import {
   verifyReportToWire,
 } from './wire.ts';
 
+/** What only the founder has. */
+export interface FounderParts {
+  control: ControlNode;
+  store: ClusterMapStore;
+  /** Takes a heartbeat. Throws an IngotError where that life is over. */
+  hear: (report: Heartbeat) => void;
+}
+
 /** This node, once it belongs to a cluster. */
 export interface Member extends QueryContext {
   seals: SealGuard;
   leases: Leases;
   /** On the founder; null elsewhere. */
-  host: MapHost | null;
+  host: FounderParts | null;
 }
 
 /** `member` answers null as long as the node is starting: callers are told to try again. `isNamed`:
@@ -93,14 +106,35 @@ export function controlHandlers(
       const outcome: MessageInitShape<typeof JoinReplySchema>['outcome'] =
         host === null
           ? { case: 'askInstead', value: mapHostAddress(map()) }
-          : { case: 'mapJson', value: mapToWire(await host.register(joinRequest(message))) };
+          : { case: 'mapJson', value: mapToWire(await host.control.register(joinRequest(message))) };
       return create(JoinReplySchema, { outcome });
     }),
 
     leave: unary(async ({ node }, caller) => {
-      asNode(caller, node);
-      await hostOf(asMember(caller)).leave(node);
+      await hostOf(asGuest(caller)).control.leave(node, isForwarded(caller));
       return create(LeaveReplySchema);
+    }),
+
+    drain: unary(async ({ life }, caller) => {
+      await hostOf(asMember(caller)).control.drain(lifeFromWire(life), isForwarded(caller));
+      return create(DrainReplySchema);
+    }),
+
+    promote: unary(async ({ partition, node, acceptLoss }, caller) => {
+      const { control } = hostOf(asGuest(caller));
+      await control.promote(partition, node, acceptLoss, isForwarded(caller));
+      return create(PromoteReplySchema);
+    }),
+
+    sealCopies: unary(async ({ incarnation, partitions }, caller) => {
+      const { self, map, node } = asMember(caller);
+      if (nodeOf(map(), self)?.incarnation !== incarnation) {
+        throw refusal('OTHER_LIFE', `${self} is not in life ${incarnation} any more, or not yet`);
+      }
+      const copies = await node.sealCopies(partitions);
+      return create(SealCopiesReplySchema, {
+        copies: copies.map((copy) => ({ ...copy, applied: BigInt(copy.applied) })),
+      });
     }),
 
     readMap: unary(async (_, caller) => {
@@ -153,7 +187,7 @@ export function controlHandlers(
 
 /** The map as it is and each newer one. A slow reader gets the newest that there is when it is
  *  ready. */
-function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: MapHost): void {
+function watchMap(call: ServerWritableStream<WatchMapRequest, MapReply>, host: FounderParts): void {
   let held: ClusterMap | null = null;
   const send = (map: ClusterMap): void => {
     held = null;
@@ -176,7 +210,7 @@ function heartbeat(
 ): void {
   let sender: NodeId | null = null;
   const ended = (): void => {
-    if (sender !== null) host?.heartbeatsEnded(sender);
+    if (sender !== null) host?.control.heartbeatsEnded(sender);
     sender = null;
   };
   call.on('data', (message: NodeMessage) => {
@@ -217,6 +251,17 @@ async function verify(
   call.end();
 }
 
+/** Throws an IngotError where none is named. */
+function lifeFromWire(message: LifeMessage | undefined): Life {
+  const parsed = lifeSchema.safeParse(message);
+  if (parsed.success) return parsed.data;
+  throw refusal('BAD_LIFE', 'the call names no life of a node');
+}
+
+function isForwarded({ metadata }: Caller): boolean {
+  return metadata.get(forwardedKey).length > 0;
+}
+
 /** Who calls, as far as gRPC knows. */
 interface Caller {
   readonly metadata: Metadata;
@@ -251,20 +296,13 @@ function checkedMember(
   );
 }
 
-function hostOf({ host, map }: Member): MapHost {
+function hostOf({ host, map }: Member): FounderParts {
   if (host !== null) return host;
   throw refusal('NOT_MAP_HOST', `the cluster map is kept at ${mapHostAddress(map())}; ask there`);
 }
 
 function mapHostAddress(map: ClusterMap): string {
   return addressOf(nodeOf(map, map.mapHost) as MapNode, 'control');
-}
-
-/** Throws an IngotError where none is named. */
-function lifeFromWire(message: LifeMessage | undefined): Life {
-  const parsed = lifeSchema.safeParse(message);
-  if (parsed.success) return parsed.data;
-  throw refusal('BAD_LIFE', 'the call names no life of a node');
 }
 
 /** Throws an IngotError where it is no sound request. */

@@ -12,9 +12,9 @@ import { refusal } from '../shared/errors.ts';
 import {
   type AcceptorSet,
   type ClusterMap,
+  copiesOn,
   holdsCopy,
   isUp,
-  ledBy,
   type Life,
   type MapNode,
   type NodeId,
@@ -185,6 +185,7 @@ export class Coordinator {
   /** Resolves when this life of the node leads nothing, or nothing more that others could take. */
   async drain(life: Life): Promise<void> {
     this.#view.startDraining(life);
+    this.#waits.look(this.#map);
     this.#options.nudge();
     const { node } = life;
     const done = (map: ClusterMap): boolean => !canHandOver(map, this.#view, node);
@@ -335,9 +336,12 @@ export class Coordinator {
 
   #planFor(map: ClusterMap): { steps: Step[]; acceptors: AcceptorSet | null } {
     const nowMs = this.#options.nowMs();
-    const steps = planSteps(map, this.#view, nowMs);
-    const isGone = (node: NodeId): boolean => this.#view.isGoing(node, nowMs);
+    // Who leaves keeps its voice until it holds nothing, and loses both in one change: a coordinator
+    // that takes over does not know who was leaving.
+    const isGone = (node: NodeId): boolean =>
+      this.#view.isGoing(node, nowMs) && (!isUp(map, node) || copiesOn(map, node).length === 0);
     const acceptors = this.#options.nextAcceptors(map, isGone);
+    const steps = planSteps({ ...map, acceptors }, this.#view, nowMs);
     return { steps, acceptors: isSameSet(acceptors, map.acceptors) ? null : acceptors };
   }
 

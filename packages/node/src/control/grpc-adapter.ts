@@ -32,6 +32,8 @@ export const channelOptions: ChannelOptions = {
 
 /** The metadata that says which cluster a caller belongs to. */
 export const clusterIdKey = 'ingot-cluster-id';
+/** Set where a node hands on what it was asked: whoever gets it asks nobody else. */
+export const forwardedKey = 'ingot-forwarded';
 
 /** A method of a generated service. */
 export type Method = GenServiceMethods[string] & DescMethod;

@@ -50,8 +50,8 @@ describe('heartbeats: what the map host makes of "as before"', () => {
   const map = mapFoundedBy('n1', { partitions: 1, copies: 1 });
 
   test('the last full report holds on, and the node has been heard', () => {
-    const view = new ClusterView(0);
-    view.follow(map);
+    const view = new ClusterView(0, 0);
+    view.follow(map, 0);
     view.hear(report, 100);
     view.hear(heartbeatFromWire(nodeStatusToWire(asBefore)), 900);
     expect(view.copyReport(map, 0, 'n1')).toEqual(copy);
@@ -59,8 +59,8 @@ describe('heartbeats: what the map host makes of "as before"', () => {
   });
 
   test('of a node in doubt it says nothing, until a full report comes', () => {
-    const view = new ClusterView(0);
-    view.follow(map);
+    const view = new ClusterView(0, 0);
+    view.follow(map, 0);
     view.hear(report, 100);
     view.doubt('n1');
     view.hear(asBefore, 350);

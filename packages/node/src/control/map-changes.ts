@@ -58,18 +58,25 @@ export function withNewLife(map: ClusterMap, node: MapNode): ClusterMap {
   };
 }
 
+export function withNodeState(map: ClusterMap, node: NodeId, state: MapNode['state']): ClusterMap {
+  return {
+    ...map,
+    nodes: map.nodes.map((other) => (other.id === node ? { ...other, state } : other)),
+  };
+}
+
 /** A life is fenced: it is down, in sync with nobody, and leads nothing any more. Its copies stay
  *  listed; its memory may come back. */
 export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
   const { node: id, incarnation } = life;
+  const down = withNodeState(map, id, 'down');
   return {
-    ...map,
-    nodes: map.nodes.map((node) => {
+    ...down,
+    nodes: down.nodes.map((node) => {
       if (node.id !== id) return node;
-      const fencedThrough = Math.max(node.fencedThrough, incarnation);
-      return { ...node, fencedThrough, state: 'down' };
+      return { ...node, fencedThrough: Math.max(node.fencedThrough, incarnation) };
     }),
-    placement: map.placement.map((entry) => withoutLead(withoutLife(entry, id), id)),
+    placement: down.placement.map((entry) => withoutLead(withoutLife(entry, id), id)),
   };
 }
 

@@ -134,10 +134,12 @@ class Layout {
     for (let moved = true; moved; ) {
       moved = false;
       for (const [partition, holders] of this.#holders.entries()) {
-        const crowded = [...holders].filter((node) => isCrowded(partition, node));
-        // Moving a follower needs no handover.
-        const from = crowded.find((node) => node !== this.#primary[partition]) ?? crowded[0];
-        if (from !== undefined && this.#moveApart(partition, from)) moved = true;
+        const isPrimary = (node: number) => Number(node === this.#primary[partition]);
+        // Followers first: moving one needs no handover.
+        const crowded = [...holders]
+          .filter((node) => isCrowded(partition, node))
+          .sort((a, b) => isPrimary(a) - isPrimary(b));
+        if (crowded.some((node) => this.#moveApart(partition, node))) moved = true;
       }
     }
   }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ClusterMap } from '../shared/map.ts';
-import { sealKeptMs, sealUsableMs } from './coordinator.ts';
+import { sealKeptMs, sealUsableMs } from './handovers.ts';
 import { withFollowerAdded, withNewLife, withPrimary } from './map-changes.ts';
 import { SealGuard } from './seal-guard.ts';
 import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';

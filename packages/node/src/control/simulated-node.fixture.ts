@@ -1,7 +1,8 @@
 /** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words
  *  each. What a copy holds is told by its seq alone, so "has the data" is "has the seq".
  *  It breaks with an error where the map asks for something that would lose data. */
-import { type ClusterMap, copiesOf, holdsCopy, type NodeId } from '../shared/map.ts';
+import { type ClusterMap, copiesOf, holdsCopy, type Life, type NodeId } from '../shared/map.ts';
+import { isSameLife } from './succession.ts';
 import {
   type CopyRole,
   type FollowerState,
@@ -9,6 +10,7 @@ import {
   type NodeCallbacks,
   type NodeReport,
   type NodeStatus,
+  type PartitionEpoch,
   type PartitionReport,
   type SealedCopy,
   type SealOutcome,
@@ -21,8 +23,18 @@ export interface Copy {
   seq: number;
   consistent: boolean;
   sealed: boolean;
+  /** Nothing of this epoch and those before it gets in. */
+  refusedThrough: number;
+  /** The epoch of the last write applied. */
+  appliedEpoch: number;
   /** On a primary: how far each follower is. */
   followers: Map<NodeId, FollowerState>;
+  /** On a primary: the seq that each life has acknowledged at this epoch. */
+  acked: Map<string, number>;
+  /** On a primary: whom writes with acks=isr wait for. */
+  awaited: Life[];
+  /** A change of the in-sync set is on its way: old and new members are awaited. */
+  isProposing: boolean;
 }
 
 export class SimulatedNode implements NodeCallbacks {
@@ -31,6 +43,8 @@ export class SimulatedNode implements NodeCallbacks {
   readonly copies: Map<number, Copy> = new Map();
   readonly retirements: string[] = [];
   map: ClusterMap | null = null;
+  /** It serves until then. */
+  servesUntilMs: number = Number.POSITIVE_INFINITY;
 
   constructor(id: NodeId, incarnation: number) {
     this.id = id;
@@ -51,8 +65,10 @@ export class SimulatedNode implements NodeCallbacks {
       this.copies.set(partition, copy);
       if (role === 'primary' && copy.role !== 'primary') this.#lead(copy, partition, map);
       if (role === 'follower' || copy.epoch !== entry.epoch) copy.sealed = false;
+      if (role === 'primary' && copy.epoch !== entry.epoch) copy.acked = new Map();
       copy.role = role;
       copy.epoch = entry.epoch;
+      if (!copy.isProposing) copy.awaited = entry.inSync;
       const peers = copiesOf(entry).filter((node) => node !== this.id);
       copy.followers = new Map(
         role === 'primary'
@@ -62,12 +78,34 @@ export class SimulatedNode implements NodeCallbacks {
     }
   }
 
-  /** A client writes; only an unsealed primary takes it. */
-  write(partition: number): boolean {
+  /** A client writes; only an unsealed primary with a lease takes it. */
+  write(partition: number, nowMs: number = 0): boolean {
     const copy = this.copies.get(partition);
-    if (copy?.role !== 'primary' || copy.sealed) return false;
+    if (copy?.role !== 'primary' || copy.sealed || nowMs >= this.servesUntilMs) return false;
     copy.seq++;
+    copy.appliedEpoch = copy.epoch;
     return true;
+  }
+
+  /** Up to which seq writes with acks=isr are answered. */
+  answeredSeq(partition: number, nowMs: number): number {
+    const copy = this.copies.get(partition);
+    if (copy?.role !== 'primary' || nowMs >= this.servesUntilMs) return 0;
+    const others = copy.awaited.filter(({ node }) => node !== this.id);
+    return Math.min(copy.seq, ...others.map((life) => copy.acked.get(nameOf(life)) ?? 0));
+  }
+
+  /** The lives that have all that this primary has. */
+  livesInStep(partition: number, running: (node: NodeId) => SimulatedNode | undefined): Life[] {
+    const copy = this.copies.get(partition);
+    const own = { node: this.id, incarnation: this.incarnation };
+    const others = [...(copy?.followers.keys() ?? [])].flatMap((node): Life[] => {
+      const incarnation = running(node)?.incarnation;
+      if (incarnation === undefined) return [];
+      const life = { node, incarnation };
+      return copy?.acked.get(nameOf(life)) === copy?.seq ? [life] : [];
+    });
+    return [own, ...others];
   }
 
   /** One follower catches up with this primary, completely. */
@@ -75,9 +113,12 @@ export class SimulatedNode implements NodeCallbacks {
     const own = this.copies.get(partition);
     const copy = follower.copies.get(partition);
     if (own?.role !== 'primary' || copy?.role !== 'follower' || copy.epoch !== own.epoch) return;
+    if (copy.refusedThrough >= own.epoch) return;
     copy.seq = own.seq;
+    copy.appliedEpoch = own.appliedEpoch;
     copy.consistent = true;
     own.followers.set(follower.id, 'streaming');
+    own.acked.set(nameOf({ node: follower.id, incarnation: follower.incarnation }), own.seq);
   }
 
   report(): NodeReport {
@@ -101,8 +142,14 @@ export class SimulatedNode implements NodeCallbacks {
     if (copy !== undefined) copy.sealed = false;
   }
 
-  async sealCopies(): Promise<SealedCopy[]> {
-    return [];
+  async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
+    return partitions.flatMap(({ id, epoch }) => {
+      const copy = this.copies.get(id);
+      if (copy === undefined) return [];
+      copy.refusedThrough = Math.max(copy.refusedThrough, epoch);
+      const { appliedEpoch, seq: applied, consistent } = copy;
+      return [{ id, epoch: appliedEpoch, applied, consistent }];
+    });
   }
 
   lifeBegan(): void {
@@ -149,6 +196,15 @@ export class SimulatedNode implements NodeCallbacks {
   }
 }
 
+/** The same lives, in whatever order. */
+export function sameLives(a: readonly Life[], b: readonly Life[]): boolean {
+  return a.length === b.length && a.every((life) => b.some((other) => isSameLife(life, other)));
+}
+
+function nameOf({ node, incarnation }: Life): string {
+  return `${node}:${incarnation}`;
+}
+
 function emptyCopy(): Copy {
   return {
     role: 'none',
@@ -156,7 +212,12 @@ function emptyCopy(): Copy {
     seq: 0,
     consistent: false,
     sealed: false,
+    refusedThrough: 0,
+    appliedEpoch: 0,
     followers: new Map(),
+    acked: new Map(),
+    awaited: [],
+    isProposing: false,
   };
 }
 

@@ -162,7 +162,8 @@ function busyNodes(map: ClusterMap, view: ClusterView, nowMs: number): Set<NodeI
     const wanted = wantedCopies(map, view, partition, nowMs);
     const surplus = copiesOf(entry).filter((node) => !wanted.includes(node) && isUp(map, node));
     if (surplus.length === 0) continue;
-    const arriving = wanted.filter((node) => holdsCopy(entry, node) && isUp(map, node));
+    const arriving = wanted.filter((node) => isUp(map, node));
+    if (!arriving.every((node) => holdsCopy(entry, node))) continue;
     const isUnderWay = arriving.some((node) => !view.isInSync(map, partition, node));
     // What only waits for a node that is down holds nobody up.
     if (!isUnderWay && !wanted.every((node) => isUp(map, node))) continue;
