@@ -24,9 +24,12 @@ const replicationEvents = allMatches(
 );
 /** The others are dotted: `node.down`. */
 const nodeEvents = new Set(allMatches(source, /'([a-z]\w*\.[a-zA-Z]\w*)'/g));
-const metrics = new Set(
-  allMatches(source, /\b(?:counter|gauge)\(\s*registry,\s*'(\w+)'/g).map((name) => `ingot_${name}`),
-);
+const metrics = new Set([
+  ...allMatches(source, /\b(?:counter|gauge)\(\s*registry,\s*'(\w+)'/g).map(
+    (name) => `ingot_${name}`,
+  ),
+  ...allMatches(source, /\bname: '(ingot_\w+)'/g),
+]);
 const replicationMetrics = allMatches(
   readFileSync(join(packages, 'node', 'src', 'metrics', 'replication-metrics.ts'), 'utf8'),
   /\b(?:counter|gauge)\(\s*registry,\s*'(\w+)'/g,

@@ -9,6 +9,7 @@ import type { Credentials } from '../shared/credentials.ts';
 import { type IngotError, usageError } from '../shared/errors.ts';
 import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
+import { type FailoverFigures, NO_FAILOVERS } from './failover-log.ts';
 import { ControlServer } from './control-server.ts';
 import type { Member } from './control-service.ts';
 import type { JoinRequest } from './registration.ts';
@@ -65,6 +66,7 @@ export class ControlPlane implements ControlPlaneApi {
   #hear: (report: Heartbeat) => void = () => undefined;
   #askToLeave: () => Promise<void> = () => Promise.reject(new Error('the node has not joined'));
   #proposer: MapProposer | null = null;
+  #control: ControlNode | null = null;
   #map: ClusterMap | null = null;
   #incarnation = 0;
   #isLeaving = false;
@@ -106,6 +108,11 @@ export class ControlPlane implements ControlPlaneApi {
   map(): ClusterMap {
     if (this.#map === null) throw new Error('the control plane has no map before start');
     return this.#map;
+  }
+
+  /** Those that this node has led. */
+  failovers(): FailoverFigures {
+    return this.#control?.figures() ?? NO_FAILOVERS;
   }
 
   /** Control connections that ended because one side did not believe the other. */
@@ -171,6 +178,7 @@ export class ControlPlane implements ControlPlaneApi {
     this.#hear = hear;
     await this.#enter(founded ?? (await control.register(request)), store, leases);
     control.start();
+    this.#control = control;
     this.#endings.push(() => control.stop());
     this.#askToLeave = () => control.leave(id);
     this.#serve({ peers, seals, leases, host: { control, store, hear } });

@@ -106,7 +106,10 @@ export function controlHandlers(
       const outcome: MessageInitShape<typeof JoinReplySchema>['outcome'] =
         host === null
           ? { case: 'askInstead', value: mapHostAddress(map()) }
-          : { case: 'mapJson', value: mapToWire(await host.control.register(joinRequest(message))) };
+          : {
+              case: 'mapJson',
+              value: mapToWire(await host.control.register(joinRequest(message))),
+            };
       return create(JoinReplySchema, { outcome });
     }),
 

@@ -13,16 +13,31 @@ export interface FailoverTimes {
   readonly totalMs: number;
 }
 
-export interface FailoverFigures {
-  readonly failovers: number;
-  /** Of all of them together, and of the last one. */
-  readonly secondsTotal: number;
-  readonly lastSeconds: number;
+/** How the end of a life shows: it falls silent, or the node is started again. */
+export const FAILOVER_CAUSES = ['silent', 'restarted'] as const;
+export type FailoverCause = (typeof FAILOVER_CAUSES)[number];
+
+export const FAILOVER_BOUNDS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 1.25, 1.5, 2, 3, 5, 10] as const;
+
+/** A histogram of the seconds that failovers took. */
+export interface FailoverSeconds {
+  /** Per bucket, not cumulative; the last one counts what is above every bound. */
+  readonly buckets: readonly number[];
+  readonly sum: number;
 }
+
+export type FailoverFigures = Readonly<Record<FailoverCause, FailoverSeconds>>;
+
+const noSeconds: FailoverSeconds = {
+  buckets: [...FAILOVER_BOUNDS_SECONDS, Number.POSITIVE_INFINITY].map(() => 0),
+  sum: 0,
+};
+
+export const NO_FAILOVERS: FailoverFigures = { silent: noSeconds, restarted: noSeconds };
 
 export class FailoverLog {
   readonly #log: ControlLog;
-  #figures: FailoverFigures = { failovers: 0, secondsTotal: 0, lastSeconds: 0 };
+  #figures = NO_FAILOVERS;
 
   constructor(log: ControlLog) {
     this.#log = log;
@@ -66,16 +81,12 @@ export class FailoverLog {
 
   ended(
     { node, incarnation }: Life,
+    cause: FailoverCause,
     successions: ReadonlyMap<number, Succession>,
     times: FailoverTimes,
   ): void {
-    const { failovers, secondsTotal } = this.#figures;
-    const lastSeconds = times.totalMs / 1_000;
-    this.#figures = {
-      failovers: failovers + 1,
-      secondsTotal: secondsTotal + lastSeconds,
-      lastSeconds,
-    };
+    const seconds = withOne(this.#figures[cause], times.totalMs / 1_000);
+    this.#figures = { ...this.#figures, [cause]: seconds };
     const [fenceMs, sealMs, writeMs] = [times.fenceMs, times.sealMs, times.writeMs].map(Math.round);
     const led = successions.size;
     this.#log.warn(
@@ -119,6 +130,12 @@ export class FailoverLog {
       );
     }
   }
+}
+
+function withOne({ buckets, sum }: FailoverSeconds, seconds: number): FailoverSeconds {
+  const found = FAILOVER_BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
+  const index = found < 0 ? FAILOVER_BOUNDS_SECONDS.length : found;
+  return { buckets: buckets.with(index, buckets[index] + 1), sum: sum + seconds };
 }
 
 export function countOf(partitions: readonly number[]): string {

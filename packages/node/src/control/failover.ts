@@ -124,7 +124,7 @@ export class Failover {
       if (outcome.kind === 'otherAcceptors') acceptors = null;
       if (outcome.kind !== 'done') continue;
       const writtenMs = nowMs();
-      log.ended(life, outcome.successions, {
+      log.ended(life, toEnd.byOwner ? 'restarted' : 'silent', outcome.successions, {
         fenceMs: fencedMs - beganMs,
         sealMs: sealedMs - fencedMs,
         writeMs: writtenMs - sealedMs,

@@ -57,11 +57,7 @@ class Layout {
   /** [a][b]: how many partitions both nodes hold. */
   readonly #shared: number[][];
 
-  constructor(
-    members: readonly NodeId[],
-    current: readonly CopySet[],
-    hosts: readonly string[],
-  ) {
+  constructor(members: readonly NodeId[], current: readonly CopySet[], hosts: readonly string[]) {
     this.#members = members;
     this.#hosts = hosts;
     this.#copyCount = members.map(() => 0);

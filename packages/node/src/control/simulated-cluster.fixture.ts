@@ -73,7 +73,7 @@ export function requestOf(id: NodeId, lastIncarnation: number) {
 
 interface Timer {
   readonly atMs: number;
-  readonly then: () => void;
+  readonly ring: () => void;
 }
 
 export class SimulatedCluster {
@@ -119,7 +119,7 @@ export class SimulatedCluster {
     for (const timer of this.#timers) {
       if (timer.atMs > nowMs) continue;
       this.#timers.delete(timer);
-      timer.then();
+      timer.ring();
     }
   }
 
@@ -340,11 +340,7 @@ export class SimulatedCluster {
     const log = { info: this.#log, warn: this.#log, error: this.#log } satisfies ControlLog;
     const options = {
       self,
-      proposer: new MapProposer(
-        this.#storeOf(self),
-        self,
-        () => `operation-${++this.#operations}`,
-      ),
+      proposer: new MapProposer(this.#storeOf(self), self, () => `operation-${++this.#operations}`),
       leases: { fence: (life: Life, byOwner = false) => this.#fence(self, life, byOwner) },
       sealCalls: {
         seal: async ({ id }: MapNode, { partition, to }: { partition: number; to: NodeId }) =>
@@ -359,8 +355,8 @@ export class SimulatedCluster {
       forgetAfterMs: this.#forgetAfterMs,
       nextAcceptors,
       nowMs: () => this.#nowMs,
-      later: (delayMs: number, then: () => void) => {
-        const timer = { atMs: this.#nowMs + delayMs, then };
+      later: (delayMs: number, ring: () => void) => {
+        const timer = { atMs: this.#nowMs + delayMs, ring };
         this.#timers.add(timer);
         return () => void this.#timers.delete(timer);
       },

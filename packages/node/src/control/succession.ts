@@ -122,10 +122,7 @@ function candidatesIn(map: ClusterMap, question: SuccessionQuestion): Candidate[
   });
 }
 
-function furthest(
-  candidates: readonly Candidate[],
-  leads: SuccessionQuestion['leads'],
-): NodeId {
+function furthest(candidates: readonly Candidate[], leads: SuccessionQuestion['leads']): NodeId {
   const best = candidates.reduce((a, b) => {
     const ahead = b.copy.epoch - a.copy.epoch || b.copy.applied - a.copy.applied;
     return ahead > 0 || (ahead === 0 && leads(b.life.node) < leads(a.life.node)) ? b : a;

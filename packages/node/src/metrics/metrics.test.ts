@@ -1,6 +1,7 @@
 import { createHubCounters, createRefusalCounts } from '@ingot/replication';
 import { describe, expect, test } from 'vitest';
 import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
+import { NO_FAILOVERS } from '../control/failover-log.ts';
 import { createMetrics } from './metrics.ts';
 import type { MetricSources, PartitionSample } from './sources.ts';
 
@@ -37,7 +38,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       minIsr: 1,
       uncleanFailover: true,
       nodes: [],
-      placement: [{ epoch: 1, primary: null, followers: [], lost: true, inSync: [], lossy: false }],
+      placement: [{ epoch: 1, primary: null, followers: [], lost: true, inSync: [], lossy: true }],
       operations: {},
     }),
     partitions: () => [
@@ -63,6 +64,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       },
     }),
     controlRefusals: () => ({ ...createRefusalCounts(), otherSecret: 1, timeout: 5 }),
+    failovers: () => ({ ...NO_FAILOVERS, silent: { buckets: [0, 2, 1], sum: 1.5 } }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],
     ...overrides,
   };
@@ -197,6 +199,15 @@ describe('metrics', () => {
     expect(await valueOf(sourcesOf(), 'ingot_partition_states{state="following"}')).toBe(1);
     expect(await valueOf(sourcesOf(), 'ingot_partition_states{state="syncing"}')).toBe(1);
     expect(await valueOf(sourcesOf(), 'ingot_partitions_lost')).toBe(1);
+  });
+
+  test('failovers that this node has led, and what the map says came of them', async () => {
+    const read = (series: string) => valueOf(sourcesOf(), series);
+    expect(await read('ingot_failovers_total{cause="silent"}')).toBe(3);
+    expect(await read('ingot_failovers_total{cause="restarted"}')).toBe(0);
+    expect(await read('ingot_failover_seconds_sum{cause="silent"}')).toBe(1.5);
+    expect(await read('ingot_partitions_lossy')).toBe(1);
+    expect(await read('ingot_partitions_without_primary')).toBe(1);
   });
 
   test('all rows of the layout that clients cause are exported', async () => {

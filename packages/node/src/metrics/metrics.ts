@@ -6,6 +6,7 @@
 
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { addCheckMetrics } from './check-metrics.ts';
+import { addFailoverMetrics } from './failover-metrics.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
 import { addReplicationMetrics } from './replication-metrics.ts';
@@ -32,6 +33,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addMemoryMetrics(registry, sources);
   addReplicationMetrics(registry, sources);
   addCheckMetrics(registry, sources);
+  addFailoverMetrics(registry, sources);
   return registry;
 }
 

@@ -2,6 +2,7 @@
  *  process/node.ts provides it; tests provide their own. */
 
 import type { PeerRefusalReason } from '@ingot/replication';
+import type { FailoverFigures } from '../control/failover-log.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { ReplicationStatus } from '../shared/messages.ts';
 import type { WorkerCounters } from './layout.ts';
@@ -35,5 +36,7 @@ export interface MetricSources {
   readonly replication: () => ReplicationStatus;
   /** of control connections; those of replication connections are in `replication` */
   readonly controlRefusals: () => Readonly<Record<PeerRefusalReason, number>>;
+  /** that this node has led */
+  readonly failovers: () => FailoverFigures;
   readonly threads: () => readonly ThreadUse[];
 }

@@ -254,6 +254,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       gone: () => this.#partitions.gone(),
       replication: () => this.#replication,
       controlRefusals: () => control.refusals(),
+      failovers: () => control.failovers(),
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {
