@@ -22,6 +22,9 @@ export const downAfterMs = 1_000;
  *  others as much to find it again. */
 export const startGraceMs = 3_000;
 
+/** A partition that has seen no more mutations than these is small, whatever they were. */
+export const smallSeqMax = 256;
+
 interface Heard {
   incarnation: number;
   mapVersion: number;
@@ -199,11 +202,11 @@ export class ClusterView {
     );
   }
 
-  /** Whether the partition may hold anything: its primary does not say that it was never written. */
-  isWritten(map: ClusterMap, partition: number): boolean {
+  /** Whether moving the partition costs next to nothing: it was hardly ever written. */
+  isSmall(map: ClusterMap, partition: number): boolean {
     const { primary } = map.placement[partition];
     const leader = primary === null ? null : this.copyReport(map, partition, primary);
-    return leader === null || leader === 'none' || leader.seq > 0;
+    return leader !== null && leader !== 'none' && leader.seq <= smallSeqMax;
   }
 
   /** The placement aimed at. Worked out once per membership, from where the copies are then, so

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { copiesOf, copiesOn, ledBy, nodeOf } from '../shared/map.ts';
-import { downAfterMs, startGraceMs } from './cluster-view.ts';
+import { downAfterMs, smallSeqMax, startGraceMs } from './cluster-view.ts';
 import { vacancyPatienceMs } from './failover.ts';
 import { handOverRetryMs, sealUsableMs } from './handovers.ts';
 import { requestOf, SimulatedCluster } from './simulated-cluster.fixture.ts';
@@ -13,9 +13,11 @@ async function threeNodes(shape = { partitions: 64, copies: 2 }): Promise<Simula
   return cluster;
 }
 
-function writeEverywhere(cluster: SimulatedCluster): void {
+function writeEverywhere(cluster: SimulatedCluster, times = 1): void {
   for (const node of cluster.nodes.values()) {
-    for (const partition of ledBy(cluster.map, node.id)) node.write(partition);
+    for (const partition of ledBy(cluster.map, node.id)) {
+      for (let time = 0; time < times; time++) node.write(partition);
+    }
   }
 }
 
@@ -62,9 +64,6 @@ describe('coordinator: joins', () => {
         expect(Math.max(...seqs)).toBeGreaterThanOrEqual(1);
       }
     }
-    const moved = copiesOn(cluster.map, 'n3').length;
-    expect(moved).toBeGreaterThanOrEqual(4);
-    await cluster.settle(200);
     expect(copiesOn(cluster.map, 'n3').length).toBeGreaterThanOrEqual(10);
   });
 
@@ -72,7 +71,7 @@ describe('coordinator: joins', () => {
     const cluster = new SimulatedCluster({ partitions: 16, copies: 2 });
     await cluster.start('n2');
     await cluster.settle();
-    writeEverywhere(cluster);
+    writeEverywhere(cluster, smallSeqMax + 1);
     cluster.exchange();
     await cluster.start('n3');
     let arrived = 0;

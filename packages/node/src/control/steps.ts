@@ -5,7 +5,7 @@
  *
  *  A copy moves from A to B in steps that each leave the partition whole:
  *  add B as a follower -> B is in sync -> where A leads, hand over (handOvers) -> drop A.
- *  A node takes part in one move at a time; a partition that was never written costs nothing and is
+ *  A node takes part in one move at a time; a partition that was hardly written costs nothing and is
  *  not counted. Copies that are missing are made at once.
  *  Invariant: a copy is dropped only while every copy that is to stay is in sync, or once its node is
  *  gone for good. */
@@ -22,7 +22,7 @@ import {
 import type { ClusterView } from './cluster-view.ts';
 import { withFollowerAdded, withFollowerDropped, withNodeRemoved } from './map-changes.ts';
 
-/** At most so many partitions that hold data are handed over by one node at a time, where there is no
+/** At most so many partitions that are not small are handed over by one node at a time, where there is no
  *  hurry; clients of each wait meanwhile. */
 export const balanceHandOversMax = 4;
 
@@ -79,7 +79,7 @@ export function planHandOvers(map: ClusterMap, view: ClusterView, nowMs: number)
       ? heirOf(map, view, partition, leads)
       : balancedHeir(map, view, partition, nowMs);
     if (to === null || to === from) continue;
-    if (!isDrained && view.isWritten(map, partition)) {
+    if (!isDrained && !view.isSmall(map, partition)) {
       const count = (balancing.get(from) ?? 0) + 1;
       if (count > balanceHandOversMax) continue;
       balancing.set(from, count);
@@ -158,7 +158,7 @@ function wantedCopies(
 function busyNodes(map: ClusterMap, view: ClusterView, nowMs: number): Set<NodeId> {
   const busy = new Set<NodeId>();
   for (const [partition, entry] of map.placement.entries()) {
-    if (entry.primary === null || !view.isWritten(map, partition)) continue;
+    if (entry.primary === null || view.isSmall(map, partition)) continue;
     const wanted = wantedCopies(map, view, partition, nowMs);
     const surplus = copiesOf(entry).filter((node) => !wanted.includes(node) && isUp(map, node));
     if (surplus.length === 0) continue;
@@ -211,7 +211,7 @@ function mayAdd(
   busy: Set<NodeId>,
 ): boolean {
   const living = copiesOf(map.placement[partition]).filter((node) => isUp(map, node));
-  if (living.length < wantedCount || !view.isWritten(map, partition)) return true;
+  if (living.length < wantedCount || view.isSmall(map, partition)) return true;
   if (involved.some((node) => busy.has(node))) return false;
   for (const node of involved) busy.add(node);
   return true;
