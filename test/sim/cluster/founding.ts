@@ -23,7 +23,6 @@ export function foundingMap(
   return {
     version: 1,
     clusterId: 'simulated',
-    mapHost: nodes[0].id,
     partitions: 1,
     copies: 2,
     capacityBytes: 2 ** 30,

@@ -23,7 +23,7 @@ function mapOf(): ClusterMap {
     inSync: [{ node: 'a', incarnation: 1 }],
   };
   return {
-    ...{ version: 1, clusterId: 'test', mapHost: 'a', partitions: 2, copies: 3, minIsr: 1 },
+    ...{ version: 1, clusterId: 'test', partitions: 2, copies: 3, minIsr: 1 },
     ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, eviction: 'sieve' },
     ...{ uncleanFailover: true, operations: {}, nodes: [node('a'), node('b'), node('c')] },
     acceptors: { current: [{ id: 'acceptor-a', node: 'a' }], next: null },

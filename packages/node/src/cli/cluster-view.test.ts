@@ -46,7 +46,6 @@ const answer: ClusterStatus = {
   map: {
     version: 12,
     clusterId: 'c1',
-    mapHost: 'n1',
     acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: 2,
     copies: 2,

@@ -177,7 +177,6 @@ export function mapOfOne(
   return {
     version: 1,
     clusterId: 'test',
-    mapHost: 'n1',
     acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions,
     copies: 1,

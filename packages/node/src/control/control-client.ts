@@ -3,17 +3,13 @@
  *  The channel reconnects by itself, with a bounded backoff, and notices a peer that fell
  *  silent. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import {
-  type CallOptions,
-  Client,
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  Metadata,
-} from '@grpc/grpc-js';
+import { type CallOptions, Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import { refusal } from '../shared/errors.ts';
+import type { AcceptAnswer, Ballot, PrepareAnswer } from '../register/acceptor-calls.ts';
+import { phaseTimeoutMs } from '../register/caspaxos-map-store.ts';
 import type { ClusterMap, Life, NodeId } from '../shared/map.ts';
 import type { JoinRequest } from './registration.ts';
-import { Control, type HeartbeatAck, type MapReply, type NodeStatus } from './gen/ingot_pb.ts';
+import { Control, type HeartbeatAck, type NodeStatus } from './gen/ingot_pb.ts';
 import {
   callUnary,
   channelOptions,
@@ -26,11 +22,11 @@ import {
   type Output,
 } from './grpc-adapter.ts';
 import type { FenceAnswer, FenceQuestion } from '../lease/fence-calls.ts';
-import type { CompareAndSetOutcome } from '../register/map-store.ts';
 import { type ControlAccess, PeerCredentials, PLAIN_ACCESS } from './peer-credentials.ts';
 import { refusedCall } from './refused-call.ts';
 import type { Seal } from './seal-guard.ts';
 import type { HandOver } from './steps.ts';
+import { acceptAnswerFromWire, ballotToWire, prepareAnswerFromWire } from './register-wire.ts';
 import type {
   ClusterStatus,
   PartitionEpoch,
@@ -137,26 +133,37 @@ export class ControlClient {
     }));
   }
 
+  /** The newest map that the asked node knows to be chosen. */
   async readMap(): Promise<ClusterMap> {
     const reply = await this.#unary(Control.method.readMap, {}, deadline(callTimeoutMs));
     return mapFromWire(reply.mapJson);
   }
 
-  async compareAndSetMap(
-    expected: bigint,
-    next: ClusterMap,
-    operationId: string,
-  ): Promise<CompareAndSetOutcome> {
-    const { conflict } = await this.#unary(
-      Control.method.compareAndSetMap,
-      { expectedVersion: expected, mapJson: mapToWire(next), operationId },
-      deadline(callTimeoutMs),
+  async prepare(acceptor: string, from: Life, ballot: Ballot): Promise<PrepareAnswer> {
+    const reply = await this.#unary(
+      Control.method.prepare,
+      { acceptor, from, ballot: ballotToWire(ballot) },
+      deadline(phaseTimeoutMs),
     );
-    return conflict ? 'conflict' : 'ok';
+    return prepareAnswerFromWire(reply);
   }
 
-  watchMap(fromVersion: bigint): ClientReadableStream<MapReply> {
-    return openServerStream(this.#client, Control.method.watchMap, { fromVersion }, this.#metadata);
+  async accept(
+    acceptor: string,
+    from: Life,
+    ballot: Ballot,
+    map: ClusterMap,
+  ): Promise<AcceptAnswer> {
+    const reply = await this.#unary(
+      Control.method.accept,
+      { acceptor, from, ballot: ballotToWire(ballot), mapJson: mapToWire(map) },
+      deadline(phaseTimeoutMs),
+    );
+    return acceptAnswerFromWire(reply);
+  }
+
+  async announce(mapJson: string): Promise<void> {
+    await this.#unary(Control.method.announce, { mapJson }, deadline(callTimeoutMs));
   }
 
   heartbeat(): ClientDuplexStream<NodeStatus, HeartbeatAck> {

@@ -1,40 +1,44 @@
 /** The membership side of one node: its place in the cluster, the map, heartbeats, the control
  *  port. Owner: the main thread. A node founds a cluster, joins one, or returns to the one that its
- *  data dir belongs to; the founder also hosts the map (map-host.ts). Without the map host a node
- *  goes on with the last map it saw.
+ *  data dir belongs to. Every node is alike: each has an acceptor, which has a say where the map
+ *  names it, a proposer, and a coordinator, which acts where it is the first acceptor that it hears
+ *  (control-node.ts). Without a majority of the acceptors a node goes on with the last map it
+ *  knows.
  *  Invariant: the map that listeners see only ever gets newer. */
-import { randomUUID } from 'node:crypto';
 import type { PeerRefusalReason } from '@ingot/replication';
+import { Acceptor } from '../register/acceptor.ts';
+import { nextAcceptors } from '../register/acceptor-choice.ts';
+import type { MapChange } from '../register/map-proposer.ts';
+import { MapWatchers } from '../register/map-watchers.ts';
 import type { Credentials } from '../shared/credentials.ts';
-import { type IngotError, usageError } from '../shared/errors.ts';
-import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
-import { ControlClient } from './control-client.ts';
-import { type FailoverFigures, NO_FAILOVERS } from './failover-log.ts';
+import { IngotError, usageError } from '../shared/errors.ts';
+import {
+  addressOf,
+  type ClusterMap,
+  type Life,
+  type MapNode,
+  type NodeId,
+  nodeOf,
+} from '../shared/map.ts';
+import { AcceptorPeers } from './acceptor-peers.ts';
+import { ControlNode } from './control-node.ts';
 import { ControlServer } from './control-server.ts';
-import type { Member } from './control-service.ts';
-import type { JoinRequest } from './registration.ts';
+import { type FailoverFigures, NO_FAILOVERS } from './failover-log.ts';
 import { foundCluster, refuseOtherClusters } from './founding.ts';
 import type { Identity } from './identity.ts';
 import { joinCluster } from './joining.ts';
 import { Leases } from './leases.ts';
-import { Acceptor } from '../register/acceptor.ts';
-import { ControlNode, monotonicMs } from './control-node.ts';
-import { MemoryLeases } from '../lease/memory-leases.ts';
-import type { ClusterMapStore } from '../register/map-store.ts';
-import { type MapChange, MapProposer } from '../register/map-proposer.ts';
-import { MapWatchers } from '../register/map-watchers.ts';
-import { Peers } from './peers.ts';
+import { MapRegister } from './map-register.ts';
 import type { ControlAccess } from './peer-credentials.ts';
+import { Peers } from './peers.ts';
 import { RefusalLog } from './refusal-log.ts';
-import { RemoteMapStore } from '../register/remote-map-store.ts';
+import type { JoinRequest } from './registration.ts';
 import { SealGuard } from './seal-guard.ts';
-import { SingleMapStore } from '../register/single-map-store.ts';
 import type {
   ControlLog,
   ControlPlaneApi,
   ControlSettings,
   ControlStart,
-  Heartbeat,
   NodeCallbacks,
   NodeReport,
 } from './types.ts';
@@ -50,6 +54,15 @@ export interface ControlPlaneOptions {
   node: NodeCallbacks;
 }
 
+/** What a node has once it knows which cluster it belongs to. */
+interface Cluster {
+  readonly register: MapRegister;
+  readonly peers: Peers;
+  readonly control: ControlNode;
+  readonly seals: SealGuard;
+  readonly leases: Leases;
+}
+
 export class ControlPlane implements ControlPlaneApi {
   readonly #settings: ControlSettings;
   readonly #identity: Identity;
@@ -62,13 +75,11 @@ export class ControlPlane implements ControlPlaneApi {
   readonly #stopping = new AbortController();
   /** What `stop` has to end, in the order in which it was begun. */
   readonly #endings: (() => void)[] = [];
-  /** A heartbeat of this node to itself. */
-  #hear: (report: Heartbeat) => void = () => undefined;
-  #askToLeave: () => Promise<void> = () => Promise.reject(new Error('the node has not joined'));
-  #proposer: MapProposer | null = null;
-  #control: ControlNode | null = null;
+  #cluster: Cluster | null = null;
   #map: ClusterMap | null = null;
+  /** Of this life; before it is in the map, what it will be as far as this node can tell. */
   #incarnation = 0;
+  #isMember = false;
   #isLeaving = false;
 
   constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
@@ -95,9 +106,10 @@ export class ControlPlane implements ControlPlaneApi {
     this.#endings.push(() => this.#server.close());
     await refuseOtherClusters(this.#settings, this.#identity, this.#access);
     const founded = await this.#foundIfAsked();
-    const store = SingleMapStore.open(this.#identity.mapDatabase);
-    if (store === null) await this.#startAsMember();
-    else await this.#startAsHost(store, founded);
+    const seen = this.#identity.lastMap();
+    if (seen !== null) this.#cluster = this.#open(seen);
+    const joined = founded ?? (await this.#join());
+    await this.#enter(joined, this.#cluster ?? this.#open(joined));
     return { map: this.map(), incarnation: this.#incarnation };
   }
 
@@ -112,7 +124,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   /** Those that this node has led. */
   failovers(): FailoverFigures {
-    return this.#control?.figures() ?? NO_FAILOVERS;
+    return this.#cluster?.control.figures() ?? NO_FAILOVERS;
   }
 
   /** Control connections that ended because one side did not believe the other. */
@@ -121,8 +133,7 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   propose(change: MapChange): Promise<ClusterMap> {
-    if (this.#proposer === null) throw new Error('the control plane has no map before start');
-    return this.#proposer.propose(change);
+    return this.#joined().register.propose(change);
   }
 
   async drain(): Promise<void> {
@@ -131,7 +142,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   async leave(): Promise<void> {
     this.#isLeaving = true;
-    await this.#askToLeave();
+    await this.#joined().control.leave(this.#settings.id);
   }
 
   async stop(): Promise<void> {
@@ -150,61 +161,75 @@ export class ControlPlane implements ControlPlaneApi {
     return map;
   }
 
-  /** `founded` is the first map, which lists this life already; null when the founder returns. */
-  async #startAsHost(store: SingleMapStore, founded: ClusterMap | null): Promise<void> {
-    const { id } = this.#settings;
-    const { map: stored } = await store.read();
-    const { peers, seals, leases } = this.#startParts(stored.clusterId, store);
-    const fences = new MemoryLeases(stored.acceptors, monotonicMs);
+  /** From here on this node has its say in the register, and learns of newer maps. `map` is the newest
+   *  it has seen. */
+  #open(map: ClusterMap): Cluster {
+    const { id: self, forgetAfterMs } = this.#settings;
+    const node = this.#node;
+    const peers = new Peers(map.clusterId, this.#access);
+    this.#endings.push(() => peers.close());
+    const acceptor = new Acceptor(this.#identity.acceptorStorage);
+    this.#incarnation = this.#nextIncarnation(map, acceptor);
+    const calls = new AcceptorPeers({
+      ...{ self, acceptor, peers },
+      map: () => register.known(),
+      addresses: () => (this.#isMember ? [] : this.#settings.join),
+    });
+    const life = (): Life => this.#life();
+    const register = new MapRegister({ self, life, acceptor, peers, calls }, map);
+    this.#endings.push(() => register.stop());
+    const leases: Leases = new Leases(
+      {
+        ...{ self, acceptor },
+        accepted: () => acceptor.accepted ?? register.known(),
+        client: (peer) => peers.client(peer),
+        fence: (to, question) => calls.fence(to, question),
+        report: () => this.#report(),
+        hear: (report) => control.hear(report),
+        renewed: (servedUntil) => node.leaseRenewed(servedUntil),
+        refused: (reason) => this.#refused(reason),
+        behind: (version, peer) => register.heardOf(version, peer),
+        connected: (peer, isConnected) => this.#logLink(peer, isConnected),
+      },
+      map,
+    );
+    this.#endings.push(() => leases.end());
+    const seals = this.#sealGuard(register);
     const control = new ControlNode(
       {
-        self: id,
-        proposer: this.#proposer as MapProposer,
-        leases: fences,
-        ...{ peers, seals, node: this.#node, log: this.#log },
-        forgetAfterMs: this.#settings.forgetAfterMs,
-        nextAcceptors: (map) => map.acceptors,
+        ...{ self, node, peers, seals, forgetAfterMs, nextAcceptors },
+        leases: leases.authority,
+        proposer: register.proposer,
+        log: this.#log,
       },
-      stored,
+      map,
     );
-    const hear = (report: Heartbeat): void => {
-      control.hear(report);
-      void fences.renew({ node: report.node, incarnation: report.incarnation });
-    };
-    this.#watchers.add(0, (map) => control.follow(map));
-    // Whoever holds the lock of the data dir may end whatever life the map lists.
-    const lastIncarnation = nodeOf(stored, id)?.incarnation ?? 0;
-    const request = this.#joinRequest(stored.clusterId, lastIncarnation);
-    this.#hear = hear;
-    await this.#enter(founded ?? (await control.register(request)), store, leases);
-    control.start();
-    this.#control = control;
     this.#endings.push(() => control.stop());
-    this.#askToLeave = () => control.leave(id);
-    this.#serve({ peers, seals, leases, host: { control, store, hear } });
+    register.onMap((newer) => {
+      leases.follow(newer);
+      control.follow(newer);
+    });
+    this.#server.attend({ register, leases });
+    return { register, peers, leases, control, seals };
   }
 
-  async #startAsMember(): Promise<void> {
-    const { id } = this.#settings;
-    const joined = await this.#join();
-    const host = nodeOf(joined, joined.mapHost) as MapNode;
-    const address = addressOf(host, 'control');
-    const client = new ControlClient(address, joined.clusterId, this.#access, host.id);
-    this.#endings.push(() => client.close());
-    const store = new RemoteMapStore(client);
-    const { peers, seals, leases } = this.#startParts(joined.clusterId, store);
-    await this.#enter(joined, store, leases);
-    this.#askToLeave = () => client.leave(id);
-    this.#serve({ peers, seals, leases, host: null });
-  }
-
-  #serve(parts: Pick<Member, 'peers' | 'seals' | 'leases' | 'host'>): void {
-    const { id } = this.#settings;
-    this.#server.serve({ ...parts, self: id, node: this.#node, map: () => this.map() });
+  #sealGuard(register: MapRegister): SealGuard {
+    const seals = new SealGuard({
+      node: this.#node,
+      self: this.#settings.id,
+      map: () => this.map(),
+      readMap: () => register.read(),
+      later: (delayMs, then) => {
+        const timer = setTimeout(then, delayMs);
+        return () => clearTimeout(timer);
+      },
+    });
+    this.#endings.push(() => seals.stop());
+    return seals;
   }
 
   #join(): Promise<ClusterMap> {
-    const { id, join } = this.#settings;
+    const { join } = this.#settings;
     const membership = this.#identity.membership();
     if (membership === null && join.length === 0) {
       throw usageError(
@@ -212,17 +237,40 @@ export class ControlPlane implements ControlPlaneApi {
           'start with --found or with --join host:control-port',
       );
     }
-    const lastMap = this.#identity.lastMap();
-    const known = (lastMap?.nodes ?? []).filter((node) => node.id !== id);
-    const remembered = known.map((node) => addressOf(node, 'control'));
+    const request = this.#joinRequest(membership?.clusterId ?? '', membership?.incarnation ?? 0);
     return joinCluster({
-      addresses: [...new Set([...join, ...remembered])],
-      request: this.#joinRequest(membership?.clusterId ?? '', membership?.incarnation ?? 0),
+      addresses: () => this.#whereToAsk(),
+      request,
+      ownWay: () => this.#ownWay(request),
       access: this.#access,
       patienceMs: membership === null ? joinPatienceMs : Number.POSITIVE_INFINITY,
       log: this.#log,
       signal: this.#stopping.signal,
     });
+  }
+
+  #whereToAsk(): string[] {
+    const { id, join } = this.#settings;
+    const known = (this.#cluster?.register.known().nodes ?? []).filter((node) => node.id !== id);
+    return [...new Set([...join, ...known.map((node) => addressOf(node, 'control'))])];
+  }
+
+  /** A node with a voice may register itself: everything goes by compare-and-set on the map, so it does
+   *  no harm if somebody else acts too. */
+  #ownWay(request: JoinRequest): (() => Promise<ClusterMap>) | null {
+    if (this.#cluster === null) return null;
+    const { register, control } = this.#cluster;
+    const { current, next } = register.known().acceptors;
+    if (![...current, ...(next ?? [])].some(({ id }) => id === request.acceptor)) return null;
+    return async () => {
+      try {
+        return await control.register(request);
+      } catch (error) {
+        // Others have ended a life of this node that it does not remember.
+        if (error instanceof IngotError && error.code === 'RETIRED') this.#incarnation++;
+        throw error;
+      }
+    };
   }
 
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
@@ -231,68 +279,44 @@ export class ControlPlane implements ControlPlaneApi {
     return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness };
   }
 
-  #startParts(
-    clusterId: string,
-    store: ClusterMapStore,
-  ): { peers: Peers; seals: SealGuard; leases: Leases } {
-    this.#proposer = new MapProposer(store, this.#settings.id, randomUUID);
-    const peers = new Peers(clusterId, this.#access);
-    this.#watchers.add(0, (map) => peers.follow(map));
-    this.#endings.push(() => peers.close());
-    const seals = new SealGuard({
-      node: this.#node,
-      self: this.#settings.id,
-      map: () => this.map(),
-      readMap: async () => {
-        const { map } = await store.read();
-        this.#adopt(map);
-        return map;
-      },
-      later: (delayMs, then) => {
-        const timer = setTimeout(then, delayMs);
-        return () => clearTimeout(timer);
-      },
-    });
-    this.#endings.push(() => seals.stop());
-    const leases = this.#startLeases(peers);
-    return { peers, seals, leases };
+  #nextIncarnation(map: ClusterMap, acceptor: Acceptor): number {
+    const { id } = this.#settings;
+    const remembered = this.#identity.membership()?.incarnation ?? 0;
+    const listed = nodeOf(map, id)?.incarnation ?? 0;
+    return Math.max(remembered, listed, acceptor.fencedThrough(id)) + 1;
   }
 
-  #startLeases(peers: Peers): Leases {
-    const acceptor = new Acceptor(this.#identity.acceptorStorage);
-    const leases = new Leases({
-      self: this.#settings.id,
-      acceptor,
-      accepted: () => acceptor.accepted ?? this.#map,
-      client: (node) => peers.client(node),
-      report: () => this.#report(),
-      hear: (report) => this.#hear(report),
-      renewed: (servedUntil) => this.#node.leaseRenewed(servedUntil),
-      refused: (reason) => this.#refused(reason),
-      behind: () => undefined,
-      connected: (node, isConnected) => this.#logLink(node, isConnected),
-    });
-    this.#watchers.add(0, (map) => leases.follow(map));
-    this.#endings.push(() => leases.end());
-    return leases;
+  #life(): Life {
+    return { node: this.#settings.id, incarnation: this.#incarnation };
   }
 
   /** This life is in the map: remembers it, and follows the map from here on. */
-  async #enter(map: ClusterMap, store: ClusterMapStore, leases: Leases): Promise<void> {
-    const { incarnation } = nodeOf(map, this.#settings.id) as MapNode;
+  async #enter(map: ClusterMap, cluster: Cluster): Promise<void> {
+    const { id: self } = this.#settings;
+    const { register, peers, leases, control, seals } = cluster;
+    const { incarnation } = nodeOf(map, self) as MapNode;
+    const { clusterId } = map;
+    await this.#identity.enter({ nodeId: self, clusterId, incarnation }, map);
+    this.#cluster = cluster;
     this.#incarnation = incarnation;
-    const nodeId = this.#settings.id;
-    await this.#identity.saveMembership({ nodeId, clusterId: map.clusterId, incarnation });
-    this.#adopt(map);
-    leases.begin({ node: nodeId, incarnation }, map);
-    this.#endings.push(store.watch(BigInt(map.version), (newer) => this.#adopt(newer)));
+    this.#isMember = true;
+    peers.forgetAddresses();
+    register.learn(map);
+    this.#adopt(register.known());
+    register.onMap((newer) => this.#adopt(newer));
+    control.start();
+    leases.begin(this.#life(), register.known());
+    this.#server.serve({
+      ...{ self, node: this.#node, peers, seals, control, leases },
+      map: () => this.map(),
+    });
   }
 
   #adopt(map: ClusterMap): void {
     if (this.#map !== null && map.version <= this.#map.version) return;
     this.#map = map;
     this.#watchers.tell(map);
-    if (map.mapHost !== this.#settings.id) this.#remember(map);
+    this.#remember(map);
     const incarnation = nodeOf(map, this.#settings.id)?.incarnation;
     if (incarnation === undefined) this.#retire('the node was taken out of the cluster');
     else if (incarnation > this.#incarnation) this.#retire('a later start of the node replaced it');
@@ -308,7 +332,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   #refused({ code, message }: IngotError): void {
     if (code === 'RETIRED') this.#retire(message);
-    else this.#log.warn({ event: 'mapHost.refused', code }, message);
+    else this.#log.warn({ event: 'acceptor.refused', code }, message);
   }
 
   /** A node that asked to leave knows. */
@@ -321,7 +345,12 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #logLink(peer: NodeId, isConnected: boolean): void {
-    if (isConnected) this.#log.info({ event: 'mapHost.connected', peer });
-    else this.#log.warn({ event: 'mapHost.away', peer }, 'goes on with the last cluster map');
+    if (isConnected) this.#log.info({ event: 'acceptor.connected', peer });
+    else this.#log.warn({ event: 'acceptor.away', peer }, `${peer} does not answer heartbeats`);
+  }
+
+  #joined(): Cluster {
+    if (this.#cluster === null) throw new Error('the control plane has no map before start');
+    return this.#cluster;
   }
 }

@@ -30,6 +30,7 @@ import { PORT_FLAGS } from '../shared/settings.ts';
 import { controlHandlers, type Member } from './control-service.ts';
 import { Control } from './gen/ingot_pb.ts';
 import { channelOptions, serviceParts } from './grpc-adapter.ts';
+import { registerHandlers, type Voter } from './register-service.ts';
 import { controlPreamble, passPreamble, PeerRefused } from './proved-socket.ts';
 
 // Whatever goes wrong arrives as an error, and is said once, in the node's own words.
@@ -55,20 +56,20 @@ export class ControlServer {
   readonly #encrypted = new Map<string, TLSSocket>();
   /** By `host:port`, those that have not; the oldest first. */
   readonly #unproved = new Map<string, Socket>();
+  #voter: Voter | null = null;
   #member: Member | null = null;
 
   constructor(options: ControlServerOptions) {
     const { certificates } = options.credentials;
     this.#options = options;
     this.#tls = certificates === null ? null : this.#listenForTls(certificates);
+    const isNamed = (peer: string, node: NodeId): boolean => this.#isNamed(peer, node);
+    const voter = (): Voter | null => this.#voter;
     this.#grpc.addService(
-      ...serviceParts(
-        Control,
-        controlHandlers(
-          () => this.#member,
-          (peer, node) => this.#isNamed(peer, node),
-        ),
-      ),
+      ...serviceParts(Control, {
+        ...controlHandlers(() => this.#member, isNamed),
+        ...registerHandlers(voter, isNamed),
+      }),
     );
   }
 
@@ -92,12 +93,19 @@ export class ControlServer {
     this.#listener.on('error', () => undefined);
   }
 
+  /** The node knows its cluster, and is not in the map yet. */
+  attend(voter: Voter): void {
+    this.#voter = voter;
+  }
+
+  /** This life of the node is in the map. */
   serve(member: Member): void {
     this.#member = member;
   }
 
   close(): void {
     this.#member = null;
+    this.#voter = null;
     this.#listener.close();
     this.#grpc.forceShutdown();
     for (const socket of this.#sockets) socket.destroy();

@@ -134,7 +134,9 @@ export class Coordinator {
       if (id === this.#options.self) return node;
       if (node.state === 'up' && this.#view.isHeard(id, nowMs)) return node;
     }
-    return null;
+    // Who is no acceptor gets no heartbeats, and has only the map to go by.
+    const listed = this.#map.acceptors.current.map(({ node }) => nodeOf(this.#map, node));
+    return listed.find((node) => node?.state === 'up') ?? null;
   }
 
   isActive(): boolean {

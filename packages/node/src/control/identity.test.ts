@@ -28,11 +28,24 @@ describe('identity', () => {
 
   test('membership and the last map are there after a restart', async () => {
     const first = await openIdentity(dir, 'n1');
-    await first.saveMembership(membership);
-    first.saveMap(map);
+    await first.enter(membership, map);
+    first.saveMap({ ...map, version: 9 });
     await first.close();
     const again = await openIdentity(dir, 'n1');
     expect(again.membership()).toEqual(membership);
+    expect(again.lastMap()).toEqual({ ...map, version: 9 });
+    expect(again.acceptorStorage.load().accepted).toBe(null);
+    await again.close();
+  });
+
+  test("a founder's acceptor has accepted the first map; its id is there after a restart", async () => {
+    const first = await openIdentity(dir, 'n1');
+    const acceptor = first.acceptor();
+    await first.found(membership, map);
+    await first.close();
+    const again = await openIdentity(dir, 'n1');
+    expect(again.acceptor()).toBe(acceptor);
+    expect(again.acceptorStorage.load().accepted?.map).toEqual(map);
     expect(again.lastMap()).toEqual(map);
     await again.close();
   });

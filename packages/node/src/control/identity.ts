@@ -1,6 +1,6 @@
 /** Who this node is, across restarts: kept in LMDB under the data dir, next to the lock that makes
- *  this process its only user. Holds the node id, the cluster id, the last incarnation, the last
- *  map seen (where to look for the others) and, on the founder, the cluster map itself.
+ *  this process its only user. Holds the node id, the cluster id, the last incarnation and the last
+ *  map seen (where to look for the others); beside it, the file of the node's acceptor.
  *  Writes are few and small, and made at once: lmdb's `put` rejects promises of its own, that nobody can
  *  handle, where the disk is full.
  *  Invariant: once a data dir belongs to a node of a cluster it never belongs to another. */
@@ -11,7 +11,6 @@ import { IngotError, refusal } from '../shared/errors.ts';
 import { type ClusterMap, type NodeId, parseClusterMap } from '../shared/map.ts';
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts';
 import { LmdbAcceptorStorage } from '../register/lmdb-acceptor-storage.ts';
-import { storedMapKey } from '../register/single-map-store.ts';
 
 export interface Membership {
   nodeId: NodeId;
@@ -25,8 +24,6 @@ const lastMapKey = 'lastMap';
 
 export class Identity {
   readonly dataDir: string;
-  /** Where the founder's map store keeps the map; empty on other nodes. */
-  readonly mapDatabase: Database<ClusterMap, string>;
   readonly acceptorStorage: LmdbAcceptorStorage;
   readonly #root: RootDatabase;
   readonly #facts: Database<unknown, string>;
@@ -37,7 +34,6 @@ export class Identity {
     this.#lock = lock;
     this.#root = open({ path: join(dataDir, 'control.mdb'), encoding: 'json' });
     this.#facts = this.#root.openDB('identity', { encoding: 'json' });
-    this.mapDatabase = this.#root.openDB('clusterMap', { encoding: 'json' });
     this.acceptorStorage = new LmdbAcceptorStorage(join(dataDir, 'acceptor.mdb'));
   }
 
@@ -53,22 +49,26 @@ export class Identity {
 
   /** The newest map that this node saved; null before it joined. */
   lastMap(): ClusterMap | null {
-    const map = this.mapDatabase.get(storedMapKey) ?? this.#facts.get(lastMapKey);
+    const map = this.#facts.get(lastMapKey);
     return map === undefined ? null : parseClusterMap(map);
   }
 
-  /** Makes this the data dir of a founder. On disk when it resolves, all of it or nothing. */
+  /** Makes this the data dir of a founder, whose acceptor has accepted the first map. On disk when it
+   *  resolves. The cluster begins with the last write: before that nobody has heard of it. */
   async found(membership: Membership, map: ClusterMap): Promise<void> {
-    this.#root.transactionSync(() => {
-      this.mapDatabase.putSync(storedMapKey, map);
-      this.#facts.putSync(membershipKey, membership);
-    });
-    await this.#root.flushed;
+    const { promised } = this.acceptorStorage.load();
+    const ballot = { round: promised.round + 1, proposer: membership.nodeId };
+    this.acceptorStorage.putAccepted({ ballot, map });
+    await this.acceptorStorage.flushed();
+    await this.enter(membership, map);
   }
 
-  /** On disk when it resolves. */
-  async saveMembership(membership: Membership): Promise<void> {
-    this.#facts.putSync(membershipKey, membership);
+  /** This life is in that map. On disk when it resolves, all of it or nothing. */
+  async enter(membership: Membership, map: ClusterMap): Promise<void> {
+    this.#root.transactionSync(() => {
+      this.#facts.putSync(lastMapKey, map);
+      this.#facts.putSync(membershipKey, membership);
+    });
     await this.#root.flushed;
   }
 

@@ -1,5 +1,7 @@
 /** How a node finds its cluster: asks addresses it was given, or remembers, until one leads it to
- *  the map host and that registers this life of the node. */
+ *  the node that coordinates and that registers this life of the node. A node that has a voice in
+ *  the cluster may do that itself where nobody else does: after the whole cluster was stopped there
+ *  are only nodes that start. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceError } from '@grpc/grpc-js';
 import { IngotError, unreachable } from '../shared/errors.ts';
@@ -13,10 +15,20 @@ const retryMs = 250;
 const complainEveryMs = 5_000;
 const redirectsMax = 3;
 
+/** Refusals that asking again, or elsewhere, does not help against. */
+const FINAL: ReadonlySet<string> = new Set([
+  'OTHER_CLUSTER',
+  'NODE_ID_IN_USE',
+  'BAD_JOIN',
+  'PEER_REFUSED',
+]);
+
 export interface JoinOptions {
   /** `host:control port`; asked in this order, again and again. */
-  addresses: readonly string[];
+  addresses: () => readonly string[];
   request: JoinRequest;
+  /** Registers this life without the others' help; null where it cannot. */
+  ownWay: () => (() => Promise<ClusterMap>) | null;
   access: ControlAccess;
   /** Infinity for a node that knows its cluster: it waits until that is back. */
   patienceMs: number;
@@ -27,23 +39,30 @@ export interface JoinOptions {
 /** Resolves with the map that lists this life of the node. Rejects with an IngotError where the
  *  cluster refuses the node, or where nobody could be asked in time. */
 export async function joinCluster(options: JoinOptions): Promise<ClusterMap> {
-  const { addresses, request, access, patienceMs, log, signal } = options;
-  let lastWhy = '';
+  const { addresses, request, access, ownWay, patienceMs, log, signal } = options;
   for (let waitedMs = 0; ; waitedMs += retryMs) {
-    for (const address of addresses) {
+    const sought = addresses();
+    const ways = sought.map((address) => () => joinThrough(address, request, access));
+    const own = ownWay();
+    let lastWhy = '';
+    for (const join of own === null ? ways : [...ways, own]) {
+      signal.throwIfAborted();
       try {
-        return await joinThrough(address, request, access);
+        return await join();
       } catch (error) {
-        if (error instanceof IngotError) throw error;
-        lastWhy = shortReason(error as ServiceError);
+        if (error instanceof IngotError && FINAL.has(error.code)) throw error;
+        lastWhy = shortReason(error as Error);
       }
     }
-    const sought = addresses.join(', ');
+    const those = sought.join(', ');
     if (waitedMs >= patienceMs) {
-      throw unreachable(`a node to join at ${sought}`, lastWhy, 'check --join and start that node');
+      throw unreachable(`a node to join at ${those}`, lastWhy, 'check --join and start that node');
     }
     if (waitedMs > 0 && waitedMs % complainEveryMs === 0) {
-      log.warn({ event: 'cluster.sought', addresses, why: lastWhy }, `no answer from ${sought}`);
+      log.warn(
+        { event: 'cluster.sought', addresses: sought, why: lastWhy },
+        own === null ? `no answer from ${those}` : `waits for a majority of the acceptors`,
+      );
     }
     await delay(retryMs, undefined, { signal });
   }
@@ -73,7 +92,7 @@ async function joinThrough(
     if ('map' in outcome) return outcome.map;
     address = outcome.askInstead;
   }
-  throw new Error(`${first} leads to no map host`);
+  throw new Error(`${first} leads to nobody who coordinates`);
 }
 
 async function withClient<T>(
@@ -90,7 +109,7 @@ async function withClient<T>(
 }
 
 /** grpc-js wraps what the system said in a sentence of its own. */
-function shortReason({ details, message }: ServiceError): string {
-  const text = details ?? message;
+function shortReason(error: Error): string {
+  const text = (error as Partial<ServiceError>).details ?? error.message;
   return /\bE[A-Z]{4,}\b/.exec(text)?.[0] ?? text;
 }

@@ -5,7 +5,7 @@
  *  one of a few that agreed to a fence which came to nothing. */
 import type { Acceptor } from '../register/acceptor.ts';
 import { type IngotError, refusal } from '../shared/errors.ts';
-import type { ClusterMap, Life, MapNode, NodeId } from '../shared/map.ts';
+import type { AcceptorRef, ClusterMap, Life, MapNode, NodeId } from '../shared/map.ts';
 import type { LeaseAuthority } from '../lease/authority.ts';
 import { CasPaxosLeases } from '../lease/caspaxos-leases.ts';
 import { processClocks } from '../lease/clocks.ts';
@@ -21,7 +21,9 @@ export interface LeasesOptions {
   readonly acceptor: Acceptor;
   /** What the acceptor has accepted last. */
   readonly accepted: () => ClusterMap | null;
-  readonly client: (node: MapNode) => Pick<ControlClient, 'heartbeat' | 'fence'>;
+  readonly client: (node: MapNode) => Pick<ControlClient, 'heartbeat'>;
+  /** Asks the acceptor of another node. */
+  readonly fence: (to: AcceptorRef, question: FenceQuestion) => Promise<FenceAnswer>;
   readonly report: () => NodeReport;
   /** A heartbeat of this node to itself; those of others come in by gRPC. */
   readonly hear: (report: Heartbeat) => void;
@@ -30,7 +32,7 @@ export interface LeasesOptions {
   /** An acceptor refuses this life; `hasLease` as long as others have answered. */
   readonly refused: (why: IngotError, hasLease: boolean) => void;
   /** Somebody has accepted a newer map than is known here. */
-  readonly behind: (node: NodeId) => void;
+  readonly behind: (version: number, node: NodeId) => void;
   readonly connected: (node: NodeId, isConnected: boolean) => void;
 }
 
@@ -50,13 +52,23 @@ const refusalTexts: Record<BeatRefusal['kind'], string> = {
 export class Leases {
   readonly #options: LeasesOptions;
   readonly #keeper: LeaseKeeper;
-  #map: ClusterMap | null = null;
+  /** Ends lives. That takes no life of one's own: a node that starts ends its former one. */
+  readonly authority: Pick<LeaseAuthority, 'fence'>;
+  #map: ClusterMap;
   #own: OwnLife | null = null;
   #fences = 0;
 
-  constructor(options: LeasesOptions) {
+  /** `map` is the newest that is known to be chosen. */
+  constructor(options: LeasesOptions, map: ClusterMap) {
     const { acceptor, accepted } = options;
     this.#options = options;
+    this.#map = map;
+    this.authority = new CasPaxosLeases({
+      acceptors: () => this.#map.acceptors,
+      holder: new LeaseHolder(processClocks),
+      beat: () => 0,
+      calls: { fence: (to, question) => this.#askToFence(to, question) },
+    });
     this.#keeper = new LeaseKeeper({
       acceptor: acceptor.id,
       accepted,
@@ -75,7 +87,7 @@ export class Leases {
   }
 
   /** From now on this node is this life; `map` lists it. */
-  begin(life: Life, map: ClusterMap): LeaseAuthority {
+  begin(life: Life, map: ClusterMap): void {
     this.end();
     const { self, client, report, behind, connected } = this.#options;
     const holder = new LeaseHolder(processClocks);
@@ -87,19 +99,14 @@ export class Leases {
       ownBeat: (own, beat) => this.#beatItself(own, beat),
       answered: (node, ack) => {
         this.#answered(holder, ack.acceptor, Number(ack.beat), ack.acceptorSet);
-        if (Number(ack.mapVersion) > (this.#map?.version ?? 0)) behind(node);
+        const version = Number(ack.mapVersion);
+        if (version > this.#map.version) behind(version, node);
       },
       refused: (_node, reason) => this.#refused(reason),
       connected,
     });
     this.#own = { life, holder, heartbeats };
     this.follow(map);
-    return new CasPaxosLeases({
-      acceptors: () => (this.#map ?? map).acceptors,
-      holder,
-      beat: () => heartbeats.beat(),
-      calls: { fence: (to, question) => this.#askToFence(to, question) },
-    });
   }
 
   /** The newest map that is known to be chosen. */
@@ -141,11 +148,9 @@ export class Leases {
     return answer;
   }
 
-  #askToFence(to: { id: string; node: NodeId }, question: FenceQuestion): Promise<FenceAnswer> {
-    if (to.node === this.#options.self) return this.fence(to.id, question);
-    const node = this.#map?.nodes.find(({ id }) => id === to.node);
-    if (node === undefined) return Promise.reject(new Error('the map does not list its node'));
-    return this.#options.client(node).fence(to.id, question);
+  #askToFence(to: AcceptorRef, question: FenceQuestion): Promise<FenceAnswer> {
+    const { self, fence } = this.#options;
+    return to.node === self ? this.fence(to.id, question) : fence(to, question);
   }
 
   // ------------------------------------------------------------ the holder's side

@@ -25,12 +25,11 @@ export type ClusterShape = Pick<
   | 'uncleanFailover'
 >;
 
-/** The first map of a cluster: the founder keeps the map and leads every partition. */
+/** The first map of a cluster: the founder alone decides about it, and leads every partition. */
 export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
   return {
     ...shape,
     version: 1,
-    mapHost: founder.id,
     acceptors: { current: [{ id: founder.acceptor, node: founder.id }], next: null },
     nodes: [founder],
     placement: Array.from({ length: shape.partitions }, () => ({

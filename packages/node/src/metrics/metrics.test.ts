@@ -27,7 +27,6 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
     map: () => ({
       version: 4,
       clusterId: 'c',
-      mapHost: 'n1',
       acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
       partitions: 1,
       copies: 2,

@@ -9,7 +9,6 @@ function mapAt(version: number, ...placement: PlacementEntry[]): ClusterMap {
   return {
     version,
     clusterId: 'c',
-    mapHost: 'me',
     acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: placement.length,
     copies: 2,

@@ -10,7 +10,6 @@ function mapOf(...placement: PlacementEntry[]): ClusterMap {
   return {
     version: 7,
     clusterId: 'c',
-    mapHost: 'b',
     acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: placement.length,
     copies: 2,

@@ -7,7 +7,6 @@ function mapLedBy(...primaries: (string | null)[]): ClusterMap {
   return {
     version: 1,
     clusterId: 'c',
-    mapHost: 'n1',
     acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     partitions: primaries.length,
     copies: 2,

@@ -19,7 +19,6 @@ function node(id: string, incarnation: number): MapNode {
 const map: ClusterMap = {
   version: 9,
   clusterId: 'c',
-  mapHost: 'n1',
   acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
   partitions: 3,
   copies: 2,

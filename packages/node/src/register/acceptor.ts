@@ -55,7 +55,7 @@ export class Acceptor {
     return this.#accepted?.map ?? null;
   }
 
-  /** Called with each map that is accepted from now on, once it is on disk. */
+  /** Called with the newest map whenever one was accepted, before the answer leaves. */
   onAccepted(listener: (map: ClusterMap) => void): void {
     this.#listeners.add(listener);
   }
@@ -101,7 +101,7 @@ export class Acceptor {
     this.#promised = ballot;
     this.#accepted = accepted;
     await this.#flushed();
-    if (this.#accepted === accepted) for (const listener of this.#listeners) listener(map);
+    for (const listener of this.#listeners) listener(this.#accepted.map);
     return { kind: 'accepted' };
   }
 

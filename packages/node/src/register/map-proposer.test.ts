@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { withFollowerAdded, withNodeState } from '../control/map-changes.ts';
+import { withFollowerAdded } from '../control/map-changes.ts';
+import type { ClusterMap, NodeId } from '../shared/map.ts';
 import { attemptsMax, MapProposer } from './map-proposer.ts';
+import type { ClusterMapStore } from './map-store.ts';
 import { MemoryMapStore } from './memory-map-store.ts';
 import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 
@@ -15,6 +17,10 @@ function proposers(count: number): { store: MemoryMapStore; proposers: MapPropos
       (_, index) => new MapProposer(store, `p${index}`, newOperationId),
     ),
   };
+}
+
+function withNodeState(map: ClusterMap, id: NodeId, state: 'up' | 'down'): ClusterMap {
+  return { ...map, nodes: map.nodes.map((node) => (node.id === id ? { ...node, state } : node)) };
 }
 
 describe('map proposer', () => {
@@ -35,6 +41,33 @@ describe('map proposer', () => {
       proposers: [proposer],
     } = proposers(1);
     expect((await proposer.propose((map) => map)).version).toBe(1);
+  });
+
+  test('what is known of the map is tried first, and checked where it is old', async () => {
+    const { store } = proposers(0);
+    let reads = 0;
+    const counted: ClusterMapStore = {
+      read: () => {
+        reads++;
+        return store.read();
+      },
+      compareAndSet: (...request) => store.compareAndSet(...request),
+      watch: (...request) => store.watch(...request),
+    };
+    const { map: first } = await store.read();
+    let operations = 0;
+    const proposer = new MapProposer(
+      counted,
+      'p',
+      () => `operation-${++operations}`,
+      () => first,
+    );
+    const second = await proposer.propose((map) => withFollowerAdded(map, 0, 'f1'));
+    expect({ version: second.version, reads }).toEqual({ version: 2, reads: 0 });
+    const third = await proposer.propose((map) => withFollowerAdded(map, 0, 'f2'));
+    expect({ version: third.version, reads }).toEqual({ version: 3, reads: 1 });
+    expect(third.placement[0].followers).toEqual(['f1', 'f2']);
+    expect((await proposer.propose((map) => map)).version).toBe(3);
   });
 
   test('a lost answer is settled by the operation id: the change is made once', async () => {

@@ -1,5 +1,6 @@
-/** The one way to change the cluster map: read, change, compare and set, again on a conflict.
- *  One proposer per node and process. Its changes run one after the other, which is what makes the
+/** The one way to change the cluster map: read, change, compare and set, again on a conflict. What is
+ *  known of the map already is tried first, since a change on top of an older one is a conflict and
+ *  no harm. One proposer per node and process. Its changes run one after the other, which is what makes the
  *  single operation id that the map keeps per proposer enough to settle an unanswered proposal. */
 import type { ClusterMap, NodeId } from '../shared/map.ts';
 import type { ClusterMapStore } from './map-store.ts';
@@ -16,10 +17,18 @@ export class MapProposer {
   readonly #store: ClusterMapStore;
   readonly #proposer: NodeId;
   readonly #newOperationId: () => string;
+  readonly #known: () => ClusterMap | null;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(store: ClusterMapStore, proposer: NodeId, newOperationId: () => string) {
+  /** `known`: the newest map that is known to have been chosen. */
+  constructor(
+    store: ClusterMapStore,
+    proposer: NodeId,
+    newOperationId: () => string,
+    known: () => ClusterMap | null = () => null,
+  ) {
     this.#store = store;
+    this.#known = known;
     this.#proposer = proposer;
     this.#newOperationId = newOperationId;
   }
@@ -34,16 +43,21 @@ export class MapProposer {
 
   async #run(change: MapChange): Promise<ClusterMap> {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const { version, map } = await this.#store.read();
+      const known = attempt === 0 ? this.#known() : null;
+      const map = known ?? (await this.#store.read()).map;
       const changed = change(map);
-      if (changed === map) return map;
+      if (changed === map) {
+        // That nothing is to be done counts only of the map as it is.
+        if (known !== null) continue;
+        return map;
+      }
       const operationId = this.#newOperationId();
       const next: ClusterMap = {
         ...changed,
         version: map.version + 1,
         operations: { ...changed.operations, [this.#proposer]: operationId },
       };
-      const outcome = await this.#store.compareAndSet(version, next, operationId);
+      const outcome = await this.#store.compareAndSet(BigInt(map.version), next, operationId);
       if (outcome === 'ok') return next;
       if (outcome === 'unknown') {
         const settled = (await this.#store.read()).map;

@@ -1,7 +1,6 @@
 /** What every driver of the map store must do, as tests: a driver's test file calls
  *  `mapStoreContract` with a way to open one. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { withNodeState } from '../control/map-changes.ts';
 import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { MapProposer } from './map-proposer.ts';
@@ -33,7 +32,8 @@ export function nextOf(
   state: 'up' | 'down' = 'up',
 ): ClusterMap {
   return {
-    ...withNodeState(map, 'n1', state),
+    ...map,
+    nodes: map.nodes.map((node) => (node.id === 'n1' ? { ...node, state } : node)),
     version: map.version + 1,
     operations: { ...map.operations, tester: operation },
   };

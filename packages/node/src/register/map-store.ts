@@ -1,6 +1,6 @@
 /** The register that holds the cluster map. One value, linearizable; the data path never asks it.
- *  Drivers: single-map-store.ts (LMDB on the founder), remote-map-store.ts (that one, through
- *  gRPC), memory-map-store.ts (tests). map-store.test.ts holds what every driver must do. */
+ *  Drivers: caspaxos-map-store.ts (acceptors among the nodes), memory-map-store.ts (tests,
+ *  simulations). map-store-contract.fixture.ts holds what every driver must do. */
 import { refusal } from '../shared/errors.ts';
 import type { ClusterMap } from '../shared/map.ts';
 

@@ -65,7 +65,6 @@ export class TestCluster {
     cluster.map = {
       version: 1,
       clusterId: 'test',
-      mapHost: 'n0',
       acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
       partitions,
       copies: 1,

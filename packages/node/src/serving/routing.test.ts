@@ -18,7 +18,6 @@ function mapWith(primary: string | null, state: 'up' | 'down' = 'up'): ClusterMa
     ...{
       version: 1,
       clusterId: 'c',
-      mapHost: 'me',
       acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
       partitions: 1,
       copies: 1,

@@ -67,8 +67,6 @@ export interface AcceptorSet {
 export interface ClusterMap {
   version: number;
   clusterId: string;
-  /** The node that keeps the map: the founder. */
-  mapHost: NodeId;
   partitions: number;
   copies: number;
   capacityBytes: number;
@@ -136,7 +134,6 @@ const placementEntrySchema: z.ZodType<PlacementEntry> = z.object({
 const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   version: countSchema,
   clusterId: z.string().min(1).max(64),
-  mapHost: nodeIdSchema,
   partitions: z.int().min(1).max(4096),
   copies: z.int().min(1).max(16),
   capacityBytes: countSchema,
@@ -202,7 +199,6 @@ function brokenMapRule(map: ClusterMap): string | null {
   if (map.placement.length !== map.partitions) return 'placement has one entry per partition';
   const ids = new Set(map.nodes.map((node) => node.id));
   if (ids.size !== map.nodes.length) return 'node ids are unique';
-  if (!ids.has(map.mapHost)) return 'the map host is one of the nodes';
   for (const entry of map.placement) {
     const copies = copiesOf(entry);
     if (new Set(copies).size !== copies.length)
