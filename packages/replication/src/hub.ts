@@ -97,6 +97,13 @@ export class ReplicationHub {
     this.#update();
   }
 
+  /** The node goes on as another life: nothing of the former one is connected when this returns. */
+  beginLife(incarnation: number): void {
+    this.#state.identity = { ...this.#state.identity, incarnation };
+    this.#following.close();
+    this.#leading.endSessions('another life of the node begins');
+  }
+
   /** Something was written, or a role has changed. */
   wake(): void {
     if (this.#running) this.#following.update();

@@ -118,9 +118,13 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     }
   }
 
+  endSessions(reason: string): void {
+    for (const handshake of this.#handshakes) handshake.close(reason);
+    for (const session of this.#sessions.values()) session.close(reason);
+  }
+
   close(): void {
-    for (const handshake of this.#handshakes) handshake.close('the node stops');
-    for (const session of this.#sessions.values()) session.close('the node stops');
+    this.endSessions('the node stops');
     this.#acks.close();
     this.#inspections.close();
   }

@@ -38,7 +38,8 @@ const quietMs = 10_000;
 const saidMax = 256;
 
 export class NodeState {
-  readonly identity: NodeIdentity;
+  /** Replaced when another life of the node begins. */
+  identity: NodeIdentity;
   readonly security: LinkSecurity;
   readonly partitions: Map<number, Partition> = new Map();
   readonly views: Map<number, PartitionView> = new Map();

@@ -302,6 +302,7 @@ export class ControlPlane implements ControlPlaneApi {
     this.#isMember = true;
     peers.forgetAddresses();
     register.learn(map);
+    this.#node.lifeBegan(incarnation);
     this.#adopt(register.known());
     register.onMap((newer) => this.#adopt(newer));
     control.start();

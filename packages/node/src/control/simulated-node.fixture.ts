@@ -42,6 +42,7 @@ export class SimulatedNode implements NodeCallbacks {
   readonly incarnation: number;
   readonly copies: Map<number, Copy> = new Map();
   readonly retirements: string[] = [];
+  livesEnded = 0;
   map: ClusterMap | null = null;
   /** It serves until then. */
   servesUntilMs: number = Number.POSITIVE_INFINITY;
@@ -177,6 +178,10 @@ export class SimulatedNode implements NodeCallbacks {
         })),
       })),
     };
+  }
+
+  lifeEnded(): void {
+    this.livesEnded++;
   }
 
   leaseRenewed(): void {

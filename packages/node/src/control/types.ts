@@ -176,8 +176,10 @@ export interface NodeCallbacks {
   sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]>;
   /** Until when this node may serve: what it leads is not answered for any longer without news. */
   leaseRenewed(servedUntil: LeaseTime): void;
-  /** This life was fenced, another begins in the same process: serves nothing until `incarnation` is
-   *  in a map that is applied, and keeps its memory, which is rewound. */
+  /** The others have ended this life: serves nothing from here on, applies no map, and keeps its
+   *  memory, which is rewound. The next life begins in the same process. */
+  lifeEnded(): void;
+  /** From now on the node is this life, in the map that it is told next, or has been told already. */
   lifeBegan(incarnation: number): void;
   verify(partitions: number[]): Promise<VerifyReport>;
   status(): Promise<NodeStatus>;

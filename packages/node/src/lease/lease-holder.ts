@@ -27,6 +27,16 @@ export interface LeaseTime {
 
 export const NO_LEASE: LeaseTime = { nowMs: 0, wallMs: 0 };
 
+/** For tests of what is served, where leases are not what they are about. */
+export const FOREVER: LeaseTime = {
+  nowMs: Number.POSITIVE_INFINITY,
+  wallMs: Number.POSITIVE_INFINITY,
+};
+
+export function isBefore({ nowMs, wallMs }: LeaseClocks, end: LeaseTime): boolean {
+  return nowMs() < end.nowMs && wallMs() < end.wallMs;
+}
+
 interface Waiter {
   readonly beat: number;
   readonly result: PromiseWithResolvers<void>;
@@ -106,8 +116,7 @@ export class LeaseHolder {
   }
 
   isHeld(): boolean {
-    const { nowMs, wallMs } = this.#servedUntil;
-    return this.#clocks.nowMs() < nowMs && this.#clocks.wallMs() < wallMs;
+    return isBefore(this.#clocks, this.#servedUntil);
   }
 
   #renew(): boolean {

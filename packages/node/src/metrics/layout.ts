@@ -30,6 +30,8 @@ export const Counter = {
   protocolErrors: 9,
   /** -MOVED answers */
   redirects: 10,
+  /** connections closed because the lease ended while their commands ran */
+  disowned: 15,
 } as const;
 
 export type CounterName = keyof typeof Counter;

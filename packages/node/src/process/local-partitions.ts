@@ -73,6 +73,13 @@ export class LocalPartitions {
     this.#appliedVersion = map.version;
   }
 
+  /** Nothing is led here until a map says so again: what was stays as it is, as a follower's copy. */
+  standDown(): void {
+    for (const { partition } of this.#held.values()) {
+      if (partition.role() === ROLE_PRIMARY) partition.setRole(ROLE_FOLLOWER, partition.epoch());
+    }
+  }
+
   /** The newest map that was applied; 0 = none. */
   appliedVersion(): number {
     return this.#appliedVersion;

@@ -25,7 +25,9 @@ import type {
 import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
-import type { LeaseTime } from '../lease/lease-holder.ts';
+import { processClocks } from '../lease/clocks.ts';
+import { isBefore, type LeaseTime } from '../lease/lease-holder.ts';
+import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
 import type {
@@ -82,6 +84,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   readonly #logger: Logger;
   readonly #partitions: LocalPartitions;
   readonly #startedAtMs = Date.now();
+  readonly #leaseWord = createLeaseWord();
+  readonly #lease = new LeaseWriter(this.#leaseWord);
   readonly #becameReady: () => void;
   #identity: Identity | null = null;
   #control: ControlPlane | null = null;
@@ -89,6 +93,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #http: Server | null = null;
   #map: ClusterMap | null = null;
   #incarnation = 0;
+  /** Lives of the node that began in this process. */
+  #lives = 0;
+  /** The last one is over, the next is not in the map yet. */
+  #isBetweenLives = false;
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
   #keeper: InSyncKeeper | null = null;
@@ -128,7 +136,6 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     });
     this.#control = control;
     const { map, incarnation } = await control.start();
-    this.#incarnation = incarnation;
     this.#partitions.apply(map);
     const refusal = this.#partitions.refusal();
     if (refusal !== null) throw refusal;
@@ -136,7 +143,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     await this.#workers.ready();
     this.#keeper = this.#keepInSync(this.#workers, control);
     this.#http = await this.#listenHttp(this.#workers, control);
-    control.onMap((newer) => this.#partitions.apply(newer));
+    control.onMap((newer) => this.#apply(newer));
     this.#partitions.apply(control.map());
     this.#log('info', 'node.started', { incarnation, mapVersion: map.version, ...settings.ports });
     this.#checkReady();
@@ -191,12 +198,29 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     return await withinMs(SEAL_COPIES_MS, sealed, []);
   }
 
-  leaseRenewed(_servedUntil: LeaseTime): void {
-    // Nothing asks for the lease yet.
+  leaseRenewed(servedUntil: LeaseTime): void {
+    const hadLease = isBefore(processClocks, this.#lease.until());
+    this.#lease.extend(servedUntil);
+    if (hadLease) return;
+    this.#log('info', 'lease.granted', { incarnation: this.#incarnation });
+    this.#workers?.leaseIsBack();
+    this.#checkReady();
+  }
+
+  lifeEnded(): void {
+    this.#lease.begin(0);
+    this.#isBetweenLives = true;
+    this.#partitions.standDown();
+    for (const { id } of this.#partitions.all())
+      this.#workers?.post({ kind: 'role', partition: id });
   }
 
   lifeBegan(incarnation: number): void {
     this.#incarnation = incarnation;
+    this.#lease.begin(incarnation);
+    this.#workers?.lifeBegan(incarnation);
+    this.#lives++;
+    this.#isBetweenLives = false;
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {
@@ -215,6 +239,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     return new Workers({
       settings: this.#settings,
       incarnation: this.#incarnation,
+      lease: this.#leaseWord,
       map,
       handles: this.#partitions.handles(),
       onLog: (worker, { level, event, fields }) => this.#log(level, event, { worker, ...fields }),
@@ -278,6 +303,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       Number(query.get(n)),
     );
     return flipFollowerByte(this.#partitions.get(partition), chunk, byte);
+  }
+
+  #apply(map: ClusterMap): void {
+    // A map from before this life would give back what it led.
+    if (!this.#isBetweenLives) this.#partitions.apply(map);
   }
 
   /** Role words agree with `map`: tell everyone, and take up what waited for it. */

@@ -51,6 +51,8 @@ onMessage((message: ToReplicationWorker) => {
   switch (message.kind) {
     case 'map':
       return hub.configure(replicationView(message.map, nodeId));
+    case 'life':
+      return hub.beginLife(message.incarnation);
     case 'attach':
       return hub.attach(attachPartition(message.handle));
     case 'detach':

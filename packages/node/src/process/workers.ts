@@ -31,6 +31,8 @@ const REPLICATION_YOUNG_HEAP_MB = 4;
 export interface WorkersOptions {
   readonly settings: Settings;
   readonly incarnation: number;
+  /** see lease/lease-word.ts */
+  readonly lease: SharedArrayBuffer;
   readonly map: ClusterMap;
   readonly handles: readonly PartitionHandle[];
   readonly onLog: (worker: string, message: LogMessage) => void;
@@ -56,6 +58,7 @@ export class Workers {
       settings,
       nodeId: settings.id,
       incarnation: options.incarnation,
+      lease: options.lease,
       workerIndex,
       map: options.map,
       handles: options.handles,
@@ -107,6 +110,16 @@ export class Workers {
 
   post(message: CommonMessage): void {
     for (const worker of this.#all()) worker.post(message);
+  }
+
+  /** Before the first map that names this life. */
+  lifeBegan(incarnation: number): void {
+    this.#replication.post({ kind: 'life', incarnation });
+  }
+
+  /** Clients that wait for a lease may be served again. */
+  leaseIsBack(): void {
+    for (const worker of this.#data) worker.post({ kind: 'lease' });
   }
 
   /** CLIENT LIST lines of all data workers. */

@@ -63,6 +63,8 @@ export class BatchExecutor {
   private readonly partitionIds: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
   private readonly prefetch: Prefetch = new Prefetch(BATCH_COMMANDS_MAX);
   private connection!: Connection;
+  /** At the beginning of the batch. */
+  private hasLease = false;
   private hits = 0;
   private misses = 0;
 
@@ -89,6 +91,7 @@ export class BatchExecutor {
     const { execution, out, passage } = desk;
     const startedMs = performance.now();
     const nowMs = Math.floor(this.clock.originMs + startedMs);
+    this.hasLease = desk.host.lease.look(startedMs, nowMs);
     this.connection = connection;
     connection.lastActiveAtMs = nowMs;
     execution.nowMs = nowMs;
@@ -176,7 +179,7 @@ export class BatchExecutor {
         if (connection.hold !== 0) return i;
       }
       const plan = plans[i];
-      if (connection.plain) {
+      if (connection.plain && this.hasLease) {
         if (plan === PLAIN_GET) {
           if (this.get(i)) continue;
         } else if (plan === PLAIN_SET) {

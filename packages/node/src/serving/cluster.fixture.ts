@@ -13,6 +13,8 @@ import {
   ROLE_FOLLOWER,
   slotOfKey,
 } from '@ingot/store';
+import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
+import { FOREVER } from '../lease/lease-holder.ts';
 import { Counter, createCounters, WorkerCounters } from '../metrics/layout.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { NO_CREDENTIALS } from '../shared/credentials.ts';
@@ -37,6 +39,7 @@ export interface TestNode {
   readonly partitions: Partition[];
   readonly ports: Ports;
   readonly wake: Int32Array;
+  readonly lease: LeaseWriter;
 }
 
 export class TestCluster {
@@ -183,10 +186,15 @@ async function startNode(
   };
   const counters = createCounters();
   const wake = new Int32Array(new SharedArrayBuffer(8));
+  const word = createLeaseWord();
+  const lease = new LeaseWriter(word);
+  lease.begin(1);
+  lease.extend(FOREVER);
   const board = AckBoard.create(map.partitions, 1);
   const worker = new ServingWorker(
     {
       acks: board.buffer,
+      lease: word,
       ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
       clientCounters: [counters],
     },
@@ -200,6 +208,7 @@ async function startNode(
     partitions: worker.partitions as Partition[],
     ports,
     wake,
+    lease,
   };
 }
 

@@ -49,6 +49,8 @@ export interface ConnectionHost {
   readonly maxQueryBufferBytes: number;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
+  /** Whether what the running batch did may be told. */
+  mayAnswer(): boolean;
   /** Hands over what the running batch has written so far. */
   emitBatch(connection: Connection): void;
   received(bytes: number): void;
@@ -209,11 +211,20 @@ export class Connection implements Session, Parkable {
 
   /** Takes a batch's output: to the socket, or behind the replies that are due. */
   emit(out: ReplyWriter): void {
+    if (!this.host.mayAnswer()) this.disown(out);
     if (out.length > 0) {
       if (this.replies.empty) this.write(out);
       else this.replies.push(out.take());
     }
     if (this.closing && this.replies.empty) this.wire.end();
+  }
+
+  /** The lease ended while the batch ran: what it did may be undone, or hidden by what another node
+   *  did meanwhile. Nobody can say, and a broken connection says just that. */
+  private disown(out: ReplyWriter): void {
+    out.reset();
+    this.closing = true;
+    this.wire.destroy();
   }
 
   release(reasons: number): void {

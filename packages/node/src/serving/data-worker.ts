@@ -43,6 +43,7 @@ function handle(message: ToDataWorker): void {
       worker.detach(message.partition);
       break;
     case 'role':
+    case 'lease':
       worker.roleChanged();
       break;
     case 'answer':

@@ -5,6 +5,7 @@
 import type { Partition } from '@ingot/store';
 import { partitionOfSlot, slotOfKey } from '@ingot/store';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
+import type { LeaseWatch } from '../lease/lease-word.ts';
 import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
@@ -38,6 +39,8 @@ export interface DeskHost {
   readonly map: ClusterMap;
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;
+  /** As it was when the batch began, or at the last look since. */
+  readonly lease: LeaseWatch;
   nowMs(): number;
   /** Something was written outside of a batch. */
   wakeReplication(): void;
@@ -95,6 +98,7 @@ export class Desk {
       nodeId,
       partition: this.partition(partitionId),
       partitionId,
+      hasLease: this.host.lease.holds,
       slot,
       listener: connection.listener,
       copyWillDo: read && connection.readOnly && connection.listener === 'follower',

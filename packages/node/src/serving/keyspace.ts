@@ -25,6 +25,8 @@ const ROUNDS_MAX = 200;
 const ROUND_MS = 25;
 const SCAN_BETWEEN_NODES = 'ingot.scan';
 const ERROR = 0x2d;
+const LEASE_LOST_TEXT: string =
+  'ERR this node was cut off while the command ran; whether it was executed is unknown';
 const NIL_REPLIES: readonly string[] = ['$-1\r\n', '_\r\n'];
 
 export function runKeyspace(
@@ -86,12 +88,12 @@ function runCursor(desk: Desk, connection: Connection, command: Command, args: A
   return Outcome.forwarded;
 }
 
-/** A partition that the map gives to this node, and that this node does not serve yet; or -1. */
+/** A partition that the map gives to this node, and that this node does not serve yet, or not without
+ *  a lease; or -1. */
 function firstUnsettled(desk: Desk): number {
-  const { map, nodeId } = desk.host;
-  return map.placement.findIndex(
-    (entry, id) => entry.primary === nodeId && desk.partition(id)?.mayWrite() !== true,
-  );
+  const { map, nodeId, lease } = desk.host;
+  const isServed = (id: number): boolean => lease.holds && desk.partition(id)?.mayWrite() === true;
+  return map.placement.findIndex((entry, id) => entry.primary === nodeId && !isServed(id));
 }
 
 /** The other nodes that lead something, or null when a partition has no leader that is up. */
@@ -131,6 +133,8 @@ class Gathering {
     const { desk, args, connection } = this;
     this.rounds++;
     this.mapVersion = desk.host.map.version;
+    // No batch is running that would have looked.
+    desk.host.lease.lookNow();
     const leaders = otherLeaders(desk);
     if (leaders === null) {
       this.finish(errorLine(DOWN_TEXT));
@@ -187,7 +191,8 @@ class Gathering {
     this.command.run(execution, this.args, scratch);
     // No batch is running that would do it.
     if (this.command.flags.includes('write')) host.wakeReplication();
-    return wholeReply(scratch);
+    const reply = wholeReply(scratch);
+    return host.lease.mayAnswer() ? reply : errorLine(LEASE_LOST_TEXT);
   }
 
   private joined(): Buffer {

@@ -31,6 +31,7 @@ export function runHere(
     command.run(execution, args, out);
   } else {
     passage.close();
+    if (!desk.host.lease.holds) return false;
     if (!read(desk, command, partition, args, out, isLed)) return false;
   }
   countLookups(desk);

@@ -58,6 +58,7 @@ function ask(question: Partial<RouteQuestion>): ReturnType<typeof route> {
     partition: null,
     partitionId: 0,
     slot: 42,
+    hasLease: true,
     listener: 'client',
     copyWillDo: false,
     ...question,
@@ -67,6 +68,13 @@ function ask(question: Partial<RouteQuestion>): ReturnType<typeof route> {
 describe('routing', () => {
   it('the role word decides before the map does', () => {
     expect(ask({ partition: led, map: mapWith('other') }).to).toBe('here');
+  });
+
+  it('without a lease what is led here parks, and copies are read', () => {
+    expect(ask({ partition: led, hasLease: false, map: mapWith('me') }).to).toBe('park');
+    expect(ask({ partition: led, hasLease: false, map: mapWith('other') }).to).toBe('park');
+    expect(ask({ partition: copy, hasLease: false, copyWillDo: true }).to).toBe('copy');
+    expect(ask({ hasLease: false }).to).toBe('peer');
   });
 
   it('a sealed partition parks, whatever the map says', () => {

@@ -30,6 +30,8 @@ export interface RouteQuestion {
   readonly nodeId: string;
   readonly partition: Partition | null;
   readonly partitionId: number;
+  /** Without one nothing that is led here is answered for. */
+  readonly hasLease: boolean;
   /** The slot of the key: MOVED names it. */
   readonly slot: number;
   readonly listener: ListenerKind;
@@ -46,7 +48,8 @@ export const DOWN_TEXT = 'CLUSTERDOWN the node that owns this key is down';
 
 export function route(question: RouteQuestion): Route {
   const { map, partition, partitionId } = question;
-  if (partition?.mayWrite() === true) return HERE;
+  // Without a lease somebody else may lead it by now: the next map says who does.
+  if (partition?.mayWrite() === true) return question.hasLease ? HERE : PARK;
   const entry = map.placement[partitionId];
   // Sealed, or named by the map before the role word says so: one of the two moves soon.
   if (partition?.sealed() === true || entry?.primary === question.nodeId) return PARK;

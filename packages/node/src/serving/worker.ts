@@ -8,6 +8,7 @@ import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
 import { COMMANDS } from '../commands/table.ts';
+import { LeaseWatch } from '../lease/lease-word.ts';
 import { Counter, WorkerCounters } from '../metrics/layout.ts';
 import { Parser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
@@ -43,7 +44,7 @@ export type Ask = (what: Question) => Promise<unknown>;
 
 export class ServingWorker implements WorkerContext, ConnectionHost {
   readonly nodeId: string;
-  readonly incarnation: number;
+  readonly lease: LeaseWatch;
   readonly workerIndex: number;
   readonly settings: Settings;
   readonly counters: WorkerCounters;
@@ -68,7 +69,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   constructor(data: WorkerData, ask: Ask) {
     this.nodeId = data.nodeId;
-    this.incarnation = data.incarnation;
+    this.lease = new LeaseWatch(data.lease);
     this.workerIndex = data.workerIndex;
     this.settings = data.settings;
     this.counters = new WorkerCounters(data.counters);
@@ -88,7 +89,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
       this,
       lookup,
       new Execution(this),
-      new Passage(),
+      new Passage(this.lease),
       this.forwarding,
       this.parking,
       new CallCounts(lookup.commands.length),
@@ -127,8 +128,13 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.forwarding.mapChanged();
   }
 
+  /** Of a partition, or there is a lease again. */
   roleChanged(): void {
     this.parking.changed();
+  }
+
+  get incarnation(): number {
+    return this.lease.incarnation;
   }
 
   attach(handle: PartitionHandle): void {
@@ -146,7 +152,13 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   }
 
   leads(partitionId: number): boolean {
-    return this.partitions[partitionId]?.mayWrite() === true;
+    return this.lease.holds && this.partitions[partitionId]?.mayWrite() === true;
+  }
+
+  mayAnswer(): boolean {
+    if (this.lease.mayAnswer()) return true;
+    this.counters.add(Counter.disowned, 1);
+    return false;
   }
 
   ask(what: string): Promise<unknown> {
@@ -159,7 +171,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   emitBatch(connection: Connection): void {
     this.desk.passage.close();
-    connection.emit(this.desk.out);
+    if (this.desk.out.length > 0) connection.emit(this.desk.out);
   }
 
   received(bytes: number): void {
@@ -189,10 +201,11 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.counters.set(Counter.connections, this.sessions.size);
   }
 
-  /** The map gives it to this node, or it is sealed: it is between two owners. */
+  /** The map gives it to this node, or it is sealed, or there is no lease: it is between two
+   *  owners. */
   private unsettled(partitionId: number): boolean {
     const partition = this.partitions[partitionId];
-    if (partition?.mayWrite() === true) return false;
+    if (partition?.mayWrite() === true) return !this.lease.lookNow();
     return partition?.sealed() === true || this.map.placement[partitionId]?.primary === this.nodeId;
   }
 

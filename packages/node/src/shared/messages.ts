@@ -24,6 +24,8 @@ export interface WorkerData {
   readonly settings: Settings;
   readonly nodeId: string;
   readonly incarnation: number;
+  /** until when this node may serve, see lease/lease-word.ts */
+  readonly lease: SharedArrayBuffer;
   /** 0.. among the data workers; 0 for the replication and the storage worker */
   readonly workerIndex: number;
   readonly map: ClusterMap;
@@ -83,7 +85,12 @@ export interface ClientListRequest {
   readonly id: number;
 }
 
-export type ToDataWorker = CommonMessage | AnswerMessage | ClientListRequest;
+/** There is a lease again: what waited for it may go on. */
+export interface LeaseMessage {
+  readonly kind: 'lease';
+}
+
+export type ToDataWorker = CommonMessage | AnswerMessage | ClientListRequest | LeaseMessage;
 
 // ---- main thread -> replication worker; each is answered by `reply`
 
@@ -132,7 +139,14 @@ export interface StatusRequest {
   readonly id: number;
 }
 
+/** The node goes on as this life of it. Data workers read it beside the lease. */
+export interface LifeMessage {
+  readonly kind: 'life';
+  readonly incarnation: number;
+}
+
 export type ToReplicationWorker =
+  | LifeMessage
   | CommonMessage
   | VerifyRequest
   | AwaitAckRequest

@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { processClocks } from '../lease/clocks.ts';
+import { FOREVER, NO_LEASE } from '../lease/lease-holder.ts';
+import { Counter } from '../metrics/layout.ts';
+import { TestCluster } from './cluster.fixture.ts';
+
+let cluster: TestCluster;
+
+beforeEach(async () => {
+  cluster = await TestCluster.start(2, 2);
+});
+
+afterEach(() => cluster.stop());
+
+/** The lease of node 0 ends while a command looks a key up in this partition. */
+function endWithin(partition: number): void {
+  const [{ partitions, lease }] = cluster.nodes;
+  const own = partitions[partition];
+  const { find } = own;
+  own.find = (...question) => {
+    lease.extend(NO_LEASE);
+    own.find = find;
+    return find.apply(own, question);
+  };
+}
+
+function giveBack(): void {
+  const [{ lease, worker }] = cluster.nodes;
+  lease.extend(FOREVER);
+  worker.roleChanged();
+}
+
+describe('lease: without one', () => {
+  it('what is led here waits until it is back, in order; other keys are served', async () => {
+    const client = await cluster.client();
+    const other = await cluster.client();
+    const [here, there] = [cluster.keyIn(0), cluster.keyIn(1)];
+    await client.call('SET', here, 'before');
+    cluster.nodes[0].lease.extend(NO_LEASE);
+    const waiting = [client.call('SET', here, 'after'), client.call('GET', here)];
+    expect(await other.call('SET', there, 'v')).toBe('OK');
+    expect(await other.call('PING')).toBe('PONG');
+    giveBack();
+    expect(await Promise.all(waiting)).toEqual(['OK', 'after']);
+  });
+
+  it('either clock ends it', async () => {
+    const client = await cluster.client();
+    const [{ lease, counters }] = cluster.nodes;
+    const [nowMs, wallMs] = [processClocks.nowMs(), processClocks.wallMs()];
+    const key = cluster.keyIn(0);
+    for (const end of [
+      { ...FOREVER, nowMs },
+      { ...FOREVER, wallMs },
+    ]) {
+      const parks = counters.get(Counter.parks);
+      lease.extend(end);
+      const waiting = client.call('GET', key);
+      await vi.waitUntil(() => counters.get(Counter.parks) > parks);
+      giveBack();
+      expect(await waiting).toBe(null);
+    }
+  });
+
+  it('commands over all partitions wait too', async () => {
+    const client = await cluster.client();
+    await client.call('SET', cluster.keyIn(0), 'v');
+    cluster.nodes[0].lease.extend(NO_LEASE);
+    const waiting = client.call('DBSIZE');
+    giveBack();
+    expect(await waiting).toBe(1);
+  });
+});
+
+describe('lease: one that ends while commands run', () => {
+  it('what ran is not told: the connection breaks', async () => {
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    await client.call('SET', key, 'v');
+    endWithin(0);
+    expect(await client.call('GET', key)).toBe(undefined);
+    expect(client.closed).toBe(true);
+    expect(cluster.nodes[0].counters.get(Counter.disowned)).toBe(1);
+  });
+
+  it('another node that has forwarded it says that the outcome is unknown', async () => {
+    const client = await cluster.client(1);
+    const key = cluster.keyIn(0);
+    await client.call('SET', key, 'v');
+    endWithin(0);
+    expect(await client.call('GET', key)).toMatch(/^-ERR .*unknown/);
+  });
+});
