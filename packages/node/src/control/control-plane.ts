@@ -132,6 +132,11 @@ export class ControlPlane implements ControlPlaneApi {
     return this.#refusals.counts;
   }
 
+  /** Lives of nodes that the acceptor here has agreed to end. */
+  fences(): number {
+    return this.#cluster?.leases.fences ?? 0;
+  }
+
   propose(change: MapChange): Promise<ClusterMap> {
     return this.#joined().register.propose(change);
   }

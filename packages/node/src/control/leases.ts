@@ -123,14 +123,6 @@ export class Leases {
     this.#own = null;
   }
 
-  /** For how long this node may serve without another answer. */
-  remainingMs(): number {
-    const { nowMs, wallMs } = processClocks;
-    const until = this.#own?.holder.servedUntil();
-    if (until === undefined) return 0;
-    return Math.max(0, Math.min(until.nowMs - nowMs(), until.wallMs - wallMs()));
-  }
-
   // ------------------------------------------------------------ the acceptor's side
 
   /** What this node's acceptor makes of a heartbeat. Throws an IngotError where it refuses it. */

@@ -33,6 +33,10 @@ export const FOREVER: LeaseTime = {
   wallMs: Number.POSITIVE_INFINITY,
 };
 
+export function remainingMs({ nowMs, wallMs }: LeaseClocks, end: LeaseTime): number {
+  return Math.max(0, Math.min(end.nowMs - nowMs(), end.wallMs - wallMs()));
+}
+
 export function isBefore({ nowMs, wallMs }: LeaseClocks, end: LeaseTime): boolean {
   return nowMs() < end.nowMs && wallMs() < end.wallMs;
 }

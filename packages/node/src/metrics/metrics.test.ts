@@ -64,6 +64,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
     }),
     controlRefusals: () => ({ ...createRefusalCounts(), otherSecret: 1, timeout: 5 }),
     failovers: () => ({ ...NO_FAILOVERS, silent: { buckets: [0, 2, 1], sum: 1.5 } }),
+    lease: () => ({ remainingMs: 1_500, fences: 2, lives: 3 }),
     threads: () => [{ worker: 'data-0', utilization: 0.25 }],
     ...overrides,
   };
@@ -86,6 +87,12 @@ describe('metrics', () => {
     expect(await valueOf(sources, 'ingot_commands_total{command="set"}')).toBe(10_000);
     expect(await valueOf(sources, 'ingot_commands_total{command="get"}')).toBe(1);
     expect(await valueOf(sources, 'ingot_commands_total{command="del"}')).toBe(0);
+  });
+
+  test('leases: what is left of the one here, and whose have ended', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_lease_remaining_seconds')).toBe(1.5);
+    expect(await valueOf(sourcesOf(), 'ingot_fences_total')).toBe(2);
+    expect(await valueOf(sourcesOf(), 'ingot_lives_total')).toBe(3);
   });
 
   test('scraping twice does not add up', async () => {

@@ -8,6 +8,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
+import { addLeaseMetrics } from './lease-metrics.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
 import { addReplicationMetrics } from './replication-metrics.ts';
 import { type HistogramSeries, SharedHistogram } from './shared-histogram.ts';
@@ -34,6 +35,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addReplicationMetrics(registry, sources);
   addCheckMetrics(registry, sources);
   addFailoverMetrics(registry, sources);
+  addLeaseMetrics(registry, sources);
   return registry;
 }
 

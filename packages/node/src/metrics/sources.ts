@@ -38,5 +38,13 @@ export interface MetricSources {
   readonly controlRefusals: () => Readonly<Record<PeerRefusalReason, number>>;
   /** that this node has led */
   readonly failovers: () => FailoverFigures;
+  readonly lease: () => {
+    /** 0: there is none, and nothing that this node leads is answered for */
+    readonly remainingMs: number;
+    /** that the acceptor here has agreed to */
+    readonly fences: number;
+    /** of this node, begun in this process */
+    readonly lives: number;
+  };
   readonly threads: () => readonly ThreadUse[];
 }

@@ -26,7 +26,7 @@ import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
 import { processClocks } from '../lease/clocks.ts';
-import { isBefore, type LeaseTime } from '../lease/lease-holder.ts';
+import { isBefore, type LeaseTime, remainingMs } from '../lease/lease-holder.ts';
 import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
@@ -280,6 +280,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       replication: () => this.#replication,
       controlRefusals: () => control.refusals(),
       failovers: () => control.failovers(),
+      lease: () => ({
+        remainingMs: remainingMs(processClocks, this.#lease.until()),
+        fences: control.fences(),
+        lives: this.#lives,
+      }),
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {

@@ -16,11 +16,11 @@ afterEach(() => cluster.stop());
 function endWithin(partition: number): void {
   const [{ partitions, lease }] = cluster.nodes;
   const own = partitions[partition];
-  const { find } = own;
+  const find = own.find.bind(own);
   own.find = (...question) => {
     lease.extend(NO_LEASE);
     own.find = find;
-    return find.apply(own, question);
+    return find(...question);
   };
 }
 
