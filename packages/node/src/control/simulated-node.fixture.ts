@@ -42,7 +42,8 @@ export class SimulatedNode implements NodeCallbacks {
   readonly incarnation: number;
   readonly copies: Map<number, Copy> = new Map();
   readonly retirements: string[] = [];
-  livesEnded = 0;
+  readonly lives: number[] = [];
+  isBetweenLives = false;
   map: ClusterMap | null = null;
   /** It serves until then. */
   servesUntilMs: number = Number.POSITIVE_INFINITY;
@@ -54,6 +55,7 @@ export class SimulatedNode implements NodeCallbacks {
 
   /** Brings the copies in line with a map, as the node process does. */
   apply(map: ClusterMap): void {
+    if (this.isBetweenLives) return;
     if (this.map !== null && map.version <= this.map.version) return;
     this.map = map;
     for (const [partition, entry] of map.placement.entries()) {
@@ -153,8 +155,14 @@ export class SimulatedNode implements NodeCallbacks {
     });
   }
 
-  lifeBegan(): void {
-    this.retirements.push('another life began');
+  lifeEnded(): void {
+    this.isBetweenLives = true;
+    for (const copy of this.copies.values()) if (copy.role === 'primary') copy.role = 'follower';
+  }
+
+  lifeBegan(incarnation: number): void {
+    this.isBetweenLives = false;
+    this.lives.push(incarnation);
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {
@@ -178,10 +186,6 @@ export class SimulatedNode implements NodeCallbacks {
         })),
       })),
     };
-  }
-
-  lifeEnded(): void {
-    this.livesEnded++;
   }
 
   leaseRenewed(): void {
