@@ -67,6 +67,11 @@ export const CLAIMS = {
   scenario: 'what a scenario expects comes true',
   register: 'the register is linearizable: one map per version, and reads never go back',
   fenced: 'a life that is fenced in the map has no lease',
+  oneWriter: 'of a partition and epoch one life takes writes',
+  promoted: 'no empty, inconsistent or unchecked copy leads',
+  marked: 'a copy that was not in sync leads only where the map says so',
+  linearizable: 'what clients see of acks=isr is linearizable',
+  kept: 'every write that was acknowledged with acks=isr is there after a healing',
   onePrimary: 'at no moment do two nodes lead a partition with a lease',
 } as const;
 

@@ -95,7 +95,7 @@ export class LeaseRun {
       const { node, incarnation } = voter.life;
       const change = (map: ClusterMap): ClusterMap => withLife(map, voter.life);
       voter.proposer.propose(change).then(
-        (map) => voter.adopt(map),
+        (map) => voter.learn(map),
         () => voter.life.incarnation === incarnation && this.#enterSoon(voter),
       );
       this.world.note(`${node} enters life ${incarnation}`);
@@ -124,7 +124,7 @@ export class LeaseRun {
       if (leaderIn(map).incarnation !== leader.incarnation) return map;
       return withLead(map, leader, voter.life);
     });
-    voter.adopt(taken);
+    voter.learn(taken);
     if (leaderIn(taken).node === voter.life.node) trace.count('failovers');
   }
 
@@ -152,7 +152,7 @@ export class LeaseRun {
       return { ...map, acceptors };
     });
     this.world.trace.count(`acceptor sets: ${changed.acceptors.next === null ? 'final' : 'joint'}`);
-    voter.adopt(changed);
+    voter.learn(changed);
   }
 
   // ------------------------------------------------------------ trouble

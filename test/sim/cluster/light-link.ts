@@ -3,6 +3,7 @@
 import type { SimProcess } from './host.ts';
 import type { ClusterWorld } from './world.ts';
 
+const signOfLifeMs = 500;
 const noticeMsMax = 60;
 /** An end that cannot be told notices by the silence. */
 const silenceMs = 3_000;
@@ -14,14 +15,25 @@ export interface LinkEnd {
 
 export class LightLink {
   readonly #world: ClusterWorld;
-  readonly #ends: [LinkEnd, LinkEnd];
+  #ends: readonly LinkEnd[] = [];
   readonly #told = new Set<LinkEnd>();
   readonly #lastAtMs = new Map<LinkEnd, number>();
   open = true;
 
-  constructor(world: ClusterWorld, a: LinkEnd, b: LinkEnd) {
+  constructor(world: ClusterWorld) {
     this.#world = world;
+  }
+
+  join(a: LinkEnd, b: LinkEnd): void {
     this.#ends = [a, b];
+    for (const end of this.#ends) this.#sayAlive(end);
+  }
+
+  #sayAlive(end: LinkEnd): void {
+    end.process.later(signOfLifeMs, () => {
+      this.send(end, () => undefined);
+      if (this.open) this.#sayAlive(end);
+    });
   }
 
   /** To the other end, after everything that was sent before. */
@@ -30,6 +42,8 @@ export class LightLink {
     const { scheduler, network, wires } = this.#world;
     const to = this.#other(from);
     if (network.isCut(from.process.host.id, to.process.host.id)) return this.#end(null);
+    // A process that is gone takes its end with it.
+    if (!to.process.alive) return this.#end(null);
     const atMs = Math.max(scheduler.nowMs + network.delayMs(), this.#lastAtMs.get(to) ?? 0);
     this.#lastAtMs.set(to, atMs + 0.001);
     scheduler.after(atMs - scheduler.nowMs, wires, () => {

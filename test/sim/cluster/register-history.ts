@@ -23,6 +23,8 @@ export class RegisterHistory {
   /** Acceptor sets of maps that are, or may yet come to be, in force. */
   readonly #proposed = new Map<number, ClusterMap[]>();
   latest: ClusterMap;
+  /** Before somebody proposes `next` in place of `base`. */
+  onProposal: (base: ClusterMap, next: ClusterMap) => void = () => {};
 
   constructor(world: ClusterWorld, founding: ClusterMap) {
     this.#world = world;
@@ -38,6 +40,7 @@ export class RegisterHistory {
 
   watched(store: ClusterMapStore, who: string): ClusterMapStore {
     const { trace } = this.#world;
+    let base: ClusterMap | null = null;
     return {
       read: async (): Promise<VersionedMap> => {
         const floor = this.latest.version;
@@ -47,10 +50,12 @@ export class RegisterHistory {
         }
         trace.count('map reads');
         this.chosen(found.map, `${who} read it`);
+        base = found.map;
         return found;
       },
       compareAndSet: async (expected, next, operationId): Promise<CompareAndSetOutcome> => {
         this.#propose(next);
+        if (base !== null && BigInt(base.version) === expected) this.onProposal(base, next);
         const outcome = await store.compareAndSet(expected, next, operationId);
         trace.count(`map proposals: ${outcome}`);
         this.#world.note(`${who} proposed version ${next.version}: ${outcome}`);

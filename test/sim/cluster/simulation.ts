@@ -2,11 +2,12 @@
 import { InvariantError } from '@ingot/store';
 import { type SimulationReport, SimulationFailed } from '../simulation.ts';
 import { Broken } from '../trace.ts';
+import { ClusterRun } from './cluster-run.ts';
 import { LeaseRun } from './lease-run.ts';
 import { RegisterRun } from './register-run.ts';
 import type { ClusterWorld } from './world.ts';
 
-export const PARTS = ['register', 'leases'] as const;
+export const PARTS = ['all', 'register', 'leases'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ClusterSimulationOptions {
@@ -44,8 +45,10 @@ export async function simulateCluster(
   };
 }
 
-function runOf({ part, seed, print = null }: ClusterSimulationOptions): Run {
-  return part === 'register' ? new RegisterRun(seed, print) : new LeaseRun(seed, print);
+function runOf({ part, seed, nodes = null, print = null }: ClusterSimulationOptions): Run {
+  if (part === 'register') return new RegisterRun(seed, print);
+  if (part === 'leases') return new LeaseRun(seed, print);
+  return new ClusterRun(seed, nodes ?? (seed % 3 === 0 ? 5 : 3), print);
 }
 
 function brokenBy(error: unknown): Broken {

@@ -4,8 +4,9 @@ import { Acceptor } from '../../../packages/node/src/register/acceptor.ts';
 import type { AcceptorCalls } from '../../../packages/node/src/register/acceptor-calls.ts';
 import { membersOf } from '../../../packages/node/src/register/acceptor-set.ts';
 import { CasPaxosMapStore } from '../../../packages/node/src/register/caspaxos-map-store.ts';
-import { MapProposer } from '../../../packages/node/src/register/map-proposer.ts';
+import { type MapChange, MapProposer } from '../../../packages/node/src/register/map-proposer.ts';
 import type { ClusterMapStore } from '../../../packages/node/src/register/map-store.ts';
+import type { Heartbeat } from '../../../packages/node/src/control/types.ts';
 import type { LeaseAuthority } from '../../../packages/node/src/lease/authority.ts';
 import { CasPaxosLeases } from '../../../packages/node/src/lease/caspaxos-leases.ts';
 import type { FenceCalls } from '../../../packages/node/src/lease/fence-calls.ts';
@@ -36,6 +37,8 @@ export interface VoterParts {
   /** What the process knew of the map before it began. */
   readonly map: ClusterMap;
   readonly life: Life;
+  /** The life is in the map already. */
+  readonly hasBegun?: boolean;
 }
 
 export class Voter {
@@ -52,17 +55,21 @@ export class Voter {
   onMap: (map: ClusterMap) => void = () => {};
   /** A life that the process had was ended by others. */
   onLifeOver: (why: string) => void = () => {};
-  onBeat: (from: Life, map: ClusterMap) => void = () => {};
-  #isOver = false;
+  /** What a heartbeat carries, and what is done with that of another. */
+  report: () => Heartbeat = () => ({ ...this.life, mapVersion: 0, partitions: [] });
+  onBeat: (report: Heartbeat) => void = () => {};
+  #isOver = true;
+  #learn: (map: ClusterMap) => void = () => {};
   #operations = 0;
   #lives = 0;
 
   constructor(parts: VoterParts) {
-    const { process, disk, map, life } = parts;
+    const { process, disk, map, life, hasBegun = true } = parts;
     this.#parts = parts;
     this.process = process;
     this.life = life;
     this.map = map;
+    this.#isOver = !hasBegun;
     this.acceptor = new Acceptor(disk.openFor(process));
     this.keeper = new LeaseKeeper({
       acceptor: this.acceptor.id,
@@ -101,9 +108,21 @@ export class Voter {
     return this.process.nowMs() < nowMs && this.process.wallMs() < wallMs;
   }
 
-  adopt(map: ClusterMap): void {
-    if (map.version < this.map.version) return;
-    if (map.version === this.map.version) return;
+  /** A map that was chosen, as somebody says. */
+  learn(map: ClusterMap): void {
+    this.#learn(map);
+  }
+
+  /** Resolves with the map that holds the change, which is known here before. */
+  async propose(change: MapChange): Promise<ClusterMap> {
+    const map = await this.proposer.propose(change);
+    this.learn(map);
+    return map;
+  }
+
+  #adopt(map: ClusterMap): void {
+    if (map.version <= this.map.version) return;
+    this.#parts.history.chosen(map, `${this.process.name} was told`);
     this.map = map;
     this.holder.follow(map.acceptors);
     this.onMap(map);
@@ -126,7 +145,9 @@ export class Voter {
 
   #beat(): number {
     const { holder, life, process } = this;
+    if (this.#isOver) return 0;
     const beat = holder.sent();
+    const report = this.report();
     const { network } = process.host.world;
     const options = { timeoutMs: beatAnswerMs, mayDouble: true };
     for (const to of membersOf(this.map.acceptors)) {
@@ -136,7 +157,7 @@ export class Voter {
         async (target) => {
           const voter = this.#parts.voterAt(target);
           if (voter === null) throw new Error('the node is still starting');
-          voter.onBeat(life, this.map);
+          voter.onBeat(report);
           return { answer: voter.keeper.hear(life, beat), map: voter.map };
         },
         options,
@@ -144,7 +165,7 @@ export class Voter {
       heard.then(
         ({ answer, map }) => {
           if (holder !== this.holder) return;
-          this.adopt(map);
+          this.learn(map);
           if (answer.kind !== 'acked') return this.#over(answer.kind);
           holder.answered(answer.acceptor, answer.beat, answer.acceptorSet);
         },
@@ -165,10 +186,22 @@ export class Voter {
       acceptors: this.map.acceptors,
       later: process.later,
       random: () => process.host.world.random.next(),
+      chosen: (map) => this.#announce(map),
     });
     const watched = this.#parts.history.watched(store, `${process.name}/${this.#lives}`);
-    watched.watch(BigInt(this.map.version), (map) => this.adopt(map));
+    watched.watch(BigInt(this.map.version), (map) => this.#adopt(map));
+    this.#learn = (map) => store.learn(map);
     return watched;
+  }
+
+  #announce(map: ClusterMap): void {
+    const { host } = this.process;
+    for (const { id } of map.nodes) {
+      if (id === host.id) continue;
+      host.world.network.send(host.id, id, (target) => {
+        this.#parts.voterAt(target)?.learn(map);
+      });
+    }
   }
 
   #newProposer(): MapProposer {

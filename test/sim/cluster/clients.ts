@@ -1,0 +1,152 @@
+/** Clients of a simulated cluster: each sends one command after the other, through any node, and remembers what it was
+ *  told. A command without an answer may have been executed, or may yet be. */
+import { linearizabilityBroken, type Operation } from '../../support/linearizable.ts';
+import { Broken } from '../trace.ts';
+import type { ClusterRun } from './cluster-run.ts';
+import type { SimProcess } from './host.ts';
+import type { Command, Reply } from './serving.ts';
+
+const clientCount = 5;
+const keysPerPartition = 3;
+const answerMs = 4_000;
+const thinkMsMax = 160;
+const patienceMs = 20_000;
+
+interface Seen extends Operation {
+  readonly partition: number;
+  readonly era: number;
+  readonly acks: Command['acks'];
+}
+
+export class Clients {
+  readonly #run: ClusterRun;
+  readonly #process: SimProcess;
+  #history: Seen[] = [];
+  /** Per partition: +1 where writes may have been lost as the cluster was told that they might. */
+  readonly #eras: number[];
+  /** Since when the era runs, as events are counted. */
+  readonly #eraSince: number[];
+  #round = 0;
+  #values = 0;
+  active = true;
+
+  constructor(run: ClusterRun, partitions: number) {
+    this.#run = run;
+    this.#process = run.world.addHost('clients').boot();
+    this.#eras = Array.from({ length: partitions }, () => 0);
+    this.#eraSince = Array.from({ length: partitions }, () => 0);
+    for (let i = 0; i < clientCount; i++) this.#turnSoon();
+  }
+
+  newEra(partition: number): void {
+    this.#eras[partition]++;
+    this.#eraSince[partition] = this.#run.world.scheduler.eventCount;
+  }
+
+  #turnSoon(): void {
+    const { random } = this.#run.world;
+    this.#process.later(random.next() * thinkMsMax, () => {
+      const again = (): void => this.#turnSoon();
+      if (this.active) this.#turn().then(again, again);
+      else again();
+    });
+  }
+
+  async #turn(): Promise<void> {
+    const { random } = this.#run.world;
+    const partition = random.below(this.#eras.length);
+    const kind = random.chance(0.6) ? 'write' : 'read';
+    const acks = random.chance(0.8) ? 'isr' : 'local';
+    const name = `${acks}${random.below(keysPerPartition)}`;
+    await this.#send({ kind, acks, partition, key: this.#key(partition, name), value: '' });
+  }
+
+  #key(partition: number, name: string): string {
+    return `${this.#round}.${this.#eras[partition]}.${partition}.${name}`;
+  }
+
+  /** Returns whether it was executed and answered. */
+  async #send(command: Command): Promise<boolean> {
+    const { world } = this.#run;
+    const { partition, key, kind, acks } = command;
+    const era = this.#eras[partition];
+    const value = kind === 'write' ? `v${++this.#values}` : '';
+    const start = world.scheduler.eventCount;
+    const reply = await this.#ask({ ...command, value });
+    const end = world.scheduler.eventCount;
+    world.trace.count(`${kind}s with acks=${acks}: ${reply.kind}`);
+    const seen = { key, kind, acks, partition, era, start };
+    // What an answer says after the loss of the era is not claimed about.
+    const isClaimed = era === this.#eras[partition];
+    if (kind === 'write' && reply.kind !== 'refused') {
+      const isKnown = reply.kind === 'ok' && isClaimed;
+      this.#history.push({ ...seen, value, end: isKnown ? end : Number.POSITIVE_INFINITY });
+    }
+    if (kind === 'read' && reply.kind === 'ok' && isClaimed) {
+      this.#history.push({ ...seen, value: reply.value, end });
+    }
+    return reply.kind === 'ok';
+  }
+
+  async #ask(command: Command): Promise<Reply> {
+    const { world } = this.#run;
+    const to = world.pick(this.#run.machines)?.host.id ?? '';
+    return await world.network
+      .call<Reply>(
+        this.#process,
+        to,
+        async (target) =>
+          (await this.#run.nodeAt(target)?.serving.serve(command, false)) ?? { kind: 'refused' },
+        { timeoutMs: answerMs },
+      )
+      .catch((): Reply => ({ kind: 'unknown' }));
+  }
+
+  /** Reads every key of this round, then judges all that was seen of it, and begins another round. */
+  async judge(): Promise<void> {
+    const { world } = this.#run;
+    let left = 0;
+    const names = Array.from({ length: keysPerPartition }, (_, i) => `isr${i}`);
+    for (const [partition] of this.#eras.entries()) {
+      for (const name of names) {
+        left++;
+        const key = this.#key(partition, name);
+        void this.#readUntilAnswered(partition, key).then(() => left--);
+      }
+    }
+    await world.run(patienceMs, () => left === 0);
+    if (left > 0) throw new Broken('settles', `${left} keys cannot be read with acks=isr`);
+    const claimed = this.#history.filter(({ acks }) => acks === 'isr');
+    const broken = linearizabilityBroken(claimed);
+    if (broken !== null) throw new Broken('linearizable', broken);
+    this.#judgeKept();
+    world.trace.count('operations judged', claimed.length);
+    this.#history = [];
+    this.#round++;
+  }
+
+  async #readUntilAnswered(partition: number, key: string): Promise<void> {
+    const command = { kind: 'read', acks: 'isr', partition, key, value: '' } as const;
+    while (!(await this.#send(command))) {
+      await new Promise<void>((resolve) => {
+        this.#process.later(50, resolve);
+      });
+    }
+  }
+
+  /** Everything acknowledged is in what the primaries hold. */
+  #judgeKept(): void {
+    for (const [partition, era] of this.#eras.entries()) {
+      const held = new Set(this.#run.primaryCopy(partition)?.entries.map(({ value }) => value));
+      for (const seen of this.#history) {
+        if (seen.partition !== partition || seen.era !== era || seen.kind !== 'write') continue;
+        if (seen.end === Number.POSITIVE_INFINITY || held.has(seen.value ?? '')) continue;
+        if (seen.acks === 'local') {
+          this.#run.world.trace.count('writes with acks=local lost');
+          continue;
+        }
+        throw new Broken('kept', `${seen.value} of ${seen.key} was acknowledged and is gone`);
+      }
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/** What goes wrong in a simulated cluster, drawn from the seed: one row per kind of fault. */
+import type { ClusterMachine, ClusterRun } from './cluster-run.ts';
+import { mayLose } from './may-lose.ts';
+
+interface FaultRow {
+  readonly name: string;
+  /** How often it is drawn, beside the others. */
+  readonly share: number;
+  /** False where it could not happen now. */
+  readonly happen: (faults: ClusterFaults) => boolean;
+}
+
+const FAULTS: readonly FaultRow[] = [
+  { name: 'process dies', share: 6, happen: (faults) => faults.die(false) },
+  { name: 'disk wiped', share: 2, happen: (faults) => faults.die(true) },
+  { name: 'pause', share: 4, happen: (faults) => faults.pause() },
+  { name: 'one-way cut', share: 5, happen: (faults) => faults.cut() },
+  { name: 'node isolated', share: 4, happen: (faults) => faults.isolate() },
+  { name: 'wall clock set', share: 1, happen: (faults) => faults.setClock() },
+  { name: 'weather changes', share: 2, happen: (faults) => faults.changeWeather() },
+  { name: 'node leaves', share: 1, happen: (faults) => faults.leave() },
+  { name: 'node joins', share: 2, happen: (faults) => faults.joinIn() },
+  { name: 'lead moved by hand', share: 2, happen: (faults) => faults.promote() },
+];
+const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
+
+export class ClusterFaults {
+  readonly #run: ClusterRun;
+
+  constructor(run: ClusterRun) {
+    this.#run = run;
+  }
+
+  strike(): void {
+    const { random, trace } = this.#run.world;
+    let left = random.below(shares);
+    for (const { name, share, happen } of FAULTS) {
+      left -= share;
+      if (left >= 0) continue;
+      if (happen(this)) trace.count(`fault: ${name}`);
+      return;
+    }
+  }
+
+  changeWeather(): boolean {
+    const { random, network } = this.#run.world;
+    network.weather = {
+      lossShare: random.chance(0.5) ? 0 : random.next() * 0.05,
+      doubleShare: random.next() * 0.05,
+      slowShare: random.next() * 0.06,
+      slowMsMax: 50 + random.below(1_500),
+    };
+    return true;
+  }
+
+  die(wantsWipe: boolean): boolean {
+    const { world, history } = this.#run;
+    const machine = this.#victim();
+    if (machine === null) return false;
+    const others = this.#run.machines.filter((other) => other !== machine);
+    const left = others.map(({ disk }) => disk.id);
+    if (wantsWipe && !mayLose(history.pending(), left)) return false;
+    this.#run.kill(machine);
+    if (wantsWipe) {
+      machine.disk.wipe();
+      machine.incarnation = 0;
+    }
+    const { random } = world;
+    const awayMs = random.chance(0.3) ? random.below(300) : random.below(9_000);
+    world.after(awayMs, () => {
+      if (!machine.isOut) this.#run.start(machine);
+    });
+    return true;
+  }
+
+  pause(): boolean {
+    const { random } = this.#run.world;
+    const ms = random.chance(0.5) ? random.below(700) : random.below(7_000);
+    const machine = ms < 700 ? this.#anybody() : this.#victim();
+    machine?.host.pause(ms);
+    return machine !== null;
+  }
+
+  cut(): boolean {
+    const { world, machines } = this.#run;
+    const from = world.pick(machines)?.host.id ?? '';
+    const to = world.pick(machines)?.host.id ?? '';
+    world.network.cut(from, to);
+    world.after(world.random.below(8_000), () => world.network.mend(from, to));
+    return from !== to;
+  }
+
+  /** All that it sends, or all that it is sent, or both. */
+  isolate(): boolean {
+    const { world, machines } = this.#run;
+    const { random, network } = world;
+    const machine = this.#victim();
+    if (machine === null) return false;
+    const { id } = machine.host;
+    const choice = random.below(3);
+    const ms = 500 + random.below(7_000);
+    const sides = random.chance(0.3) ? [...machines.map(({ host }) => host.id), 'clients'] : null;
+    for (const other of sides ?? machines.map(({ host }) => host.id)) {
+      if (other === id) continue;
+      if (choice !== 0) network.cut(id, other);
+      if (choice !== 1) network.cut(other, id);
+      world.after(ms, () => {
+        network.mend(id, other);
+        network.mend(other, id);
+      });
+    }
+    return true;
+  }
+
+  setClock(): boolean {
+    const { world } = this.#run;
+    const machine = this.#anybody();
+    if (machine === null || machine.host.clock.maySuspend) return false;
+    machine.host.clock.jumpWall(world.random);
+    return true;
+  }
+
+  leave(): boolean {
+    const run = this.#run;
+    const machine = this.#victim();
+    const staying = run.machines.filter((other) => other !== machine && !other.isOut);
+    if (machine?.node?.joined !== true || staying.length < 3) return false;
+    const active = run.nodes().find(({ coordinator, joined }) => joined && coordinator.isActive());
+    if (active === undefined) return false;
+    const left = run.machines.filter((other) => other !== machine).map(({ disk }) => disk.id);
+    if (!mayLose(run.history.pending(), left)) return false;
+    machine.isOut = true;
+    const { id } = machine.host;
+    active.coordinator.leave(id).then(
+      () => this.#hasLeft(machine),
+      () => {
+        machine.isOut = false;
+      },
+    );
+    return true;
+  }
+
+  #hasLeft(machine: ClusterMachine): void {
+    if (machine.host.process !== null) this.#run.kill(machine);
+    machine.disk.wipe();
+    machine.incarnation = 0;
+    this.#run.world.trace.count('nodes that have left');
+  }
+
+  joinIn(): boolean {
+    const out = this.#run.machines.filter(({ isOut, host }) => isOut && host.process === null);
+    const machine = this.#run.world.pick(out);
+    if (machine !== null) this.#run.start(machine);
+    return machine !== null;
+  }
+
+  promote(): boolean {
+    const { world, history } = this.#run;
+    const partition = world.random.below(history.latest.partitions);
+    const to = world.pick(history.latest.placement[partition].followers);
+    const active = this.#run.nodes().find(({ coordinator }) => coordinator.isActive());
+    if (to === null || active === undefined) return false;
+    active.coordinator.promote(partition, to, false).then(
+      () => world.trace.count('leads moved by hand'),
+      () => undefined,
+    );
+    return true;
+  }
+
+  #anybody(): ClusterMachine | null {
+    return this.#run.world.pick(this.#run.machines.filter(({ host }) => host.process !== null));
+  }
+
+  /** Mostly one without whom every partition still has a copy in sync. */
+  #victim(): ClusterMachine | null {
+    const machine = this.#anybody();
+    if (machine === null || this.#run.world.random.chance(0.1)) return machine;
+    return this.#isCovered(machine) ? machine : null;
+  }
+
+  #isCovered(machine: ClusterMachine): boolean {
+    const { network } = this.#run.world;
+    const sound = this.#run
+      .nodes()
+      .filter(({ id, process, joined }) => {
+        const others = this.#run.machines.filter(({ host }) => host.id !== id);
+        const isHeard = others.every(({ host }) => network.joins(host, process.host));
+        return id !== machine.host.id && process.runs && joined && isHeard;
+      })
+      .map(({ life }) => life);
+    return this.#run.history
+      .pending()
+      .every(({ placement }) =>
+        placement.every(({ inSync }) =>
+          inSync.some((life) =>
+            sound.some((one) => one.node === life.node && one.incarnation === life.incarnation),
+          ),
+        ),
+      );
+  }
+}

@@ -1,0 +1,262 @@
+/** A whole cluster under trouble, round after round: each ends with a healing after which everything must settle. */
+import {
+  type ClusterMap,
+  copiesOf,
+  type Life,
+  nodeOf,
+} from '../../../packages/node/src/shared/map.ts';
+import { Broken } from '../trace.ts';
+import { AcceptorDisk } from './acceptor-disk.ts';
+import { Clients } from './clients.ts';
+import { ClusterFaults } from './cluster-faults.ts';
+import { ClusterNode } from './cluster-node.ts';
+import { foundingMap } from './founding.ts';
+import type { Host, SimProcess } from './host.ts';
+import type { LightCopy } from './light-copy.ts';
+import { RegisterHistory } from './register-history.ts';
+import { whySettlesNot } from './settled.ts';
+import { ClusterWorld } from './world.ts';
+
+const partitions = 3;
+const troubleMsMax = 20_000;
+const calmMsMax = 3_000;
+const settleMsMax = 120_000;
+/** For so long nothing may change before it counts as settled. */
+const quietMs = 1_500;
+
+/** A machine of the cluster, with the data dir on it. */
+export interface ClusterMachine {
+  readonly host: Host;
+  readonly disk: AcceptorDisk;
+  node: ClusterNode | null;
+  /** What the data dir remembers; 0: it belongs to no cluster. */
+  incarnation: number;
+  /** It was asked to leave, or never joined. */
+  isOut: boolean;
+}
+
+export class ClusterRun {
+  readonly world: ClusterWorld;
+  readonly machines: ClusterMachine[];
+  readonly history: RegisterHistory;
+  readonly forgetAfterMs = 30_000;
+  readonly #clients: Clients;
+  readonly #faults: ClusterFaults;
+  /** By "partition/epoch": the life that took writes. */
+  readonly #writers = new Map<string, string>();
+
+  constructor(seed: number, nodes: number, print: ((line: string) => void) | null) {
+    this.world = new ClusterWorld({ seed, print });
+    this.machines = Array.from({ length: nodes + 1 }, (_, i) => {
+      const host = this.world.addHost(String.fromCharCode(97 + i));
+      const disk = new AcceptorDisk(host);
+      return { host, disk, node: null, incarnation: 0, isOut: i === nodes };
+    });
+    const founding = this.#foundingMap(nodes, seed % 2 === 0);
+    this.history = new RegisterHistory(this.world, founding);
+    this.history.onProposal = (base, next) => this.#proposed(base, next);
+    this.#clients = new Clients(this, partitions);
+    this.#faults = new ClusterFaults(this);
+    const [founder, ...others] = this.machines;
+    founder.disk.found(founding);
+    this.boot(founder).found(founding);
+    for (const machine of others) {
+      if (!machine.isOut)
+        this.world.after(this.world.random.below(2_000), () => this.start(machine));
+    }
+    this.world.judge = () => this.#judge();
+  }
+
+  #foundingMap(nodes: number, isStrict: boolean): ClusterMap {
+    const { host, disk } = this.machines[0];
+    const entry = {
+      epoch: 1,
+      primary: host.id,
+      followers: [],
+      inSync: [{ node: host.id, incarnation: 1 }],
+      lost: false,
+      lossy: false,
+    };
+    return foundingMap(
+      [{ id: host.id, acceptor: disk.id }],
+      { current: [{ id: disk.id, node: host.id }], next: null },
+      {
+        partitions,
+        copies: nodes === 3 ? 2 + this.world.random.below(2) : 3,
+        minIsr: isStrict ? 2 : 1,
+        uncleanFailover: !isStrict,
+        placement: Array.from({ length: partitions }, () => entry),
+      },
+    );
+  }
+
+  nodeAt({ host, name }: SimProcess): ClusterNode | null {
+    const node = this.machines[this.world.hosts.indexOf(host)]?.node ?? null;
+    return node?.process.name === name ? node : null;
+  }
+
+  nodes(): ClusterNode[] {
+    return this.machines.flatMap(({ node }) => (node === null ? [] : [node]));
+  }
+
+  hasLeft(id: string): boolean {
+    return this.machines.some(({ host, isOut }) => host.id === id && isOut);
+  }
+
+  primaryCopy(partition: number): LightCopy | null {
+    const { primary } = this.history.latest.placement[partition];
+    const node = this.nodes().find(({ id }) => id === primary);
+    return node?.copies.get(partition) ?? null;
+  }
+
+  async run(simulatedMs: number): Promise<void> {
+    while (this.world.elapsedMs < simulatedMs) {
+      await this.#trouble();
+      await this.#heal();
+    }
+  }
+
+  // ------------------------------------------------------------ processes
+
+  boot(machine: ClusterMachine): ClusterNode {
+    const process = machine.host.boot();
+    machine.node = new ClusterNode(this, machine, process, this.history.latest);
+    return machine.node;
+  }
+
+  start(machine: ClusterMachine): void {
+    if (machine.host.process !== null) return;
+    machine.isOut = false;
+    this.boot(machine).join();
+  }
+
+  kill(machine: ClusterMachine): void {
+    machine.host.kill();
+    machine.node = null;
+    machine.disk.disk.crash();
+  }
+
+  // ------------------------------------------------------------ claims
+
+  tookWrite(partition: number, epoch: number, { node, incarnation }: Life): void {
+    const key = `${partition}/${epoch}`;
+    const life = `${node}:${incarnation}`;
+    const writer = this.#writers.get(key);
+    if (writer === undefined) this.#writers.set(key, life);
+    else if (writer !== life) {
+      const detail = `partition ${partition}, epoch ${epoch}: ${writer} and ${life}`;
+      this.world.fail(new Broken('oneWriter', detail));
+    }
+  }
+
+  /** Where the lead goes to a copy that was not in sync, the map has to say so. */
+  #proposed(base: ClusterMap, next: ClusterMap): void {
+    for (const [partition, entry] of next.placement.entries()) {
+      const before = base.placement[partition];
+      if (before === undefined || entry.epoch <= before.epoch) continue;
+      const { primary } = entry;
+      const incarnation = nodeOf(next, primary ?? '')?.incarnation;
+      const wasInSync = before.inSync.some(
+        (life) => life.node === primary && life.incarnation === incarnation,
+      );
+      if (wasInSync && !entry.lossy) continue;
+      this.world.trace.count(entry.lossy ? 'lossy epochs' : 'lost epochs');
+      if (entry.lossy || entry.lost) this.#clients.newEra(partition);
+      else {
+        const detail = `${primary} gets partition ${partition}, unmarked, and was not in sync`;
+        this.world.fail(new Broken('marked', detail));
+      }
+    }
+  }
+
+  #judge(): void {
+    const { latest } = this.history;
+    const leaders = new Map<number, ClusterNode>();
+    for (const node of this.nodes()) {
+      if (!node.process.runs || !node.joined || !node.voter.holdsLease) continue;
+      const { id, life } = node;
+      if ((nodeOf(latest, id)?.fencedThrough ?? 0) >= life.incarnation) {
+        throw new Broken('fenced', `life ${life.incarnation} of ${id} is fenced and has a lease`);
+      }
+      for (const [partition, { sealed }] of node.leads) {
+        if (sealed) continue;
+        const other = leaders.get(partition);
+        leaders.set(partition, node);
+        if (other === undefined) continue;
+        throw new Broken('onePrimary', `partition ${partition} is led by ${other.id} and ${id}`);
+      }
+    }
+  }
+
+  // ------------------------------------------------------------ rounds
+
+  async #trouble(): Promise<void> {
+    const { world } = this;
+    this.#faults.changeWeather();
+    const untilMs = world.elapsedMs + world.random.below(troubleMsMax);
+    while (world.elapsedMs < untilMs) {
+      await world.run(world.random.below(calmMsMax));
+      this.#faults.strike();
+    }
+  }
+
+  async #heal(): Promise<void> {
+    const { world } = this;
+    world.network.heal();
+    for (const machine of this.machines) if (!machine.isOut) this.start(machine);
+    let quietSinceMs = world.elapsedMs;
+    let version = -1;
+    let askedMs = 0;
+    const isSettled = (): boolean => {
+      const { elapsedMs } = world;
+      if (this.history.latest.version !== version || whySettlesNot(this) !== null) {
+        quietSinceMs = elapsedMs;
+        version = this.history.latest.version;
+      }
+      if (elapsedMs - quietSinceMs > quietMs) return true;
+      if (elapsedMs - askedMs > 10_000) {
+        askedMs = elapsedMs;
+        this.#operatorLooks();
+      }
+      return false;
+    };
+    await world.run(settleMsMax, isSettled);
+    const why = whySettlesNot(this);
+    if (why !== null) throw new Broken('settles', why);
+    this.#clients.active = false;
+    await this.#clients.judge();
+    this.#judgeCopies();
+    this.#clients.active = true;
+    world.trace.count('healings after which all was settled');
+  }
+
+  /** Where no copy in sync is left and the cluster may not choose by itself, a person does. */
+  #operatorLooks(): void {
+    const { latest } = this.history;
+    const active = this.nodes().find(({ joined, coordinator }) => joined && coordinator.isActive());
+    for (const [partition, { primary, followers }] of latest.placement.entries()) {
+      if (primary !== null || active === undefined) continue;
+      const node = this.world.pick(followers);
+      if (node === null) continue;
+      this.world.note(`the operator promotes ${node} for ${partition}`);
+      active.coordinator.promote(partition, node, true).then(
+        () => this.world.trace.count('promotions by the operator'),
+        () => this.world.trace.count('promotions by the operator that were refused'),
+      );
+    }
+  }
+
+  #judgeCopies(): void {
+    for (const [partition, entry] of this.history.latest.placement.entries()) {
+      const truth = this.primaryCopy(partition);
+      for (const id of copiesOf(entry)) {
+        const copy = this.nodes()
+          .find((node) => node.id === id)
+          ?.copies.get(partition);
+        const isEqual =
+          copy?.seq === truth?.seq && copy?.entries.every((one, i) => one === truth?.entries[i]);
+        if (isEqual !== true) throw new Broken('equal', `${id}/${partition} is not as its primary`);
+      }
+    }
+  }
+}
