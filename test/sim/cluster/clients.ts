@@ -10,7 +10,7 @@ const clientCount = 5;
 const keysPerPartition = 3;
 const answerMs = 4_000;
 const thinkMsMax = 160;
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 interface Seen extends Operation {
   readonly partition: number;
@@ -28,6 +28,7 @@ export class Clients {
   readonly #eraSince: number[];
   #round = 0;
   #values = 0;
+  #underWay = 0;
   active = true;
 
   constructor(run: ClusterRun, partitions: number) {
@@ -72,7 +73,9 @@ export class Clients {
     const era = this.#eras[partition];
     const value = kind === 'write' ? `v${++this.#values}` : '';
     const start = world.scheduler.eventCount;
+    this.#underWay++;
     const reply = await this.#ask({ ...command, value });
+    this.#underWay--;
     const end = world.scheduler.eventCount;
     world.trace.count(`${kind}s with acks=${acks}: ${reply.kind}`);
     const seen = { key, kind, acks, partition, era, start };
@@ -102,9 +105,12 @@ export class Clients {
       .catch((): Reply => ({ kind: 'unknown' }));
   }
 
-  /** Reads every key of this round, then judges all that was seen of it, and begins another round. */
-  async judge(): Promise<void> {
+  /** Reads every key of this round, then judges all that was seen of it, and begins another round. `atRest` is called
+   *  while nothing is under way. */
+  async judge(atRest: () => void): Promise<void> {
     const { world } = this.#run;
+    this.active = false;
+    await world.run(patienceMs, () => this.#underWay === 0);
     let left = 0;
     const names = Array.from({ length: keysPerPartition }, (_, i) => `isr${i}`);
     for (const [partition] of this.#eras.entries()) {
@@ -120,9 +126,11 @@ export class Clients {
     const broken = linearizabilityBroken(claimed);
     if (broken !== null) throw new Broken('linearizable', broken);
     this.#judgeKept();
+    atRest();
     world.trace.count('operations judged', claimed.length);
     this.#history = [];
     this.#round++;
+    this.active = true;
   }
 
   async #readUntilAnswered(partition: number, key: string): Promise<void> {

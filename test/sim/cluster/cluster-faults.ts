@@ -125,26 +125,11 @@ export class ClusterFaults {
     const machine = this.#victim();
     const staying = run.machines.filter((other) => other !== machine && !other.isOut);
     if (machine?.node?.joined !== true || staying.length < 3) return false;
-    const active = run.nodes().find(({ coordinator, joined }) => joined && coordinator.isActive());
-    if (active === undefined) return false;
     const left = run.machines.filter((other) => other !== machine).map(({ disk }) => disk.id);
     if (!mayLose(run.history.pending(), left)) return false;
     machine.isOut = true;
-    const { id } = machine.host;
-    active.coordinator.leave(id).then(
-      () => this.#hasLeft(machine),
-      () => {
-        machine.isOut = false;
-      },
-    );
-    return true;
-  }
-
-  #hasLeft(machine: ClusterMachine): void {
-    if (machine.host.process !== null) this.#run.kill(machine);
-    machine.disk.wipe();
-    machine.incarnation = 0;
-    this.#run.world.trace.count('nodes that have left');
+    if (!run.letGo(machine)) machine.isOut = false;
+    return machine.isOut;
   }
 
   joinIn(): boolean {

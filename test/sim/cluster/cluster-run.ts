@@ -2,6 +2,7 @@
 import {
   type ClusterMap,
   copiesOf,
+  isUp,
   type Life,
   nodeOf,
 } from '../../../packages/node/src/shared/map.ts';
@@ -130,6 +131,27 @@ export class ClusterRun {
     this.boot(machine).join();
   }
 
+  /** Asks whoever coordinates to let a node leave; false where nobody does. */
+  letGo(machine: ClusterMachine): boolean {
+    const active = this.nodes().find(({ coordinator, joined }) => joined && coordinator.isActive());
+    active?.coordinator.leave(machine.host.id).then(
+      () => {
+        if (machine.isOut) this.#hasLeft(machine);
+      },
+      () => {
+        machine.isOut = false;
+      },
+    );
+    return active !== undefined;
+  }
+
+  #hasLeft(machine: ClusterMachine): void {
+    if (machine.host.process !== null) this.kill(machine);
+    machine.disk.wipe();
+    machine.incarnation = 0;
+    this.world.trace.count('nodes that have left');
+  }
+
   kill(machine: ClusterMachine): void {
     machine.host.kill();
     machine.node = null;
@@ -159,7 +181,9 @@ export class ClusterRun {
       const wasInSync = before.inSync.some(
         (life) => life.node === primary && life.incarnation === incarnation,
       );
-      if (wasInSync && !entry.lossy) continue;
+      // A primary that is sealed hands over what its successor has acknowledged.
+      const isHandOver = before.primary !== null && isUp(next, before.primary);
+      if ((wasInSync || isHandOver) && !entry.lossy) continue;
       this.world.trace.count(entry.lossy ? 'lossy epochs' : 'lost epochs');
       if (entry.lossy || entry.lost) this.#clients.newEra(partition);
       else {
@@ -223,17 +247,18 @@ export class ClusterRun {
     await world.run(settleMsMax, isSettled);
     const why = whySettlesNot(this);
     if (why !== null) throw new Broken('settles', why);
-    this.#clients.active = false;
-    await this.#clients.judge();
-    this.#judgeCopies();
-    this.#clients.active = true;
+    await this.#clients.judge(() => this.#judgeCopies());
     world.trace.count('healings after which all was settled');
   }
 
-  /** Where no copy in sync is left and the cluster may not choose by itself, a person does. */
+  /** Where no copy in sync is left and the cluster may not choose by itself, a person does; and asks once more whoever
+   *  is to leave, since the node that coordinated may have ended meanwhile. */
   #operatorLooks(): void {
     const { latest } = this.history;
     const active = this.nodes().find(({ joined, coordinator }) => joined && coordinator.isActive());
+    for (const machine of this.machines) {
+      if (machine.isOut && nodeOf(latest, machine.host.id) !== null) this.letGo(machine);
+    }
     for (const [partition, { primary, followers }] of latest.placement.entries()) {
       if (primary !== null || active === undefined) continue;
       const node = this.world.pick(followers);

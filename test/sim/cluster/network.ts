@@ -64,18 +64,31 @@ export class Network {
   }
 
   /** One message, or none, or two. `arrives` runs on the process that lives there then. */
-  send(from: string, to: string, arrives: (process: SimProcess) => void, mayDouble = false): void {
+  send(
+    from: string,
+    to: string,
+    arrives: (process: SimProcess) => void,
+    { mayDouble = false, nobody = () => {} }: { mayDouble?: boolean; nobody?: () => void } = {},
+  ): void {
     const { random } = this.#world;
     if (this.isCut(from, to) || random.chance(this.weather.lossShare)) return;
-    this.#carry(from, to, arrives);
-    if (mayDouble && random.chance(this.weather.doubleShare)) this.#carry(from, to, arrives);
+    this.#carry(from, to, arrives, nobody);
+    if (!mayDouble || !random.chance(this.weather.doubleShare)) return;
+    this.#carry(from, to, arrives, nobody);
   }
 
-  #carry(from: string, to: string, arrives: (process: SimProcess) => void): void {
+  /** `nobody`: the machine is there, and no process on it. */
+  #carry(
+    from: string,
+    to: string,
+    arrives: (process: SimProcess) => void,
+    nobody: () => void,
+  ): void {
     const world = this.#world;
     const arrive = (): void => {
       const process = world.host(to).process;
-      if (process === null || (from !== to && this.isCut(from, to))) return;
+      if (from !== to && this.isCut(from, to)) return;
+      if (process === null) return nobody();
       world.scheduler.after(0, process.thread, () => arrives(process));
     };
     world.scheduler.after(from === to ? 0 : this.delayMs(), world.wires, arrive);
@@ -112,7 +125,8 @@ export class Network {
           (error: Error) => back(() => reject(error)),
         );
       };
-      this.send(from, to, asked, mayDouble);
+      const nobody = (): void => back(() => reject(new NoAnswer(`nobody is at ${to}`)));
+      this.send(from, to, asked, { mayDouble, nobody });
     });
   }
 
