@@ -22,6 +22,7 @@ export class LightFollowing implements LightFollower {
   readonly #leadingAt: (process: SimProcess) => LightLeading | null;
   #session: LightSession | null = null;
   #stopped = false;
+  #attempts = 0;
 
   constructor(
     process: SimProcess,
@@ -54,18 +55,20 @@ export class LightFollowing implements LightFollower {
     const { world } = this.process.host;
     const { primary, epoch, incarnation } = this.source;
     const copy = this.#copy;
+    // An earlier attempt whose answer was lost is none of ours any more.
+    const attempt = ++this.#attempts;
+    const hello = {
+      node: this.process.host.id,
+      ...{ incarnation, partition: copy.partition, epoch, checked: copy.checked },
+      ...{ consistent: copy.consistent, seq: copy.seq, history: [...copy.history] },
+    };
     const offer = async (target: SimProcess): Promise<LightSession | null> => {
       const leading = this.#leadingAt(target);
-      const hello = {
-        node: this.process.host.id,
-        ...{ incarnation, partition: copy.partition, epoch, copy },
-        ...{ consistent: copy.consistent, seq: copy.seq, history: [...copy.history] },
-      };
       if (leading === null || this.#stopped || !leading.welcomes(hello)) return null;
       const link = new LightLink(world);
       const session = new LightSession(leading, hello, this, link);
       link.join(session, this);
-      link.send(session, () => this.#welcome(session));
+      link.send(session, () => this.#welcome(session, attempt));
       leading.begin(session);
       return session;
     };
@@ -77,8 +80,8 @@ export class LightFollowing implements LightFollower {
     );
   }
 
-  #welcome(session: LightSession): void {
-    if (this.#stopped || this.#session !== null) return session.link.close(this);
+  #welcome(session: LightSession, attempt: number): void {
+    if (this.#stopped || attempt !== this.#attempts) return session.link.close(this);
     this.#session = session;
     if (this.#copy.consistent) this.#acknowledge();
   }

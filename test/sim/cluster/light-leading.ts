@@ -27,7 +27,7 @@ export interface LightHello {
   readonly incarnation: number;
   readonly partition: number;
   readonly epoch: number;
-  readonly copy: LightCopy;
+  readonly checked: boolean;
   /** May be streamed to. */
   readonly consistent: boolean;
   readonly seq: number;
@@ -75,7 +75,7 @@ export class LightSession implements LinkEnd {
     const isPart = common === hello.seq && hello.consistent;
     if (isPart && this.#copy.seq - common <= ringEntries) {
       this.sentSeq = common;
-      if (hello.copy.checked) this.flushSoon();
+      if (hello.checked) this.flushSoon();
       else this.#check();
       return;
     }
@@ -92,7 +92,8 @@ export class LightSession implements LinkEnd {
       this.process.host.world.trace.count('bulks that waited until the map was without the member');
       return;
     }
-    this.#send(() => this.#follower.begin(this.sentSeq));
+    const common = this.sentSeq;
+    this.#send(() => this.#follower.begin(common));
     this.process.host.world.trace.count('bulks');
     this.process.later(this.process.host.world.random.next() * bulkMsMax, () => {
       const { seq } = this.#copy;
