@@ -3,7 +3,7 @@ import { Broken } from '../trace.ts';
 import type { SimProcess } from './host.ts';
 import type { Entry, LightCopy } from './light-copy.ts';
 import { type LightFollower, LightSession, type LightLeading } from './light-leading.ts';
-import { LightLink } from './light-link.ts';
+import { LightLink, type LinkEnd } from './light-link.ts';
 
 const retryMsMax = 400;
 const helloMs = 500;
@@ -21,6 +21,7 @@ export class LightFollowing implements LightFollower {
   readonly #copy: LightCopy;
   readonly #leadingAt: (process: SimProcess) => LightLeading | null;
   #session: LightSession | null = null;
+  #end: LinkEnd | null = null;
   #stopped = false;
   #attempts = 0;
 
@@ -47,7 +48,7 @@ export class LightFollowing implements LightFollower {
   /** Nothing of what it sends arrives any more. */
   stop(): void {
     this.#stopped = true;
-    this.#session?.link.close(this);
+    if (this.#end !== null) this.#session?.link.close(this.#end);
     this.#session = null;
   }
 
@@ -57,6 +58,7 @@ export class LightFollowing implements LightFollower {
     const copy = this.#copy;
     // An earlier attempt whose answer was lost is none of ours any more.
     const attempt = ++this.#attempts;
+    const end = { process: this.process, closed: () => this.#closed(attempt) };
     const hello = {
       node: this.process.host.id,
       ...{ incarnation, partition: copy.partition, epoch, checked: copy.checked },
@@ -67,8 +69,8 @@ export class LightFollowing implements LightFollower {
       if (leading === null || this.#stopped || !leading.welcomes(hello)) return null;
       const link = new LightLink(world);
       const session = new LightSession(leading, hello, this, link);
-      link.join(session, this);
-      link.send(session, () => this.#welcome(session, attempt));
+      link.join(session, end);
+      link.send(session, () => this.#welcome(session, end, attempt));
       leading.begin(session);
       return session;
     };
@@ -80,9 +82,10 @@ export class LightFollowing implements LightFollower {
     );
   }
 
-  #welcome(session: LightSession, attempt: number): void {
-    if (this.#stopped || attempt !== this.#attempts) return session.link.close(this);
+  #welcome(session: LightSession, end: LinkEnd, attempt: number): void {
+    if (this.#stopped || attempt !== this.#attempts) return session.link.close(end);
     this.#session = session;
+    this.#end = end;
     if (this.#copy.consistent) this.#acknowledge();
   }
 
@@ -93,8 +96,8 @@ export class LightFollowing implements LightFollower {
     });
   }
 
-  closed(): void {
-    if (this.#stopped || this.#session === null) return;
+  #closed(attempt: number): void {
+    if (this.#stopped || attempt !== this.#attempts) return;
     this.#session = null;
     this.#retry();
   }
@@ -132,6 +135,6 @@ export class LightFollowing implements LightFollower {
   #acknowledge(): void {
     const session = this.#session;
     const { seq } = this.#copy;
-    session?.link.send(this, () => session.acknowledged(seq));
+    if (this.#end !== null) session?.link.send(this.#end, () => session.acknowledged(seq));
   }
 }

@@ -35,7 +35,7 @@ export interface LightHello {
 }
 
 /** What a primary sends. */
-export interface LightFollower extends LinkEnd {
+export interface LightFollower {
   begin(commonSeq: number): void;
   entries(epoch: number, fromSeq: number, entries: readonly Entry[]): void;
   /** The bulk is over: consistent from here on. */
