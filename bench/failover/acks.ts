@@ -6,7 +6,7 @@ import { RespClient } from '../resp-client.ts';
 import { median } from '../statistics.ts';
 import { cpuSeconds } from '../sync/process-cost.ts';
 import type { LocalCluster } from '../../test/support/local-cluster.ts';
-import { keysOfPartitions } from './probe.ts';
+import { keysOfPartitions } from '../../test/support/partition-keys.ts';
 
 export type Acks = 'local' | 'isr';
 

@@ -1,7 +1,8 @@
 /** What a primary's end costs its clients: after kill -9, and after SIGTERM. */
 
 import type { LocalCluster } from '../../test/support/local-cluster.ts';
-import { keysOfPartitions, Probe } from './probe.ts';
+import { keysOfPartitions } from '../../test/support/partition-keys.ts';
+import { Probe } from './probe.ts';
 
 const PROBE_EVERY_MS = 5;
 const RECOVERED_WITHIN_MS = 60_000;

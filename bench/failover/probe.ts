@@ -3,7 +3,6 @@
 
 import { connect } from 'node:net';
 import { encode } from '../../packages/node/src/serving/peer-link.ts';
-import { partitionOfSlot, slotOfKey } from '../../packages/store/src/hash.ts';
 
 export interface Answer {
   /** performance.now() */
@@ -14,18 +13,6 @@ export interface Answer {
 }
 
 const AGAIN_MS = 2;
-
-/** A key of each partition. */
-export function keysOfPartitions(partitions: number): string[] {
-  const keys: string[] = [];
-  for (let i = 0; keys.filter((key) => key !== undefined).length < partitions; i++) {
-    const key = `probe:${i}`;
-    const bytes = Buffer.from(key);
-    const partition = partitionOfSlot(slotOfKey(bytes, 0, bytes.length), partitions);
-    keys[partition] ??= key;
-  }
-  return keys;
-}
 
 export class Probe {
   readonly #port: number;
