@@ -24,6 +24,7 @@ import {
   LibraryClient,
 } from './clients.ts';
 import { type IllKind, Ills } from './ills.ts';
+import { staysAsItIs } from './busy.ts';
 import { advertised, Network } from './network.ts';
 import { RunRecord } from './record.ts';
 
@@ -31,6 +32,8 @@ export interface ChaosPlan {
   readonly nodes: number;
   readonly minutes: number;
   readonly seed: number;
+  /** Before the ills: so long every core has an endless loop to run, and nobody may be taken for dead. */
+  readonly busySeconds: number;
   readonly print: (line: string) => void;
 }
 
@@ -101,6 +104,8 @@ class ClusterChaos {
     }
     await this.#cluster.settled();
     this.#clients = this.#startClients();
+    await staysAsItIs(this.#cluster, this.#plan.busySeconds);
+    this.#plan.print(`busy for ${this.#plan.busySeconds} s: nobody was taken for dead`);
     await this.#befall();
     await this.#healed();
     return this.#judged();
