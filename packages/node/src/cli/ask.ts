@@ -3,7 +3,7 @@ import { status as GrpcStatus } from '@grpc/grpc-js';
 import { ControlClient } from '../control/control-client.ts';
 import { type ControlAccess, PLAIN_ACCESS } from '../control/peer-credentials.ts';
 import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
-import { IngotError, unreachable } from '../shared/errors.ts';
+import { EXIT_UNREACHABLE, IngotError, unreachable } from '../shared/errors.ts';
 import { hostPort, isLoopback } from './address.ts';
 import { credentialsFrom } from './credentials.ts';
 import { pointersIn, runtimeFolder } from './runtime-folder.ts';
@@ -17,6 +17,8 @@ const CONTROL_PORT = 7600;
 export interface Asked {
   readonly address: string;
   readonly credentials: Credentials;
+  /** Control ports of this machine where others of the same cluster listen, should it not answer. */
+  readonly otherPorts?: readonly number[];
 }
 
 /** What is given counts; else what an `ingot up` of this user has left, for addresses of this
@@ -34,10 +36,32 @@ export function askedFrom(values: OptionValues, environment: Environment): Asked
   if (credentials !== NO_CREDENTIALS || pointer === undefined || !isLocal) {
     return { address, credentials };
   }
-  return { address, credentials: { ...credentials, secret: readSecretFile(pointer.secretFile) } };
+  const ofTheSame = pointers.filter(({ pid }) => given === null && pid === pointer.pid);
+  const otherPorts = ofTheSame.map(({ controlPort }) => controlPort).slice(1);
+  const secret = readSecretFile(pointer.secretFile);
+  return { address, otherPorts, credentials: { ...credentials, secret } };
 }
 
+/** Of several nodes that may be asked, the first that can be reached; the error is that of the
+ *  first. */
 export async function askNode<T>(
+  { address, credentials, otherPorts = [] }: Asked,
+  question: (client: ControlClient) => Promise<T>,
+): Promise<T> {
+  const others = otherPorts.map((port) => hostPort(LOCAL_HOST, port));
+  let why: unknown = null;
+  for (const one of [address, ...others]) {
+    try {
+      return await askOne({ address: one, credentials }, question);
+    } catch (error) {
+      why ??= error;
+      if (!(error instanceof IngotError) || error.exitCode !== EXIT_UNREACHABLE) throw error;
+    }
+  }
+  throw why;
+}
+
+async function askOne<T>(
   { address, credentials }: Asked,
   question: (client: ControlClient) => Promise<T>,
 ): Promise<T> {

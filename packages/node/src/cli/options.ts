@@ -313,7 +313,7 @@ export const ASK_OPTIONS: readonly OptionRow[] = [
     null,
     'host:control',
     'control address of any node of the cluster; ' +
-      'the first node of a running "ingot up", else 127.0.0.1:7600, unless set',
+      'the first node of a running "ingot up" that answers, else 127.0.0.1:7600, unless set',
   ),
   {
     ...SECRET_FILE,

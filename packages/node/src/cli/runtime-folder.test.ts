@@ -84,6 +84,14 @@ describe('whom ingot status asks', () => {
     expect(credentials.secret).toHaveLength(43);
   });
 
+  test('another node of it, should the first have died; of that one alone', () => {
+    leave(7602, 7601);
+    const pid = process.ppid;
+    writeFileSync(join(folder, '8601'), JSON.stringify({ secretFile: '/x', pid }), { mode: 0o600 });
+    expect(asked({}).otherPorts).toEqual([7602]);
+    expect(asked({ node: '127.0.0.1:7601' }).otherPorts).toEqual([]);
+  });
+
   test('127.0.0.1:7600 where none runs', () => {
     expect(asked({})).toEqual({ address: '127.0.0.1:7600', credentials: NO_CREDENTIALS });
   });
