@@ -1,8 +1,9 @@
-/** docs/failures.md names only what exists: log events, metrics, refusals, reasons, sentences of the log. And it leaves out
- *  no event, metric, refusal or reason of replication. */
+/** docs/failures.md and docs/operations.md name only what exists: log events, metrics, refusals, reasons, sentences of the
+ *  log, commands and options. And failures.md leaves out no event, metric, refusal or reason of replication. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { COMMANDS } from '../../packages/node/src/cli/program.ts';
 import { PEER_REFUSAL_REASONS } from '../../packages/replication/src/peer-refusals.ts';
 import { SYNC_REASON_LABELS } from '../../packages/replication/src/sync-progress.ts';
 import { REFUSAL_CODES, SYNC_KINDS, SYNC_REASONS } from '../../packages/replication/src/welcome.ts';
@@ -10,13 +11,19 @@ import { REFUSAL_CODES, SYNC_KINDS, SYNC_REASONS } from '../../packages/replicat
 const repository = join(import.meta.dirname, '..', '..');
 const packages = join(repository, 'packages');
 const page = readFileSync(join(repository, 'docs', 'failures.md'), 'utf8');
+const operations = readFileSync(join(repository, 'docs', 'operations.md'), 'utf8');
 const source = readdirSync(packages, { recursive: true, encoding: 'utf8' })
   .filter((file) => /^[a-z]+\/src\/.*\.ts$/.test(file) && !/\.(test|fixture)\.ts$/.test(file))
   .map((file) => readFileSync(join(packages, file), 'utf8'))
   .join('\n');
 
 /** What stands in backticks. */
-const words = new Set([...page.matchAll(/`([^`]+)`/g)].map((match) => match[1]));
+const words = inBackticks(page);
+/** Of each page. */
+const pages: [string, Set<string>][] = [
+  ['failures.md', words],
+  ['operations.md', inBackticks(operations)],
+];
 
 const replicationEvents = allMatches(
   readFileSync(join(packages, 'replication', 'src', 'events.ts'), 'utf8'),
@@ -44,8 +51,8 @@ test('the lists that the page is compared with are really there', () => {
   expect(replicationMetrics).toContain('ingot_partitions_lost');
 });
 
-test('every metric on the page exists', () => {
-  const named = [...words].filter((word) => word.startsWith('ingot_'));
+test.each(pages)('every metric on %s exists', (_, said) => {
+  const named = [...said].filter((word) => word.startsWith('ingot_'));
   expect(named.filter((name) => !metrics.has(name))).toEqual([]);
 });
 
@@ -54,11 +61,11 @@ test('every metric of replication is on the page', () => {
   expect(missing.filter((name) => !OTHER_METRICS.includes(name))).toEqual([]);
 });
 
-test('every event on the page exists', () => {
-  const dotted = [...words].filter((word) => /^[a-z]\w*\.[a-z]\w*$/i.test(word));
+test.each(pages)('every event on %s exists', (_, said) => {
+  const dotted = [...said].filter((word) => /^[a-z]\w*\.[a-z]\w*$/i.test(word));
   expect(dotted.filter((word) => !nodeEvents.has(word))).toEqual([]);
   const known = new Set<string>([...replicationEvents, ...REFUSAL_CODES, ...PEER_REFUSAL_REASONS]);
-  const camel = [...words].filter((word) => /^[a-z]+[A-Z]\w*$/.test(word));
+  const camel = [...said].filter((word) => /^[a-z]+[A-Z]\w*$/.test(word));
   expect(camel.filter((word) => !known.has(word))).toEqual([]);
 });
 
@@ -83,6 +90,20 @@ test('every sentence that the page quotes from the log is in the source', () => 
   );
   expect(missing).toEqual([]);
 });
+
+test('every command and option of ingot on operations.md exists', () => {
+  const commands = COMMANDS.map(({ name }) => name);
+  const said = [...pages[1][1]].join('\n');
+  expect(allMatches(said, /\bingot (\w+)/g).filter((name) => !commands.includes(name))).toEqual([]);
+  const options = new Set(COMMANDS.flatMap((command) => command.options.map(({ name }) => name)));
+  const named = allMatches(said, /--([a-z-]+)/g);
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((name) => !options.has(name))).toEqual([]);
+});
+
+function inBackticks(text: string): Set<string> {
+  return new Set([...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]));
+}
 
 function allMatches(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map((match) => match[1]);
