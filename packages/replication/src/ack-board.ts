@@ -53,23 +53,19 @@ export class AckBoard {
 
   // ------------------------------------------------------------ the replication worker
 
-  /** Makes the row anew where the epoch is another than before. */
-  lead(partition: number, epoch: number): void {
+  /** This node leads at this epoch, and awaits so many followers. Another epoch than before makes the row anew. */
+  lead(partition: number, epoch: number, members: number, awaited: number): void {
     const row = partition * ROW_WORDS;
-    if (Atomics.load(this.#rows, row + EPOCH) === epoch) {
-      Atomics.store(this.#rows, row + ENDED, 0);
-      return;
+    const isNew = Atomics.load(this.#rows, row + EPOCH) !== epoch;
+    if (isNew) {
+      Atomics.store(this.#rows, row + EPOCH, 0);
+      this.#f64[partition * ROW_F64 + SEQ] = 0;
     }
-    Atomics.store(this.#rows, row + EPOCH, 0);
-    this.#f64[partition * ROW_F64 + SEQ] = 0;
+    // Before AWAITED: who finds fewer awaited finds the smaller set, too.
+    Atomics.store(this.#rows, row + MEMBERS, members);
+    Atomics.store(this.#rows, row + AWAITED, awaited);
     Atomics.store(this.#rows, row + ENDED, 0);
-    Atomics.store(this.#rows, row + EPOCH, epoch);
-  }
-
-  /** Before `lead`, and at each change after. */
-  expect(partition: number, members: number, awaited: number): void {
-    Atomics.store(this.#rows, partition * ROW_WORDS + MEMBERS, members);
-    Atomics.store(this.#rows, partition * ROW_WORDS + AWAITED, awaited);
+    if (isNew) Atomics.store(this.#rows, row + EPOCH, epoch);
   }
 
   /** What was in sync stays so; nothing more will be. */
@@ -121,6 +117,13 @@ export class AckBoard {
   /** Size of the in-sync set, as the map that the replication worker has seen says. */
   members(partition: number): number {
     return Atomics.load(this.#rows, partition * ROW_WORDS + MEMBERS);
+  }
+
+  /** The same, or -1 where the row is not of this epoch. */
+  membersAt(partition: number, epoch: number): number {
+    const row = partition * ROW_WORDS;
+    const members = Atomics.load(this.#rows, row + MEMBERS);
+    return Atomics.load(this.#rows, row + EPOCH) === epoch ? members : -1;
   }
 
   /** How many followers have acknowledged `seq` at this epoch. */

@@ -61,8 +61,7 @@ export class InSync {
       if (!this.#state.leads(id) || !this.#state.partitions.has(id)) continue;
       this.#leads.add(id);
       const others = (view.inSync ?? []).filter(({ node }) => node !== identity.nodeId);
-      board.expect(id, 1 + others.length, this.#awaited(view).length);
-      board.lead(id, view.epoch);
+      board.lead(id, view.epoch, 1 + others.length, this.#awaited(view).length);
       this.#publish(view);
     }
     board.notify();

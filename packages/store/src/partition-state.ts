@@ -153,6 +153,11 @@ export class PartitionState {
     Atomics.store(this.#scratch32, SCRATCH_CAPACITY_CHUNKS_WORD, bounded);
   }
 
+  /** As `stats().seq`. */
+  committedSeq(): number {
+    return this.#scratch64[SCRATCH_SEQ_F64];
+  }
+
   stats(): PartitionStats {
     return {
       seq: this.#scratch64[SCRATCH_SEQ_F64],

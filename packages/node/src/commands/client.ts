@@ -131,6 +131,15 @@ function setinfo(execution: Execution, args: Args, out: ReplyWriter): void {
   out.ok();
 }
 
+/** CLIENT ACKS [local | isr], which Redis has not got: when replies leave. */
+function acks({ session }: Execution, args: Args, out: ReplyWriter): void {
+  if (args.count === 2) return out.bulkText(session.acks);
+  const mode = (['local', 'isr'] as const).find((word) => args.is(2, word.toUpperCase()));
+  if (mode === undefined || args.count > 3) return out.error(SYNTAX_ERROR);
+  session.acks = mode;
+  out.ok();
+}
+
 /** NO-EVICT and NO-TOUCH: accepted, because nothing is lost by ignoring them. */
 function onOrOff(_execution: Execution, args: Args, out: ReplyWriter): void {
   if (args.is(2, 'ON') || args.is(2, 'OFF')) out.ok();
@@ -189,6 +198,13 @@ export const CLIENT_COMMAND: CommandRow = container({
       flags: ORDINARY,
       summary: 'Tells the name or the version of the client library.',
       run: setinfo,
+    },
+    {
+      word: 'acks',
+      arity: -2,
+      flags: ORDINARY,
+      summary: 'Tells or sets when replies leave: local, or isr (every copy in sync has it).',
+      run: acks,
     },
     {
       word: 'no-evict',

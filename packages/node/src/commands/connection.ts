@@ -160,6 +160,14 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
     run: select,
   }),
   connection({
+    name: 'wait',
+    arity: 3,
+    flags: [],
+    summary: 'Waits until so many followers have what this connection wrote, and counts them.',
+    // Elsewhere the executor has its code: it waits.
+    run: (_execution, _args, out) => out.error('ERR WAIT cannot be part of a transaction'),
+  }),
+  connection({
     name: 'readonly',
     arity: 1,
     flags: ['loading', 'stale', 'fast'],

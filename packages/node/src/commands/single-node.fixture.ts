@@ -55,6 +55,7 @@ class FakeSession implements Session {
   name = '';
   libName = '';
   libVersion = '';
+  acks: 'local' | 'isr' = 'local';
   readOnly = false;
   asking = false;
   readonly queuedCount: number = -1;

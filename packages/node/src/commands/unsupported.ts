@@ -55,7 +55,7 @@ const REASONS: readonly { readonly why: string; readonly names: string }[] = [
     why: NOT_YET,
     names: `acl bgrewriteaof bgsave copy debug dump getrange incrbyfloat lastsave latency lcs lolwut
       memory migrate module monitor msetnx object rename renamenx reset restore save setrange
-      shutdown slowlog substr time wait waitaof`,
+      shutdown slowlog substr time waitaof`,
   },
 ];
 

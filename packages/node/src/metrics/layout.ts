@@ -32,6 +32,12 @@ export const Counter = {
   redirects: 10,
   /** connections closed because the lease ended while their commands ran */
   disowned: 15,
+  /** gauge: replies that wait until every copy in sync has what they tell */
+  acksHeld: 11,
+  /** such replies that became an error, because nobody can say whether the write is in sync */
+  acksUnknown: 12,
+  /** writes refused because too few copies are in sync */
+  noReplicas: 13,
 } as const;
 
 export type CounterName = keyof typeof Counter;

@@ -91,12 +91,20 @@ const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: 
     Counter.disowned,
     'Connections closed because the lease ended while their commands ran',
   ],
+  ['acks_unknown_total', Counter.acksUnknown, 'Replies with acks=isr whose outcome is unknown'],
+  ['noreplicas_total', Counter.noReplicas, 'Writes refused because too few copies are in sync'],
   ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
 ];
 
 function addClientMetrics(registry: Registry, sources: MetricSources): void {
   const row = (index: CounterRow) => () => sum(sources.counters.map((worker) => worker.get(index)));
   for (const [name, index, help] of CLIENT_COUNTERS) counter(registry, name, help, row(index));
+  gauge(
+    registry,
+    'acks_held',
+    'Replies that wait until every copy in sync has what they tell',
+    row(Counter.acksHeld),
+  );
   gauge(registry, 'connections', 'Open client connections', row(Counter.connections));
   gauge(
     registry,

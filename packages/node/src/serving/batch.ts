@@ -65,6 +65,8 @@ export class BatchExecutor {
   private connection!: Connection;
   /** At the beginning of the batch. */
   private hasLease = false;
+  /** Of the partition of the latest plain command of a connection with acks=isr, as it ran. */
+  private epoch = 0;
   private hits = 0;
   private misses = 0;
 
@@ -180,10 +182,17 @@ export class BatchExecutor {
       }
       const plan = plans[i];
       if (connection.plain && this.hasLease) {
+        const from = desk.out.length;
         if (plan === PLAIN_GET) {
-          if (this.get(i)) continue;
+          if (this.get(i)) {
+            if (connection.inSync) this.noteInSync(i, false, from);
+            continue;
+          }
         } else if (plan === PLAIN_SET) {
-          if (this.set(i)) continue;
+          if (this.set(i)) {
+            if (connection.inSync) this.noteInSync(i, true, from);
+            continue;
+          }
         }
       }
       const first = parser.firstArgs[i];
@@ -221,6 +230,7 @@ export class BatchExecutor {
       out.rewind(Math.min(from, out.length));
       out.error(`ERR the reply would be larger than ${out.limitBytes} bytes`);
     }
+    desk.held.noteFresh(Math.min(from, out.length), out.length);
     return outcome;
   }
 
@@ -244,6 +254,7 @@ export class BatchExecutor {
       const token = partition.readBegin();
       if (!partition.mayWrite()) return false;
       const ref = partition.find(hash, buffer, keyStart, keyBytes, nowMs);
+      if (this.connection.inSync) this.epoch = partition.epoch();
       if (ref === 0) {
         if (!partition.readEnd(token)) continue;
         out.nil();
@@ -273,7 +284,11 @@ export class BatchExecutor {
     const partitionId = this.partitionIds[i];
     const partition = desk.host.partitions[partitionId];
     if (partition === null || desk.isBehind(this.connection, partitionId)) return false;
+    const { inSync, written } = this.connection;
+    if (inSync && !desk.held.suffice(partitionId)) return false;
     if (!desk.passage.open(partition)) return false;
+    if (inSync) this.epoch = partition.epoch();
+    written[partitionId] = 1;
     const { buffer, args } = parser;
     const cell = (parser.firstArgs[i] + 1) << 1;
     const code = partition.set(
@@ -294,6 +309,12 @@ export class BatchExecutor {
     return true;
   }
 
+  /** The plain command `i` was answered with what the output has from `from` on. */
+  private noteInSync(i: number, writes: boolean, from: number): void {
+    const { desk, partitionIds } = this;
+    desk.held.note(partitionIds[i], this.epoch, writes, from, desk.out.length);
+  }
+
   private settleCounts(startedMs: number): void {
     const { desk } = this;
     const { counters } = desk.host;
@@ -304,7 +325,8 @@ export class BatchExecutor {
     this.misses = 0;
     if (desk.passage.wrote) {
       desk.passage.wrote = false;
-      this.onWrote();
+      if (this.connection.inSync) desk.held.hurrySoon();
+      else this.onWrote();
     }
   }
 }

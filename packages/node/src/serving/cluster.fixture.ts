@@ -40,6 +40,8 @@ export interface TestNode {
   readonly ports: Ports;
   readonly wake: Int32Array;
   readonly lease: LeaseWriter;
+  /** In the test's hands, as the replication worker would have it. */
+  readonly board: AckBoard;
 }
 
 export class TestCluster {
@@ -52,6 +54,7 @@ export class TestCluster {
     nodeCount: number,
     partitions: number,
     limits: Partial<RespLimits> = {},
+    options: Partial<Settings> = {},
   ): Promise<TestCluster> {
     const cluster = new TestCluster();
     const ids = Array.from({ length: nodeCount }, (_, i) => `n${i}`);
@@ -75,7 +78,7 @@ export class TestCluster {
       capacityMaxBytes: partitions * 8 * MIB,
       valueMaxBytes: geometry.valueMaxBytes,
       eviction: 'sieve',
-      minIsr: 1,
+      minIsr: options.minIsr ?? 1,
       uncleanFailover: true,
       nodes: ids.map((id, i) => ({
         id,
@@ -96,7 +99,10 @@ export class TestCluster {
         if (placement[partition]?.primary === id) attachPartition(handle).promote(1, Date.now());
       });
       cluster.nodes.push(
-        await startNode(id, ports[i], cluster.map, handles, { ...LIMITS, ...limits }),
+        await startNode(id, ports[i], cluster.map, handles, {
+          ...options,
+          limits: { ...LIMITS, ...limits },
+        }),
       );
     }
     return cluster;
@@ -160,7 +166,7 @@ async function startNode(
   ports: Ports,
   map: ClusterMap,
   handles: readonly PartitionHandle[],
-  limits: RespLimits,
+  options: Partial<Settings>,
 ): Promise<TestNode> {
   const { capacityBytes, capacityMaxBytes, partitions, copies } = map;
   const settings: Settings = {
@@ -182,7 +188,8 @@ async function startNode(
       insecure: false,
       logLevel: 'silent',
     },
-    ...{ limits, testDoor: false, credentials: NO_CREDENTIALS },
+    ...{ limits: LIMITS, testDoor: false, credentials: NO_CREDENTIALS },
+    ...options,
   };
   const counters = createCounters();
   const wake = new Int32Array(new SharedArrayBuffer(8));
@@ -209,6 +216,7 @@ async function startNode(
     ports,
     wake,
     lease,
+    board,
   };
 }
 

@@ -13,6 +13,9 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { LongCommand } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import type { ClusterMap } from '../shared/map.ts';
+import type { Acks, Settings } from '../shared/settings.ts';
+import type { HeldReplies } from './held-replies.ts';
 import type { Parkable } from './parking.ts';
 import { type LateReply, ReplyQueue } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
@@ -42,6 +45,9 @@ const WRITE_BYTES_MAX: number = 256 * 1024;
 
 /** What a connection needs of its worker. */
 export interface ConnectionHost {
+  readonly settings: Settings;
+  readonly map: ClusterMap;
+  readonly held: HeldReplies;
   /** Every connection of the worker reads into this. */
   readonly receiveBuffer: Buffer;
   /** For replies that leave outside of a batch. */
@@ -83,6 +89,10 @@ export class Connection implements Session, Parkable {
   /** Set while EXEC runs keyless commands: where to refuse a `replyLater`, which it cannot
    *  await. */
   laterRefusal: ReplyWriter | null = null;
+  /** acks=isr: replies wait until every copy in sync has what they tell. Set through `acks`. */
+  inSync: boolean;
+  /** Per partition: 1 where this connection has written, here or elsewhere; for WAIT. */
+  readonly written: Uint8Array;
   /** The parser's, for a command of many arguments that is still arriving. */
   long: LongCommand | null = null;
 
@@ -112,6 +122,8 @@ export class Connection implements Session, Parkable {
     this.listener = listener;
     this.connectedAtMs = nowMs;
     this.lastActiveAtMs = nowMs;
+    this.inSync = host.settings.acks === 'isr';
+    this.written = new Uint8Array(host.map.partitions);
     const addresses = addressesOf(accepted);
     this.address = addresses.remote;
     this.localAddress = addresses.local;
@@ -121,6 +133,17 @@ export class Connection implements Session, Parkable {
       onEnd: () => this.inputEnded(),
       onClose: () => this.wireClosed(),
     });
+  }
+
+  get acks(): Acks {
+    return this.inSync ? 'isr' : 'local';
+  }
+
+  /** What is on its way to other nodes comes before what is sent there on another link. */
+  set acks(acks: Acks) {
+    if (acks === this.acks) return;
+    this.inSync = acks === 'isr';
+    if (this.repliesDue) this.hold |= Hold.replies;
   }
 
   /** Not null between MULTI and EXEC. */
@@ -141,6 +164,11 @@ export class Connection implements Session, Parkable {
     return this.watches?.keys.length ?? 0;
   }
 
+  /** Nobody reads its replies any more. */
+  get gone(): boolean {
+    return this.destroyed;
+  }
+
   /** Replies that are due, in whatever state. */
   get repliesDue(): boolean {
     return !this.replies.empty;
@@ -151,7 +179,9 @@ export class Connection implements Session, Parkable {
     return this.refusals !== null;
   }
 
+  /** What its clients want is told by the link itself, whatever --acks says here. */
   becomeLink(): void {
+    this.inSync = false;
     this.refusals ??= new Set();
   }
 
@@ -202,18 +232,27 @@ export class Connection implements Session, Parkable {
   /** Keeps the place of the command in hand in the order of replies. */
   reserveReply(): LateReply {
     this.host.emitBatch(this);
-    const reply = this.replies.reserve(() => this.scheduleFlush());
+    return this.keepPlace(0);
+  }
+
+  /** `heldBytes` wait from the beginning. */
+  private keepPlace(heldBytes: number): LateReply {
+    const reply = this.replies.reserve(() => this.scheduleFlush(), heldBytes);
     if (this.replies.lateCount >= LATE_MAX || this.replies.waitingBytes >= LATE_BYTES_MAX) {
       this.hold |= Hold.late;
     }
     return reply;
   }
 
-  /** Takes a batch's output: to the socket, or behind the replies that are due. */
+  /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
+   *  for copies in sync. */
   emit(out: ReplyWriter): void {
     if (!this.host.mayAnswer()) this.disown(out);
     if (out.length > 0) {
-      if (this.replies.empty) this.write(out);
+      const { held } = this.host;
+      const waiting = held.takeBatch(out);
+      if (waiting !== null) held.hold(waiting, this.keepPlace(waiting.bytes.length));
+      else if (this.replies.empty) this.write(out);
       else this.replies.push(out.take());
     }
     if (this.closing && this.replies.empty) this.wire.end();

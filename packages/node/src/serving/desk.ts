@@ -12,8 +12,9 @@ import type { ClusterMap } from '../shared/map.ts';
 import type { CommandLookup } from './command-lookup.ts';
 import { type Connection, Hold } from './connection.ts';
 import type { CallCounts } from './call-counts.ts';
-import type { Execution } from './execution.ts';
+import type { Command, Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
+import type { HeldReplies } from './held-replies.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
@@ -42,6 +43,8 @@ export interface DeskHost {
   /** As it was when the batch began, or at the last look since. */
   readonly lease: LeaseWatch;
   nowMs(): number;
+  /** The primary of a copy that is followed here has said something within --stale-max. */
+  isFresh(partitionId: number): boolean;
   /** Something was written outside of a batch. */
   wakeReplication(): void;
 }
@@ -53,6 +56,7 @@ export class Desk {
   readonly passage: Passage;
   readonly forwarding: Forwarding;
   readonly parking: Parking;
+  readonly held: HeldReplies;
   /** Replies of the running batch. */
   readonly out: ReplyWriter = new ReplyWriter();
   readonly calls: CallCounts;
@@ -66,6 +70,7 @@ export class Desk {
     passage: Passage,
     forwarding: Forwarding,
     parking: Parking,
+    held: HeldReplies,
     calls: CallCounts,
   ) {
     this.host = host;
@@ -74,6 +79,7 @@ export class Desk {
     this.passage = passage;
     this.forwarding = forwarding;
     this.parking = parking;
+    this.held = held;
     this.calls = calls;
   }
 
@@ -93,6 +99,7 @@ export class Desk {
   /** Who answers for this partition; `slot` is the key's, where there is one. */
   route(connection: Connection, partitionId: number, slot: number, read: boolean): Route {
     const { map, nodeId } = this.host;
+    const copyWillDo = read && connection.readOnly && connection.listener === 'follower';
     const to = route({
       map,
       nodeId,
@@ -101,7 +108,8 @@ export class Desk {
       hasLease: this.host.lease.holds,
       slot,
       listener: connection.listener,
-      copyWillDo: read && connection.readOnly && connection.listener === 'follower',
+      copyWillDo,
+      isFresh: copyWillDo && this.host.isFresh(partitionId),
     });
     const node = to.to === 'peer' ? to.node.id : nodeId;
     return this.isBehind(connection, partitionId, node) ? BEHIND : to;
@@ -121,10 +129,8 @@ export class Desk {
       return Outcome.held;
     }
     if (to.to === 'refuse') {
-      if (to.text.startsWith('MOVED')) {
-        this.host.counters.add(Counter.redirects, 1);
-        connection.refuse(partitionId);
-      }
+      if (to.text.startsWith('MOVED')) this.host.counters.add(Counter.redirects, 1);
+      connection.refuse(partitionId);
       out.error(to.text);
       return Outcome.refused;
     }
@@ -148,10 +154,17 @@ export class Desk {
     }
   }
 
+  /** A write that must be in sync, where too few copies are: refused before anything is done. */
+  lacksReplicas(connection: Connection, command: Command, partitionId: number): boolean {
+    if (!connection.inSync || command.kind !== 'write') return false;
+    if (this.partition(partitionId)?.mayWrite() !== true) return false;
+    return !this.held.suffice(partitionId);
+  }
+
   /** True when a link may take another command; else the connection is on hold until it may. */
   hasRoom(connection: Connection, to: Route & { to: 'peer' }): boolean {
     const room = (): void => connection.release(Hold.link);
-    if (this.forwarding.hasRoom(to.node, connection.protocol, room)) return true;
+    if (this.forwarding.hasRoom(to.node, connection, room)) return true;
     connection.hold |= Hold.link;
     return false;
   }

@@ -14,6 +14,7 @@ import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
 import { runHere, runOnCopy } from './local-run.ts';
 import type { Route } from './routing.ts';
+import { runWait } from './wait.ts';
 import type { Transactions } from './transactions.ts';
 
 const CROSSSLOT_TEXT = "CROSSSLOT Keys in request don't hash to the same slot";
@@ -73,6 +74,7 @@ export class Dispatch {
         return runKeyspace(desk, connection, command, args);
       case 'connection':
         if (isInternal(command)) return runInternal(desk, connection, command, args);
+        if (command.name === 'wait') return runWait(desk, connection, args);
         desk.passage.close();
         command.run(desk.execution, args, desk.out);
         return Outcome.done;
@@ -99,6 +101,11 @@ export class Dispatch {
     }
     if (connection.refuses(partitionId)) return desk.turnAway(connection, partitionId, PARK);
     const partition = desk.partition(partitionId);
+    if (desk.lacksReplicas(connection, command, partitionId)) {
+      desk.passage.close();
+      desk.held.refuse(out);
+      return Outcome.done;
+    }
     if (partition !== null && !desk.isBehind(connection, partitionId)) {
       if (runHere(desk, command, partition, args, out)) return Outcome.done;
     }
@@ -108,8 +115,8 @@ export class Dispatch {
       case 'peer': {
         if (!desk.hasRoom(connection, to)) return Outcome.held;
         const sink = connection.reserveReply();
-        const { protocol } = connection;
-        desk.forwarding.forward(to.node, protocol, partitionId, null, args, 0, sink);
+        if (command.kind === 'write') connection.written[partitionId] = 1;
+        desk.forwarding.forward(to.node, connection, partitionId, null, args, 0, sink);
         return Outcome.forwarded;
       }
       case 'copy':

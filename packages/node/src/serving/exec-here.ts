@@ -3,6 +3,7 @@
 import type { Partition } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { areUnchanged, knownKey } from './watch-token.ts';
@@ -18,10 +19,18 @@ export function execHere(
   watched: readonly WatchedKey[],
   out: ReplyWriter,
 ): boolean {
-  const { execution, passage, lookup } = desk;
+  const { execution, passage, lookup, held } = desk;
+  const { inSync, written } = execution.session as Connection;
+  const writes = queued.some(({ index }) => lookup.commands[index].kind === 'write');
   const known = watched.map(knownKey);
   passage.close();
+  if (inSync && writes && !held.suffice(partition.id)) {
+    held.refuse(out);
+    return true;
+  }
   if (!passage.open(partition)) return false;
+  if (inSync) held.need(partition.id, partition.epoch(), writes);
+  if (writes) written[partition.id] = 1;
   if (!areUnchanged(partition, known, execution.nowMs)) {
     passage.close();
     out.nilArray();

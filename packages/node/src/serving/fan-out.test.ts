@@ -1,5 +1,6 @@
 import { ROLE_FOLLOWER } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
+import { monotonicMs } from '../process/monotonic-clock.ts';
 import { TestCluster } from './cluster.fixture.ts';
 
 let cluster: TestCluster;
@@ -128,10 +129,25 @@ describe('follower port', () => {
     const client = await cluster.client(0, 'follower');
     expect(await client.call('GET', key)).toMatch(/^-MOVED /);
     expect(await client.call('READONLY')).toBe('OK');
+    cluster.nodes[0].board.heard(0, monotonicMs());
     expect(await client.call('GET', key)).toBe('v');
     expect(await client.call('SET', key, 'x')).toMatch(/^-MOVED /);
     expect(cluster.counter(0, 'followerReads')).toBe(1);
     expect(await client.call('READWRITE')).toBe('OK');
     expect(await client.call('GET', key)).toMatch(/^-MOVED /);
+  });
+
+  it('does not answer from a copy whose primary has been silent for --stale-max', async () => {
+    cluster = await TestCluster.start(2, 1, {}, { staleMaxMs: 1_000 });
+    const key = cluster.keyIn(0);
+    const client = await cluster.client(0, 'follower');
+    await client.call('SET', key, 'v');
+    cluster.partition(0, 0).setRole(ROLE_FOLLOWER, 1);
+    cluster.tell(cluster.moved(0, 1), 0);
+    await client.call('READONLY');
+    cluster.nodes[0].board.heard(0, monotonicMs() - 1_000);
+    expect(await client.call('GET', key)).toMatch(/^-MOVED /);
+    cluster.nodes[0].board.heard(0, monotonicMs());
+    expect(await client.call('GET', key)).toBe('v');
   });
 });

@@ -43,6 +43,10 @@ export function runSplit(
     }
     if (part.route.to === 'peer' && !desk.hasRoom(connection, part.route)) return Outcome.held;
   }
+  if (parts.some(({ partitionId }) => desk.lacksReplicas(connection, command, partitionId))) {
+    desk.held.refuse(desk.out);
+    return Outcome.done;
+  }
   const rule = command.split as SplitRule;
   const allHere = parts.every((part) => part.route.to === 'here');
   const join = new JoinedReply(
@@ -54,8 +58,9 @@ export function runSplit(
   parts.forEach((part, i) => {
     if (part.route.to === 'peer') {
       const { node } = part.route;
-      const { protocol } = connection;
-      desk.forwarding.forward(node, protocol, part.partitionId, null, part.args, 0, join.part(i));
+      const { partitionId } = part;
+      if (command.kind === 'write') connection.written[partitionId] = 1;
+      desk.forwarding.forward(node, connection, partitionId, null, part.args, 0, join.part(i));
       return;
     }
     const { scratch, execution } = desk;
@@ -64,7 +69,10 @@ export function runSplit(
     const partition = desk.partition(part.partitionId);
     const ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
     if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
-    join.part(i).settle(wholeReply(scratch));
+    const reply = wholeReply(scratch);
+    // Where all is here, the whole reply is one of the batch's.
+    if (allHere) join.part(i).settle(reply);
+    else desk.held.settle(reply, join.part(i));
   });
   if (allHere) join.writeTo(desk.out);
   // Counted where it is executed: here, where any of its keys lives here.

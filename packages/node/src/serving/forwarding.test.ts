@@ -189,11 +189,14 @@ describe('forwarding: what is counted and what ends', () => {
   it('once closed, a command that has not left is answered and opens no new link', async () => {
     cluster = await TestCluster.start(2, 2);
     const { map, counters } = cluster.nodes[0].worker;
-    const forwarding = new Forwarding({ map, counters, nowMs: () => 0 }, 2);
+    const forwarding = new Forwarding(
+      { map, counters, settings: { failoverWaitMs: 0 }, nowMs: () => 0 },
+      2,
+    );
     const replies: string[] = [];
     const sink = { settle: (reply: Buffer) => void replies.push(reply.toString()) };
     const args = Args.of('GET', cluster.keyIn(1));
-    forwarding.forward(map.nodes[1], 2, 1, null, args, 0, sink);
+    forwarding.forward(map.nodes[1], { protocol: 2, inSync: false }, 1, null, args, 0, sink);
     forwarding.close();
     expect(replies).toEqual([expect.stringMatching(/^-CLUSTERDOWN /)]);
   });

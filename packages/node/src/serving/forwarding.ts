@@ -1,29 +1,38 @@
 /** Commands for keys that live on another node, on their way there and back.
  *
- *  One link per (peer, RESP version) and worker, to the owner's cluster port, which never forwards:
- *  a command travels one hop or none. Replies come back as raw bytes.
+ *  One link per (peer, RESP version, acks) and worker, to the owner's cluster port, which never
+ *  forwards: a command travels one hop or none. Replies come back as raw bytes; with acks=isr the
+ *  owner holds them back, so nothing is answered here before it is in sync there.
  *
- *  A refusal (-MOVED, -TRYAGAIN) means "not executed", and the owner goes on refusing that
- *  partition on that link until INGOT.RESUME. So whatever was sent behind a refused command is
+ *  A refusal (-MOVED, -TRYAGAIN, -CLUSTERDOWN) means "not executed", and the owner goes on refusing
+ *  that partition on that link until INGOT.RESUME. So whatever was sent behind a refused command is
  *  refused as well, and everything for that partition lines up here, in order, until the map
- *  changes or RETRY_MS pass. A partition that changes its owner while commands are on their way to
+ *  changes or RETRY_MS pass. So does what never left, because its owner could not be reached.
+ *  A partition that changes its owner while commands are on their way to
  *  the old one is the other case: `overtakes` tells, and the client's next command waits for their
  *  replies.
  *  A client's commands to one partition therefore never overtake each other.
- *  Bounds: a command is tried for RETRY_MS_MAX after its first refusal, once more when its link
- *  broke before it left; a command that may have been executed is never sent again. */
+ *  Bounds: a command is tried for --failover-wait after its first refusal, or after it first could
+ *  not leave; a command that may have been executed is never sent again. */
 
 import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
-import type { Protocol } from '../resp/reply-writer.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
-import { type Executed, encode, NOTHING, type PeerCall, PeerLink } from './peer-link.ts';
+import {
+  type Executed,
+  encode,
+  type LinkMode,
+  NOTHING,
+  type PeerCall,
+  PeerLink,
+} from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
 
 export const RETRY_MS = 25;
-export const RETRY_MS_MAX = 5_000;
+/** Nobody listens where the owner should be. */
+const RECONNECT_MS = 100;
 
 export const UNKNOWN_TEXT: string =
   'ERR the connection to the node that owns this key broke; ' +
@@ -34,13 +43,15 @@ const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in 
 export interface ForwardingHost {
   readonly map: ClusterMap;
   readonly counters: WorkerCounters;
+  /** Commands wait so long for an owner. */
+  readonly settings: { readonly failoverWaitMs: number };
   nowMs(): number;
 }
 
 /** A command that waits for its partition to settle. */
 interface WaitingCommand {
   readonly command: Buffer;
-  readonly protocol: Protocol;
+  readonly mode: LinkMode;
   readonly sink: ReplySink;
   readonly refusedSinceMs: number;
 }
@@ -67,8 +78,8 @@ export class Forwarding {
   }
 
   /** False when the link to this node has all it may hold: `onRoom` is called once it has room. */
-  hasRoom(node: MapNode, protocol: Protocol, onRoom: () => void): boolean {
-    if (!this.link(node, protocol).full) return true;
+  hasRoom(node: MapNode, mode: LinkMode, onRoom: () => void): boolean {
+    if (!this.link(node, mode).full) return true;
     this.wantRoom.add(onRoom);
     return false;
   }
@@ -77,7 +88,7 @@ export class Forwarding {
    *  `sink` gets exactly one reply. */
   forward(
     node: MapNode,
-    protocol: Protocol,
+    mode: LinkMode,
     partitionId: number,
     name: string | null,
     args: Args,
@@ -88,26 +99,26 @@ export class Forwarding {
     this.unsettled[partitionId]++;
     const waiting = this.waiting.get(partitionId);
     if (waiting === undefined) {
-      const link = this.link(node, protocol);
+      const link = this.link(node, mode);
       this.sentTo[partitionId] = node.id;
       link.resume(partitionId);
-      link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0, false));
+      link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0));
       return;
     }
     const parts: Uint8Array[] = name === null ? [] : [Buffer.from(name)];
     for (let i = from; i < args.count; i++) parts.push(args.copy(i));
     waiting.push({
       command: encode(parts),
-      protocol,
+      mode: modeOf(mode),
       sink,
       refusedSinceMs: this.host.nowMs(),
     });
   }
 
   /** Sends a command that is about no partition. A refusal goes to `sink` like any reply. */
-  ask(node: MapNode, protocol: Protocol, command: Buffer, sink: ReplySink): void {
-    const link = this.link(node, protocol);
-    link.send(command, new ForwardedCall(this, link, -1, sink, 0, false));
+  ask(node: MapNode, mode: LinkMode, command: Buffer, sink: ReplySink): void {
+    const link = this.link(node, mode);
+    link.send(command, new ForwardedCall(this, link, -1, sink, 0));
   }
 
   /** One write per link for everything a batch has forwarded. */
@@ -117,10 +128,9 @@ export class Forwarding {
 
   /** A new map: nodes that are down take no commands, and refused ones may have an owner again. */
   mapChanged(): void {
-    for (const node of this.host.map.nodes) {
-      if (node.state === 'up') continue;
-      this.links.get(`${node.id}/2`)?.close();
-      this.links.get(`${node.id}/3`)?.close();
+    const up = new Set(this.host.map.nodes.filter(isUp).map(({ id }) => id));
+    for (const [key, link] of [...this.links]) {
+      if (!up.has(key.slice(0, key.indexOf('/')))) link.close();
     }
     this.retry();
   }
@@ -141,23 +151,10 @@ export class Forwarding {
   refused(call: ForwardedCall): void {
     const { link, partitionId } = call;
     link.refusing.add(partitionId);
-    let waiting = this.waiting.get(partitionId);
-    if (waiting === undefined) {
-      waiting = [];
-      this.waiting.set(partitionId, waiting);
-    }
+    const waiting = this.waitingFor(partitionId);
     const refused = [call, ...(link.callsOf(partitionId) as ForwardedCall[])];
-    for (const each of refused) {
-      if (each.settled) continue;
-      each.settled = true;
-      waiting.push({
-        command: link.commandOf(each),
-        protocol: link.protocol,
-        sink: each.sink,
-        refusedSinceMs: each.refusedSinceMs || this.host.nowMs(),
-      });
-    }
-    if (!this.closed) this.retryTimer ??= setTimeout(() => this.retry(), RETRY_MS);
+    for (const each of refused) if (!each.settled) this.lineUp(waiting, each);
+    this.retryIn(RETRY_MS);
   }
 
   /** A command about this partition has its reply. */
@@ -166,18 +163,37 @@ export class Forwarding {
     sink.settle(reply);
   }
 
-  /** The link broke before `call` left. */
+  /** The link broke before `call` left: nothing was executed. */
   notSent(call: ForwardedCall): void {
-    const owner = call.secondTry || this.closed ? null : this.owner(call.partitionId);
-    if (owner === null) {
+    if (this.closed) {
       this.settle(call.partitionId, call.sink, errorLine(DOWN_TEXT));
       return;
     }
-    this.sentTo[call.partitionId] = owner.id;
-    const link = this.link(owner, call.link.protocol);
-    const again = new ForwardedCall(this, link, call.partitionId, call.sink, 0, true);
-    link.send(call.link.commandOf(call), again);
-    link.flush();
+    this.lineUp(this.waitingFor(call.partitionId), call);
+    this.retryIn(RECONNECT_MS);
+  }
+
+  private waitingFor(partitionId: number): WaitingCommand[] {
+    let waiting = this.waiting.get(partitionId);
+    if (waiting === undefined) {
+      waiting = [];
+      this.waiting.set(partitionId, waiting);
+    }
+    return waiting;
+  }
+
+  private lineUp(waiting: WaitingCommand[], call: ForwardedCall): void {
+    call.settled = true;
+    waiting.push({
+      command: call.link.commandOf(call),
+      mode: call.link.mode,
+      sink: call.sink,
+      refusedSinceMs: call.refusedSinceMs || this.host.nowMs(),
+    });
+  }
+
+  private retryIn(ms: number): void {
+    if (!this.closed) this.retryTimer ??= setTimeout(() => this.retry(), ms);
   }
 
   private retry(): void {
@@ -192,16 +208,20 @@ export class Forwarding {
   private retryPartition(partitionId: number, commands: readonly WaitingCommand[]): void {
     const owner = this.owner(partitionId);
     const nowMs = this.host.nowMs();
-    for (const { command, protocol, sink, refusedSinceMs } of commands) {
-      if (owner === null || nowMs - refusedSinceMs > RETRY_MS_MAX) {
+    for (const waiting of commands) {
+      const { command, mode, sink, refusedSinceMs } = waiting;
+      if (nowMs - refusedSinceMs > this.host.settings.failoverWaitMs) {
         const text = owner === null ? DOWN_TEXT : UNSETTLED_TEXT;
         this.settle(partitionId, sink, errorLine(text));
-        continue;
+      } else if (owner === null) {
+        this.waitingFor(partitionId).push(waiting);
+        this.retryIn(RECONNECT_MS);
+      } else {
+        this.sentTo[partitionId] = owner.id;
+        const link = this.link(owner, mode);
+        link.resume(partitionId);
+        link.send(command, new ForwardedCall(this, link, partitionId, sink, refusedSinceMs));
       }
-      this.sentTo[partitionId] = owner.id;
-      const link = this.link(owner, protocol);
-      link.resume(partitionId);
-      link.send(command, new ForwardedCall(this, link, partitionId, sink, refusedSinceMs, false));
     }
   }
 
@@ -211,14 +231,14 @@ export class Forwarding {
     return map.nodes.find((node) => node.id === primary && node.state === 'up') ?? null;
   }
 
-  private link(node: MapNode, protocol: Protocol): PeerLink {
-    const key = `${node.id}/${protocol}`;
+  private link(node: MapNode, mode: LinkMode): PeerLink {
+    const key = `${node.id}/${mode.protocol}/${mode.inSync}`;
     let link = this.links.get(key);
     if (link === undefined) {
       link = new PeerLink({
         host: node.advertise,
         port: node.ports.cluster,
-        protocol,
+        mode: modeOf(mode),
         nowMs: () => this.host.nowMs(),
         onClose: () => this.links.delete(key),
         onRoom: () => this.giveRoom(),
@@ -246,9 +266,8 @@ class ForwardedCall implements PeerCall {
   readonly link: PeerLink;
   readonly partitionId: number;
   readonly sink: ReplySink;
-  /** When this command was refused for the first time; 0 = it was not. */
+  /** When this command was refused, or could not leave, for the first time; 0 = it was not. */
   readonly refusedSinceMs: number;
-  readonly secondTry: boolean;
   private readonly forwarding: Forwarding;
 
   constructor(
@@ -257,14 +276,12 @@ class ForwardedCall implements PeerCall {
     partitionId: number,
     sink: ReplySink,
     refusedSinceMs: number,
-    secondTry: boolean,
   ) {
     this.forwarding = forwarding;
     this.link = link;
     this.partitionId = partitionId;
     this.sink = sink;
     this.refusedSinceMs = refusedSinceMs;
-    this.secondTry = secondTry;
   }
 
   replied(buffer: Buffer, start: number, end: number): void {
@@ -280,11 +297,11 @@ class ForwardedCall implements PeerCall {
 
   failed(executed: Executed): void {
     if (this.settled) return;
-    this.settled = true;
     if (executed === 'no' && this.partitionId >= 0) {
       this.forwarding.notSent(this);
       return;
     }
+    this.settled = true;
     const reply = errorLine(executed === 'no' ? DOWN_TEXT : UNKNOWN_TEXT);
     this.forwarding.settle(this.partitionId, this.sink, reply);
   }
@@ -294,9 +311,19 @@ export function errorLine(text: string): Buffer {
   return Buffer.from(`-${text}\r\n`);
 }
 
-/** `-MOVED ` or `-TRYAGAIN `: the owner did not execute the command. */
+const REFUSALS: readonly string[] = ['-MOVED ', '-TRYAGAIN ', '-CLUSTERDOWN '];
+
+/** The owner did not execute the command. */
 export function isRefusal(reply: Buffer, start: number): boolean {
   if (reply[start] !== 0x2d) return false;
-  const line = reply.toString('latin1', start, start + 10);
-  return line.startsWith('-MOVED ') || line.startsWith('-TRYAGAIN ');
+  const line = reply.toString('latin1', start, start + 13);
+  return REFUSALS.some((word) => line.startsWith(word));
+}
+
+function modeOf({ protocol, inSync }: LinkMode): LinkMode {
+  return { protocol, inSync };
+}
+
+function isUp(node: MapNode): boolean {
+  return node.state === 'up';
 }

@@ -3,6 +3,8 @@
  *  INGOT.LINK                  it carries other clients' commands: never park it, refuse
  *  INGOT.RESUME partition      answer for the partition again that was refused on this link
  *  INGOT.TOKEN key             what WATCH remembers of a key
+ *  INGOT.SEQS partition...     what is committed of each, for WAIT
+ *  INGOT.ACKED token...        how many followers have all of that
  *  INGOT.EXEC partition ...    one partition's part of a transaction, in one passage
  *  (INGOT.SCAN is an ordinary row, see commands/scan.ts.)
  *
@@ -16,6 +18,7 @@ import { execHere } from './exec-here.ts';
 import type { Command } from './execution.ts';
 import { onePartition } from './keys.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
+import { ackedBy, seqToken } from './wait.ts';
 import { readToken } from './watch-token.ts';
 
 const MALFORMED_TEXT = 'ERR malformed command between nodes';
@@ -33,6 +36,18 @@ const RUNS: Readonly<Record<string, Run>> = {
     desk.out.ok();
     return Outcome.done;
   },
+  'ingot.seqs': (desk, _connection, args) => {
+    const ids = Array.from({ length: args.count - 1 }, (_, i) => args.integer(i + 1));
+    if (ids.some((id) => !(id >= 0 && id < desk.host.map.partitions))) {
+      desk.out.error(MALFORMED_TEXT);
+    } else desk.out.simple(ids.map((id) => seqToken(desk, id)).join(' '));
+    return Outcome.done;
+  },
+  'ingot.acked': (desk, _connection, args) => {
+    const tokens = Array.from({ length: args.count - 1 }, (_, i) => args.text(i + 1));
+    desk.out.integer(ackedBy(desk, tokens));
+    return Outcome.done;
+  },
   'ingot.token': token,
   'ingot.exec': exec,
 };
@@ -41,6 +56,8 @@ const RUNS: Readonly<Record<string, Run>> = {
 export const INTERNAL_COMMANDS: readonly Command[] = [
   row('ingot.link', 1),
   row('ingot.resume', 2),
+  row('ingot.seqs', -2),
+  row('ingot.acked', -2),
   row('ingot.token', 2),
   row('ingot.exec', -3),
 ];

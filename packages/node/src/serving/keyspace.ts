@@ -48,14 +48,16 @@ export function runKeyspace(
   }
   if (unsettled >= 0) return desk.turnAway(connection, unsettled, { to: 'park' });
   const leaders = connection.listener === 'client' ? otherLeaders(desk) : [];
-  if (leaders === null) {
-    out.error(DOWN_TEXT);
-    return Outcome.done;
-  }
+  if (leaders === null) return desk.turnAway(connection, firstLeaderless(desk), { to: 'park' });
   if (leaders.length === 0) {
+    if (lacksReplicas(desk, connection, command)) {
+      desk.held.refuse(out);
+      return Outcome.done;
+    }
     execution.wholeCluster = connection.listener === 'client';
     command.run(execution, args, out);
-    if (command.flags.includes('write')) desk.passage.wrote = true;
+    noteAll(desk, connection, command);
+    if (writes(command)) desk.passage.wrote = true;
     return Outcome.done;
   }
   if (connection.repliesDue) {
@@ -78,13 +80,13 @@ function runCursor(desk: Desk, connection: Connection, command: Command, args: A
   if (to === null || to.to === 'here') {
     execution.wholeCluster = true;
     command.run(execution, args, out);
+    noteAll(desk, connection, command);
     return Outcome.done;
   }
   if (to.to !== 'peer') return desk.turnAway(connection, partitionId, to);
   if (!desk.hasRoom(connection, to)) return Outcome.held;
-  const { protocol } = connection;
   const sink = connection.reserveReply();
-  desk.forwarding.forward(to.node, protocol, partitionId, 'INGOT.SCAN', args, 1, sink);
+  desk.forwarding.forward(to.node, connection, partitionId, 'INGOT.SCAN', args, 1, sink);
   return Outcome.forwarded;
 }
 
@@ -94,6 +96,14 @@ function firstUnsettled(desk: Desk): number {
   const { map, nodeId, lease } = desk.host;
   const isServed = (id: number): boolean => lease.holds && desk.partition(id)?.mayWrite() === true;
   return map.placement.findIndex((entry, id) => entry.primary === nodeId && !isServed(id));
+}
+
+/** A partition without a leader that is up. */
+function firstLeaderless(desk: Desk): number {
+  const { map } = desk.host;
+  return map.placement.findIndex(
+    ({ primary }) => !map.nodes.some(({ id, state }) => id === primary && state === 'up'),
+  );
 }
 
 /** The other nodes that lead something, or null when a partition has no leader that is up. */
@@ -107,6 +117,23 @@ function otherLeaders(desk: Desk): MapNode[] | null {
     leaders.add(node);
   }
   return [...leaders];
+}
+
+function writes(command: Command): boolean {
+  return command.flags.includes('write');
+}
+
+/** With acks=isr the reply waits for all partitions that are led here. */
+function noteAll(desk: Desk, connection: Connection, command: Command): void {
+  if (writes(command)) connection.written.fill(1);
+  if (connection.inSync) desk.held.needAll(writes(command));
+}
+
+function lacksReplicas(desk: Desk, connection: Connection, command: Command): boolean {
+  if (!connection.inSync || !writes(command)) return false;
+  return desk.host.partitions.some(
+    (partition, id) => partition?.mayWrite() === true && !desk.held.suffice(id),
+  );
 }
 
 /** One such command on its way through the cluster. */
@@ -137,7 +164,8 @@ class Gathering {
     desk.host.lease.lookNow();
     const leaders = otherLeaders(desk);
     if (leaders === null) {
-      this.finish(errorLine(DOWN_TEXT));
+      if (this.rounds < ROUNDS_MAX) this.again();
+      else this.finish(errorLine(DOWN_TEXT));
       return;
     }
     // Sealed meanwhile: what runs here would leave a partition out.
@@ -145,19 +173,27 @@ class Gathering {
       this.again();
       return;
     }
-    this.replies = [this.runHere()];
-    this.missing = leaders.length;
-    if (this.missing === 0) this.roundEnded();
+    if (lacksReplicas(desk, connection, this.command)) {
+      desk.held.refuse(desk.scratch);
+      this.finish(wholeReply(desk.scratch));
+      return;
+    }
+    this.replies = [];
+    this.missing = 1 + leaders.length;
+    const replied: ReplySink = {
+      settle: (reply) => {
+        this.replies.push(reply);
+        this.missing--;
+        if (this.missing === 0) this.roundEnded();
+      },
+    };
+    const own = this.runHere();
+    noteAll(desk, connection, this.command);
+    desk.held.settle(own, replied);
     const parts = Array.from({ length: args.count }, (_, i) => args.copy(i));
     const question = encode(parts);
     for (const node of leaders) {
-      desk.forwarding.ask(node, connection.protocol, question, {
-        settle: (reply) => {
-          this.replies.push(reply);
-          this.missing--;
-          if (this.missing === 0) this.roundEnded();
-        },
-      });
+      desk.forwarding.ask(node, connection, question, replied);
     }
     desk.forwarding.flush();
   }
@@ -190,7 +226,7 @@ class Gathering {
     scratch.protocol = this.connection.protocol;
     this.command.run(execution, this.args, scratch);
     // No batch is running that would do it.
-    if (this.command.flags.includes('write')) host.wakeReplication();
+    if (writes(this.command)) host.wakeReplication();
     const reply = wholeReply(scratch);
     return host.lease.mayAnswer() ? reply : errorLine(LEASE_LOST_TEXT);
   }

@@ -5,6 +5,7 @@ import { type Partition, TORN_READS_MAX } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
 import type { Command } from './execution.ts';
 import { readableCopy } from './routing.ts';
@@ -17,22 +18,28 @@ export function runHere(
   args: Args,
   out: ReplyWriter,
 ): boolean {
-  const { execution, passage } = desk;
+  const { execution, passage, held } = desk;
+  const { inSync, written } = execution.session as Connection;
   execution.partition = partition;
   execution.hits = 0;
   execution.misses = 0;
   if (command.kind === 'write') {
     if (!passage.open(partition)) return false;
+    written[partition.id] = 1;
+    if (inSync) held.need(partition.id, partition.epoch(), true);
     // Several keys, one transaction: followers apply all of it or nothing.
     if (command.split !== undefined) partition.beginTransaction();
     command.run(execution, args, out);
     if (command.split !== undefined) partition.endTransaction();
   } else if (passage.inside === partition) {
+    if (inSync) held.need(partition.id, partition.epoch(), false);
     command.run(execution, args, out);
   } else {
     passage.close();
     if (!desk.host.lease.holds) return false;
+    const epoch = inSync ? partition.epoch() : 0;
     if (!read(desk, command, partition, args, out, isLed)) return false;
+    if (inSync) held.need(partition.id, epoch, false);
   }
   countLookups(desk);
   return true;

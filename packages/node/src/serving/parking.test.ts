@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
-import { PARK_MS_MAX, Parking } from './parking.ts';
+import { Parking } from './parking.ts';
 import { encode } from './peer-link.ts';
+
+const PARK_MS_MAX = 5_000;
 
 describe('parking: who waits, and for how long', () => {
   const waiter = (): { runs: number; unpark: () => void } => {
@@ -10,7 +12,7 @@ describe('parking: who waits, and for how long', () => {
   };
 
   it('a change lets everybody try again', () => {
-    const parking = new Parking(() => true);
+    const parking = new Parking(() => true, PARK_MS_MAX);
     const [a, b] = [waiter(), waiter()];
     expect(parking.park(a, 1, 0)).toBe('parked');
     expect(parking.park(b, 2, 0)).toBe('parked');
@@ -19,7 +21,7 @@ describe('parking: who waits, and for how long', () => {
   });
 
   it('a partition is waited for so long and no longer, however often something else changes', () => {
-    const parking = new Parking(() => true);
+    const parking = new Parking(() => true, PARK_MS_MAX);
     const a = waiter();
     parking.park(a, 1, 1_000);
     parking.changed();
@@ -33,7 +35,7 @@ describe('parking: who waits, and for how long', () => {
 
   it('once a partition has settled, its next trouble is a new wait', () => {
     let unsettled = true;
-    const parking = new Parking(() => unsettled);
+    const parking = new Parking(() => unsettled, PARK_MS_MAX);
     parking.park(waiter(), 1, 0);
     unsettled = false;
     parking.changed();
@@ -41,7 +43,7 @@ describe('parking: who waits, and for how long', () => {
   });
 
   it('a partition that settled unheard is no old trouble when it moves again', () => {
-    const parking = new Parking(() => false);
+    const parking = new Parking(() => false, PARK_MS_MAX);
     const a = waiter();
     parking.park(a, 1, 0);
     parking.expire(PARK_MS_MAX);
@@ -50,7 +52,7 @@ describe('parking: who waits, and for how long', () => {
   });
 
   it('who has left is not woken', () => {
-    const parking = new Parking(() => true);
+    const parking = new Parking(() => true, PARK_MS_MAX);
     const a = waiter();
     parking.park(a, 1, 0);
     parking.forget(a);

@@ -1,10 +1,9 @@
-/** Connections that wait because a partition is between two owners (sealed, handed over, or led
- *  here by the map before its role word says so). They stop executing, keep their order, and try
+/** Connections that wait because a partition is between two owners (sealed, handed over, led here
+ *  by the map before its role word says so, or without an owner that is up). They stop executing, keep their order, and try
  *  again at each change of map, role or attachment.
- *  Bounds: a partition is waited for PARK_MS_MAX at most; after that its commands are answered
+ *  Bounds: a partition is waited for --failover-wait at most; after that its commands are answered
  *  CLUSTERDOWN at once until something changes. At most PARKED_MAX connections wait. */
 
-export const PARK_MS_MAX = 5_000;
 export const PARKED_MAX = 10_000;
 
 export interface Parkable {
@@ -19,10 +18,12 @@ export class Parking {
   /** Partition -> when its first waiter started to wait. */
   private readonly since: Map<number, number> = new Map();
   private readonly unsettled: (partitionId: number) => boolean;
+  private readonly waitMsMax: number;
 
   /** `unsettled` says whether a partition is still between two owners. */
-  constructor(unsettled: (partitionId: number) => boolean) {
+  constructor(unsettled: (partitionId: number) => boolean, waitMsMax: number) {
     this.unsettled = unsettled;
+    this.waitMsMax = waitMsMax;
   }
 
   get size(): number {
@@ -32,7 +33,7 @@ export class Parking {
   park(who: Parkable, partitionId: number, nowMs: number): ParkAnswer {
     const since = this.since.get(partitionId);
     if (since === undefined) this.since.set(partitionId, nowMs);
-    else if (nowMs - since >= PARK_MS_MAX) return 'gaveUp';
+    else if (nowMs - since >= this.waitMsMax) return 'gaveUp';
     if (this.parked.size >= PARKED_MAX && !this.parked.has(who)) return 'full';
     this.parked.add(who);
     return 'parked';
@@ -56,9 +57,9 @@ export class Parking {
    *  again. */
   expire(nowMs: number): void {
     for (const [partitionId, since] of this.since) {
-      if (nowMs - since >= PARK_MS_MAX && !this.unsettled(partitionId))
+      if (nowMs - since >= this.waitMsMax && !this.unsettled(partitionId))
         this.since.delete(partitionId);
-      if (nowMs - since < PARK_MS_MAX || this.parked.size === 0) continue;
+      if (nowMs - since < this.waitMsMax || this.parked.size === 0) continue;
       this.releaseAll();
       return;
     }

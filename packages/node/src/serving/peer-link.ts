@@ -38,10 +38,17 @@ export interface PeerCall {
   failed(executed: Executed): void;
 }
 
+/** What the clients have asked for whose commands travel on a link. */
+export interface LinkMode {
+  readonly protocol: Protocol;
+  /** acks=isr */
+  readonly inSync: boolean;
+}
+
 export interface PeerLinkOptions {
   readonly host: string;
   readonly port: number;
-  readonly protocol: Protocol;
+  readonly mode: LinkMode;
   readonly nowMs: () => number;
   /** The link is broken and everything on it has been failed: forget it. */
   readonly onClose: () => void;
@@ -50,7 +57,7 @@ export interface PeerLinkOptions {
 }
 
 export class PeerLink {
-  readonly protocol: Protocol;
+  readonly mode: LinkMode;
   /** Partitions that the peer refuses on this link until it is told INGOT.RESUME. */
   readonly refusing: Set<number> = new Set();
 
@@ -70,7 +77,7 @@ export class PeerLink {
 
   constructor(options: PeerLinkOptions) {
     this.options = options;
-    this.protocol = options.protocol;
+    this.mode = options.mode;
     this.quietSinceMs = options.nowMs();
     this.socket = connect({ host: options.host, port: options.port, noDelay: true });
     this.socket.on('connect', () => {
@@ -85,7 +92,9 @@ export class PeerLink {
     this.socket.on('end', () => this.socket.destroy());
     this.socket.on('close', () => this.fail());
     this.send(encode(['INGOT.LINK']), ignoredCall());
-    if (options.protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
+    const { protocol, inSync } = options.mode;
+    if (protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
+    if (inSync) this.send(encode(['CLIENT', 'ACKS', 'isr']), ignoredCall());
   }
 
   get full(): boolean {

@@ -42,12 +42,14 @@ export class ReplyQueue {
     this.entries.push(bytes);
   }
 
-  reserve(onSettled: () => void): LateReply {
+  /** `heldBytes`: it is there, and waits for something else. */
+  reserve(onSettled: () => void, heldBytes = 0): LateReply {
     const reply = new LateReply((bytes) => {
-      this.waitingBytes += bytes;
+      this.waitingBytes += bytes - heldBytes;
       onSettled();
     });
     this.lateCount++;
+    this.waitingBytes += heldBytes;
     this.entries.push(reply);
     return reply;
   }

@@ -61,6 +61,7 @@ function ask(question: Partial<RouteQuestion>): ReturnType<typeof route> {
     hasLease: true,
     listener: 'client',
     copyWillDo: false,
+    isFresh: true,
     ...question,
   });
 }
@@ -103,8 +104,10 @@ describe('routing', () => {
     expect(ask({ ...question, partition: emptyCopy }).to).toBe('refuse');
   });
 
-  it('an owner that is down, or none at all, is CLUSTERDOWN on every port', () => {
-    for (const listener of ['client', 'cluster', 'follower'] as const) {
+  it('an owner that is down, or none at all: plain clients wait, others get CLUSTERDOWN', () => {
+    expect(ask({ map: mapWith('other', 'down') }).to).toBe('park');
+    expect(ask({ map: mapWith(null) }).to).toBe('park');
+    for (const listener of ['cluster', 'follower'] as const) {
       for (const map of [mapWith('other', 'down'), mapWith(null)]) {
         const answer = ask({ listener, map });
         expect(answer).toMatchObject({ to: 'refuse' });

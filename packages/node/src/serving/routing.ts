@@ -37,6 +37,8 @@ export interface RouteQuestion {
   readonly listener: ListenerKind;
   /** A read on a READONLY connection of the follower port. */
   readonly copyWillDo: boolean;
+  /** The primary of the copy here has been heard within --stale-max. */
+  readonly isFresh: boolean;
 }
 
 export const BEHIND: Route = { to: 'behind' };
@@ -44,6 +46,7 @@ const HERE: Route = { to: 'here' };
 const COPY: Route = { to: 'copy' };
 const PARK: Route = { to: 'park' };
 
+const NO_OWNER_TEXT = 'CLUSTERDOWN no copy of this key has a node to serve it';
 export const DOWN_TEXT = 'CLUSTERDOWN the node that owns this key is down';
 
 export function route(question: RouteQuestion): Route {
@@ -53,12 +56,15 @@ export function route(question: RouteQuestion): Route {
   const entry = map.placement[partitionId];
   // Sealed, or named by the map before the role word says so: one of the two moves soon.
   if (partition?.sealed() === true || entry?.primary === question.nodeId) return PARK;
-  if (question.copyWillDo && partition !== null && readableCopy(partition)) return COPY;
-  if (entry === undefined || entry.primary === null) {
-    return refuse('CLUSTERDOWN no copy of this key has a node to serve it');
+  if (question.copyWillDo && partition !== null && question.isFresh && readableCopy(partition)) {
+    return COPY;
   }
-  const owner = map.nodes.find((node) => node.id === entry.primary);
-  if (owner === undefined || owner.state === 'down') return refuse(DOWN_TEXT);
+  const owner = map.nodes.find((node) => node.id === entry?.primary);
+  if (owner === undefined || owner.state === 'down') {
+    // Nothing was sent to anybody: a plain client waits until another copy leads.
+    if (question.listener === 'client') return PARK;
+    return refuse(entry?.primary == null ? NO_OWNER_TEXT : DOWN_TEXT);
+  }
   if (question.listener === 'client') return { to: 'peer', node: owner };
   return refuse(`MOVED ${question.slot} ${owner.advertise}:${owner.ports.cluster}`);
 }

@@ -3,6 +3,7 @@
  *  Replies leave in request order: `replyLater` holds this command's place in line. */
 
 import type { Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import type { Acks } from '../shared/settings.ts';
 
 /** Which door the client came through: it decides how keys that live elsewhere are answered. */
 export type ListenerKind = 'client' | 'cluster' | 'follower';
@@ -26,6 +27,8 @@ export interface Session {
   name: string;
   libName: string;
   libVersion: string;
+  /** When replies leave: once the primary has it, or once every copy in sync has it. */
+  acks: Acks;
   /** READONLY was sent: on the follower port, reads of local follower copies are answered. */
   readOnly: boolean;
   /** ASKING was sent; cleared by the command after it. */

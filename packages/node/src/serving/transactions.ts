@@ -142,7 +142,7 @@ export class Transactions {
         continue;
       }
       const question = Args.of(TOKEN_BETWEEN_NODES, key);
-      desk.forwarding.forward(to.node, 2, partitionId, null, question, 0, {
+      desk.forwarding.forward(to.node, connection, partitionId, null, question, 0, {
         settle: (reply) => {
           if (reply[0] === 0x2b) {
             keys.push({ key, partitionId, token: reply.toString('latin1', 1, reply.length - 2) });
@@ -223,12 +223,15 @@ export class Transactions {
       if (part.to.to === 'peer') {
         const { node } = part.to;
         const command = execArgs(desk, part, watched);
-        const { protocol } = connection;
-        desk.forwarding.forward(node, protocol, part.partitionId, null, command, 0, join.part(i));
+        const { partitionId } = part;
+        connection.written[partitionId] = 1;
+        desk.forwarding.forward(node, connection, partitionId, null, command, 0, join.part(i));
       } else {
         desk.scratch.protocol = connection.protocol;
         this.runPart(part, watched, desk.scratch);
-        join.part(i).settle(wholeReply(desk.scratch));
+        const reply = wholeReply(desk.scratch);
+        if (remote) desk.held.settle(reply, join.part(i));
+        else join.part(i).settle(reply);
       }
     });
     if (!remote) join.writeTo(out);

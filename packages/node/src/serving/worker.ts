@@ -6,13 +6,15 @@
 import { Buffer } from 'node:buffer';
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { AckBoard, hurry } from '@ingot/replication';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
 import { COMMANDS } from '../commands/table.ts';
 import { LeaseWatch } from '../lease/lease-word.ts';
 import { Counter, WorkerCounters } from '../metrics/layout.ts';
 import { Parser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
-import type { ClusterMap } from '../shared/map.ts';
+import { monotonicMs } from '../process/monotonic-clock.ts';
+import { type ClusterMap, isUp } from '../shared/map.ts';
 import type { Question, WorkerData } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
 import { BatchExecutor } from './batch.ts';
@@ -23,6 +25,7 @@ import { Desk } from './desk.ts';
 import { Dispatch } from './dispatch.ts';
 import { Execution, type WorkerContext } from './execution.ts';
 import { Forwarding } from './forwarding.ts';
+import { HeldReplies } from './held-replies.ts';
 import { INTERNAL_COMMANDS } from './internal-commands.ts';
 import { listenOn } from './listening.ts';
 import { Parking } from './parking.ts';
@@ -56,6 +59,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   readonly maxQueryBufferBytes: number;
   map: ClusterMap;
 
+  readonly held: HeldReplies;
+
   private readonly wake: Int32Array;
   private readonly askMain: Ask;
   private readonly parking: Parking;
@@ -83,7 +88,9 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
     const forTests = data.settings.testDoor ? TEST_COMMANDS : [];
     const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS, ...forTests]);
-    this.parking = new Parking((partitionId) => this.unsettled(partitionId));
+    const { failoverWaitMs } = data.settings;
+    this.parking = new Parking((partitionId) => this.unsettled(partitionId), failoverWaitMs);
+    this.held = new HeldReplies(this, new AckBoard(data.acks, data.map.partitions));
     this.forwarding = new Forwarding(this, data.map.partitions);
     this.desk = new Desk(
       this,
@@ -92,6 +99,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
       new Passage(this.lease),
       this.forwarding,
       this.parking,
+      this.held,
       new CallCounts(lookup.commands.length),
     );
     const dispatch = new Dispatch(this.desk, new Transactions(this.desk));
@@ -126,6 +134,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.map = map;
     this.parking.changed();
     this.forwarding.mapChanged();
+    this.held.look();
   }
 
   /** Of a partition, or there is a lease again. */
@@ -159,6 +168,11 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     if (this.lease.mayAnswer()) return true;
     this.counters.add(Counter.disowned, 1);
     return false;
+  }
+
+  isFresh(partitionId: number): boolean {
+    const { staleMaxMs } = this.settings;
+    return staleMaxMs === 0 || monotonicMs() - this.held.board.heardMs(partitionId) < staleMaxMs;
   }
 
   ask(what: string): Promise<unknown> {
@@ -201,24 +215,31 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.counters.set(Counter.connections, this.sessions.size);
   }
 
-  /** The map gives it to this node, or it is sealed, or there is no lease: it is between two
-   *  owners. */
+  /** The map gives it to this node, or it is sealed, or its owner is down, or there is no lease: it
+   *  is between two owners. */
   private unsettled(partitionId: number): boolean {
     const partition = this.partitions[partitionId];
     if (partition?.mayWrite() === true) return !this.lease.lookNow();
-    return partition?.sealed() === true || this.map.placement[partitionId]?.primary === this.nodeId;
+    const primary = this.map.placement[partitionId]?.primary ?? null;
+    if (partition?.sealed() === true || primary === this.nodeId) return true;
+    return primary === null || !isUp(this.map, primary);
   }
 
   private tick(): void {
     this.syncClock();
     const nowMs = this.nowMs();
     this.parking.expire(nowMs);
+    this.held.look();
     this.forwarding.tick(nowMs);
   }
 
   /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */
   private syncClock(): void {
     this.clock.originMs = Date.now() - performance.now();
+  }
+
+  hurryReplication(): void {
+    hurry(this.wake);
   }
 
   /** One load per batch that wrote, and a system call only when the worker sleeps. */

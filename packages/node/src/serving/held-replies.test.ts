@@ -1,0 +1,304 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type TestClient, TestCluster } from './cluster.fixture.ts';
+import { NOT_IN_SYNC_TEXT, NOREPLICAS_TEXT } from './held-replies.ts';
+
+const UNKNOWN = `-${NOT_IN_SYNC_TEXT}`;
+
+let cluster: TestCluster;
+afterEach(() => cluster.stop());
+
+/** The row of a partition, as a primary's replication worker writes it: one follower in sync. */
+function board(partition: number, node = partition % cluster.nodes.length) {
+  const { board: rows, partitions } = cluster.nodes[node];
+  const lead = (members: number, epoch = 1): void => {
+    rows.lead(partition, epoch, members, members - 1);
+    rows.notify();
+  };
+  return {
+    lead,
+    /** The follower has this, or all that is committed. */
+    ack: (seq = partitions[partition].committedSeq()): void => {
+      rows.reached(partition, seq);
+      rows.acked(partition, [seq]);
+      rows.notify();
+    },
+    end: (): void => {
+      rows.end(partition);
+      rows.notify();
+    },
+  };
+}
+
+/** Of another connection of the same worker: whatever came before has been executed. */
+async function barrier(node = 0): Promise<void> {
+  await (await cluster.client(node)).call('PING');
+}
+
+async function inSyncClient(node = 0): Promise<TestClient> {
+  const client = await cluster.client(node);
+  expect(await client.call('CLIENT', 'ACKS', 'isr')).toBe('OK');
+  return client;
+}
+
+/** Starts a pipeline and waits until it has been executed. */
+async function executed(
+  client: TestClient,
+  commands: readonly (readonly string[])[],
+): Promise<Promise<unknown[]>[]> {
+  const replies = client.pipeline(commands);
+  await barrier();
+  return [replies];
+}
+
+describe('held replies: acks=isr', () => {
+  it('CLIENT ACKS tells and sets; --acks says what new connections have', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    expect(await client.call('CLIENT', 'ACKS')).toBe('local');
+    expect(await client.call('CLIENT', 'ACKS', 'ISR')).toBe('OK');
+    expect(await client.call('CLIENT', 'ACKS')).toBe('isr');
+    expect(await client.call('CLIENT', 'ACKS', 'maybe')).toBe('-ERR syntax error');
+    cluster.stop();
+    cluster = await TestCluster.start(1, 1, {}, { acks: 'isr' });
+    expect(await (await cluster.client()).call('CLIENT', 'ACKS')).toBe('isr');
+  });
+
+  it('a write is answered once every copy in sync has it; others are not delayed', async () => {
+    cluster = await TestCluster.start(1, 2);
+    board(0).lead(2);
+    board(1).lead(1);
+    const client = await inSyncClient();
+    const [replies] = await executed(client, [['SET', cluster.keyIn(0), 'v']]);
+    expect(client.unread).toBe(0);
+    expect(cluster.counter(0, 'acksHeld')).toBe(1);
+    expect(await (await cluster.client()).call('GET', cluster.keyIn(0))).toBe('v');
+    expect(await (await inSyncClient()).call('SET', cluster.keyIn(1), 'alone')).toBe('OK');
+    board(0).ack();
+    expect(await replies).toEqual(['OK']);
+    expect(cluster.counter(0, 'acksHeld')).toBe(0);
+  });
+
+  it('a read waits for what its partition had committed', async () => {
+    cluster = await TestCluster.start(1, 1);
+    board(0).lead(2);
+    const key = cluster.keyIn(0);
+    const writer = await cluster.client();
+    await writer.call('SET', key, 'old');
+    board(0).ack();
+    const reader = await inSyncClient();
+    expect(await reader.call('GET', key)).toBe('old');
+    await writer.call('SET', key, 'new');
+    for (const command of [
+      ['GET', key],
+      ['STRLEN', key],
+      ['MGET', key, key],
+    ]) {
+      const [reply] = await executed(reader, [command]);
+      expect([command[0], reader.unread]).toEqual([command[0], 0]);
+      board(0).ack();
+      expect(await reply).toHaveLength(1);
+      await writer.call('SET', key, 'new');
+    }
+  });
+
+  it('replies stay in order, those that wait for nothing too', async () => {
+    cluster = await TestCluster.start(1, 2);
+    board(0).lead(2);
+    board(1).lead(2);
+    const client = await inSyncClient();
+    const [first] = await executed(client, [
+      ['SET', cluster.keyIn(0), 'a'],
+      ['PING'],
+      ['SET', cluster.keyIn(1), 'b'],
+    ]);
+    const [second] = await executed(client, [
+      ['ECHO', 'later'],
+      ['GET', cluster.keyIn(1)],
+    ]);
+    board(1).ack();
+    await barrier();
+    expect(client.unread).toBe(0);
+    board(0).ack();
+    expect(await first).toEqual(['OK', 'PONG', 'OK']);
+    expect(await second).toEqual(['later', 'b']);
+  });
+
+  it('an epoch that ends first: the outcome is unknown, of the replies of that partition alone', async () => {
+    cluster = await TestCluster.start(1, 2);
+    board(0).lead(2);
+    board(1).lead(2);
+    const client = await inSyncClient();
+    const [replies] = await executed(client, [
+      ['SET', cluster.keyIn(0), 'a'],
+      ['PING'],
+      ['INCR', cluster.keyIn(1)],
+      ['GET', cluster.keyIn(0)],
+    ]);
+    board(0).end();
+    board(1).ack();
+    expect(await replies).toEqual([UNKNOWN, 'PONG', 1, UNKNOWN]);
+    expect(cluster.counter(0, 'acksUnknown')).toBe(2);
+  });
+
+  it('another epoch of the same node is no answer for the one before', async () => {
+    cluster = await TestCluster.start(1, 1);
+    board(0).lead(2);
+    const client = await inSyncClient();
+    const [replies] = await executed(client, [['SET', cluster.keyIn(0), 'a']]);
+    cluster.promote(0, 0);
+    board(0).lead(1, 2);
+    expect(await replies).toEqual([UNKNOWN]);
+    expect(await client.call('SET', cluster.keyIn(0), 'b')).toBe('OK');
+  });
+
+  it('a partition that moved before replication heard of its epoch: unknown', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await inSyncClient();
+    const [replies] = await executed(client, [['SET', cluster.keyIn(0), 'a']]);
+    expect(client.unread).toBe(0);
+    cluster.demote(0, 0);
+    cluster.partition(0, 0).setRole(2, 3);
+    cluster.nodes[0].worker.held.look();
+    expect(await replies).toEqual([UNKNOWN]);
+  });
+
+  it('MULTI, MSET and FLUSHALL wait like anything else', async () => {
+    cluster = await TestCluster.start(1, 2);
+    board(0).lead(2);
+    board(1).lead(2);
+    const client = await inSyncClient();
+    const [a, b] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const multi = [['MULTI'], ['SET', a, '1'], ['SET', b, '2'], ['EXEC']];
+    for (const commands of [multi, [['MSET', a, '1', b, '2']], [['DEL', a, b]], [['FLUSHALL']]]) {
+      const [replies] = await executed(client, commands);
+      board(0).ack();
+      await barrier();
+      const name = commands.at(-1)?.[0];
+      expect([name, client.unread < commands.length]).toEqual([name, true]);
+      board(1).ack();
+      expect(await replies).toHaveLength(commands.length);
+    }
+  });
+});
+
+describe('held replies: --min-isr', () => {
+  const start = async (): Promise<void> => {
+    cluster = await TestCluster.start(2, 2, {}, { minIsr: 2 });
+  };
+  const members = (...nodes: string[]) => {
+    const inSync = nodes.map((node) => ({ node, incarnation: 1 }));
+    const placement = cluster.map.placement.map((entry) => ({ ...entry, inSync }));
+    cluster.map = { ...cluster.map, version: cluster.map.version + 1, placement };
+    cluster.tell(cluster.map, 0, 1);
+  };
+
+  it('a write is refused while too few copies are in sync, and nothing of it is done', async () => {
+    await start();
+    members('n0');
+    board(0).lead(1);
+    const key = cluster.keyIn(0);
+    const client = await inSyncClient();
+    const none = `-${NOREPLICAS_TEXT}`;
+    expect(await client.call('SET', key, 'v')).toBe(none);
+    expect(await client.call('APPEND', key, 'v')).toBe(none);
+    expect(await client.call('MSET', key, 'v', cluster.keyIn(1), 'v')).toBe(none);
+    expect(await client.call('GET', key)).toBeNull();
+    expect(await client.pipeline([['MULTI'], ['SET', key, 'v'], ['EXEC']])).toContain(none);
+    expect(await (await cluster.client()).call('GET', key)).toBeNull();
+    expect(cluster.counter(0, 'noReplicas')).toBe(4);
+    expect(await (await cluster.client()).call('SET', key, 'local')).toBe('OK');
+  });
+
+  it('a set that becomes too small after the write: unknown', async () => {
+    await start();
+    members('n0', 'n1');
+    board(0).lead(2);
+    const client = await inSyncClient();
+    const [replies] = await executed(client, [['SET', cluster.keyIn(0), 'v']]);
+    board(0).lead(1);
+    expect(await replies).toEqual([UNKNOWN]);
+  });
+});
+
+describe('held replies: through other nodes', () => {
+  it('the owner answers first, in each mode', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(1).lead(2);
+    board(0).lead(2);
+    const client = await inSyncClient();
+    const [a, b] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const plain = await cluster.client();
+    expect(await plain.call('SET', b, 'local')).toBe('OK');
+    const calls = [['SET', b, 'v'], ['GET', b], ['MSET', a, '1', b, '2'], ['DBSIZE'], ['FLUSHALL']];
+    for (const call of calls) {
+      await plain.pipeline([
+        ['SET', a, 'x'],
+        ['SET', b, 'x'],
+      ]);
+      const reply = client.call(...call);
+      await barrier(0);
+      await barrier(1);
+      board(0).ack();
+      await barrier(1);
+      expect([call[0], client.unread]).toEqual([call[0], 0]);
+      const acks = setInterval(() => {
+        board(0).ack();
+        board(1).ack();
+      }, 2);
+      expect(String(await reply)).not.toMatch(/^-/);
+      clearInterval(acks);
+    }
+    board(0).ack();
+    board(1).ack();
+  });
+
+  it('a change of mode does not overtake what is on its way', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(1).lead(1);
+    const client = await cluster.client();
+    const key = cluster.keyIn(1);
+    const replies = await client.pipeline([
+      ['SET', key, '1'],
+      ['CLIENT', 'ACKS', 'isr'],
+      ['APPEND', key, '2'],
+      ['CLIENT', 'ACKS', 'local'],
+      ['GET', key],
+    ]);
+    expect(replies).toEqual(['OK', 'OK', 2, 'OK', '12']);
+  });
+});
+
+describe('WAIT', () => {
+  it('counts the followers that have what this connection wrote', async () => {
+    cluster = await TestCluster.start(1, 2);
+    board(0).lead(1);
+    board(1).lead(1);
+    const client = await cluster.client();
+    expect(await client.call('WAIT', '0', '0')).toBe(0);
+    await client.call('SET', cluster.keyIn(0), 'v');
+    expect(await client.call('WAIT', '1', '10')).toBe(0);
+    const [reply] = await executed(client, [['WAIT', '1', '0'], ['PING']]);
+    expect(client.unread).toBe(0);
+    board(0).ack();
+    expect(await reply).toEqual([1, 'PONG']);
+    expect(await client.call('WAIT', '-1', '-1')).toMatch(/^-ERR timeout/);
+    expect(await client.call('WAIT', 'x', '1')).toMatch(/^-ERR value/);
+  });
+
+  it('counts where the key lives, for writes that were forwarded', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(0).lead(1);
+    board(1).lead(1);
+    const client = await cluster.client(0);
+    await client.call('SET', cluster.keyIn(1), 'v');
+    board(0).ack();
+    expect(await client.call('WAIT', '1', '30')).toBe(0);
+    board(1).ack();
+    expect(await client.call('WAIT', '1', '0')).toBe(1);
+    await client.call('MSET', cluster.keyIn(0), 'v', cluster.keyIn(1), 'v');
+    board(1).ack();
+    expect(await client.call('WAIT', '1', '30')).toBe(0);
+    board(0).ack();
+    expect(await client.call('WAIT', '1', '0')).toBe(1);
+  });
+});

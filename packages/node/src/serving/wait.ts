@@ -1,0 +1,189 @@
+/** WAIT followers ms: how many followers have acknowledged everything this connection wrote.
+ *
+ *  What it wrote is known by partition, so the answer may wait for other clients' writes to the same
+ *  ones, too. A partition that another node leads is asked about there (INGOT.SEQS, INGOT.ACKED):
+ *  not through a reply that stays away, because other clients' replies come behind it, but by asking
+ *  again. The count is the smallest of all partitions. The connection stands still meanwhile, as in
+ *  Redis; earlier replies come first, so what was forwarded has been executed. */
+
+import type { Buffer } from 'node:buffer';
+import type { Args } from '../resp/args.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import { NOT_AN_INTEGER } from '../commands/errors.ts';
+import type { MapNode } from '../shared/map.ts';
+import { type Connection, Hold } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import type { BoardWaiter } from './held-replies.ts';
+import { integerOf, wholeReply } from './joined-reply.ts';
+import { encode } from './peer-link.ts';
+import type { ReplySink } from './reply-queue.ts';
+
+const ASK_AGAIN_MS = 10;
+const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
+const COLON = 0x3a;
+
+export function runWait(desk: Desk, connection: Connection, args: Args): Outcome {
+  const { out } = desk;
+  const wanted = args.integer(1);
+  const timeoutMs = args.integer(2);
+  if (Number.isNaN(wanted) || Number.isNaN(timeoutMs)) {
+    out.error(NOT_AN_INTEGER);
+    return Outcome.done;
+  }
+  if (timeoutMs < 0) {
+    out.error(TIMEOUT_NEGATIVE);
+    return Outcome.done;
+  }
+  desk.passage.close();
+  if (connection.repliesDue) {
+    connection.hold |= Hold.replies;
+    return Outcome.held;
+  }
+  const { here, elsewhere } = writtenBy(desk, connection);
+  const tokens = here.map((id) => seqToken(desk, id));
+  if (elsewhere.size === 0) {
+    const count = ackedBy(desk, tokens);
+    if (count >= wanted) {
+      out.integer(count);
+      return Outcome.done;
+    }
+  }
+  const sink = connection.reserveReply();
+  connection.hold |= Hold.work;
+  const deadlineMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : desk.host.nowMs() + timeoutMs;
+  const waiting = new Waiting(desk, connection, tokens, wanted, deadlineMs, sink);
+  for (const [node, partitions] of elsewhere) waiting.follow(node, partitions);
+  waiting.begin();
+  return Outcome.done;
+}
+
+/** `partition.epoch.seq`: what is committed now. */
+export function seqToken(desk: Desk, partitionId: number): string {
+  const partition = desk.partition(partitionId);
+  const epoch = partition?.epoch() ?? 0;
+  const seq = partition?.committedSeq() ?? 0;
+  // A follower's seq, or one of another epoch, is acknowledged by nobody.
+  const leads = partition?.mayWrite() === true && partition.epoch() === epoch;
+  return `${partitionId}.${leads ? epoch : 0}.${seq}`;
+}
+
+/** How many followers have what all of these tokens say; 0 where one makes no sense. */
+export function ackedBy(desk: Desk, tokens: readonly string[]): number {
+  const { board } = desk.held;
+  let least = Number.POSITIVE_INFINITY;
+  for (const token of tokens) {
+    const [partitionId, epoch, seq] = token.split('.').map(Number);
+    const known = desk.partition(partitionId) !== null && epoch > 0;
+    least = Math.min(least, known ? board.countOf(partitionId, epoch, seq) : 0);
+  }
+  return Number.isFinite(least) ? least : 0;
+}
+
+/** Who has written nothing asks about all that is led here. */
+function writtenBy(
+  desk: Desk,
+  { written }: Connection,
+): { here: number[]; elsewhere: Map<MapNode, number[]> } {
+  const { map, nodeId } = desk.host;
+  const here: number[] = [];
+  const elsewhere: Map<MapNode, number[]> = new Map();
+  const any = written.includes(1);
+  for (const [id, { primary }] of map.placement.entries()) {
+    if (any ? written[id] === 0 : primary !== nodeId) continue;
+    const node = map.nodes.find((each) => each.id === primary && each.state === 'up');
+    if (node === undefined || node.id === nodeId) here.push(id);
+    else elsewhere.set(node, [...(elsewhere.get(node) ?? []), id]);
+  }
+  return { here, elsewhere };
+}
+
+/** One WAIT that has not been answered. */
+class Waiting implements BoardWaiter {
+  private readonly desk: Desk;
+  private readonly connection: Connection;
+  private readonly tokens: readonly string[];
+  private readonly wanted: number;
+  private readonly deadlineMs: number;
+  private readonly sink: ReplySink;
+  /** By node: the latest count. */
+  private readonly counts: Map<string, number> = new Map();
+  private readonly timers: Set<NodeJS.Timeout> = new Set();
+  private over = false;
+
+  constructor(
+    desk: Desk,
+    connection: Connection,
+    tokens: readonly string[],
+    wanted: number,
+    deadlineMs: number,
+    sink: ReplySink,
+  ) {
+    this.desk = desk;
+    this.connection = connection;
+    this.tokens = tokens;
+    this.wanted = wanted;
+    this.deadlineMs = deadlineMs;
+    this.sink = sink;
+  }
+
+  begin(): void {
+    const { desk } = this;
+    const leftMs = this.deadlineMs - desk.host.nowMs();
+    if (Number.isFinite(leftMs)) this.later(leftMs, () => this.end());
+    if (!this.look()) desk.held.wait(this);
+  }
+
+  follow(node: MapNode, partitions: readonly number[]): void {
+    this.counts.set(node.id, 0);
+    this.ask(node, ['INGOT.SEQS', ...partitions.map(String)], (reply) => {
+      // Not an answer: nothing there is known to be acknowledged.
+      if (reply[0] === COLON || reply[0] === 0x2d) return;
+      const tokens = reply.toString('latin1', 1, reply.length - 2).split(' ');
+      this.poll(node, tokens);
+    });
+    this.desk.forwarding.flush();
+  }
+
+  look(): boolean {
+    if (this.over) return true;
+    if (this.connection.gone || this.count() >= this.wanted) this.end();
+    return this.over;
+  }
+
+  private poll(node: MapNode, tokens: readonly string[]): void {
+    this.ask(node, ['INGOT.ACKED', ...tokens], (reply) => {
+      if (reply[0] === COLON) this.counts.set(node.id, integerOf(reply));
+      if (!this.look()) this.later(ASK_AGAIN_MS, () => this.poll(node, tokens));
+    });
+    this.desk.forwarding.flush();
+  }
+
+  private ask(node: MapNode, words: readonly string[], settle: (reply: Buffer) => void): void {
+    if (this.over) return;
+    this.desk.forwarding.ask(node, this.connection, encode(words), { settle });
+  }
+
+  private later(ms: number, then: () => void): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      then();
+    }, ms);
+    this.timers.add(timer);
+  }
+
+  private count(): number {
+    const others = Math.min(Number.POSITIVE_INFINITY, ...this.counts.values());
+    if (this.tokens.length === 0) return Number.isFinite(others) ? others : 0;
+    return Math.min(others, ackedBy(this.desk, this.tokens));
+  }
+
+  private end(): void {
+    if (this.over) return;
+    this.over = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    const out = new ReplyWriter(32);
+    out.integer(this.count());
+    this.sink.settle(wholeReply(out));
+    this.connection.release(Hold.work);
+  }
+}
