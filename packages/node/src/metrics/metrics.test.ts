@@ -46,6 +46,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       { ...led, role: 'follower', checked: false, consistent: false },
     ],
     gone: () => ({ evictions: 10, expiries: 20 }),
+    inSync: () => ({ node: 'n1', changes: { added: 3, removed: 1 } }),
     replication: () => ({
       partitions: [],
       counters: {

@@ -7,6 +7,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
+import { addInSyncMetrics } from './in-sync-metrics.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
 import { addLeaseMetrics } from './lease-metrics.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
@@ -36,6 +37,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addCheckMetrics(registry, sources);
   addFailoverMetrics(registry, sources);
   addLeaseMetrics(registry, sources);
+  addInSyncMetrics(registry, sources);
   return registry;
 }
 
@@ -91,20 +93,12 @@ const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: 
     Counter.disowned,
     'Connections closed because the lease ended while their commands ran',
   ],
-  ['acks_unknown_total', Counter.acksUnknown, 'Replies with acks=isr whose outcome is unknown'],
-  ['noreplicas_total', Counter.noReplicas, 'Writes refused because too few copies are in sync'],
   ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
 ];
 
 function addClientMetrics(registry: Registry, sources: MetricSources): void {
   const row = (index: CounterRow) => () => sum(sources.counters.map((worker) => worker.get(index)));
   for (const [name, index, help] of CLIENT_COUNTERS) counter(registry, name, help, row(index));
-  gauge(
-    registry,
-    'acks_held',
-    'Replies that wait until every copy in sync has what they tell',
-    row(Counter.acksHeld),
-  );
   gauge(registry, 'connections', 'Open client connections', row(Counter.connections));
   gauge(
     registry,

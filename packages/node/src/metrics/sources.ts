@@ -33,6 +33,11 @@ export interface MetricSources {
   readonly partitions: () => readonly PartitionSample[];
   /** of copies that were here and are gone, so that counters never fall */
   readonly gone: () => { readonly evictions: number; readonly expiries: number };
+  /** this node, and how many members it took into in-sync sets and out of them */
+  readonly inSync: () => {
+    readonly node: string;
+    readonly changes: { readonly added: number; readonly removed: number };
+  };
   readonly replication: () => ReplicationStatus;
   /** of control connections; those of replication connections are in `replication` */
   readonly controlRefusals: () => Readonly<Record<PeerRefusalReason, number>>;

@@ -51,6 +51,8 @@ import { Workers } from './workers.ts';
 
 /** How long a handover may keep a partition sealed while the new primary catches up. */
 const SEAL_TIMEOUT_MS = 1_000;
+/** How much longer it may stay sealed for the sake of replies that wait for the other copies. */
+const IN_SYNC_TIMEOUT_MS = 200;
 /** Whoever joins the in-sync set has so long to get what is committed. */
 const JOIN_TIMEOUT_MS = 500;
 /** A failover waits no longer for the copies of a node; who is late is not counted. */
@@ -183,7 +185,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     const caughtUp = await this.#workers
       .awaitAck(id, to, seq, SEAL_TIMEOUT_MS)
       .catch((error: Error) => this.#log('warn', 'seal.failed', { partition: id, error }));
-    if (caughtUp === true) return { ok: true, seq };
+    if (caughtUp === true) {
+      // Replies that wait for other copies leave before the epoch ends, where that is soon.
+      await this.#workers.awaitInSync(id, seq, IN_SYNC_TIMEOUT_MS).catch(() => false);
+      return { ok: true, seq };
+    }
     this.unseal(id);
     return { ok: false, seq: 0, why: `${to} did not acknowledge seq ${seq} in time` };
   }
@@ -277,6 +283,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       map: () => control.map(),
       partitions: () => this.#partitions.samples(),
       gone: () => this.#partitions.gone(),
+      inSync: () => ({
+        node: this.#settings.id,
+        changes: this.#keeper?.changes ?? { added: 0, removed: 0 },
+      }),
       replication: () => this.#replication,
       controlRefusals: () => control.refusals(),
       failovers: () => control.failovers(),

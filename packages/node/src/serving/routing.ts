@@ -63,7 +63,7 @@ export function route(question: RouteQuestion): Route {
   if (owner === undefined || owner.state === 'down') {
     // Nothing was sent to anybody: a plain client waits until another copy leads.
     if (question.listener === 'client') return PARK;
-    return refuse(entry?.primary == null ? NO_OWNER_TEXT : DOWN_TEXT);
+    return refuse(owner === undefined ? NO_OWNER_TEXT : DOWN_TEXT);
   }
   if (question.listener === 'client') return { to: 'peer', node: owner };
   return refuse(`MOVED ${question.slot} ${owner.advertise}:${owner.ports.cluster}`);
