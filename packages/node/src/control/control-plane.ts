@@ -27,6 +27,7 @@ import { type FailoverFigures, NO_FAILOVERS } from './failover-log.ts';
 import { foundCluster, refuseOtherClusters } from './founding.ts';
 import type { Identity } from './identity.ts';
 import { joinCluster } from './joining.ts';
+import { beatRefusal, verdictOn } from './life-verdict.ts';
 import { Leases } from './leases.ts';
 import { MapRegister } from './map-register.ts';
 import type { ControlAccess } from './peer-credentials.ts';
@@ -80,6 +81,8 @@ export class ControlPlane implements ControlPlaneApi {
   /** Of this life; before it is in the map, what it will be as far as this node can tell. */
   #incarnation = 0;
   #isMember = false;
+  /** The others have ended this life, and the next one is not in the map yet. */
+  #isBetweenLives = false;
   #isLeaving = false;
 
   constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
@@ -192,7 +195,7 @@ export class ControlPlane implements ControlPlaneApi {
         report: () => this.#report(),
         hear: (report) => control.hear(report),
         renewed: (servedUntil) => node.leaseRenewed(servedUntil),
-        refused: (reason) => this.#refused(reason),
+        refused: (peer, reason) => this.#refused(peer, reason),
         behind: (version, peer) => register.heardOf(version, peer),
         connected: (peer, isConnected) => this.#logLink(peer, isConnected),
       },
@@ -295,27 +298,35 @@ export class ControlPlane implements ControlPlaneApi {
     return { node: this.#settings.id, incarnation: this.#incarnation };
   }
 
-  /** This life is in the map: remembers it, and follows the map from here on. */
+  /** The first life of this process is in the map: remembers it, and follows the map from here on. */
   async #enter(map: ClusterMap, cluster: Cluster): Promise<void> {
     const { id: self } = this.#settings;
     const { register, peers, leases, control, seals } = cluster;
-    const { incarnation } = nodeOf(map, self) as MapNode;
-    const { clusterId } = map;
-    await this.#identity.enter({ nodeId: self, clusterId, incarnation }, map);
     this.#cluster = cluster;
-    this.#incarnation = incarnation;
-    this.#isMember = true;
+    await this.#begin(map, cluster);
     peers.forgetAddresses();
-    register.learn(map);
-    this.#node.lifeBegan(incarnation);
-    this.#adopt(register.known());
     register.onMap((newer) => this.#adopt(newer));
     control.start();
-    leases.begin(this.#life(), register.known());
     this.#server.serve({
       ...{ self, node: this.#node, peers, seals, control, leases },
       map: () => this.map(),
     });
+  }
+
+  /** This node is now the life that `map` lists. */
+  async #begin(map: ClusterMap, { register, leases }: Cluster): Promise<void> {
+    const { id: nodeId } = this.#settings;
+    const { clusterId } = map;
+    const { incarnation } = nodeOf(map, nodeId) as MapNode;
+    await this.#identity.enter({ nodeId, clusterId, incarnation }, map);
+    this.#incarnation = incarnation;
+    this.#isMember = true;
+    register.learn(map);
+    this.#adopt(register.known());
+    this.#node.lifeBegan(incarnation);
+    this.#isBetweenLives = false;
+    leases.begin(this.#life(), register.known());
+    this.#judge(register.known());
   }
 
   #adopt(map: ClusterMap): void {
@@ -323,9 +334,7 @@ export class ControlPlane implements ControlPlaneApi {
     this.#map = map;
     this.#watchers.tell(map);
     this.#remember(map);
-    const incarnation = nodeOf(map, this.#settings.id)?.incarnation;
-    if (incarnation === undefined) this.#retire('the node was taken out of the cluster');
-    else if (incarnation > this.#incarnation) this.#retire('a later start of the node replaced it');
+    this.#judge(map);
   }
 
   #remember(map: ClusterMap): void {
@@ -336,9 +345,47 @@ export class ControlPlane implements ControlPlaneApi {
     }
   }
 
-  #refused({ code, message }: IngotError): void {
-    if (code === 'RETIRED') this.#retire(message);
-    else this.#log.warn({ event: 'acceptor.refused', code }, message);
+  /** Whoever holds a lease cannot have been ended for its silence: somebody else goes by its name. Who
+   *  has none was away, and comes back. */
+  #judge(map: ClusterMap): void {
+    const verdict = verdictOn(map, this.#life());
+    if (verdict === 'goesOn' || this.#isBetweenLives || !this.#isMember) return;
+    const { message } = beatRefusal(verdict);
+    if (verdict === 'replaced') this.#retire(message);
+    else if (!this.#joined().leases.hasLease()) this.#beginAnew(message);
+    else if (verdict === 'removed') this.#retire('the node was taken out of the cluster');
+    else this.#retire('another process with a copy of its data dir has taken its place');
+  }
+
+  #refused(peer: NodeId, { code, message }: IngotError): void {
+    const { leases, register } = this.#joined();
+    this.#log.warn({ event: 'acceptor.refused', peer, code }, message);
+    if (code === 'FENCED' && !leases.hasLease()) this.#beginAnew(message);
+    else if (code !== 'FENCED') register.heardOf(register.known().version + 1, peer);
+  }
+
+  #beginAnew(why: string): void {
+    if (this.#isBetweenLives || this.#isLeaving || this.#stopping.signal.aborted) return;
+    this.#isBetweenLives = true;
+    const { incarnation } = this.#life();
+    this.#log.warn(
+      { event: 'life.ended', incarnation, why },
+      `${why}: it serves nothing, and joins again as its next life`,
+    );
+    this.#liveOn().catch((error: Error) => {
+      if (!this.#stopping.signal.aborted) this.#node.retired(error.message);
+    });
+  }
+
+  /** The copies stay, and are brought in line with those of the new primaries. */
+  async #liveOn(): Promise<void> {
+    const cluster = this.#joined();
+    cluster.leases.end();
+    this.#node.lifeEnded();
+    this.#incarnation = this.#nextIncarnation(cluster.register.known(), cluster.register.acceptor);
+    const map = await this.#join();
+    await this.#begin(map, cluster);
+    this.#log.info({ event: 'life.began', incarnation: this.#incarnation });
   }
 
   /** A node that asked to leave knows. */

@@ -385,7 +385,7 @@ describe('coordinator: nodes that go and return', () => {
     const former = cluster.node('n2');
     await cluster.start('n2');
     expect(() => cluster.coordinator.hear(former.report())).toThrow(
-      expect.objectContaining({ code: 'RETIRED' }),
+      expect.objectContaining({ code: 'REPLACED' }),
     );
   });
 });

@@ -25,6 +25,7 @@ import { type CopyCalls, Failover, vacancyPatienceMs } from './failover.ts';
 import { FailoverLog } from './failover-log.ts';
 import { HandOvers, type SealCalls, withHandOvers } from './handovers.ts';
 import { withNewLife } from './map-changes.ts';
+import { beatRefusal, verdictOn } from './life-verdict.ts';
 import { MapWaits } from './map-waits.ts';
 import { type JoinRequest, newLife } from './registration.ts';
 import { logSteps } from './step-log.ts';
@@ -104,18 +105,8 @@ export class Coordinator {
 
   /** Takes a heartbeat. A report of a life that is over is refused with an IngotError. */
   hear(report: Heartbeat): void {
-    const node = nodeOf(this.#map, report.node);
-    if (node === null || report.incarnation < node.incarnation) {
-      throw refusal(
-        'RETIRED',
-        node === null
-          ? `node ${report.node} is no longer part of the cluster; start it again if it is to join again`
-          : `node ${report.node} was started again, which ends this process`,
-      );
-    }
-    if (report.incarnation <= node.fencedThrough) {
-      throw refusal('RETIRED', `node ${report.node} was silent for too long and was given up`);
-    }
+    const verdict = verdictOn(this.#map, report);
+    if (verdict !== 'goesOn') throw beatRefusal(verdict);
     this.#view.hear(report, this.#options.nowMs());
   }
 

@@ -1,19 +1,18 @@
 /** Leases and fences of one node, both sides: its own life, which beats for its lease, and its
  *  acceptor, which answers the beats of others and ends lives.
- *  Owner: the control plane. A life begins with `begin`. It is over once the cluster has ended it:
- *  an acceptor says so, and there is no lease any more. While there is one, that acceptor may be
- *  one of a few that agreed to a fence which came to nothing. */
+ *  Owner: the control plane. A life begins with `begin`, and `end` ends it. */
 import type { Acceptor } from '../register/acceptor.ts';
-import { type IngotError, refusal } from '../shared/errors.ts';
+import type { IngotError } from '../shared/errors.ts';
 import type { AcceptorRef, ClusterMap, Life, MapNode, NodeId } from '../shared/map.ts';
 import type { LeaseAuthority } from '../lease/authority.ts';
 import { CasPaxosLeases } from '../lease/caspaxos-leases.ts';
 import { processClocks } from '../lease/clocks.ts';
-import type { BeatAnswer, BeatRefusal, FenceAnswer, FenceQuestion } from '../lease/fence-calls.ts';
+import type { BeatAnswer, FenceAnswer, FenceQuestion } from '../lease/fence-calls.ts';
 import { LeaseHolder, type LeaseTime } from '../lease/lease-holder.ts';
 import { LeaseKeeper } from '../lease/lease-keeper.ts';
 import type { ControlClient } from './control-client.ts';
 import { Heartbeats } from './heartbeats.ts';
+import { beatRefusal } from './life-verdict.ts';
 import type { Heartbeat, NodeReport } from './types.ts';
 
 export interface LeasesOptions {
@@ -29,8 +28,8 @@ export interface LeasesOptions {
   readonly hear: (report: Heartbeat) => void;
   /** Until when this node may serve, whenever that changes. */
   readonly renewed: (servedUntil: LeaseTime) => void;
-  /** An acceptor refuses this life; `hasLease` as long as others have answered. */
-  readonly refused: (why: IngotError, hasLease: boolean) => void;
+  /** A node refuses this life. Alone it proves nothing as long as enough others answer. */
+  readonly refused: (node: NodeId, why: IngotError) => void;
   /** Somebody has accepted a newer map than is known here. */
   readonly behind: (version: number, node: NodeId) => void;
   readonly connected: (node: NodeId, isConnected: boolean) => void;
@@ -41,13 +40,6 @@ interface OwnLife {
   readonly holder: LeaseHolder;
   readonly heartbeats: Heartbeats;
 }
-
-/** What a node is told whose beat is refused. */
-const refusalTexts: Record<BeatRefusal['kind'], string> = {
-  fenced: 'this life of the node was ended by the others, which had not heard of it',
-  replaced: 'a later start of the node replaced it',
-  removed: 'the node is not part of the cluster any more',
-};
 
 export class Leases {
   readonly #options: LeasesOptions;
@@ -102,7 +94,7 @@ export class Leases {
         const version = Number(ack.mapVersion);
         if (version > this.#map.version) behind(version, node);
       },
-      refused: (_node, reason) => this.#refused(reason),
+      refused: this.#options.refused,
       connected,
     });
     this.#own = { life, holder, heartbeats };
@@ -123,13 +115,17 @@ export class Leases {
     this.#own = null;
   }
 
+  hasLease(): boolean {
+    return this.#own?.holder.isHeld() === true;
+  }
+
   // ------------------------------------------------------------ the acceptor's side
 
   /** What this node's acceptor makes of a heartbeat. Throws an IngotError where it refuses it. */
   answer(life: Life, beat: number): Extract<BeatAnswer, { kind: 'acked' }> {
     const answer = this.#keeper.hear(life, beat);
     if (answer.kind === 'acked') return answer;
-    throw refusal(answer.kind.toUpperCase(), refusalTexts[answer.kind]);
+    throw beatRefusal(answer.kind === 'fenced' ? 'ended' : answer.kind);
   }
 
   /** `acceptor` is the one that is meant. */
@@ -155,15 +151,11 @@ export class Leases {
       const { acceptor, acceptorSet } = this.answer(own.life, beat);
       this.#answered(own.holder, acceptor, beat, acceptorSet);
     } catch (error) {
-      this.#refused(error as IngotError);
+      this.#options.refused(this.#options.self, error as IngotError);
     }
   }
 
   #answered(holder: LeaseHolder, acceptor: string, beat: number, setName: string): void {
     if (holder.answered(acceptor, beat, setName)) this.#options.renewed(holder.servedUntil());
-  }
-
-  #refused(why: IngotError): void {
-    this.#options.refused(why, this.#own?.holder.isHeld() === true);
   }
 }

@@ -44,6 +44,7 @@ export class SimulatedNode implements NodeCallbacks {
   readonly retirements: string[] = [];
   readonly lives: number[] = [];
   isBetweenLives = false;
+  #missed: ClusterMap | null = null;
   map: ClusterMap | null = null;
   /** It serves until then. */
   servesUntilMs: number = Number.POSITIVE_INFINITY;
@@ -55,7 +56,10 @@ export class SimulatedNode implements NodeCallbacks {
 
   /** Brings the copies in line with a map, as the node process does. */
   apply(map: ClusterMap): void {
-    if (this.isBetweenLives) return;
+    if (this.isBetweenLives) {
+      this.#missed = map;
+      return;
+    }
     if (this.map !== null && map.version <= this.map.version) return;
     this.map = map;
     for (const [partition, entry] of map.placement.entries()) {
@@ -163,6 +167,8 @@ export class SimulatedNode implements NodeCallbacks {
   lifeBegan(incarnation: number): void {
     this.isBetweenLives = false;
     this.lives.push(incarnation);
+    if (this.#missed !== null) this.apply(this.#missed);
+    this.#missed = null;
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {

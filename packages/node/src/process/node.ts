@@ -99,6 +99,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #lives = 0;
   /** The last one is over, the next is not in the map yet. */
   #isBetweenLives = false;
+  /** The newest map that came meanwhile. */
+  #missed: ClusterMap | null = null;
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
   #keeper: InSyncKeeper | null = null;
@@ -227,6 +229,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#workers?.lifeBegan(incarnation);
     this.#lives++;
     this.#isBetweenLives = false;
+    if (this.#missed !== null) this.#partitions.apply(this.#missed);
+    this.#missed = null;
   }
 
   async verify(partitions: number[]): Promise<VerifyReport> {
@@ -320,9 +324,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     return flipFollowerByte(this.#partitions.get(partition), chunk, byte);
   }
 
+  /** Between two lives a map might give back what the former one led. */
   #apply(map: ClusterMap): void {
-    // A map from before this life would give back what it led.
-    if (!this.#isBetweenLives) this.#partitions.apply(map);
+    if (this.#isBetweenLives) this.#missed = map;
+    else this.#partitions.apply(map);
   }
 
   /** Role words agree with `map`: tell everyone, and take up what waited for it. */
