@@ -215,6 +215,7 @@ export class Voter {
       acceptors: () => this.map.acceptors,
       holder: this.holder,
       beat: () => this.#beat(),
+      later: this.process.later,
     });
   }
 

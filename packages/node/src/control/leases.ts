@@ -59,6 +59,10 @@ export class Leases {
       acceptors: () => this.#map.acceptors,
       holder: new LeaseHolder(processClocks),
       beat: () => 0,
+      later: (delayMs, then) => {
+        const timer = setTimeout(then, delayMs);
+        return () => clearTimeout(timer);
+      },
       calls: { fence: (to, question) => this.#askToFence(to, question) },
     });
     this.#keeper = new LeaseKeeper({

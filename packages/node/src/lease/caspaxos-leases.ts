@@ -1,6 +1,7 @@
 /** Leases from the acceptors of the cluster map, and fences by a majority of them.
  *  A majority is asked first whether it would, so that a life that is merely slow is not half ended
- *  by the few who do not hear it. */
+ *  by the few who do not hear it. Nobody waits for an acceptor that does not answer, least of all
+ *  for that of the node that is to be ended, once enough others have said when they would agree. */
 import { hasQuorum, membersOf } from '../register/acceptor-set.ts';
 import { refusal } from '../shared/errors.ts';
 import type { AcceptorRef, AcceptorSet, Life } from '../shared/map.ts';
@@ -17,7 +18,13 @@ export interface CasPaxosLeasesOptions {
   /** Sends a beat of this node to every acceptor; their answers go to `holder`. Returns its
    *  number. */
   readonly beat: () => number;
+  /** Calls back after so many ms; returns the way to call it off. */
+  readonly later: (delayMs: number, then: () => void) => () => void;
 }
+
+/** Those who might agree at once are waited for so long after enough others have said when they
+ *  would: where one acceptor still hears a life and the rest do not, the rest decide. */
+export const stragglersMs = 100;
 
 export class CasPaxosLeases implements LeaseAuthority {
   readonly #options: CasPaxosLeasesOptions;
@@ -39,19 +46,35 @@ export class CasPaxosLeases implements LeaseAuthority {
     return set;
   }
 
-  /** Resolves as soon as enough acceptors agree; rejects once all have answered and they were too
-   *  few. */
+  /** Resolves as soon as enough acceptors agree. */
   async #agreed(set: AcceptorSet, question: FenceQuestion): Promise<void> {
     const agreed = new Set<string>();
-    const enough = Promise.withResolvers<void>();
+    const doubts: Doubt[] = [];
+    const ended = Promise.withResolvers<void>();
+    const timers: (() => void)[] = [];
+    let waitedMs = 0;
+    const giveUpSoon = (): void => {
+      if (timers.length > 0) return;
+      const callOff = this.#options.later(stragglersMs, () => {
+        waitedMs = stragglersMs;
+        ended.resolve();
+      });
+      timers.push(callOff);
+    };
     const asked = membersOf(set).map(async (member) => {
       const doubt = await this.#doubtOf(member, question);
       if (doubt === null) agreed.add(member.id);
-      if (hasQuorum(set, agreed)) enough.resolve();
-      return doubt === null ? [] : [doubt];
+      else doubts.push(doubt);
+      if (hasQuorum(set, agreed)) ended.resolve();
+      else if (waitOf(set, agreed, doubts) !== null) giveUpSoon();
     });
-    const doubts = await Promise.race([enough.promise, Promise.all(asked)]);
-    if (doubts !== undefined) throw refusalOf(question.life, set, agreed, doubts.flat());
+    await Promise.race([ended.promise, Promise.all(asked)]);
+    for (const callOff of timers) callOff();
+    if (hasQuorum(set, agreed)) return;
+    const waitMs = waitOf(set, agreed, doubts);
+    if (waitMs !== null) throw new NotDeadYet(question.life, Math.max(0, waitMs - waitedMs));
+    const reasons = doubts.map(({ member, why }) => `${member.node}: ${why}`).join('; ');
+    throw refusal('NO_MAJORITY', `too few acceptors could be asked to end a life (${reasons})`);
   }
 
   /** null: the acceptor agrees. */
@@ -76,19 +99,17 @@ interface Doubt {
   readonly waitMs: number;
 }
 
-/** Says when enough may agree, or that too few could be asked. */
-function refusalOf(
-  life: Life,
+/** After how long enough may agree; null: whoever knows has not answered. */
+function waitOf(
   set: AcceptorSet,
   agreed: ReadonlySet<string>,
   doubts: readonly Doubt[],
-): Error {
+): number | null {
   const ids = new Set(agreed);
   for (const { member, waitMs } of doubts.toSorted((a, b) => a.waitMs - b.waitMs)) {
-    if (waitMs === Number.POSITIVE_INFINITY) break;
+    if (waitMs === Number.POSITIVE_INFINITY) return null;
     ids.add(member.id);
-    if (hasQuorum(set, ids)) return new NotDeadYet(life, waitMs);
+    if (hasQuorum(set, ids)) return waitMs;
   }
-  const reasons = doubts.map(({ member, why }) => `${member.node}: ${why}`).join('; ');
-  return refusal('NO_MAJORITY', `too few acceptors could be asked to end a life (${reasons})`);
+  return null;
 }
