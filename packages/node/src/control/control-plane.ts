@@ -46,6 +46,8 @@ import type {
 
 /** How long a node that joins for the first time looks for somebody to join through. */
 const joinPatienceMs = 10_000;
+/** How long a node that has joined waits for its first lease before it goes on. */
+const firstLeaseMs = 1_000;
 
 export interface ControlPlaneOptions {
   settings: ControlSettings;
@@ -113,6 +115,8 @@ export class ControlPlane implements ControlPlaneApi {
     if (seen !== null) this.#cluster = this.#open(seen);
     const joined = founded ?? (await this.#join());
     await this.#enter(joined, this.#cluster ?? this.#open(joined));
+    // What follows keeps the process busy: its heartbeats are to be on their way by then.
+    await this.#joined().leases.granted(firstLeaseMs);
     return { map: this.map(), incarnation: this.#incarnation };
   }
 

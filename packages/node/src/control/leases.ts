@@ -105,6 +105,15 @@ export class Leases {
     this.follow(map);
   }
 
+  /** Resolves once there is a lease, or nobody has granted one for so long. */
+  async granted(patienceMs: number): Promise<void> {
+    const patience = Promise.withResolvers<void>();
+    const timer = setTimeout(patience.resolve, patienceMs);
+    const granted = this.#own?.holder.renewed(1).catch(() => undefined);
+    await Promise.race([granted, patience.promise]);
+    clearTimeout(timer);
+  }
+
   /** The newest map that is known to be chosen. */
   follow(map: ClusterMap): void {
     this.#map = map;

@@ -140,7 +140,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     });
     this.#control = control;
     const { map, incarnation } = await control.start();
-    this.#partitions.apply(map);
+    this.#apply(map);
     const refusal = this.#partitions.refusal();
     if (refusal !== null) throw refusal;
     this.#workers = this.#startWorkers(map);
@@ -148,7 +148,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#keeper = this.#keepInSync(this.#workers, control);
     this.#http = await this.#listenHttp(this.#workers, control);
     control.onMap((newer) => this.#apply(newer));
-    this.#partitions.apply(control.map());
+    this.#apply(control.map());
     this.#log('info', 'node.started', { incarnation, mapVersion: map.version, ...settings.ports });
     this.#checkReady();
   }
