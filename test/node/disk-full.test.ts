@@ -44,9 +44,9 @@ describe.runIf(prlimit !== null)('a full disk', () => {
     await limitFiles(founder, '0');
     await cluster.kill(2);
     await eventually('the founder cannot write the map', () =>
-      founder.log.some(({ event, level }) => event === 'map.notWritten' && level === 50),
+      founder.log.some(({ event, level }) => event === 'failover.failed' && level === 50),
     );
-    expect(founder.log.filter(({ event }) => event === 'map.notWritten').length).toBeLessThan(5);
+    expect(founder.log.filter(({ event }) => event === 'failover.failed').length).toBeLessThan(5);
     await limitFiles(founder, 'unlimited');
     await eventually('node 2 counts as down', async () => {
       const { nodes } = await cluster.view(founder);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
-import type { ClusterMap, NodeId } from '../shared/map.ts';
+import { type ClusterMap, ledBy, type NodeId } from '../shared/map.ts';
 import { ControlPlane } from './control-plane.ts';
 import { type Identity, openIdentity } from './identity.ts';
 import type { ControlLog, ControlSettings, LogFields } from './types.ts';
@@ -57,6 +57,19 @@ export interface TestMember {
   stop(): Promise<void>;
 }
 
+export function controlAddress({ settings }: TestMember): string {
+  return `127.0.0.1:${settings.ports.control}`;
+}
+
+/** Every partition is led and copied, and the leads are spread. */
+export function isBalanced(map: ClusterMap): boolean {
+  const leads = map.nodes.map(({ id }) => ledBy(map, id).length);
+  const isWhole = map.placement.every(
+    ({ primary, followers }) => primary !== null && followers.length === map.copies - 1,
+  );
+  return isWhole && Math.max(...leads) - Math.min(...leads) <= 1;
+}
+
 /** Nodes of one test; `close` stops those that run and removes their data dirs. */
 export class TestMembers {
   readonly #running: Set<TestMember> = new Set();
@@ -91,6 +104,15 @@ export class TestMembers {
     }
     plane.onMap((map) => node.apply(map));
     return member;
+  }
+
+  /** A founder and two that joined, with everything spread over them. */
+  async three(): Promise<[TestMember, TestMember, TestMember]> {
+    const n1 = await this.start('n1', { found: true });
+    const join = [controlAddress(n1)];
+    const [n2, n3] = await Promise.all([this.start('n2', { join }), this.start('n3', { join })]);
+    await this.settled((map) => map.nodes.length === 3 && isBalanced(map));
+    return [n1, n2, n3];
   }
 
   /** Lets every primary send what it has to its followers, once. */

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type ClusterMap, ledBy, nodeOf } from '../shared/map.ts';
+import { ledBy, nodeOf } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
-import { freePort, type TestMember, TestMembers, until } from './control-plane.fixture.ts';
+import {
+  controlAddress,
+  freePort,
+  isBalanced,
+  TestMembers,
+  until,
+} from './control-plane.fixture.ts';
 
 let members: TestMembers;
 
@@ -13,32 +19,9 @@ afterEach(async () => {
   await members.close();
 });
 
-function controlAddress({ settings }: TestMember): string {
-  return `127.0.0.1:${settings.ports.control}`;
-}
-
-function isBalanced(map: ClusterMap): boolean {
-  const leads = map.nodes.map(({ id }) => ledBy(map, id).length);
-  const isWhole = map.placement.every(
-    ({ primary, followers }) => primary !== null && followers.length === map.copies - 1,
-  );
-  return isWhole && Math.max(...leads) - Math.min(...leads) <= 1;
-}
-
-async function threeMembers(): Promise<[TestMember, TestMember, TestMember]> {
-  const n1 = await members.start('n1', { found: true });
-  const join = [controlAddress(n1)];
-  const [n2, n3] = await Promise.all([
-    members.start('n2', { join }),
-    members.start('n3', { join }),
-  ]);
-  await members.settled((map) => map.nodes.length === 3 && isBalanced(map));
-  return [n1, n2, n3];
-}
-
 describe('control plane: joining', () => {
   test('three nodes found and join, and all see one balanced map', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     const { version } = n1.plane.map();
     await until(() => [n2, n3].every(({ plane }) => plane.map().version >= version));
     expect(n2.plane.map().nodes.map(({ state }) => state)).toEqual(['up', 'up', 'up']);
@@ -71,7 +54,7 @@ describe('control plane: joining', () => {
   });
 
   test('an id that is in use is refused', async () => {
-    const [n1] = await threeMembers();
+    const [n1] = await members.three();
     const start = members.start('n2', {
       join: [controlAddress(n1)],
       dataDir: members.dataDir('elsewhere'),
@@ -93,7 +76,7 @@ describe('control plane: joining', () => {
 
 describe('control plane: going and returning', () => {
   test('a member that returns is a new life, leads nothing at first, and needs no --join', async () => {
-    const [n1, n2] = await threeMembers();
+    const [n1, n2] = await members.three();
     const led = ledBy(n1.plane.map(), 'n2');
     for (const partition of led) n2.node.write(partition);
     members.replicate();
@@ -110,7 +93,7 @@ describe('control plane: going and returning', () => {
   });
 
   test('the founder returns: the others go on meanwhile, and nothing is lost', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     const led = ledBy(n1.plane.map(), 'n1');
     for (const partition of led) n1.node.write(partition);
     members.replicate();
@@ -134,14 +117,14 @@ describe('control plane: going and returning', () => {
   });
 
   test('a member that ends is down within seconds, and the map says so everywhere', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     await n3.stop();
     await until(() => nodeOf(n2.plane.map(), 'n3')?.state === 'down');
     expect(n1.log.events()).toContain('node.down');
   });
 
   test('a node whose place another process has taken is told', async () => {
-    const [n1, n2] = await threeMembers();
+    const [n1, n2] = await members.three();
     const client = new ControlClient(controlAddress(n1), null);
     const { id, advertise, ports } = n2.settings;
     const clusterId = n1.plane.map().clusterId;
@@ -154,7 +137,7 @@ describe('control plane: going and returning', () => {
   });
 
   test('a member that leaves hands over first, and is out of the map', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     for (const partition of ledBy(n1.plane.map(), 'n3')) n3.node.write(partition);
     const left = n3.plane.leave();
     await members.settled((map) => map.nodes.length === 2 || map === n3.plane.map());
@@ -167,7 +150,7 @@ describe('control plane: going and returning', () => {
 
 describe('control plane: questions', () => {
   test('any member tells of the whole cluster, and of those that do not answer', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     const client = new ControlClient(controlAddress(n2), null);
     const whole = await client.status('cluster');
     expect(whole.map.clusterId).toBe(n1.plane.map().clusterId);
@@ -184,7 +167,7 @@ describe('control plane: questions', () => {
   });
 
   test('verify covers every partition once, with progress', async () => {
-    const [, n2] = await threeMembers();
+    const [, n2] = await members.three();
     const client = new ControlClient(controlAddress(n2), null);
     let chunks = 0;
     const done: number[] = [];
@@ -201,7 +184,7 @@ describe('control plane: questions', () => {
   });
 
   test('verify names the partitions that it cannot check', async () => {
-    const [n1, n2, n3] = await threeMembers();
+    const [n1, n2, n3] = await members.three();
     const led = ledBy(n1.plane.map(), 'n3');
     await n3.stop();
     const client = new ControlClient(controlAddress(n2), null);
@@ -222,7 +205,7 @@ describe('control plane: questions', () => {
   });
 
   test('any member answers for the map', async () => {
-    const [n1, n2] = await threeMembers();
+    const [n1, n2] = await members.three();
     const client = new ControlClient(controlAddress(n2), n1.plane.map().clusterId);
     const map = await client.readMap();
     expect(map).toEqual(n2.plane.map());
