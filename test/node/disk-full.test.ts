@@ -1,4 +1,5 @@
-/** The disk under the data dirs is full: the cluster goes on as it is, and nothing moves until there is room.
+/** The disk under the data dir of the only acceptor is full: the cluster goes on as it is, and nothing moves until
+ *  there is room.
  *  Played by the kernel's limit on the size of files, set on the running process. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Redis } from 'ioredis';
@@ -44,9 +45,9 @@ describe.runIf(prlimit !== null)('a full disk', () => {
     await limitFiles(founder, '0');
     await cluster.kill(2);
     await eventually('the founder cannot write the map', () =>
-      founder.log.some(({ event, level }) => event === 'failover.failed' && level === 50),
+      founder.log.some(({ event, level }) => event === 'map.notWritten' && level === 50),
     );
-    expect(founder.log.filter(({ event }) => event === 'failover.failed').length).toBeLessThan(5);
+    expect(founder.log.filter(({ event }) => event === 'map.notWritten').length).toBeLessThan(5);
     await limitFiles(founder, 'unlimited');
     await eventually('node 2 counts as down', async () => {
       const { nodes } = await cluster.view(founder);

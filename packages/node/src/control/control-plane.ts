@@ -85,6 +85,7 @@ export class ControlPlane implements ControlPlaneApi {
   #isMember = false;
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
+  #canWrite = true;
   #isLeaving = false;
 
   constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
@@ -180,7 +181,9 @@ export class ControlPlane implements ControlPlaneApi {
     const node = this.#node;
     const peers = new Peers(map.clusterId, this.#access);
     this.#endings.push(() => peers.close());
-    const acceptor = new Acceptor(this.#identity.acceptorStorage);
+    const acceptor = new Acceptor(this.#identity.acceptorStorage, (failure) =>
+      this.#logWrite(failure),
+    );
     this.#incarnation = this.#nextIncarnation(map, acceptor);
     const calls = new AcceptorPeers({
       ...{ self, acceptor, peers },
@@ -193,7 +196,7 @@ export class ControlPlane implements ControlPlaneApi {
     const leases: Leases = new Leases(
       {
         ...{ self, acceptor },
-        accepted: () => acceptor.accepted ?? register.known(),
+        accepted: () => acceptor.accepted,
         client: (peer) => peers.client(peer),
         fence: (to, question) => calls.fence(to, question),
         report: () => this.#report(),
@@ -347,6 +350,15 @@ export class ControlPlane implements ControlPlaneApi {
     } catch (error) {
       this.#log.warn({ event: 'map.notSaved', why: (error as Error).message });
     }
+  }
+
+  /** One line for as long as it cannot. */
+  #logWrite(failure: Error | null): void {
+    if (failure !== null && this.#canWrite) {
+      const text = 'the acceptor of this node has no say while it cannot write';
+      this.#log.error({ event: 'map.notWritten', why: failure.message }, text);
+    }
+    this.#canWrite = failure === null;
   }
 
   /** Whoever holds a lease cannot have been ended for its silence: somebody else goes by its name. Who

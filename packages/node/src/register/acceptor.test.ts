@@ -181,12 +181,14 @@ describe('acceptor: disk', () => {
 
   test('where nothing can be written nothing has changed', async () => {
     const storage = new FullDisk('a1');
-    const acceptor = new Acceptor(storage);
+    const told: (string | null)[] = [];
+    const acceptor = new Acceptor(storage, (failure) => told.push(failure?.message ?? null));
     await expect(acceptor.prepare(life, ballot(9))).rejects.toThrow('ENOSPC');
     await expect(acceptor.accept(life, ballot(9), mapOf(9))).rejects.toThrow('ENOSPC');
     await expect(acceptor.fence(life)).rejects.toThrow('ENOSPC');
     storage.isFull = false;
     expect(await acceptor.prepare(life, ballot(1))).toEqual({ kind: 'promised', accepted: null });
+    expect(told).toEqual(['ENOSPC', 'ENOSPC', 'ENOSPC', null]);
   });
 
   test('a disk that failed to flush is not believed again', async () => {

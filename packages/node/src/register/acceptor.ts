@@ -34,11 +34,14 @@ export class Acceptor {
   readonly #storage: AcceptorStorage;
   readonly #fences: Map<NodeId, number>;
   readonly #listeners = new Set<(map: ClusterMap) => void>();
+  readonly #wrote: (failure: Error | null) => void;
   #promised: Ballot;
   #accepted: AcceptedMap | null;
   #trouble: Error | null = null;
 
-  constructor(storage: AcceptorStorage) {
+  /** `wrote` is told of each write, and of its failure. */
+  constructor(storage: AcceptorStorage, wrote: (failure: Error | null) => void = () => undefined) {
+    this.#wrote = wrote;
     const { promised, accepted, fences } = storage.load();
     this.#storage = storage;
     this.#promised = higherOf(promised, accepted?.ballot ?? noBallot);
@@ -75,7 +78,7 @@ export class Acceptor {
   async fence({ node, incarnation }: Life): Promise<void> {
     this.#checkDisk();
     if (incarnation > (this.#fences.get(node) ?? 0)) {
-      this.#storage.putFence({ node, incarnation });
+      this.#write(() => this.#storage.putFence({ node, incarnation }));
       this.#fences.set(node, incarnation);
     }
     await this.#flushed();
@@ -85,7 +88,7 @@ export class Acceptor {
     this.#checkDisk();
     if (this.isFenced(from)) return { kind: 'fenced' };
     if (!isHigher(ballot, this.#promised)) return { kind: 'outbid', ballot: this.#promised };
-    this.#storage.putPromised(ballot);
+    this.#write(() => this.#storage.putPromised(ballot));
     this.#promised = ballot;
     const accepted = this.#accepted;
     await this.#flushed();
@@ -97,7 +100,7 @@ export class Acceptor {
     if (this.isFenced(from)) return { kind: 'fenced' };
     if (isHigher(this.#promised, ballot)) return { kind: 'outbid', ballot: this.#promised };
     const accepted = { ballot, map };
-    this.#storage.putAccepted(accepted);
+    this.#write(() => this.#storage.putAccepted(accepted));
     this.#promised = ballot;
     this.#accepted = accepted;
     await this.#flushed();
@@ -105,11 +108,22 @@ export class Acceptor {
     return { kind: 'accepted' };
   }
 
+  #write(put: () => void): void {
+    try {
+      put();
+    } catch (error) {
+      this.#wrote(error as Error);
+      throw error;
+    }
+  }
+
   async #flushed(): Promise<void> {
     try {
       await this.#storage.flushed();
+      this.#wrote(null);
     } catch (error) {
       this.#trouble = error as Error;
+      this.#wrote(this.#trouble);
     }
     this.#checkDisk();
   }
