@@ -62,6 +62,16 @@ describe('in-sync set', () => {
     expect(await a.hub.awaitInSync(0, committed(), 10_000)).toBe(true);
   });
 
+  test('who has yet to acknowledge what is committed does not join', async () => {
+    cluster.lead(a, [b]);
+    await untilEqual(a, b);
+    const joining = [{ partition: 0, epoch: 1, lives: [life(b)] }];
+    a.set('k', 'v');
+    expect(await a.hub.awaitMembers([], joining, 0)).toEqual([]);
+    expect(verdict()).toBe(Verdict.leave);
+    expect(await a.hub.awaitMembers([], joining, 10_000)).toEqual(joining);
+  });
+
   test('who is not in step, or another life, joins nothing', async () => {
     cluster.lead(a, [b]);
     await untilEqual(a, b);
