@@ -218,8 +218,9 @@ export class SimulatedCluster {
         if (!this.muted.has(control)) coordinator.hear(node.report());
       }
       node.servesUntilMs = this.#nowMs + servedShare * leaseMs;
+      // Fenced, and not yet in the map: the acceptors refuse it all the same.
       this.#leases.renew({ node: id, incarnation: node.incarnation }).catch(() => {
-        node.servesUntilMs = 0;
+        if (this.nodes.get(id) === node) this.kill(id);
       });
     }
   }
