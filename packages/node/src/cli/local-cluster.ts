@@ -56,11 +56,12 @@ export class LocalCluster {
     }
   }
 
-  /** Asks every node to end, and ends it where it does not. True: all ended as asked. */
+  /** Asks every node to end, and ends it where it does not. They end together, so none hands over to
+   *  another. True: all ended as asked. */
   async stop(): Promise<boolean> {
     this.#stopping = true;
     const running = this.children.filter((child) => child.end === null);
-    for (const child of running) child.signal('SIGTERM');
+    for (const child of running) child.signal('SIGHUP');
     const timer = setTimeout(() => this.kill(), STOP_GRACE_MS);
     const ends = await Promise.all(running.map((child) => child.ended));
     clearTimeout(timer);

@@ -5,6 +5,7 @@
  *  (control-node.ts). Without a majority of the acceptors a node goes on with the last map it
  *  knows.
  *  Invariant: the map that listeners see only ever gets newer. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { PeerRefusalReason } from '@ingot/replication';
 import { Acceptor } from '../register/acceptor.ts';
 import { nextAcceptors } from '../register/acceptor-choice.ts';
@@ -15,6 +16,7 @@ import { IngotError, usageError } from '../shared/errors.ts';
 import {
   addressOf,
   type ClusterMap,
+  ledBy,
   type Life,
   type MapNode,
   type NodeId,
@@ -48,6 +50,8 @@ import type {
 const joinPatienceMs = 10_000;
 /** How long a node that has joined waits for its first lease before it goes on. */
 const firstLeaseMs = 1_000;
+/** Whoever coordinated may just have gone. */
+const drainRetryMs = 100;
 
 export interface ControlPlaneOptions {
   settings: ControlSettings;
@@ -149,8 +153,29 @@ export class ControlPlane implements ControlPlaneApi {
     return this.#joined().register.propose(change);
   }
 
-  async drain(): Promise<void> {
-    // Nothing can be handed over yet.
+  async drain(timeoutMs: number): Promise<void> {
+    if (!this.#isMember) return;
+    const { control } = this.#joined();
+    const life = this.#life();
+    const expired = AbortSignal.timeout(timeoutMs);
+    const gaveUp = delay(timeoutMs, 'late' as const, { ref: false });
+    for (let why = ''; ; ) {
+      const drained = control.drain(life).then(
+        () => 'drained' as const,
+        (error: Error) => error,
+      );
+      const outcome = await Promise.race([drained, gaveUp]);
+      if (outcome === 'drained') return;
+      if (outcome !== 'late') why = outcome.message;
+      if (expired.aborted || outcome === 'late') {
+        this.#log.warn(
+          { event: 'node.notDrained', leads: ledBy(this.map(), life.node).length, why },
+          'stops although it still leads partitions: nobody took them over in time',
+        );
+        return;
+      }
+      await delay(drainRetryMs);
+    }
   }
 
   async leave(): Promise<void> {

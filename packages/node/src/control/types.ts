@@ -239,8 +239,9 @@ export interface ControlPlaneApi {
    *  and may be called again. Resolves with the map that holds the change, which is told to
    *  `onMap` listeners before. */
   propose(change: MapChange): Promise<ClusterMap>;
-  /** Before the process ends: hands over all that this node leads. */
-  drain(): Promise<void>;
+  /** Before the process ends: hands over all that this node leads, to whoever can take it within the
+   *  time. Never rejects. */
+  drain(timeoutMs: number): Promise<void>;
   /** Hands over what this node leads, gives up its copies and leaves the map. */
   leave(): Promise<void>;
   stop(): Promise<void>;

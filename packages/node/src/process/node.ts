@@ -53,6 +53,8 @@ import { Workers } from './workers.ts';
 const SEAL_TIMEOUT_MS = 1_000;
 /** How much longer it may stay sealed for the sake of replies that wait for the other copies. */
 const IN_SYNC_TIMEOUT_MS = 200;
+/** How long a node that stops waits for others to take over. */
+const DRAIN_TIMEOUT_MS = 10_000;
 /** Whoever joins the in-sync set has so long to get what is committed. */
 const JOIN_TIMEOUT_MS = 500;
 /** A failover waits no longer for the copies of a node; who is late is not counted. */
@@ -62,6 +64,8 @@ export interface RunningNode {
   /** Resolves once every copy held here is consistent. */
   readonly ready: Promise<void>;
   readonly addresses: { readonly host: string; readonly ports: Ports };
+  /** Hands over what the node leads, before it is stopped. Bounded; never rejects. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -151,6 +155,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#apply(control.map());
     this.#log('info', 'node.started', { incarnation, mapVersion: map.version, ...settings.ports });
     this.#checkReady();
+  }
+
+  async drain(): Promise<void> {
+    await this.#control?.drain(DRAIN_TIMEOUT_MS);
   }
 
   stop(): Promise<void> {
