@@ -185,9 +185,9 @@ export class ClusterView {
     return heard.partitions.get(partition) ?? 'none';
   }
 
-  /** In sync: the follower says that its copy is consistent and checked, and the primary of the
-   *  present epoch says that it streams to it. Of the primary itself: it says that it leads this
-   *  epoch. */
+  /** In sync: the map lists the life among those that acks=isr waits for, the follower says that its
+   *  copy is consistent and checked, and the primary of the present epoch says that it streams to
+   *  it. Of the primary itself: it says that it leads this epoch. */
   isInSync(map: ClusterMap, partition: number, node: NodeId): boolean {
     const { primary, epoch } = map.placement[partition];
     if (primary === null || !isUp(map, primary) || !isUp(map, node)) return false;
@@ -195,6 +195,7 @@ export class ClusterView {
     if (leader === null || leader === 'none') return false;
     if (leader.role !== 'primary' || leader.epoch !== epoch) return false;
     if (node === primary) return true;
+    if (!isListedInSync(map, partition, node)) return false;
     const copy = this.copyReport(map, partition, node);
     if (copy === null || copy === 'none' || !copy.consistent || !copy.checked) return false;
     return leader.followers.some(
@@ -234,6 +235,14 @@ export class ClusterView {
       ? pinned
       : target.primary;
   }
+}
+
+/** Whether writes with acks=isr wait for the present life of the node. */
+export function isListedInSync(map: ClusterMap, partition: number, node: NodeId): boolean {
+  const incarnation = nodeOf(map, node)?.incarnation;
+  return map.placement[partition].inSync.some(
+    (life) => life.node === node && life.incarnation === incarnation,
+  );
 }
 
 function sameEntry(a: PlacementEntry, b: PlacementEntry): boolean {

@@ -76,6 +76,7 @@ async function settledCluster(uncleanFailover: boolean): Promise<SimulatedCluste
   await cluster.settle(200);
   for (const id of nodeIds) await happen(cluster, { kind: 'write', node: id });
   cluster.exchange();
+  cluster.tendsByHand = true;
   return cluster;
 }
 

@@ -1,15 +1,10 @@
 /** Planned changes of primary: which partitions are being sealed, or are sealed and not yet in the
  *  map. Owner: the coordinator.
- *  Invariant: a handover goes into the map only while its seal is known to hold, for which
- *  `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. */
-import {
-  type ClusterMap,
-  holdsCopy,
-  isUp,
-  type MapNode,
-  type NodeId,
-  nodeOf,
-} from '../shared/map.ts';
+ *  Invariants: a handover goes into the map only while its seal is known to hold, for which
+ *  `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. And only to a life
+ *  in sync: should the seal be lifted all the same, it has what acks=isr has answered since. */
+import { type ClusterMap, isUp, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+import { isListedInSync } from './cluster-view.ts';
 import { withPrimary } from './map-changes.ts';
 import type { Seal } from './seal-guard.ts';
 import { logHandOvers } from './step-log.ts';
@@ -141,7 +136,7 @@ function isStillDue(map: ClusterMap, handOver: HandOver): boolean {
   return (
     entry.epoch === epoch &&
     entry.primary === from &&
-    holdsCopy(entry, to) &&
+    isListedInSync(map, partition, to) &&
     isLivingLife(map, to, toIncarnation)
   );
 }

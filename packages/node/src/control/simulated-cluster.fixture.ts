@@ -84,6 +84,7 @@ export class SimulatedCluster {
   readonly muted: Set<NodeId> = new Set();
   readonly events: LogFields[] = [];
   map: ClusterMap;
+  tendsByHand: boolean = false;
   /** By partition: the seq up to which writes with acks=isr were answered. */
   readonly answered: number[];
   readonly #forgetAfterMs: number;
@@ -247,8 +248,10 @@ export class SimulatedCluster {
     }
   }
 
-  /** One step of every control node; what they ask for is answered before this resolves. */
+  /** One step of every control node; what they ask for is answered before this resolves. Primaries
+   *  tend their in-sync sets before, unless that is left to the test. */
   async step(): Promise<void> {
+    if (!this.tendsByHand) for (const id of this.nodes.keys()) await this.tend(id);
     for (const [id, coordinator] of this.#coordinators) {
       await coordinator.step().catch((error: Error) => {
         if (!this.muted.has(id)) throw error;
