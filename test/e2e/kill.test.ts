@@ -60,7 +60,7 @@ describe('three nodes, two copies', () => {
     }
 
     const back = after.nodes.find(({ id }) => id === `n${victim}`);
-    expect(back?.incarnation).toBe(incarnation + 1);
+    expect(back?.incarnation).toBeGreaterThan(incarnation);
     expect(after.partitions.some(({ lost }) => lost)).toBe(false);
     for (const { id, epoch } of before.partitions) {
       const now = after.partitions[id];
@@ -99,7 +99,7 @@ describe('two nodes, one copy', () => {
     expect(await cluster.sum('ingot_partitions_lost')).toBe(2 * led.length);
     const lines = cluster.node(1).log.filter(({ event }) => event === 'partition.lost');
     expect(lines.flatMap((line) => line['partitions'])).toEqual(led);
-    expect(lines.map(({ level }) => level)).toEqual([40]);
+    expect(lines.map(({ level }) => level)).toEqual([50]);
 
     // The keys of node 1 are still there, and the others can be written again.
     const redis = new Redis({ port: cluster.node(2).ports.client });

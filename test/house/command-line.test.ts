@@ -28,6 +28,9 @@ describe('wrong usage is exit code 2', () => {
     [['up', '--nodes', '0'], '--nodes must be a whole number from 1 to 32, not "0"'],
     [['serve', '--partitions', '3'], '--partitions must be a power of two; 3 is none, 4 is'],
     [['serve', '--config', '/none.yaml'], '--config /none.yaml cannot be read as YAML (ENOENT'],
+    [['promote', '3'], "missing required argument 'NODE'"],
+    [['promote', 'three', 'n1'], 'PARTITION must be the number of a partition, not "three"'],
+    [['leave', '../n1'], 'NODE must be the id of a node, such as n1, not "../n1"'],
     [['status', '--node', 'somewhere'], '--node must be a control address such as 127.0.0.1:7601'],
   ])('ingot %j', (args, sentence) => {
     expectSentence(ingot(...args), 2, sentence);
@@ -41,11 +44,14 @@ describe('what is refused is exit code 4', () => {
 });
 
 describe('nobody there is exit code 3', () => {
-  test.each(['status', 'verify'])('ingot %s', async (command) => {
-    const port = await unusedPort();
-    const result = ingot(command, '--node', `127.0.0.1:${port}`);
-    expectSentence(result, 3, `the node at 127.0.0.1:${port} cannot be reached (ECONNREFUSED)`);
-  });
+  test.each([['status'], ['verify'], ['promote', '1', 'n1'], ['leave', 'n1']])(
+    'ingot %s',
+    async (...args) => {
+      const port = await unusedPort();
+      const result = ingot(...args, '--node', `127.0.0.1:${port}`);
+      expectSentence(result, 3, `the node at 127.0.0.1:${port} cannot be reached (ECONNREFUSED)`);
+    },
+  );
 });
 
 function expectSentence(result: ReturnType<typeof ingot>, status: number, sentence: string): void {

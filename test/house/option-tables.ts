@@ -8,6 +8,7 @@ import {
   CLUSTER_OPTIONS,
   type OptionRow,
   PROCESS_OPTIONS,
+  PROMOTE_OPTIONS,
   SERVE_OPTIONS,
   UP_OPTIONS,
 } from '../../packages/node/src/cli/options.ts';
@@ -19,6 +20,7 @@ const TABLES: readonly (readonly [marker: string, rows: readonly OptionRow[]])[]
   ['serve', SERVE_OPTIONS.filter((row) => !SHARED.has(row))],
   ['both', [...SHARED]],
   ['ask', ASK_OPTIONS],
+  ['promote', PROMOTE_OPTIONS.filter((row) => !ASK_OPTIONS.includes(row))],
 ];
 
 export const readmePath: string = join(import.meta.dirname, '..', '..', 'README.md');

@@ -75,10 +75,10 @@ export class Child {
   }
 
   /** Asks it to end, and ends it where it does not. */
-  async stop(graceMs = 10_000): Promise<ChildEnd> {
+  async stop(graceMs = 10_000, signal: NodeJS.Signals = 'SIGTERM'): Promise<ChildEnd> {
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), graceMs);
     try {
-      return await this.signal('SIGTERM');
+      return await this.signal(signal);
     } finally {
       clearTimeout(timer);
     }

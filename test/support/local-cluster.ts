@@ -221,6 +221,15 @@ export class LocalCluster {
     );
   }
 
+  /** Waits until what the first running node says of the cluster is as it should be. */
+  async until(claim: string, holds: (view: ClusterView) => boolean): Promise<ClusterView> {
+    return eventually(claim, async () => {
+      const view = await this.view();
+      if (!holds(view)) throw new Error('not yet');
+      return view;
+    });
+  }
+
   /** Waits until followers have acknowledged everything that was written so far. */
   async replicated(): Promise<void> {
     await eventually('followers acknowledge what was written', async () => {
@@ -237,7 +246,8 @@ export class LocalCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.running.map((node) => node.process.stop()));
+    // Nobody is left to hand over to.
+    await Promise.all(this.running.map((node) => node.process.stop(10_000, 'SIGHUP')));
     rmSync(this.#folder, { recursive: true, force: true });
     folders.delete(this.#folder);
   }

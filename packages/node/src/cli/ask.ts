@@ -1,4 +1,4 @@
-/** One question to the control port of a node, for `ingot status` and `ingot verify`. */
+/** One question to the control port of a node, for `ingot status` and the like. */
 import { status as GrpcStatus } from '@grpc/grpc-js';
 import { ControlClient } from '../control/control-client.ts';
 import { type ControlAccess, PLAIN_ACCESS } from '../control/peer-credentials.ts';
@@ -13,7 +13,7 @@ import type { OptionValues } from './values.ts';
 const LOCAL_HOST = '127.0.0.1';
 const CONTROL_PORT = 7600;
 
-/** Whom `ingot status` and `ingot verify` ask, and what they prove themselves with. */
+/** Whom `ingot status` and the like ask, and what they prove themselves with. */
 export interface Asked {
   readonly address: string;
   readonly credentials: Credentials;

@@ -254,7 +254,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   ),
   port('port', 7400, 'client port: any key, any node'),
   port('replication-port', 7500, 'where followers connect'),
-  port('control-port', 7600, 'gRPC: membership, status, verify'),
+  port('control-port', 7600, 'gRPC: membership, status, verify, promote, leave'),
   port('http-port', 7700, '/metrics, /healthz, /readyz'),
   port('cluster-port', 7800, 'cluster clients: answers MOVED for keys that live elsewhere'),
   port('follower-port', 7900, 'as the cluster port, and READONLY reads of the copies held here'),
@@ -305,7 +305,7 @@ export const UP_OPTIONS: readonly OptionRow[] = [
   ...PROCESS_OPTIONS,
 ];
 
-/** `status` and `verify`. */
+/** `status`, `verify`, `promote` and `leave`. */
 export const ASK_OPTIONS: readonly OptionRow[] = [
   text(
     'node',
@@ -321,4 +321,12 @@ export const ASK_OPTIONS: readonly OptionRow[] = [
   },
   ...TLS_FILES,
   flag('json', 'print JSON'),
+];
+
+export const PROMOTE_OPTIONS: readonly OptionRow[] = [
+  ...ASK_OPTIONS,
+  flag(
+    'accept-loss',
+    'where a partition has no primary because no copy in sync is left: make do with the copy that is named',
+  ),
 ];

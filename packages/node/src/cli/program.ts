@@ -4,15 +4,23 @@
 import { Command, CommanderError, Option } from 'commander';
 import { INGOT_VERSION } from '../commands/version.ts';
 import { EXIT_OK, EXIT_USAGE, usageError } from '../shared/errors.ts';
-import { ASK_OPTIONS, type OptionRow, SERVE_OPTIONS, UP_OPTIONS } from './options.ts';
+import {
+  ASK_OPTIONS,
+  type OptionRow,
+  PROMOTE_OPTIONS,
+  SERVE_OPTIONS,
+  UP_OPTIONS,
+} from './options.ts';
 import { defaultText, unitText } from './option-table.ts';
 import { type OptionValues, readConfigFile, resolveOptions } from './values.ts';
 
-type Run = (values: OptionValues) => Promise<number>;
+type Run = (values: OptionValues, operands: readonly string[]) => Promise<number>;
 
 interface CommandRow {
   readonly name: string;
   readonly doc: string;
+  /** What has to follow the name, in order. */
+  readonly operands?: readonly (readonly [name: string, doc: string])[];
   readonly options: readonly OptionRow[];
   readonly takesConfigFile: boolean;
   readonly load: () => Promise<Run>;
@@ -47,6 +55,25 @@ export const COMMANDS: readonly CommandRow[] = [
     takesConfigFile: false,
     load: async () => (await import('./verify.ts')).verify,
   },
+  {
+    name: 'promote',
+    doc: 'have another node lead a partition',
+    operands: [
+      ['PARTITION', 'its number'],
+      ['NODE', 'a node with a copy in sync'],
+    ],
+    options: PROMOTE_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./promote.ts')).promote,
+  },
+  {
+    name: 'leave',
+    doc: 'take a node out of the cluster for good; others take over what it holds',
+    operands: [['NODE', 'its id']],
+    options: ASK_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./leave.ts')).leave,
+  },
 ];
 
 /** Runs one command to its end; the answer is the exit code. */
@@ -62,12 +89,13 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .configureOutput({ outputError: () => undefined });
   for (const row of COMMANDS) {
     const command = program.command(row.name).description(row.doc);
+    for (const [name, doc] of row.operands ?? []) command.argument(`<${name}>`, doc);
     for (const option of row.options) command.addOption(commanderOption(option));
     if (row.takesConfigFile) command.option('--config <file>', 'YAML file of options');
     command.action(async () => {
       const values = valuesOf(row, command);
       const run = await row.load();
-      exitCode = await run(values);
+      exitCode = await run(values, command.args);
     });
   }
   try {

@@ -380,6 +380,16 @@ describe('coordinator: nodes that go and return', () => {
     expect(cluster.map.placement.some(({ lost }) => lost)).toBe(false);
   });
 
+  test('so is one of a life that was fenced', async () => {
+    const cluster = await threeNodes();
+    const former = cluster.node('n2');
+    cluster.kill('n2');
+    await pass(cluster, 2_500);
+    expect(() => cluster.coordinator.hear(former.report())).toThrow(
+      expect.objectContaining({ code: 'FENCED' }),
+    );
+  });
+
   test('a heartbeat of a life that is over is refused', async () => {
     const cluster = await threeNodes();
     const former = cluster.node('n2');
@@ -505,5 +515,42 @@ describe('coordinator: by hand', () => {
     await expect(coordinator.promote(partition, followers[0], false)).rejects.toMatchObject({
       code: 'NOT_IN_SYNC',
     });
+  });
+
+  test('without a copy in sync nobody leads until somebody accepts the loss', async () => {
+    const shape = { partitions: 6, copies: 2, uncleanFailover: false };
+    const cluster = await threeNodes(shape);
+    cluster.tendsByHand = true;
+    writeEverywhere(cluster);
+    const [partition] = ledBy(cluster.map, 'n1');
+    const [other] = cluster.map.placement[partition].followers;
+    // The primary has taken its follower out of the set.
+    cluster.node(other).copies.get(partition)?.awaited.splice(0);
+    cluster.node('n1').copies.get(partition)?.acked.clear();
+    await cluster.tend('n1');
+    cluster.kill('n1');
+    await pass(cluster, 3 * vacancyPatienceMs);
+    expect(cluster.map.placement[partition]).toMatchObject({ primary: null, lossy: false });
+    const { coordinator } = cluster;
+    await expect(coordinator.promote(partition, other, false)).rejects.toMatchObject({
+      code: 'NO_COPY_IN_SYNC',
+    });
+    await coordinator.promote(partition, other, true);
+    expect(cluster.map.placement[partition]).toMatchObject({ primary: other, lossy: true });
+  });
+});
+
+describe('coordinator: witnesses', () => {
+  test('a witness votes and holds no copies', async () => {
+    const cluster = new SimulatedCluster({ partitions: 8, copies: 2 });
+    await cluster.start('n2');
+    await cluster.start('w', { witness: true });
+    await cluster.settle();
+    expect(copiesOn(cluster.map, 'w')).toEqual([]);
+    expect(cluster.map.acceptors.current.map(({ node }) => node)).toEqual(['n1', 'n2', 'w']);
+    cluster.kill('n1');
+    await pass(cluster, 2_500);
+    expect(ledBy(cluster.map, 'n2')).toHaveLength(8);
+    expect(copiesOn(cluster.map, 'w')).toEqual([]);
   });
 });

@@ -137,10 +137,11 @@ export class SimulatedCluster {
   }
 
   /** A node starts: a new one, or one that was killed. It asks itself to be registered. */
-  async start(id: NodeId): Promise<void> {
+  async start(id: NodeId, { witness = false } = {}): Promise<void> {
     this.muted.delete(id);
     const coordinator = this.#newCoordinator(id);
-    const request = requestOf(id, nodeOf(this.map, id)?.incarnation ?? 0);
+    const known = requestOf(id, nodeOf(this.map, id)?.incarnation ?? 0);
+    const request = { ...known, witness };
     const map = await coordinator.register(request);
     this.#coordinators.set(id, coordinator);
     this.#run(id, nodeOf(map, id)?.incarnation ?? 0);
