@@ -117,12 +117,22 @@ test('status: a partition shows what its primary knows of it, and null where tha
 
 test('status: the text has a line per node and partition, and names what is wrong', () => {
   const text = viewText(viewOf(answer));
-  expect(text).toContain('cluster c1, map version 12');
+  expect(text).toContain('cluster c1, map version 12, decided by n1\n');
   expect(text).toMatch(/^n2 +down +1 +1 +1 +\[::1\]:1 /m);
   expect(text).toMatch(/^0 +4 +n1 +1042 +7 +n2 streaming at 1040, lag 2 \(0\.002 s\)$/m);
   expect(text).toMatch(/^1 +2 +n2 +\? +\? +none$/m);
   expect(text).toContain('n2 does not answer: connection refused');
   expect(text).toContain('lost, began again empty: partitions 1');
+});
+
+test('status: while the acceptors change, both sets are shown', () => {
+  const acceptors = {
+    current: [{ id: 'a1', node: 'n1' }],
+    next: ['n1', 'n2', 'n3'].map((node) => ({ id: `a-${node}`, node })),
+  };
+  const view = viewOf({ ...answer, map: { ...answer.map, acceptors } });
+  expect(view.acceptors).toEqual({ current: ['n1'], next: ['n1', 'n2', 'n3'] });
+  expect(viewText(view)).toContain('decided by n1 together with n1, n2, n3\n');
 });
 
 test('status: a copy that is being made says how far it is, and why', () => {

@@ -10,7 +10,7 @@ import type {
   ScrubStatus,
   SyncStatus,
 } from '../control/types.ts';
-import type { MapNode, PlacementEntry } from '../shared/map.ts';
+import type { AcceptorRef, AcceptorSet, MapNode, PlacementEntry } from '../shared/map.ts';
 import type { Ports } from '../shared/settings.ts';
 import { hostPort } from './address.ts';
 import { textTable } from './text-table.ts';
@@ -18,6 +18,11 @@ import { textTable } from './text-table.ts';
 export interface ClusterView {
   readonly clusterId: string;
   readonly mapVersion: number;
+  /** The nodes whose acceptors decide about the map; `next` is null but while that changes. */
+  readonly acceptors: {
+    readonly current: readonly string[];
+    readonly next: readonly string[] | null;
+  };
   readonly nodes: readonly NodeView[];
   readonly partitions: readonly PartitionView[];
 }
@@ -66,6 +71,7 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
   return {
     clusterId: map.clusterId,
     mapVersion: map.version,
+    acceptors: acceptorsView(map.acceptors),
     nodes: map.nodes.map((node) => nodeView(node, map.placement, answers.get(node.id))),
     partitions: map.placement.map((entry, id) =>
       partitionView(entry, id, partitionOf(entry.primary, id)),
@@ -75,12 +81,23 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
 
 export function viewText(view: ClusterView): string {
   return [
-    `cluster ${view.clusterId}, map version ${view.mapVersion}`,
+    `cluster ${view.clusterId}, map version ${view.mapVersion}, decided by ${deciders(view)}`,
     nodeTable(view.nodes),
     partitionTable(view.partitions),
     ...scrubTable(view.nodes),
     ...warnings(view),
   ].join('\n\n');
+}
+
+function acceptorsView({ current, next }: AcceptorSet): ClusterView['acceptors'] {
+  const nodes = (refs: readonly AcceptorRef[]): string[] => refs.map(({ node }) => node);
+  return { current: nodes(current), next: next === null ? null : nodes(next) };
+}
+
+function deciders({ acceptors: { current, next } }: ClusterView): string {
+  return next === null
+    ? current.join(', ')
+    : `${current.join(', ')} together with ${next.join(', ')}`;
 }
 
 function nodeView(

@@ -340,7 +340,7 @@ export class ControlPlane implements ControlPlaneApi {
     register.onMap((newer) => this.#adopt(newer));
     control.start();
     this.#server.serve({
-      ...{ self, node: this.#node, peers, seals, control, leases },
+      ...{ self, node: this.#node, peers, seals, register, control, leases },
       map: () => this.map(),
     });
   }

@@ -32,6 +32,7 @@ import {
 } from './gen/ingot_pb.ts';
 import { type ServiceHandlers, toWire } from './grpc-adapter.ts';
 import type { Leases } from './leases.ts';
+import type { MapRegister } from './map-register.ts';
 import { lifeFromWire } from './register-wire.ts';
 import type { JoinRequest } from './registration.ts';
 import type { SealGuard } from './seal-guard.ts';
@@ -50,6 +51,7 @@ import { clusterStatusToWire, heartbeatFromWire, mapToWire, verifyReportToWire }
 /** This node, once it belongs to a cluster. */
 export interface Member extends QueryContext {
   seals: SealGuard;
+  register: MapRegister;
   control: ControlNode;
   leases: Leases;
 }
@@ -72,9 +74,9 @@ export function controlHandlers(
   const asGuest = (caller: Caller): Member => checked(caller, 'optional');
   return {
     join: unary(async (message, caller) => {
-      const { control } = checkedMember(member(), caller, 'optional');
+      const asked = checkedMember(member(), caller, 'optional');
       asNode(caller, message.node);
-      return create(JoinReplySchema, { outcome: await joinOutcome(control, message) });
+      return create(JoinReplySchema, { outcome: await joinOutcome(asked, message) });
     }),
 
     leave: unary(async ({ node }, caller) => {
@@ -188,15 +190,24 @@ function checkedMember(
 
 /** Whoever coordinates registers; the others say who that is. */
 async function joinOutcome(
-  control: ControlNode,
+  { control, register }: Member,
   message: JoinMessage,
 ): Promise<NonNullable<MessageInitShape<typeof JoinReplySchema>['outcome']>> {
   if (control.isActive()) {
-    return { case: 'mapJson', value: mapToWire(await control.register(joinRequest(message))) };
+    const request = asUnfenced(joinRequest(message), register);
+    return { case: 'mapJson', value: mapToWire(await control.register(request)) };
   }
   const address = control.activeAddress();
   if (address === null) throw new NotReady('no node coordinates the cluster just now');
   return { case: 'askInstead', value: address };
+}
+
+/** A node that the map has forgotten, with a disk that remembers nothing, begins after the lives that
+ *  were ended under its name. */
+function asUnfenced(request: JoinRequest, register: MapRegister): JoinRequest {
+  if (nodeOf(register.known(), request.id) !== null) return request;
+  const fencedThrough = register.acceptor.fencedThrough(request.id);
+  return { ...request, lastIncarnation: Math.max(request.lastIncarnation, fencedThrough) };
 }
 
 /** Throws an IngotError where it is no sound request. */

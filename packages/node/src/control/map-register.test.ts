@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClusterMap, nodeOf } from '../shared/map.ts';
+import { ControlClient } from './control-client.ts';
 import {
   controlAddress,
   freePort,
@@ -96,6 +97,17 @@ describe('map register', () => {
         ({ id, incarnation, ports }) => incarnation === 2 && ports.control === moved[id],
       ),
     );
+  });
+
+  test('a node of which nothing is left but a fence begins after it', async () => {
+    const n1 = await members.start('n1', { found: true });
+    const client = new ControlClient(controlAddress(n1), n1.plane.map().clusterId);
+    const life = { node: 'n9', incarnation: 3 };
+    const question = { life, askOnly: false, byOwner: true };
+    expect(await client.fence(n1.identity.acceptor(), question)).toEqual({ kind: 'agreed' });
+    client.close();
+    const n9 = await members.start('n9', { join: [controlAddress(n1)] });
+    expect(nodeOf(n9.plane.map(), 'n9')?.incarnation).toBe(4);
   });
 
   test('a node whose disk was wiped votes as another acceptor', async () => {
