@@ -20,7 +20,7 @@ const { values } = parseArgs({
     terms: { type: 'string', default: '20' },
     rounds: { type: 'string', default: '5' },
     gb: { type: 'string', default: '1' },
-    writes: { type: 'string', default: '400000' },
+    writes: { type: 'string', default: '1000000' },
     markdown: { type: 'boolean', default: false },
   },
 });

@@ -9,7 +9,9 @@ import type { Network, Passage } from './network.ts';
 
 /** Only tells a cluster that heals from one that does not. */
 const BEARABLE_WITHIN_MS = 120_000;
-const POLL_MS = 50;
+const POLL_MS = 100;
+/** After an ill that may have ended a life, the others may yet do so: heartbeats that were missed are counted late. */
+const CONVALESCENCE_MS = 3_500;
 const ASK_WITHIN_MS = 2_000;
 
 export class Ailing {
@@ -47,12 +49,16 @@ export class Ailing {
     this.done[ill.kind]++;
     const course = delay(ill.lastsMs).then(() => {
       end();
-      this.#busy.delete(ill.node);
-      this.#weak.delete(ill.node);
       this.#tell(`over: ${describeIll(ill)}`);
     });
     this.#underWay.add(course);
-    void course.then(() => this.#underWay.delete(course));
+    void course
+      .then(() => this.#underWay.delete(course))
+      .then(() => delay(weakens(ill) ? CONVALESCENCE_MS : 0))
+      .then(() => {
+        this.#busy.delete(ill.node);
+        this.#weak.delete(ill.node);
+      });
   }
 
   /** Resolves when all that was begun is over. */
@@ -122,7 +128,8 @@ export class Ailing {
 
   #canCountOn(id: string, victim: number): boolean {
     const i = 1 + this.#cluster.nodes.findIndex((node) => node.id === id);
-    return i !== victim && !this.#weak.has(i) && this.#cluster.node(i).isRunning;
+    const node = this.#cluster.node(i);
+    return i !== victim && !this.#weak.has(i) && node.isRunning && !isBetweenLives(node);
   }
 
   /** The newest that a node knows which can be counted on. */
@@ -145,6 +152,12 @@ export class Ailing {
       client.close();
     }
   }
+}
+
+/** Its life was ended, which the map need not say yet. */
+function isBetweenLives(node: TestNode): boolean {
+  const last = node.process.stdoutLines.findLast((line) => line.includes('"event":"life.'));
+  return last?.includes('"event":"life.ended"') === true;
 }
 
 /** Null where each partition has a member in sync, alive in the life that the set names, that can be counted on. */
