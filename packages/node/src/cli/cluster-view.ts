@@ -1,5 +1,6 @@
 /** What `ingot status` shows, put together from the map and from what each node says of itself: who
- *  is in the cluster, who leads what, how far each follower is. Pure. `--json` prints it as it
+ *  is in the cluster, who decides about it, who leads what, how far each follower is, what is moving.
+ *  Pure. `--json` prints it as it
  *  is. */
 import { CHUNK_BYTES } from '@ingot/store';
 import type {
@@ -10,7 +11,8 @@ import type {
   ScrubStatus,
   SyncStatus,
 } from '../control/types.ts';
-import type { AcceptorRef, AcceptorSet, MapNode, PlacementEntry } from '../shared/map.ts';
+import { membersOf } from '../register/acceptor-set.ts';
+import type { AcceptorRef, ClusterMap, Life, MapNode, PlacementEntry } from '../shared/map.ts';
 import type { Ports } from '../shared/settings.ts';
 import { hostPort } from './address.ts';
 import { textTable } from './text-table.ts';
@@ -18,19 +20,34 @@ import { textTable } from './text-table.ts';
 export interface ClusterView {
   readonly clusterId: string;
   readonly mapVersion: number;
-  /** The nodes whose acceptors decide about the map; `next` is null but while that changes. */
-  readonly acceptors: {
-    readonly current: readonly string[];
-    readonly next: readonly string[] | null;
-  };
+  readonly acceptors: AcceptorsView;
   readonly nodes: readonly NodeView[];
   readonly partitions: readonly PartitionView[];
+  /** Copies that are being made in place of others. */
+  readonly moves: readonly MoveView[];
+}
+
+/** The nodes that decide about the map; of `next` a majority too, while the set changes. */
+export interface AcceptorsView {
+  readonly current: readonly string[];
+  readonly next: readonly string[] | null;
+}
+
+export interface MoveView {
+  readonly partition: number;
+  readonly to: string;
+  readonly state: FollowerView['state'];
+  readonly sync: SyncStatus | null;
 }
 
 export interface NodeView {
   readonly id: string;
   readonly state: 'up' | 'down';
   readonly incarnation: number;
+  /** Lives up to this one are over. */
+  readonly fencedThrough: number;
+  readonly witness: boolean;
+  readonly isAcceptor: boolean;
   readonly addresses: Readonly<Record<keyof Ports, string>>;
   readonly leads: number;
   readonly follows: number;
@@ -49,6 +66,10 @@ export interface PartitionView {
   readonly keys: number | null;
   /** The partition began again, empty, because no copy was left. */
   readonly lost: boolean;
+  /** The partition was led once by a copy that was not in sync: writes may be missing. */
+  readonly lossy: boolean;
+  /** Whom writes with acks=isr wait for, the primary among them. */
+  readonly inSync: readonly Life[];
   readonly followers: readonly FollowerView[];
 }
 
@@ -68,41 +89,35 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
     node === null
       ? undefined
       : answers.get(node)?.status?.partitions.find((partition) => partition.id === id);
+  const partitions = map.placement.map((entry, id) =>
+    partitionView(entry, id, partitionOf(entry.primary, id)),
+  );
+  const { current, next } = map.acceptors;
+  const idsOf = (refs: readonly AcceptorRef[]): string[] => refs.map(({ node }) => node);
   return {
     clusterId: map.clusterId,
     mapVersion: map.version,
-    acceptors: acceptorsView(map.acceptors),
-    nodes: map.nodes.map((node) => nodeView(node, map.placement, answers.get(node.id))),
-    partitions: map.placement.map((entry, id) =>
-      partitionView(entry, id, partitionOf(entry.primary, id)),
-    ),
+    acceptors: { current: idsOf(current), next: next === null ? null : idsOf(next) },
+    nodes: map.nodes.map((node) => nodeView(node, map, answers.get(node.id))),
+    partitions,
+    moves: partitions.flatMap((partition) => movesOf(partition, copiesWanted(map))),
   };
 }
 
 export function viewText(view: ClusterView): string {
   return [
-    `cluster ${view.clusterId}, map version ${view.mapVersion}, decided by ${deciders(view)}`,
+    `cluster ${view.clusterId}, map version ${view.mapVersion}, ${acceptorsText(view.acceptors)}`,
     nodeTable(view.nodes),
     partitionTable(view.partitions),
+    ...moveTable(view.moves),
     ...scrubTable(view.nodes),
     ...warnings(view),
   ].join('\n\n');
 }
 
-function acceptorsView({ current, next }: AcceptorSet): ClusterView['acceptors'] {
-  const nodes = (refs: readonly AcceptorRef[]): string[] => refs.map(({ node }) => node);
-  return { current: nodes(current), next: next === null ? null : nodes(next) };
-}
-
-function deciders({ acceptors: { current, next } }: ClusterView): string {
-  return next === null
-    ? current.join(', ')
-    : `${current.join(', ')} together with ${next.join(', ')}`;
-}
-
 function nodeView(
   node: MapNode,
-  placement: readonly PlacementEntry[],
+  { placement, acceptors }: ClusterMap,
   answer: NodeAnswer | undefined,
 ): NodeView {
   const names = Object.keys(node.ports) as (keyof Ports)[];
@@ -111,6 +126,9 @@ function nodeView(
     id: node.id,
     state: node.state,
     incarnation: node.incarnation,
+    fencedThrough: node.fencedThrough,
+    witness: node.witness,
+    isAcceptor: membersOf(acceptors).some((acceptor) => acceptor.node === node.id),
     addresses: Object.fromEntries(addresses) as NodeView['addresses'],
     leads: placement.filter((entry) => entry.primary === node.id).length,
     follows: placement.filter((entry) => entry.followers.includes(node.id)).length,
@@ -131,6 +149,8 @@ function partitionView(
     seq: status?.seq ?? null,
     keys: status?.keys ?? null,
     lost: entry.lost,
+    lossy: entry.lossy,
+    inSync: entry.inSync,
     followers: entry.followers.map((node) => {
       const follower = status?.followers.find((candidate) => candidate.node === node);
       return {
@@ -145,11 +165,45 @@ function partitionView(
   };
 }
 
+/** A copy more than there should be: the one that was added last takes the place of another. */
+function movesOf({ id, primary, followers }: PartitionView, wanted: number): MoveView[] {
+  const extra = followers.length + (primary === null ? 0 : 1) - wanted;
+  if (extra <= 0) return [];
+  return followers
+    .slice(-extra)
+    .map(({ node, state, sync }) => ({ partition: id, to: node, state, sync }));
+}
+
+function copiesWanted({ copies, nodes }: ClusterMap): number {
+  return Math.min(copies, nodes.filter(({ witness }) => !witness).length);
+}
+
+function acceptorsText({ current, next }: AcceptorsView): string {
+  const change = next === null ? '' : ` together with ${next.join(', ')}`;
+  return `decided by ${current.join(', ')}${change}`;
+}
+
+function voiceText({ witness, isAcceptor }: NodeView): string {
+  if (witness) return isAcceptor ? 'witness' : 'witness, none';
+  return isAcceptor ? 'yes' : 'none';
+}
+
+function moveTable(moves: readonly MoveView[]): string[] {
+  if (moves.length === 0) return [];
+  const rows = moves.map(({ partition, to, state, sync }) => [
+    String(partition),
+    to,
+    state === 'bulk' && sync !== null ? syncText(sync) : state,
+  ]);
+  return [textTable(['moving', 'to', 'state'], rows)];
+}
+
 function nodeTable(nodes: readonly NodeView[]): string {
   const rows = nodes.map((node) => [
     node.id,
     node.state,
     String(node.incarnation),
+    voiceText(node),
     String(node.leads),
     String(node.follows),
     node.addresses.client,
@@ -158,7 +212,7 @@ function nodeTable(nodes: readonly NodeView[]): string {
     node.addresses.control,
     node.addresses.http,
   ]);
-  const heads = ['node', 'state', 'incarnation', 'leads', 'follows'];
+  const heads = ['node', 'state', 'incarnation', 'voice', 'leads', 'follows'];
   return textTable([...heads, 'client', 'cluster', 'follower', 'control', 'http'], rows);
 }
 
@@ -169,9 +223,11 @@ function partitionTable(partitions: readonly PartitionView[]): string {
     partition.primary ?? 'none',
     shown(partition.seq),
     shown(partition.keys),
+    partition.inSync.map(({ node }) => node).join(' ') || 'none',
     partition.followers.map(followerText).join('; ') || 'none',
   ]);
-  return textTable(['partition', 'epoch', 'primary', 'seq', 'keys', 'followers'], rows);
+  const heads = ['partition', 'epoch', 'primary', 'seq', 'keys', 'in sync', 'followers'];
+  return textTable(heads, rows);
 }
 
 /** Nodes that lead nothing have nothing to scrub. */
@@ -221,8 +277,17 @@ function warnings(view: ClusterView): string[] {
   const silent = view.nodes
     .filter((node) => node.silence !== '')
     .map((node) => `${node.id} does not answer: ${node.silence}`);
-  const lost = view.partitions.filter((partition) => partition.lost).map(({ id }) => id);
-  if (lost.length > 0) silent.push(`lost, began again empty: partitions ${lost.join(', ')}`);
+  const idsWhere = (holds: (partition: PartitionView) => boolean): string =>
+    view.partitions
+      .filter(holds)
+      .map(({ id }) => id)
+      .join(', ');
+  const headless = idsWhere(({ primary }) => primary === null);
+  if (headless !== '') silent.push(`without a primary: partitions ${headless}`);
+  const lossy = idsWhere((partition) => partition.lossy);
+  if (lossy !== '') silent.push(`lossy, writes may be missing: partitions ${lossy}`);
+  const lost = idsWhere((partition) => partition.lost);
+  if (lost !== '') silent.push(`lost, began again empty: partitions ${lost}`);
   return silent.length === 0 ? [] : [silent.join('\n')];
 }
 
