@@ -2,11 +2,14 @@ import { describe, expect, test } from 'vitest';
 import {
   withFollowerAdded,
   withFollowerDropped,
+  withLifeEnded,
   withNewLife,
   withNodeRemoved,
   withNodeState,
+  withPartitionLossy,
   withPartitionLost,
   withPrimary,
+  withSuccessor,
 } from './map-changes.ts';
 import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
 
@@ -86,6 +89,25 @@ describe('map changes', () => {
     });
     const moved = withPrimary(withFollowerAdded(lost, 0, 'n2'), 0, 'n2');
     expect(moved.placement[0].lost).toBe(true);
+  });
+
+  test('a lossy epoch is marked, through planned changes of primary, until the next clean failover', () => {
+    const inSync = [{ node: 'n2', incarnation: 1 }];
+    const lossy = withPartitionLossy(joined, 1, 'n2');
+    expect(lossy.placement[1]).toMatchObject({ epoch: 2, primary: 'n2', inSync, lossy: true });
+    const moved = withPrimary(lossy, 1, 'n1');
+    expect(moved.placement[1]).toMatchObject({ epoch: 3, lossy: true });
+    const clean = withSuccessor(moved, 1, 'n2', inSync);
+    expect(clean.placement[1]).toMatchObject({ epoch: 4, primary: 'n2', inSync, lossy: false });
+  });
+
+  test('an ended life is down, fenced, leads nothing and is in sync with nobody; its copies stay', () => {
+    const ended = withLifeEnded(withPrimary(joined, 1, 'n2'), { node: 'n1', incarnation: 1 });
+    expect(ended.nodes[0]).toMatchObject({ id: 'n1', state: 'down', fencedThrough: 1 });
+    expect(ended.nodes[1]).toEqual(joined.nodes[1]);
+    expect(ended.placement[0]).toMatchObject({ primary: null, followers: ['n1'], inSync: [] });
+    expect(ended.placement[1]).toMatchObject({ primary: 'n2', followers: ['n1'] });
+    expect(ended.placement[1].inSync).toEqual([{ node: 'n2', incarnation: 1 }]);
   });
 
   test('dropping, marking and removing leave the rest as it is', () => {

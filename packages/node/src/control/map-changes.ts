@@ -120,6 +120,7 @@ export function withSuccessor(
   return withEntry(withPrimary(map, partition, node), partition, (entry) => ({
     ...entry,
     inSync,
+    lossy: false,
   }));
 }
 

@@ -47,8 +47,8 @@ export interface PlacementEntry {
   inSync: Life[];
   /** At some epoch no copy was left and the partition was started again, empty. Stays set. */
   lost: boolean;
-  /** At some epoch a copy that was not in sync took the lead: acknowledged writes may be missing.
-   *  Stays set. */
+  /** The last failover gave the lead to a copy that was not in sync: acknowledged writes may be
+   *  missing. A planned change of primary carries it on. */
   lossy: boolean;
 }
 
