@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { AcceptorRef, ClusterMap, Life } from '../shared/map.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AcceptorCalls } from './acceptor-calls.ts';
+import { MapProposer } from './map-proposer.ts';
 import { AcceptorNetwork, storm, type Weather } from './acceptor-network.fixture.ts';
-import { CasPaxosMapStore, NoQuorum, silencesMax } from './caspaxos-map-store.ts';
+import { CasPaxosMapStore, NoQuorum, phaseTimeoutMs, silencesMax } from './caspaxos-map-store.ts';
 import {
   contractMap,
   type Driver,
@@ -281,6 +282,21 @@ describe('caspaxos: what became of a proposal', () => {
     const proposal = store.compareAndSet(1n, nextOf(map, 'a'), 'a');
     expect(await network.settled(proposal)).toBe('ok');
     expect((await network.settled(store.read())).version).toBe(2n);
+  });
+
+  test('accepted, answers lost, and another has built on it: ok all the same', async () => {
+    const network = AcceptorNetwork.of(nodes, map);
+    const { store, lose } = storeThatLoses(network);
+    const rival = new MapProposer(network.store(map.acceptors, lives[1]), 'rival', () => 'b');
+    lose.answers = 3;
+    const proposal = store.compareAndSet(1n, nextOf(map, 'a'), 'a');
+    const { promise: accepted, resolve } = Promise.withResolvers<void>();
+    network.later(phaseTimeoutMs / 2, resolve);
+    await network.settled(accepted);
+    const built = await network.settled(rival.propose((current) => ({ ...current, minIsr: 3 })));
+    expect(built.operations).toEqual({ tester: 'a', rival: 'b' });
+    expect(await network.settled(proposal)).toBe('ok');
+    expect((await network.settled(store.read())).version).toBe(3n);
   });
 
   test('accepted by one, overtaken by another: conflict is final', async () => {
