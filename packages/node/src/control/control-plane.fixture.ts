@@ -5,8 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type MemberChange, withMembers } from '../acks/in-sync-changes.ts';
 import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
-import { type ClusterMap, ledBy, type NodeId } from '../shared/map.ts';
+import { type ClusterMap, ledBy, type Life, type NodeId, nodeOf } from '../shared/map.ts';
 import { ControlPlane } from './control-plane.ts';
 import { type Identity, openIdentity } from './identity.ts';
 import type { ControlLog, ControlSettings, LogFields } from './types.ts';
@@ -70,9 +71,15 @@ export function isBalanced(map: ClusterMap): boolean {
   return isWhole && Math.max(...leads) - Math.min(...leads) <= 1;
 }
 
+function lifeIn(map: ClusterMap, node: NodeId): Life | null {
+  const listed = nodeOf(map, node);
+  return listed === null ? null : { node, incarnation: listed.incarnation };
+}
+
 /** Nodes of one test; `close` stops those that run and removes their data dirs. */
 export class TestMembers {
   readonly #running: Set<TestMember> = new Set();
+  readonly #tending: Set<TestMember> = new Set();
   readonly #folder: string = mkdtempSync(join(tmpdir(), 'ingot-control-'));
 
   dataDir(id: NodeId): string {
@@ -125,6 +132,29 @@ export class TestMembers {
         }
       }
     }
+    for (const member of this.#running) this.#tend(member);
+  }
+
+  /** A primary enters those who stream from it into the in-sync sets. */
+  #tend(member: TestMember): void {
+    const { plane, node } = member;
+    const map = plane.map();
+    const self = lifeIn(map, node.id);
+    if (self === null || this.#tending.has(member)) return;
+    const changes = [...node.copies].flatMap(([partition, { role, epoch, followers }]) =>
+      role !== 'primary'
+        ? []
+        : [...followers].flatMap(([id, state]): MemberChange[] => {
+            const life = state === 'streaming' ? lifeIn(map, id) : null;
+            return life === null ? [] : [{ partition, epoch, life, kind: 'add', mayPass: false }];
+          }),
+    );
+    if (withMembers(map, self, changes) === map) return;
+    this.#tending.add(member);
+    plane
+      .propose((current) => withMembers(current, self, changes))
+      .catch(() => undefined) // without a majority: the next round tries again
+      .finally(() => this.#tending.delete(member));
   }
 
   /** Waits, with replication going on, until `holds` of the map of every running node. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { AcceptorRef, AcceptorSet } from '../shared/map.ts';
 import { brokenSetChange, hasQuorum, isSameSet, membersOf } from './acceptor-set.ts';
 
-const refs = (names: string): AcceptorRef[] => [...names].map((id) => ({ id, node: `n-${id}` }));
+const refs = (names: string): AcceptorRef[] => Array.from(names, (id) => ({ id, node: `n-${id}` }));
 
 /** `abc` or, joint, `abc>cd`. */
 function setOf(text: string): AcceptorSet {
