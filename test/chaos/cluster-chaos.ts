@@ -98,9 +98,9 @@ class ClusterChaos {
   }
 
   async run(): Promise<ChaosReport> {
-    for (const [index, node] of this.#cluster.nodes.entries()) {
+    for (const node of this.#cluster.nodes) {
       node.launch();
-      if (index === 0) await node.answers('/healthz');
+      await node.answers('/healthz');
     }
     await this.#cluster.settled();
     this.#clients = this.#startClients();

@@ -8,7 +8,7 @@ import { PIPELINE, Writer } from '../support/load.ts';
 import { LocalCluster } from '../support/local-cluster.ts';
 import { fill } from '../support/resp-connection.ts';
 
-const KEYS = 100_000;
+const KEYS = 50_000;
 const NODES = [1, 2, 3] as const;
 const names = numbers(KEYS).map((i) => key('kept', i));
 const SAMPLE = numbers(KEYS).filter((i) => i % 5 === 0);
