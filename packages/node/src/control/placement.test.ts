@@ -150,6 +150,10 @@ describe('placement', () => {
       expect(crowded(members, hosts, place(members, empty(64), 2, hosts))).toBe(0);
       const astray = empty(64).map(() => ({ primary: 'a', followers: ['b'] }));
       expect(crowded(members, hosts, place(members, astray, 2, hosts))).toBe(0);
+      const paired = empty(64).map((_, i) =>
+        i % 2 === 0 ? { primary: 'a', followers: ['b'] } : { primary: 'c', followers: ['d'] },
+      );
+      expect(crowded(members, hosts, place(members, paired, 2, hosts))).toBe(0);
     });
 
     test('they cost no balance, and what came out is left as it is', () => {

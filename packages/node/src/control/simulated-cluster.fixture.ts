@@ -4,6 +4,7 @@
 import { servedShare, leaseMs } from '../lease/authority.ts';
 import { MemoryLeases } from '../lease/memory-leases.ts';
 import { nextAcceptors } from '../register/acceptor-choice.ts';
+import { membersOf } from '../register/acceptor-set.ts';
 import { MapProposer } from '../register/map-proposer.ts';
 import type { ClusterMapStore } from '../register/map-store.ts';
 import { MemoryMapStore } from '../register/memory-map-store.ts';
@@ -102,6 +103,8 @@ export class SimulatedCluster {
     this.store = new MemoryMapStore(this.map);
     this.#leases = new MemoryLeases(this.map.acceptors, () => this.#nowMs);
     this.store.watch(1n, (map) => {
+      const unlisted = membersOf(map.acceptors).find(({ node }) => nodeOf(map, node) === null);
+      if (unlisted !== undefined) throw new Error(`${unlisted.node} votes and is not in the map`);
       this.map = map;
       for (const [id, coordinator] of this.#coordinators) {
         if (!this.muted.has(id)) coordinator.follow(map);
