@@ -37,7 +37,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     files: [
       /^node\/src\/process\//, // the threads' entries and the supervisor: where time comes from
       /^node\/src\/serving\/(worker|batch)\.ts$/, // one look at the clock per batch
-      /^node\/src\/lease\/clocks\.ts$/, // what leases are measured with
+      /^node\/src\/lease\/(clocks|lease-word)\.ts$/, // what leases are measured with
       /^node\/src\/control\/control-node\.ts$/, // gives the coordinator its clock
       /^node\/src\/control\/control-client\.ts$/, // gRPC takes deadlines as points in time
       /^node\/src\/cli\/signals\.ts$/, // tells a second key press from an echo of the first

@@ -88,11 +88,6 @@ const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: 
   ['redirects_total', Counter.redirects, 'Commands answered with MOVED'],
   ['follower_reads_total', Counter.followerReads, 'Reads answered from a follower copy'],
   ['parks_total', Counter.parks, 'Times a connection waited for a change of owner'],
-  [
-    'disowned_total',
-    Counter.disowned,
-    'Connections closed because the lease ended while their commands ran',
-  ],
   ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
 ];
 

@@ -356,7 +356,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   #reasonsNotReady(): string[] {
     const refusal = this.#partitions.refusal()?.message ?? null;
-    return reasonsNotReady(this.#map, this.#settings.id, this.#copies(), refusal);
+    const hasLease = isBefore(processClocks, this.#lease.until());
+    return reasonsNotReady(this.#map, this.#settings.id, this.#copies(), refusal, hasLease);
   }
 
   #copies(): PartitionStatus[] {

@@ -11,9 +11,11 @@ export function reasonsNotReady(
   nodeId: string,
   copies: readonly PartitionStatus[],
   refusal: string | null,
+  hasLease: boolean,
 ): string[] {
   if (map === null) return ['no cluster map yet'];
   const reasons: string[] = refusal === null ? [] : [refusal];
+  if (!hasLease) reasons.push('no lease: too few acceptors have answered its heartbeats');
   const leading = new Set(copies.filter(({ role }) => role === 'primary').map(({ id }) => id));
   const idle = ledBy(map, nodeId).filter((partition) => !leading.has(partition));
   if (idle.length > 0) reasons.push(`not leading ${listed(idle)}, as the cluster map asks`);
