@@ -7,6 +7,8 @@ import type { Random } from '../../../packages/replication/src/random.fixture.ts
 
 /** A little under what leases allow for. */
 const driftMax = 0.0099;
+/** Clocks that nobody may rely on: only what does not rest on clocks holds then. */
+const wildDriftMax = 0.35;
 const wallJumpMsMax = 20_000;
 
 export class SimClock {
@@ -18,8 +20,9 @@ export class SimClock {
   #monotonicAheadMs: number;
   #wallAheadMs: number;
 
-  constructor(random: Random) {
-    const drift = (): number => 1 + (random.next() * 2 - 1) * driftMax;
+  constructor(random: Random, isWild: boolean) {
+    const max = isWild ? wildDriftMax : driftMax;
+    const drift = (): number => 1 + (random.next() * 2 - 1) * max;
     this.rate = drift();
     this.wallRate = drift();
     this.maySuspend = random.chance(0.5);

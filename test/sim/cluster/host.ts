@@ -16,7 +16,7 @@ export class Host {
   constructor(id: string, world: ClusterWorld) {
     this.id = id;
     this.world = world;
-    this.clock = new SimClock(world.random);
+    this.clock = new SimClock(world.random, world.clocksAreWild);
   }
 
   /** A process begins; there is none. */

@@ -8,6 +8,8 @@ import { rest } from './rest.ts';
 
 export interface WorldOptions {
   readonly seed: number;
+  /** Clocks run as they like. */
+  readonly clocksAreWild?: boolean;
   readonly print?: ((line: string) => void) | null;
 }
 
@@ -21,12 +23,14 @@ export class ClusterWorld {
   readonly control: Thread = new Thread('control');
   readonly wires: Thread = new Thread('wires');
   readonly startedMs: number;
+  readonly clocksAreWild: boolean;
   /** What broke first, wherever that was noticed. */
   #broken: Error | null = null;
   /** After every event and all that followed from it. */
   judge: () => void = () => {};
 
-  constructor({ seed, print = null }: WorldOptions) {
+  constructor({ seed, clocksAreWild = false, print = null }: WorldOptions) {
+    this.clocksAreWild = clocksAreWild;
     this.random = new Random(seed);
     this.trace = new Trace(print);
     this.network = new Network(this);
