@@ -1,4 +1,4 @@
-/** A copy of the store, of replication and of the simulator in a temporary folder, to be broken on purpose.
+/** A copy of the packages and of the simulator in a temporary folder, to be broken on purpose.
  *
  *  Nothing but Node is needed to run it: the sources run as they are, and `@ingot/*` resolve to the copy. */
 import { execFile } from 'node:child_process';
@@ -9,7 +9,9 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
-const packages = ['store', 'replication'] as const;
+const packages = ['store', 'replication', 'node'] as const;
+/** What the sources need of others as soon as they are loaded. */
+const libraries = ['zod'] as const;
 const simulationTimeoutMs = 240_000;
 const outputBytesMax = 16_777_216;
 
@@ -17,6 +19,8 @@ export interface Seeds {
   readonly from: number;
   readonly count: number;
   readonly hours: number;
+  /** Of clusters, or a part of their control plane; null: replication. */
+  readonly part: string | null;
 }
 
 export interface Outcome {
@@ -48,6 +52,11 @@ export class MutatedTree {
       await cp(join(from, 'package.json'), join(to, 'package.json'));
       await symlink(to, join(scope, name));
     }
+    const modules = join(this.#tree, 'node_modules');
+    for (const name of libraries) await symlink(join(root, 'node_modules', name), join(modules, name));
+    await mkdir(join(this.#tree, 'test', 'support'), { recursive: true });
+    const judge = join('test', 'support', 'linearizable.ts');
+    await cp(join(root, judge), join(this.#tree, judge));
     await cp(join(root, 'test', 'sim'), join(this.#tree, 'test', 'sim'), { recursive: true });
     await writeFile(join(this.#tree, 'package.json'), '{ "private": true, "type": "module" }\n');
   }
@@ -59,10 +68,11 @@ export class MutatedTree {
 
   /** Simulates seed after seed, up to the first that breaks a claim.
    *  @throws when the simulator does not even run: such a mutant proves nothing. */
-  async simulate({ from, count, hours }: Seeds): Promise<Outcome> {
+  async simulate({ from, count, hours, part }: Seeds): Promise<Outcome> {
     const main = join(this.#tree, 'test', 'sim', 'main.ts');
     const seeds = [`--seed=${from}`, `--seeds=${count}`, `--hours=${hours}`];
-    const command = ['--conditions=source', main, ...seeds];
+    const mode = part === null ? [] : ['--cluster', `--part=${part}`];
+    const command = ['--conditions=source', main, ...mode, ...seeds];
     const options = { timeout: simulationTimeoutMs, maxBuffer: outputBytesMax };
     const { output, why } = await run(process.execPath, command, options).then(
       ({ stdout }) => ({ output: stdout, why: '' }),

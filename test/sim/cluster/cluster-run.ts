@@ -184,7 +184,7 @@ export class ClusterRun {
       );
       // A primary that is sealed hands over what its successor has acknowledged.
       const isHandOver = before.primary !== null && isUp(next, before.primary);
-      if ((wasInSync || isHandOver) && !entry.lossy) continue;
+      if (wasInSync || isHandOver) continue;
       this.world.trace.count(entry.lossy ? 'lossy epochs' : 'lost epochs');
       if (entry.lossy || entry.lost) this.#clients.newEra(partition);
       else {
