@@ -19,7 +19,8 @@ import { ClusterWorld } from './world.ts';
 
 const machineCount = 6;
 const founders = 3;
-const answerMs = 250;
+/** Less than a phase of a round takes at most: what is slow may still count. */
+const answerMs = 450;
 const settleMsMax = 20_000;
 const troubleMsMax = 8_000;
 
@@ -35,6 +36,8 @@ export class RegisterRun {
   readonly #history: RegisterHistory;
   #operations = 0;
   #healing = false;
+  /** In some trouble every other promise is the last thing a process does. */
+  #isFragile = false;
   /** Since the trouble ended. */
   #settled = 0;
 
@@ -87,7 +90,11 @@ export class RegisterRun {
         network.call(
           process,
           to.node,
-          async (target) => this.#acceptorOf(target, to)?.prepare(from, ballot) ?? stranger,
+          async (target) => {
+            const answer = (await this.#acceptorOf(target, to)?.prepare(from, ballot)) ?? stranger;
+            if (answer.kind === 'promised') this.#hasPromised(target, from.node);
+            return answer;
+          },
           options,
         ),
       accept: (to, from, ballot, map) =>
@@ -103,6 +110,18 @@ export class RegisterRun {
   #acceptorOf(target: SimProcess, { id }: AcceptorRef): Acceptor | null {
     const acceptor = this.#machine(target.host).acceptor;
     return acceptor?.id === id ? acceptor : null;
+  }
+
+  /** Now and then that is the last thing a process does, while who asked is slow to go on. */
+  #hasPromised({ host, name }: SimProcess, proposer: string): void {
+    const { random, trace } = this.world;
+    if (this.#healing || !random.chance(this.#isFragile ? 0.5 : 0.03)) return;
+    this.world.after(random.below(this.#isFragile ? 150 : 15), () => {
+      if (host.process?.name !== name) return;
+      trace.count('fault: crash after a promise');
+      if (random.chance(0.5)) this.world.host(proposer).pause(random.below(250));
+      this.#restart(this.#machine(host), random.below(5), false);
+    });
   }
 
   #machine(host: Host): Machine {
@@ -160,9 +179,10 @@ export class RegisterRun {
     network.weather = {
       lossShare: random.next() * 0.12,
       doubleShare: random.next() * 0.1,
-      slowShare: random.next() * 0.15,
-      slowMsMax: 50 + random.below(800),
+      slowShare: random.next() * 0.4,
+      slowMsMax: 30 + random.below(400),
     };
+    this.#isFragile = random.chance(0.3);
     const untilMs = world.elapsedMs + random.below(troubleMsMax);
     while (world.elapsedMs < untilMs) {
       await world.run(random.below(600));
@@ -176,7 +196,14 @@ export class RegisterRun {
     const { host } = machine;
     if (choice < 0.35) {
       trace.count('fault: crash');
-      this.#restart(machine, random.below(900), choice < 0.1);
+      // One that is back at once meets what was sent to the one before.
+      const awayMs = random.chance(0.6) ? random.below(20) : random.below(900);
+      this.#restart(machine, awayMs, choice < 0.12);
+    } else if (choice < 0.45) {
+      trace.count('fault: several crash at once');
+      for (const other of this.#machines) {
+        if (random.chance(0.6)) this.#restart(other, random.below(20), false);
+      }
     } else if (choice < 0.6) {
       trace.count('fault: pause');
       host.pause(random.below(1_500));
