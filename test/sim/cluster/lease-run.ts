@@ -36,6 +36,8 @@ export class LeaseRun {
   readonly #machines: Machine[];
   readonly #history: RegisterHistory;
   #healing = false;
+  /** How often whoever suspects somebody changes the acceptors first. */
+  #changeShare = 0.05;
 
   constructor(seed: number, print: ((line: string) => void) | null) {
     this.world = new ClusterWorld({ seed, print });
@@ -113,7 +115,7 @@ export class LeaseRun {
 
   async #suspect(voter: Voter): Promise<void> {
     const { random, trace } = this.world;
-    if (random.chance(this.#healing ? 0.05 : 0.02)) await this.#changeAcceptors(voter);
+    if (random.chance(this.#changeShare)) await this.#changeAcceptors(voter);
     const leader = leaderIn(voter.map);
     if (leader.node === voter.life.node) return;
     const set = await voter.leases.fence(leader);
@@ -131,7 +133,15 @@ export class LeaseRun {
   /** Between a fence and the map change that rests on it. */
   #dawdle(voter: Voter): Promise<void> {
     const { random } = this.world;
-    if (random.chance(0.5) && !this.#healing) this.#restartMost();
+    if (random.chance(0.5) && !this.#healing) {
+      // What they forget now may be heard again by whom they have just ended.
+      this.#restartMost(voter);
+      for (const { id } of this.world.hosts) {
+        const { node } = leaderIn(this.#history.latest);
+        this.world.network.mend(id, node);
+        this.world.network.mend(node, id);
+      }
+    }
     return new Promise((resolve) => {
       voter.process.later(random.below(1_500), resolve);
     });
@@ -143,7 +153,7 @@ export class LeaseRun {
       .map((machine) => ({ at: random.next(), ref: refOf(machine) }))
       .sort((a, b) => a.at - b.at)
       .map(({ ref }) => ref);
-    const next = drawn.slice(0, random.chance(0.2) ? 1 : 3);
+    const next = drawn.slice(0, random.chance(0.35) ? 1 : 3);
     const changed = await voter.proposer.propose((map) => {
       const acceptors: AcceptorSet =
         map.acceptors.next === null
@@ -166,6 +176,7 @@ export class LeaseRun {
       slowShare: random.next() * 0.08,
       slowMsMax: 50 + random.below(3_000),
     };
+    this.#changeShare = random.chance(0.4) ? 0.15 : 0.02;
     const untilMs = world.elapsedMs + random.below(troubleMsMax);
     while (world.elapsedMs < untilMs) {
       await world.run(random.below(2_000));
@@ -213,11 +224,12 @@ export class LeaseRun {
     }
   }
 
-  /** All but the one that leads, and they are back at once. */
-  #restartMost(): void {
+  /** All but the one that leads and one more, and they are back at once. */
+  #restartMost(spared: Voter | null = null): void {
     const { node } = leaderIn(this.#history.latest);
     this.world.trace.count('fault: most acceptors crash');
     for (const machine of this.#machines) {
+      if (machine.voter === spared) continue;
       if (machine.host.id !== node) this.#restart(machine, this.world.random.below(60), false);
     }
   }
@@ -250,6 +262,7 @@ export class LeaseRun {
     const { world } = this;
     world.network.heal();
     this.#healing = true;
+    this.#changeShare = 0.05;
     await world.run(settleMsMax, () => this.#isLed());
     if (!this.#isLed()) throw new Broken('settles', 'nobody leads although everything is well');
     world.trace.count('healings after which somebody leads');

@@ -61,6 +61,7 @@ export class Voter {
   #isOver = true;
   #learn: (map: ClusterMap) => void = () => {};
   #operations = 0;
+  #asksForMap = false;
   #lives = 0;
 
   constructor(parts: VoterParts) {
@@ -158,15 +159,15 @@ export class Voter {
           const voter = this.#parts.voterAt(target);
           if (voter === null) throw new Error('the node is still starting');
           voter.onBeat(report);
-          return { answer: voter.keeper.hear(life, beat), map: voter.map };
+          return voter.keeper.hear(life, beat);
         },
         options,
       );
       heard.then(
-        ({ answer, map }) => {
+        (answer) => {
           if (holder !== this.holder) return;
-          this.learn(map);
           if (answer.kind !== 'acked') return this.#over(answer.kind);
+          if (answer.mapVersion > this.map.version) this.#askForMap(to.node, answer.mapVersion);
           holder.answered(answer.acceptor, answer.beat, answer.acceptorSet);
         },
         () => undefined, // the lease runs on for a while
@@ -192,6 +193,29 @@ export class Voter {
     watched.watch(BigInt(this.map.version), (map) => this.#adopt(map));
     this.#learn = (map) => store.learn(map);
     return watched;
+  }
+
+  /** Somebody has accepted a newer map than is known here. */
+  #askForMap(node: string, version: number): void {
+    if (this.#asksForMap) return;
+    this.#asksForMap = true;
+    const asked = async (target: SimProcess): Promise<ClusterMap> => {
+      const voter = this.#parts.voterAt(target);
+      if (voter === null) throw new Error('the node is still starting');
+      return voter.map;
+    };
+    const { network } = this.process.host.world;
+    network
+      .call(this.process, node, asked, { timeoutMs: answerMs })
+      .then(async (map) => {
+        this.learn(map);
+        // It may have been accepted and not be known as chosen anywhere.
+        if (this.map.version < version) await this.store.read();
+      })
+      .catch(() => undefined) // the next answer says so again
+      .finally(() => {
+        this.#asksForMap = false;
+      });
   }
 
   #announce(map: ClusterMap): void {
