@@ -385,7 +385,8 @@ export class Coordinator {
   }
 }
 
-/** The same data dir: the acceptor in it has an id of its own. Only one process holds its lock. */
-function isOwner(known: MapNode, { acceptor, lastIncarnation }: JoinRequest): boolean {
-  return known.acceptor === acceptor || known.incarnation === lastIncarnation;
+/** Who asks remembers this life, and is none of it any more. The data dir alone is no proof: a request
+ *  may be an old one that was long on its way, and its data dir be alive by now, as a later life. */
+function isOwner({ incarnation }: MapNode, { lastIncarnation }: JoinRequest): boolean {
+  return incarnation === lastIncarnation;
 }
