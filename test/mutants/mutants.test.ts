@@ -1,7 +1,9 @@
-/** Each patch here breaks one rule of replication. The simulator must notice, by the claim that the rule stands for.
+/** Each patch here breaks one rule of replication, or of the control plane. The simulator must notice, by the claim that
+ *  the rule stands for.
  *
  *  A patch begins with two lines: `Breaks:`, the rule, and `Claim:`, the names (in test/sim/trace.ts) of the claims that
- *  may be the first to fail. Two run at a time. */
+ *  may be the first to fail. With a third one, `Part:`, clusters are simulated, or that part of their control plane;
+ *  `Seed:` says where to begin, for those that hide. Two run at a time. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -12,7 +14,16 @@ interface Mutant {
   readonly patchFile: string;
   readonly breaks: string;
   readonly claims: readonly string[];
+  readonly seeds: Seeds;
 }
+
+/** As many as the mutant that hides best needs, and some. */
+const SEEDS: Readonly<Record<string, Seeds>> = {
+  replication: { part: null, from: 1, count: 30, hours: 0.016 },
+  register: { part: 'register', from: 1, count: 60, hours: 0.005 },
+  leases: { part: 'leases', from: 1, count: 60, hours: 0.02 },
+  all: { part: 'all', from: 1, count: 30, hours: 0.015 },
+};
 
 const field = (text: string, name: string, file: string): string => {
   const value = new RegExp(`^${name}: (.+)$`, 'm').exec(text)?.[1];
@@ -24,11 +35,14 @@ function readMutant(file: string): Mutant {
   const patchFile = join(import.meta.dirname, file);
   const text = readFileSync(patchFile, 'utf8');
   const claims = field(text, 'Claim', file).split('|');
+  const seeds = SEEDS[/^Part: (.+)$/m.exec(text)?.[1] ?? 'replication'];
+  const from = Number(/^Seed: (.+)$/m.exec(text)?.[1] ?? seeds.from);
   return {
     name: file.replace('.patch', ''),
     patchFile,
     breaks: field(text, 'Breaks', file),
     claims,
+    seeds: { ...seeds, from },
   };
 }
 
@@ -50,13 +64,16 @@ const required = [
   'repair-raw',
 ];
 const atOnce = 2;
-/** As many as the mutant that hides best needs, and some. */
-const seeds: Seeds = { from: 1, count: 30, hours: 0.016 };
-/** The first seeds run in test/sim. */
-const unbrokenSeeds: Seeds = { from: 13, count: 8, hours: 0.016 };
+/** Others than those that run in test/sim. */
+const unbroken: readonly Seeds[] = [
+  { part: null, from: 13, count: 8, hours: 0.016 },
+  { part: 'register', from: 31, count: 3, hours: 0.005 },
+  { part: 'leases', from: 31, count: 3, hours: 0.02 },
+  { part: 'all', from: 31, count: 2, hours: 0.015 },
+];
 const mutantTimeoutMs = 300_000;
 
-async function outcomeOf({ patchFile }: Mutant): Promise<Outcome> {
+async function outcomeOf({ patchFile, seeds }: Mutant): Promise<Outcome> {
   const tree = await MutatedTree.create();
   try {
     await tree.apply(patchFile);
@@ -99,11 +116,11 @@ describe('mutants', () => {
     mutantTimeoutMs,
   );
 
-  test(
-    'a copy without a patch passes',
-    async () => {
+  test.each(unbroken)(
+    'a copy without a patch passes: $part',
+    async (seeds) => {
       const tree = await MutatedTree.create();
-      const { claim, output } = await tree.simulate(unbrokenSeeds);
+      const { claim, output } = await tree.simulate(seeds);
       await tree.remove();
       expect(claim, output.slice(-2_000)).toBeNull();
     },

@@ -53,7 +53,8 @@ export class MutatedTree {
       await symlink(to, join(scope, name));
     }
     const modules = join(this.#tree, 'node_modules');
-    for (const name of libraries) await symlink(join(root, 'node_modules', name), join(modules, name));
+    for (const name of libraries)
+      await symlink(join(root, 'node_modules', name), join(modules, name));
     await mkdir(join(this.#tree, 'test', 'support'), { recursive: true });
     const judge = join('test', 'support', 'linearizable.ts');
     await cp(join(root, judge), join(this.#tree, judge));
