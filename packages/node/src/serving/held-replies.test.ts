@@ -187,19 +187,22 @@ describe('held replies: acks=isr', () => {
 
 describe('held replies: --min-isr', () => {
   const start = async (): Promise<void> => {
-    cluster = await TestCluster.start(2, 2, {}, { minIsr: 2 });
+    cluster = await TestCluster.start(2, 4, {}, { minIsr: 2 });
   };
-  const members = (...nodes: string[]) => {
-    const inSync = nodes.map((node) => ({ node, incarnation: 1 }));
-    const placement = cluster.map.placement.map((entry) => ({ ...entry, inSync }));
+  const members = (of: Readonly<Record<number, string[]>>, ...others: string[]) => {
+    const placement = cluster.map.placement.map((entry, id) => ({
+      ...entry,
+      inSync: (of[id] ?? others).map((node) => ({ node, incarnation: 1 })),
+    }));
     cluster.map = { ...cluster.map, version: cluster.map.version + 1, placement };
     cluster.tell(cluster.map, 0, 1);
   };
 
   it('a write is refused while too few copies are in sync, and nothing of it is done', async () => {
     await start();
-    members('n0');
     board(0).lead(1);
+    members({ 2: ['n0', 'n1'] }, 'n0');
+    board(2).lead(1);
     const key = cluster.keyIn(0);
     const client = await inSyncClient();
     const none = `-${NOREPLICAS_TEXT}`;
@@ -208,14 +211,23 @@ describe('held replies: --min-isr', () => {
     expect(await client.call('MSET', key, 'v', cluster.keyIn(1), 'v')).toBe(none);
     expect(await client.call('GET', key)).toBeNull();
     expect(await client.pipeline([['MULTI'], ['SET', key, 'v'], ['EXEC']])).toContain(none);
-    expect(await (await cluster.client()).call('GET', key)).toBeNull();
-    expect(cluster.counter(0, 'noReplicas')).toBe(4);
+    const split = await client.pipeline([
+      ['MULTI'],
+      ['SET', cluster.keyIn(2), 'v'],
+      ['SET', key, 'v'],
+      ['EXEC'],
+    ]);
+    expect(split.at(-1)).toBe(none);
+    for (const each of [key, cluster.keyIn(2)]) {
+      expect(await (await cluster.client()).call('GET', each)).toBeNull();
+    }
+    expect(cluster.counter(0, 'noReplicas')).toBe(5);
     expect(await (await cluster.client()).call('SET', key, 'local')).toBe('OK');
   });
 
   it('a set that becomes too small after the write: unknown', async () => {
     await start();
-    members('n0', 'n1');
+    members({}, 'n0', 'n1');
     board(0).lead(2);
     const client = await inSyncClient();
     const [replies] = await held(client, [['SET', cluster.keyIn(0), 'v']]);

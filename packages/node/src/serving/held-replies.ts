@@ -22,6 +22,9 @@ export const NOREPLICAS_TEXT = 'NOREPLICAS Not enough good replicas to write.';
 export const NOT_IN_SYNC_TEXT: string =
   'ERR not enough copies in sync have acknowledged this; ' +
   'the outcome of the command is unknown';
+/** With more replies held than this, writes of a millisecond travel together as they do without: then
+ *  it costs little more to wait for followers than not to. With fewer, each is sent at once. */
+const HURRIED_REPLIES_MAX = 64;
 /** Less than another node's patience with a link on which replies are due. */
 export const HELD_MS_MAX = 5_000;
 
@@ -33,7 +36,9 @@ export interface HeldRepliesHost {
   readonly counters: WorkerCounters;
   readonly workerIndex: number;
   nowMs(): number;
-  /** Replies wait for followers: replication is not to wait for more writes. */
+  /** Something was written. */
+  wakeReplication(): void;
+  /** The same, and replies wait for followers: it is not to wait for more. */
   hurryReplication(): void;
 }
 
@@ -51,6 +56,8 @@ export class HeldReplies {
   /** Of the batch's replies: partition, epoch, writes, from, to. */
   private notes: number[] = [];
   private waiters: BoardWaiter[] = [];
+  /** Replies that wait. */
+  private count = 0;
   private watching = false;
   private hurrying = false;
 
@@ -105,7 +112,7 @@ export class HeldReplies {
   takeBatch(out: ReplyWriter): HeldReply | null {
     const { notes } = this;
     if (notes.length === 0) return null;
-    const held = new HeldReply(this.board, this.host);
+    const held = new HeldReply(this, this.host);
     for (let i = 0; i < notes.length; i += 5) {
       held.add(notes[i], notes[i + 1], notes[i + 2], notes[i + 3], notes[i + 4]);
     }
@@ -122,7 +129,7 @@ export class HeldReplies {
       sink.settle(reply);
       return;
     }
-    const held = new HeldReply(this.board, this.host);
+    const held = new HeldReply(this, this.host);
     for (let i = 0; i < fresh.length; i += 3) {
       held.add(fresh[i], fresh[i + 1], fresh[i + 2], 0, reply.length);
     }
@@ -137,8 +144,14 @@ export class HeldReplies {
 
   hold(held: HeldReply, sink: ReplySink): void {
     held.sink = sink;
-    this.host.counters.add(Counter.acksHeld, held.count);
+    this.add(held.count);
     this.wait(held);
+  }
+
+  /** So many replies more wait, or less. */
+  add(replies: number): void {
+    this.count += replies;
+    this.host.counters.add(Counter.acksHeld, replies);
   }
 
   /** Looks at `waiter` at every change of the board. */
@@ -154,7 +167,8 @@ export class HeldReplies {
     this.hurrying = true;
     setImmediate(() => {
       this.hurrying = false;
-      this.host.hurryReplication();
+      if (this.count > HURRIED_REPLIES_MAX) this.host.wakeReplication();
+      else this.host.hurryReplication();
     });
   }
 
@@ -186,6 +200,7 @@ export class HeldReplies {
 export class HeldReply implements BoardWaiter {
   bytes!: Buffer;
   sink!: ReplySink;
+  private readonly owner: HeldReplies;
   private readonly board: AckBoard;
   private readonly host: HeldRepliesHost;
   private readonly sinceMs: number;
@@ -197,8 +212,9 @@ export class HeldReply implements BoardWaiter {
   private next = 0;
   private failed: Set<number> | null = null;
 
-  constructor(board: AckBoard, host: HeldRepliesHost) {
-    this.board = board;
+  constructor(owner: HeldReplies, host: HeldRepliesHost) {
+    this.owner = owner;
+    this.board = owner.board;
     this.host = host;
     this.sinceMs = host.nowMs();
   }
@@ -235,7 +251,7 @@ export class HeldReply implements BoardWaiter {
       if (nowMs - this.sinceMs < HELD_MS_MAX) return false;
       while (this.next < this.needs.length) this.fail();
     }
-    this.host.counters.add(Counter.acksHeld, -this.count);
+    this.owner.add(-this.count);
     this.sink.settle(this.failed === null ? this.bytes : this.withErrors(this.failed));
     return true;
   }

@@ -190,8 +190,19 @@ export class Transactions {
     this.forget(connection);
     const down = parts.find((part) => part.to.to === 'refuse');
     if (down !== undefined) return desk.turnAway(connection, down.partitionId, down.to);
+    if (parts.some((part) => part.to.to === 'here' && this.lacksReplicas(connection, part))) {
+      desk.held.refuse(out);
+      return Outcome.done;
+    }
     this.runParts(connection, transaction.queued, parts, watched);
     return Outcome.done;
+  }
+
+  private lacksReplicas(connection: Connection, { partitionId, queued }: Part): boolean {
+    const { desk } = this;
+    return queued.some(({ index }) =>
+      desk.lacksReplicas(connection, desk.lookup.commands[index], partitionId),
+    );
   }
 
   private forget(connection: Connection): void {
