@@ -2,6 +2,7 @@
  *  port of the node that the map names. While the node starts the map may be old and a node have
  *  moved; then those addresses are tried that the start command names. An acceptor is known by its
  *  id, so whoever answers for it is it. */
+import { setImmediate } from 'node:timers/promises';
 import type { FenceAnswer, FenceCalls, FenceQuestion } from '../lease/fence-calls.ts';
 import type { Acceptor } from '../register/acceptor.ts';
 import type {
@@ -67,7 +68,12 @@ export class AcceptorPeers implements AcceptorCalls, FenceCalls {
     },
   ): Promise<Answer | { kind: 'stranger' }> {
     const { self, acceptor, peers, map, addresses } = this.#options;
-    if (nodeId === self) return id === acceptor.id ? ask.here(acceptor) : { kind: 'stranger' };
+    if (nodeId === self) {
+      if (id !== acceptor.id) return { kind: 'stranger' };
+      // It writes to disk at once; the questions to the others leave before.
+      await setImmediate();
+      return await ask.here(acceptor);
+    }
     const node = nodeOf(map(), nodeId);
     const listed =
       node === null

@@ -140,9 +140,11 @@ describe('control plane: going and returning', () => {
     const [n1, n2, n3] = await members.three();
     for (const partition of ledBy(n1.plane.map(), 'n3')) n3.node.write(partition);
     const left = n3.plane.leave();
-    await members.settled((map) => map.nodes.length === 2 || map === n3.plane.map());
+    await until(() => {
+      members.replicate();
+      return [n1, n2].every(({ plane }) => plane.map().nodes.length === 2);
+    });
     await left;
-    await until(() => n2.plane.map().nodes.length === 2);
     expect(n1.plane.map().placement.some(({ lost }) => lost)).toBe(false);
     expect(n3.node.retirements).toEqual([]);
   });

@@ -48,6 +48,8 @@ import type {
 
 /** How long a node that joins for the first time looks for somebody to join through. */
 const joinPatienceMs = 10_000;
+/** So long a newer map may be known and not be saved. */
+const saveDelayMs = 200;
 /** How long a node that has joined waits for its first lease before it goes on. */
 const firstLeaseMs = 1_000;
 /** Whoever coordinated may just have gone. */
@@ -90,6 +92,7 @@ export class ControlPlane implements ControlPlaneApi {
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
   #canWrite = true;
+  #saving: NodeJS.Timeout | null = null;
   #isLeaving = false;
 
   constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
@@ -185,6 +188,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#remember();
     for (const end of this.#endings.splice(0).toReversed()) end();
   }
 
@@ -365,13 +369,22 @@ export class ControlPlane implements ControlPlaneApi {
     if (this.#map !== null && map.version <= this.#map.version) return;
     this.#map = map;
     this.#watchers.tell(map);
-    this.#remember(map);
+    this.#rememberSoon();
     this.#judge(map);
   }
 
-  #remember(map: ClusterMap): void {
+  /** A hint for the next start, which may be late: a change of the map waits for no disk but those of
+   *  the acceptors. */
+  #rememberSoon(): void {
+    this.#saving ??= setTimeout(() => this.#remember(), saveDelayMs);
+  }
+
+  #remember(): void {
+    if (this.#saving === null) return;
+    clearTimeout(this.#saving);
+    this.#saving = null;
     try {
-      this.#identity.saveMap(map);
+      this.#identity.saveMap(this.map());
     } catch (error) {
       this.#log.warn({ event: 'map.notSaved', why: (error as Error).message });
     }

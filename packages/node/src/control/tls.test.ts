@@ -55,13 +55,16 @@ test.each([null, Buffer.from('the secret of this very cluster')])(
   async (secret) => {
     const n1 = await members.start('n1', { found: true, credentials: certified('n1', secret) });
     const join = [addressOf(n1)];
-    await members.start('n2', { join, credentials: certified('n2', secret) });
+    const n2 = await members.start('n2', { join, credentials: certified('n2', secret) });
     await members.settled(
       ({ nodes, placement }) =>
         nodes.length === 2 && placement.every((p) => p.followers.length > 0),
     );
     const status = await ask(n1, certified('n2', secret), (client) => client.status('cluster'));
     expect(status.map.nodes).toHaveLength(2);
+    // Decided by the acceptor of the other.
+    const { version } = await n2.plane.propose((map) => ({ ...map, minIsr: 2 }));
+    await members.settled((map) => map.version >= version);
     expect(refusedBy(n1)).toEqual([]);
   },
 );

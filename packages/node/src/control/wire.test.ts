@@ -99,6 +99,14 @@ describe('control wire', () => {
     expect(clusterStatusFromWire(clusterStatusToWire(whole))).toEqual(whole);
   });
 
+  test('what several say of a map is read once; older ones are forgotten', () => {
+    const texts = [1, 2, 3, 4, 5].map((version) => mapToWire({ ...map, version }));
+    const [first, second] = texts.map((text) => mapFromWire(text));
+    expect(mapFromWire(texts[1])).toBe(second);
+    expect(mapFromWire(texts[0])).not.toBe(first);
+    expect(mapFromWire(texts[0])).toEqual(first);
+  });
+
   test('a map that breaks a rule does not get in', () => {
     expect(mapFromWire(mapToWire(map))).toEqual(map);
     expect(() => mapFromWire(mapToWire({ ...map, partitions: 8 }))).toThrow(/one entry/);

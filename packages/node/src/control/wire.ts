@@ -51,13 +51,29 @@ const followerStates: Record<FollowerState, FollowerStateNumber> = {
   streaming: FollowerStateNumber.STREAMING,
 };
 
+/** Several acceptors answer with the same map, and one map goes to several: the last few are neither
+ *  written nor checked again. Maps are never changed in place. */
+const rememberedTextsMax = 4;
+const texts = new WeakMap<ClusterMap, string>();
+const maps = new Map<string, ClusterMap>();
+
 export function mapToWire(map: ClusterMap): string {
-  return JSON.stringify(map);
+  const text = texts.get(map) ?? JSON.stringify(map);
+  texts.set(map, text);
+  return text;
 }
 
 /** Throws where the text is no sound cluster map. */
 export function mapFromWire(mapJson: string): ClusterMap {
-  return parseClusterMap(JSON.parse(mapJson));
+  const map = maps.get(mapJson) ?? parseClusterMap(JSON.parse(mapJson));
+  // The last one used is the last to be forgotten.
+  maps.delete(mapJson);
+  maps.set(mapJson, map);
+  for (const oldest of maps.keys()) {
+    if (maps.size <= rememberedTextsMax) break;
+    maps.delete(oldest);
+  }
+  return map;
 }
 
 /** Heartbeats and status answers are the same message; a heartbeat leaves some of it at zero, and has
