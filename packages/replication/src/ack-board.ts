@@ -4,7 +4,8 @@
  *  One row per partition, and one word per data worker.
  *  Writer of rows: the replication worker. Readers: data workers, the main thread.
  *  Wake words: a data worker that holds replies stores HOLDING, looks at the rows once more and
- *  waits; the replication worker stores IDLE and notifies after it has changed a row.
+ *  waits; the replication worker stores IDLE and notifies after it has changed a row. With many
+ *  replies it stores HOLDING_MANY, and is woken once all that is on its way has been answered.
  *  Invariants: within an epoch `seq` only grows; the epoch word is 0 while a row is made anew, and
  *  is stored last, so who finds the same epoch before and after it has read the others has read
  *  what belongs to it. A f64 word is aligned: it is read whole. */
@@ -26,6 +27,7 @@ const ROW_F64 = ACKED + followersMax;
 
 const IDLE = 0;
 const HOLDING = 1;
+const HOLDING_MANY = 2;
 
 /** What may be done with a reply that needs a seq of an epoch. */
 export const Verdict = { wait: 0, leave: 1, unknown: 2 } as const;
@@ -89,10 +91,11 @@ export class AckBoard {
     this.#f64[partition * ROW_F64 + HEARD] = monotonicMs;
   }
 
-  /** Rows have changed: wakes the workers that hold replies. */
-  notify(): void {
+  /** Rows have changed: wakes the workers that hold replies; those with many where it is worth it. */
+  notify(all: boolean): void {
     for (let i = 0; i < this.#workers.length; i++) {
-      if (Atomics.load(this.#workers, i) === IDLE) continue;
+      const word = Atomics.load(this.#workers, i);
+      if (word === IDLE || (word === HOLDING_MANY && !all)) continue;
       Atomics.store(this.#workers, i, IDLE);
       Atomics.notify(this.#workers, i);
     }
@@ -143,18 +146,13 @@ export class AckBoard {
   }
 
   /** From here on a change of a row ends `sleep` of this worker; look at the rows once more. */
-  announce(worker: number): void {
-    Atomics.store(this.#workers, worker, HOLDING);
+  announce(worker: number, many: boolean): void {
+    Atomics.store(this.#workers, worker, many ? HOLDING_MANY : HOLDING);
   }
 
   /** Resolves once a row has changed since `announce`. */
   async sleep(worker: number): Promise<void> {
-    await Atomics.waitAsync(this.#workers, worker, HOLDING).value;
-  }
-
-  /** Ends the sleep of a worker that has nothing to wait for any more. */
-  disturb(worker: number): void {
-    Atomics.store(this.#workers, worker, IDLE);
-    Atomics.notify(this.#workers, worker);
+    const announced = Atomics.load(this.#workers, worker);
+    if (announced !== IDLE) await Atomics.waitAsync(this.#workers, worker, announced).value;
   }
 }

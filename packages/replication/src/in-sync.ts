@@ -64,7 +64,7 @@ export class InSync {
       board.lead(id, view.epoch, 1 + others.length, this.#awaited(view).length);
       this.#publish(view);
     }
-    board.notify();
+    board.notify(true);
   }
 
   /** A follower has acknowledged more, or is gone. Readers are woken by `notify`. */
@@ -73,8 +73,8 @@ export class InSync {
     if (view !== undefined && this.#leads.has(partition)) this.#publish(view);
   }
 
-  notify(): void {
-    this.#board?.notify();
+  notify(all: boolean): void {
+    this.#board?.notify(all);
   }
 
   /** Whether this life is waited for: then its copy may not be written over. */

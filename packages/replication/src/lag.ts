@@ -22,6 +22,10 @@ export class LagClock {
     }
   }
 
+  get isBehind(): boolean {
+    return this.#seqs.length > 0;
+  }
+
   seconds(nowMs: number): number {
     return this.#sentMs.length === 0 ? 0 : Math.max(0, nowMs - this.#sentMs[0]) / 1_000;
   }

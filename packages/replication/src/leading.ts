@@ -27,6 +27,8 @@ const sessionsMax = 8_192;
 const copyPollMs = 50;
 /** How often a handover looks whether all members have what was sealed. */
 const inSyncPollMs = 5;
+/** Who holds many replies waits so long for acknowledgements that are on their way. */
+const notifyAllMs = 1;
 
 const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
 const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
@@ -45,6 +47,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   /** In need of a bulk, and not to be written over before the map says that they are not in sync. */
   readonly #leaving = new Set<SenderSession>();
   #notifiesSoon = false;
+  #notifyAll: NodeJS.Timeout | null = null;
 
   /** `wake` is called when there is redo to send that no data worker wrote, or a first follower. */
   constructor(state: NodeState, wake: () => void, scrubEveryMs: number) {
@@ -124,6 +127,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   close(): void {
+    if (this.#notifyAll !== null) clearTimeout(this.#notifyAll);
     this.endSessions('the node stops');
     this.#acks.close();
     this.#inspections.close();
@@ -241,14 +245,29 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     }
   }
 
-  /** What all followers have said at once is told at once. */
+  /** What all followers have said at once is told at once. Who holds many replies, which need several partitions, is
+   *  told once all that was sent is acknowledged, or in a moment. */
   #notifySoon(): void {
     if (this.#notifiesSoon) return;
     this.#notifiesSoon = true;
     setImmediate(() => {
       this.#notifiesSoon = false;
-      this.#inSync.notify();
+      const all = !this.#someAreBehind();
+      this.#inSync.notify(all);
+      if (!all) this.#notifyAll ??= setTimeout(() => this.#endNotifying(), notifyAllMs);
+      else if (this.#notifyAll !== null) this.#endNotifying();
     });
+  }
+
+  #endNotifying(): void {
+    if (this.#notifyAll !== null) clearTimeout(this.#notifyAll);
+    this.#notifyAll = null;
+    this.#inSync.notify(true);
+  }
+
+  #someAreBehind(): boolean {
+    for (const session of this.#sessions.values()) if (session.isBehind) return true;
+    return false;
   }
 
   get scrubStatus(): ScrubStatus {

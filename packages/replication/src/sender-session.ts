@@ -79,6 +79,11 @@ export class SenderSession implements FrameSink {
     return this.#sender.ackedSeq;
   }
 
+  /** Redo has been sent that is not acknowledged. */
+  get isBehind(): boolean {
+    return this.#sender.isBehind;
+  }
+
   get stalled(): boolean {
     return this.#lateTicks >= stalledTicks;
   }

@@ -88,6 +88,10 @@ export class Sender {
     return this.#bulk.progress;
   }
 
+  get isBehind(): boolean {
+    return this.#lag.isBehind;
+  }
+
   lagSeconds(nowMs: number): number {
     return this.#lag.seconds(nowMs);
   }

@@ -12,7 +12,7 @@ function board(partition: number, node = partition % cluster.nodes.length) {
   const { board: rows, partitions } = cluster.nodes[node];
   const lead = (members: number, epoch = 1): void => {
     rows.lead(partition, epoch, members, members - 1);
-    rows.notify();
+    rows.notify(true);
   };
   return {
     lead,
@@ -20,11 +20,11 @@ function board(partition: number, node = partition % cluster.nodes.length) {
     ack: (seq = partitions[partition].committedSeq()): void => {
       rows.reached(partition, seq);
       rows.acked(partition, [seq]);
-      rows.notify();
+      rows.notify(true);
     },
     end: (): void => {
       rows.end(partition);
-      rows.notify();
+      rows.notify(true);
     },
   };
 }

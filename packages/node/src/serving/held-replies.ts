@@ -186,7 +186,7 @@ export class HeldReplies {
     const { board, host } = this;
     this.watching = true;
     while (this.waiters.length > 0) {
-      board.announce(host.workerIndex);
+      board.announce(host.workerIndex, this.count > HURRIED_REPLIES_MAX);
       this.look();
       if (this.waiters.length === 0) break;
       await board.sleep(host.workerIndex);
