@@ -46,7 +46,7 @@ describe('heartbeats: what is said again', () => {
   });
 });
 
-describe('heartbeats: what the map host makes of "as before"', () => {
+describe('heartbeats: what a control node makes of "as before"', () => {
   const map = mapFoundedBy('n1', { partitions: 1, copies: 1 });
 
   test('the last full report holds on, and the node has been heard', () => {

@@ -27,7 +27,7 @@ const n2 = {
 const joined = withFollowerAdded(withNewLife(founded, n2), 1, 'n2');
 
 describe('map changes', () => {
-  test('the founder keeps the map and leads everything at epoch 1', () => {
+  test('the founder decides alone and leads everything at epoch 1', () => {
     expect(founded.placement).toEqual(
       [0, 1, 2].map(() => ({
         epoch: 1,

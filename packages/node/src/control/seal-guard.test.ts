@@ -20,7 +20,7 @@ const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });
 const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
 
 let map = joined;
-/** What the map host would answer; null: it is away. */
+/** What the register would answer; null: it cannot be asked. */
 let hosted: ClusterMap | null;
 let node: SimulatedNode;
 let guard: SealGuard;
@@ -38,7 +38,7 @@ beforeEach(() => {
     self: 'n1',
     map: () => map,
     readMap: async () => {
-      if (hosted === null) throw new Error('the map host is away');
+      if (hosted === null) throw new Error('no majority answers');
       return hosted;
     },
     later: (delayMs, fire) => {

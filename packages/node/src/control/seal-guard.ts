@@ -11,7 +11,7 @@ export interface SealGuardOptions {
   node: NodeCallbacks;
   self: string;
   map: () => ClusterMap;
-  /** The map as it is at its host now; what is read becomes `map`. Rejects while it cannot be
+  /** The map as the register holds it now; what is read becomes `map`. Rejects while it cannot be
    *  asked. */
   readMap: () => Promise<ClusterMap>;
   /** Calls back after so many ms; returns the way to call it off. */
@@ -67,8 +67,8 @@ export class SealGuard {
     this.#held.set(partition, { sealId, epoch, callOff });
   }
 
-  /** Without the map's host nobody can say who leads the partition: it stays sealed, and asks
-   *  on. */
+  /** Without a majority of the acceptors nobody can say who leads the partition: it stays sealed, and
+   *  asks on. */
   async #expire(partition: number, sealId: number, epoch: number): Promise<void> {
     const map = await this.#options.readMap().catch(() => null);
     if (this.#stopped || this.#held.get(partition)?.sealId !== sealId) return;
