@@ -174,6 +174,7 @@ export class ClusterNode {
       ...mapNode(this.id, machine.disk.id),
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
+      memoryOf: 0,
     };
     const others = run.world.hosts.filter(({ id }) => id !== this.id);
     const known = this.coordinator.activeNode()?.id ?? null;

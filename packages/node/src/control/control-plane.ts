@@ -320,7 +320,8 @@ export class ControlPlane implements ControlPlaneApi {
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
-    return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness };
+    const memoryOf = this.#isBetweenLives ? lastIncarnation : 0;
+    return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness, memoryOf };
   }
 
   #nextIncarnation(map: ClusterMap, acceptor: Acceptor): number {

@@ -213,6 +213,7 @@ function asUnfenced(request: JoinRequest, register: MapRegister): JoinRequest {
 /** Throws an IngotError where it is no sound request. */
 function joinRequest(message: JoinMessage): JoinRequest {
   const { node: id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = message;
+  const { memoryOf } = message;
   const life = { incarnation: 0, fencedThrough: 0, state: 'up' };
   const parsed = mapNodeSchema.safeParse({ id, advertise, ports, acceptor, witness, ...life });
   if (!parsed.success) {
@@ -223,5 +224,6 @@ function joinRequest(message: JoinMessage): JoinRequest {
     );
   }
   const { ports: checkedPorts } = parsed.data;
-  return { id, advertise, ports: checkedPorts, clusterId, lastIncarnation, acceptor, witness };
+  const member = { id, advertise, ports: checkedPorts, acceptor, witness };
+  return { ...member, clusterId, lastIncarnation, memoryOf };
 }

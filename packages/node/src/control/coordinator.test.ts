@@ -3,9 +3,9 @@ import { copiesOf, copiesOn, ledBy, nodeOf } from '../shared/map.ts';
 import { downAfterMs, smallSeqMax, startGraceMs } from './cluster-view.ts';
 import { vacancyPatienceMs } from './failover.ts';
 import { handOverRetryMs, sealUsableMs } from './handovers.ts';
-import { requestOf, SimulatedCluster } from './simulated-cluster.fixture.ts';
+import { requestOf, type Shape, SimulatedCluster } from './simulated-cluster.fixture.ts';
 
-async function threeNodes(shape = { partitions: 64, copies: 2 }): Promise<SimulatedCluster> {
+async function threeNodes(shape: Shape = { partitions: 64, copies: 2 }): Promise<SimulatedCluster> {
   const cluster = new SimulatedCluster(shape);
   await cluster.start('n2');
   await cluster.start('n3');
@@ -558,6 +558,48 @@ describe('coordinator: by hand', () => {
     });
     await coordinator.promote(partition, other, true);
     expect(cluster.map.placement[partition]).toMatchObject({ primary: other, lossy: true });
+  });
+});
+
+describe('coordinator: the last life in sync', () => {
+  /** n1 is the only one in sync with what it leads, and is cut off until its life is over. */
+  async function lastOneEnded(): Promise<{ cluster: SimulatedCluster; led: number[] }> {
+    const cluster = await threeNodes({ partitions: 6, copies: 2, uncleanFailover: false });
+    cluster.tendsByHand = true;
+    const led = ledBy(cluster.map, 'n1');
+    for (const copy of cluster.node('n1').copies.values()) copy.acked.clear();
+    await cluster.tend('n1');
+    writeEverywhere(cluster);
+    cluster.noteAnswers();
+    cluster.mute('n1');
+    await pass(cluster, 3_000);
+    for (const partition of led) {
+      expect(cluster.map.placement[partition]).toMatchObject({ primary: null, lossy: false });
+    }
+    return { cluster, led };
+  }
+
+  test('goes on leading in its next life, if its process has kept its memory', async () => {
+    const { cluster, led } = await lastOneEnded();
+    await cluster.unmute('n1');
+    await pass(cluster, 1_500);
+    for (const partition of led) {
+      const { primary, lossy, inSync } = cluster.map.placement[partition];
+      expect(primary).toBe('n1');
+      expect(lossy).toBe(false);
+      expect(inSync).toContainEqual({ node: 'n1', incarnation: 2 });
+      expect(cluster.node('n1').copies.get(partition)?.seq).toBe(cluster.answered[partition]);
+    }
+  });
+
+  test('... and nobody leads where its memory is gone, until somebody accepts the loss', async () => {
+    const { cluster, led } = await lastOneEnded();
+    cluster.kill('n1');
+    await cluster.start('n1');
+    await pass(cluster, 3 * vacancyPatienceMs);
+    for (const partition of led) {
+      expect(cluster.map.placement[partition]).toMatchObject({ primary: null, inSync: [] });
+    }
   });
 });
 

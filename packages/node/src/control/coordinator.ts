@@ -362,7 +362,7 @@ export class Coordinator {
       const known = nodeOf(current, id);
       isOver = known === null || known.fencedThrough >= known.incarnation;
       if (!isOver) return current;
-      return withNewLife(current, newLife(current, request, false));
+      return withNewLife(current, newLife(current, request, false), request.memoryOf);
     });
     this.follow(map);
     if (!isOver) return null;

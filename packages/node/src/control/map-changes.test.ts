@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ClusterMap } from '../shared/map.ts';
 import {
   withFollowerAdded,
   withFollowerDropped,
@@ -105,9 +106,20 @@ describe('map changes', () => {
     const ended = withLifeEnded(withPrimary(joined, 1, 'n2'), { node: 'n1', incarnation: 1 });
     expect(ended.nodes[0]).toMatchObject({ id: 'n1', state: 'down', fencedThrough: 1 });
     expect(ended.nodes[1]).toEqual(joined.nodes[1]);
-    expect(ended.placement[0]).toMatchObject({ primary: null, followers: ['n1'], inSync: [] });
+    expect(ended.placement[0]).toMatchObject({ primary: null, followers: ['n1'] });
     expect(ended.placement[1]).toMatchObject({ primary: 'n2', followers: ['n1'] });
     expect(ended.placement[1].inSync).toEqual([{ node: 'n2', incarnation: 1 }]);
+  });
+
+  test('the last life in sync stays listed where nobody leads, for a life with its memory', () => {
+    const ended = withLifeEnded(joined, { node: 'n1', incarnation: 1 });
+    expect(ended.placement[1].inSync).toEqual([{ node: 'n1', incarnation: 1 }]);
+    const reborn = { ...ended.nodes[0], incarnation: 2, state: 'up' as const };
+    const inSyncAfter = (map: ClusterMap, memoryOf: number) =>
+      withNewLife(map, reborn, memoryOf).placement[1].inSync;
+    expect(inSyncAfter(ended, 1)).toEqual([{ node: 'n1', incarnation: 2 }]);
+    expect(inSyncAfter(ended, 0)).toEqual([]);
+    expect(inSyncAfter(withPrimary(ended, 1, 'n2'), 1)).toEqual([{ node: 'n2', incarnation: 1 }]);
   });
 
   test('dropping, marking and removing leave the rest as it is', () => {

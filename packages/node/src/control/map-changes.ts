@@ -44,16 +44,25 @@ export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
   };
 }
 
-/** A node's process has started: it is listed as `node` says, and since its memory is empty it no
- *  longer leads anything. What it led has no primary until one of the copies is named. */
-export function withNewLife(map: ClusterMap, node: MapNode): ClusterMap {
+/** A life begins: it is listed as `node` says, leads nothing and is in sync with nobody. But where a
+ *  partition has no primary, and waits for a life whose memory the process still has (`memoryOf`; 0
+ *  for none), the new one is waited for instead. */
+export function withNewLife(map: ClusterMap, node: MapNode, memoryOf: number = 0): ClusterMap {
   const known = map.nodes.some((other) => other.id === node.id);
   return {
     ...map,
     nodes: known
       ? map.nodes.map((other) => (other.id === node.id ? node : other))
       : [...map.nodes, node],
-    placement: map.placement.map((entry) => withoutLead(withoutLife(entry, node.id), node.id)),
+    placement: map.placement.map((entry) => {
+      const next = withoutLead(withoutLife(entry, node.id), node.id);
+      const former = { node: node.id, incarnation: memoryOf };
+      if (entry.primary !== null || !entry.inSync.some((life) => isSameLife(life, former))) {
+        return next;
+      }
+      const life = { node: node.id, incarnation: node.incarnation };
+      return { ...next, inSync: [...next.inSync, life] };
+    }),
   };
 }
 
@@ -65,7 +74,8 @@ export function withNodeState(map: ClusterMap, node: NodeId, state: MapNode['sta
 }
 
 /** A life is fenced: it is down, in sync with nobody, and leads nothing any more. Its copies stay
- *  listed; its memory may come back. */
+ *  listed; its memory may come back. That is why the last life in sync stays listed where nobody
+ *  leads: it is over, but nobody else has all that was answered. */
 export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
   const { node: id, incarnation } = life;
   const down = withNodeState(map, id, 'down');
@@ -75,7 +85,11 @@ export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
       if (node.id !== id) return node;
       return { ...node, fencedThrough: Math.max(node.fencedThrough, incarnation) };
     }),
-    placement: down.placement.map((entry) => withoutLead(withoutLife(entry, id), id)),
+    placement: down.placement.map((entry) => {
+      const next = withoutLead(withoutLife(entry, id), id);
+      const isLast = next.primary === null && next.inSync.length === 0;
+      return isLast ? { ...next, inSync: entry.inSync } : next;
+    }),
   };
 }
 
@@ -154,6 +168,10 @@ function withoutLead(entry: PlacementEntry, node: NodeId): PlacementEntry {
 
 function isInSync(entry: PlacementEntry, node: NodeId): boolean {
   return entry.inSync.some((life) => life.node === node);
+}
+
+function isSameLife(a: Life, b: Life): boolean {
+  return a.node === b.node && a.incarnation === b.incarnation;
 }
 
 function lifeOf(map: ClusterMap, node: NodeId): Life {

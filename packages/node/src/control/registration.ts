@@ -14,6 +14,8 @@ export interface JoinRequest {
   /** Id of the acceptor in its data dir. */
   acceptor: string;
   witness: boolean;
+  /** The process goes on with the memory of this life; 0: its memory is empty. */
+  memoryOf: number;
 }
 
 /** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats;

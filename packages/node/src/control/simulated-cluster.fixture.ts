@@ -69,7 +69,7 @@ export function mapFoundedBy(founder: NodeId, shape: Shape): ClusterMap {
 /** What a node says that joins. */
 export function requestOf(id: NodeId, lastIncarnation: number) {
   const member = { id, advertise: '127.0.0.1', ports: anyPorts, witness: false };
-  return { ...member, clusterId: '', lastIncarnation, acceptor: acceptorOf(id) };
+  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0, acceptor: acceptorOf(id) };
 }
 
 interface Timer {
@@ -140,11 +140,11 @@ export class SimulatedCluster {
   }
 
   /** A node starts: a new one, or one that was killed. It asks itself to be registered. */
-  async start(id: NodeId, { witness = false } = {}): Promise<void> {
+  async start(id: NodeId, { witness = false, memoryOf = 0 } = {}): Promise<void> {
     this.muted.delete(id);
     const coordinator = this.#newCoordinator(id);
     const known = requestOf(id, nodeOf(this.map, id)?.incarnation ?? 0);
-    const request = { ...known, witness };
+    const request = { ...known, witness, memoryOf };
     const map = await coordinator.register(request);
     this.#coordinators.set(id, coordinator);
     this.#run(id, nodeOf(map, id)?.incarnation ?? 0);
@@ -171,7 +171,7 @@ export class SimulatedCluster {
     const listed = nodeOf(this.map, id);
     if (listed === null || listed.fencedThrough < node.incarnation) return;
     const { copies } = node;
-    await this.start(id);
+    await this.start(id, { memoryOf: node.incarnation });
     const reborn = this.node(id);
     for (const [partition, copy] of copies) {
       if (!reborn.copies.has(partition)) continue;
