@@ -105,9 +105,9 @@ export class Clients {
       .catch((): Reply => ({ kind: 'unknown' }));
   }
 
-  /** Reads every key of this round, then judges all that was seen of it, and begins another round. `atRest` is called
-   *  while nothing is under way. */
-  async judge(atRest: () => void): Promise<void> {
+  /** Reads every key of this round, then judges all that was seen of it, and begins another round. In the end the
+   *  copies must become equal. */
+  async judge(whyNotEqual: () => string | null): Promise<void> {
     const { world } = this.#run;
     this.active = false;
     await world.run(patienceMs, () => this.#underWay === 0);
@@ -131,7 +131,9 @@ export class Clients {
     const broken = linearizabilityBroken(claimed);
     if (broken !== null) throw new Broken('linearizable', broken);
     this.#judgeKept();
-    atRest();
+    await world.run(patienceMs, () => whyNotEqual() === null);
+    const different = whyNotEqual();
+    if (different !== null) throw new Broken('equal', different);
     world.trace.count('operations judged', claimed.length);
     this.#history = [];
     this.#round++;
