@@ -74,7 +74,6 @@ const required = [
   'wiped-acceptor-under-its-old-id',
   'unknown-taken-for-conflict',
   'unknown-taken-for-ok',
-  'ack-during-a-pending-change',
   'empty-copy-promoted',
   'lossy-not-marked',
   'fenced-life-answered',
