@@ -11,7 +11,7 @@ import type { Network, Passage } from './network.ts';
 const BEARABLE_WITHIN_MS = 120_000;
 const POLL_MS = 100;
 /** After an ill that may have ended a life, the others may yet do so: heartbeats that were missed are counted late. */
-const CONVALESCENCE_MS = 3_500;
+const CONVALESCENCE_MS = 5_000;
 const ASK_WITHIN_MS = 2_000;
 
 export class Ailing {
