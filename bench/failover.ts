@@ -93,11 +93,15 @@ try {
 
 /** Starts it again, and waits until everything is as before. */
 async function back(victim: number): Promise<void> {
+  const beganMs = performance.now();
   cluster.restart(victim);
   await cluster.node(victim).answers('/healthz');
   const spread = new MapSpread(cluster.nodes);
   await cluster.settled();
   spreads.push(...spread.taken());
+  print(
+    `  n${victim} is back, and all is spread again, after ${figure((performance.now() - beganMs) / 1_000)} s`,
+  );
 }
 
 function report(): void {
