@@ -9,9 +9,15 @@ export interface MemberChange {
   readonly epoch: number;
   readonly life: Life;
   readonly kind: 'add' | 'remove';
-  /** Gone or behind for a reason that may pass by itself: worth a moment's patience. */
+  /** Gone for a reason that may pass by itself: worth a moment's patience. */
   readonly mayPass: boolean;
+  /** Away or behind, with all that was acknowledged: worth keeping where the set would fall below
+   *  --min-isr without it. Nothing could be acknowledged by the rest, and a failover may need it. */
+  readonly isOfUse: boolean;
 }
+
+/** Why a life is to be no member any more. */
+type Why = 'over' | 'gone' | 'stalled';
 
 /** A follower that is behind by more is no help to anybody who waits. */
 const lagSecondsMax = 0.5;
@@ -25,14 +31,19 @@ export function wantedChanges(
   for (const { id, epoch, followers } of partitions) {
     const entry = map.placement[id];
     if (!leadsAt(map, self, entry, epoch)) continue;
-    const change = (life: Life, kind: MemberChange['kind'], mayPass = false): void => {
-      changes.push({ partition: id, epoch, life, kind, mayPass });
+    const change = (life: Life, kind: MemberChange['kind'], why: Why | null = null): void => {
+      const mayPass = why === 'gone';
+      const isOfUse = mayPass || why === 'stalled';
+      changes.push({ partition: id, epoch, life, kind, mayPass, isOfUse });
     };
+    let left = entry.inSync.length;
     for (const life of entry.inSync) {
       if (isLife(life, self)) continue;
       const status = followers.find(({ node }) => node === life.node);
       const why = whyNoMember(map, entry, life, status);
-      if (why !== null) change(life, 'remove', why === 'gone');
+      if (why === null || (why !== 'over' && left <= map.minIsr)) continue;
+      left--;
+      change(life, 'remove', why);
     }
     if (!hasMember(entry, self)) change(self, 'add');
     for (const follower of followers) {
@@ -51,11 +62,12 @@ export function withMembers(
   changes: readonly MemberChange[],
 ): ClusterMap {
   let { placement } = map;
-  for (const { partition, epoch, life, kind } of changes) {
+  for (const { partition, epoch, life, kind, isOfUse } of changes) {
     const entry = placement[partition];
     if (!leadsAt(map, self, entry, epoch)) continue;
     if (hasMember(entry, life) !== (kind === 'remove')) continue;
     if (kind === 'add' && !isLive(map, entry, life)) continue;
+    if (isOfUse && entry.inSync.length <= map.minIsr) continue;
     const others = entry.inSync.filter((other) => other.node !== life.node);
     const inSync = kind === 'add' ? [...others, life] : others;
     placement = placement.with(partition, { ...entry, inSync });
@@ -74,10 +86,10 @@ function whyNoMember(
   entry: PlacementEntry,
   life: Life,
   status: FollowerReplicationStatus | undefined,
-): 'over' | 'gone' | null {
+): Why | null {
   if (!isLive(map, entry, life) || status?.leaving === true) return 'over';
   if (status?.incarnation !== life.incarnation || status.state === 'connecting') return 'gone';
-  return status.stalled ? 'over' : null;
+  return status.stalled ? 'stalled' : null;
 }
 
 function mayJoin(

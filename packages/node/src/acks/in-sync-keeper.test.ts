@@ -47,6 +47,7 @@ class World {
   /** Members that do not catch up. */
   readonly slow = new Set<string>();
   registerFails = false;
+  answersWhen: Promise<void> = Promise.resolve();
   /** The proposal is chosen although its proposer hears of a failure. */
   answerIsLost = false;
   /** The map that was chosen is told to the node by hand. */
@@ -76,6 +77,7 @@ class World {
 
   async #propose(change: MapChange): Promise<ClusterMap> {
     if (this.registerFails) throw new Error('nobody answers');
+    await this.answersWhen;
     const next = change(this.map);
     if (next === this.map) {
       this.steps.push('read');
@@ -142,7 +144,8 @@ describe('in-sync keeper', () => {
     expect(world.proposed).toHaveLength(1);
     await world.pass(goneMs);
     expect(world.steps.at(-1)).toBe('propose a1c1 a1c1');
-    await world.heard(follower('b'), follower('c', { stalled: true }));
+    const gone = follower('b', { state: 'connecting', incarnation: 0 });
+    await world.heard(gone, follower('c', { stalled: true }));
     expect(world.steps.at(-1)).toBe('propose a1 a1');
     const other = new World();
     await other.heard(follower('b'));
@@ -164,10 +167,37 @@ describe('in-sync keeper', () => {
     const world = new World();
     await world.heard(follower('b'));
     await world.heard(follower('b', { stalled: true }));
-    await world.heard(follower('b'));
     expect(world.steps.at(-1)).toBe('propose a1 a1');
-    await world.pass(1_000);
+    await world.heard(follower('b', { lagSeconds: 0.6 }));
+    expect(world.steps.at(-1)).toBe('propose a1 a1');
+    await world.heard(follower('b'));
     expect(world.steps.at(-2)).toBe('propose a1b1 a1b1');
+  });
+
+  test('a set is not shrunk below --min-isr for the sake of who is away, only of who is over', async () => {
+    const world = new World();
+    world.map = { ...world.map, minIsr: 2 };
+    await world.heard(follower('b'), follower('c'));
+    await world.heard(follower('b', { stalled: true }), follower('c', { stalled: true }));
+    expect(world.steps.at(-1)).toBe('propose a1c1 a1c1');
+    await world.heard(follower('b', { stalled: true }), follower('c', { state: 'connecting' }));
+    await world.pass(goneMs);
+    expect(world.steps.at(-1)).toBe('propose a1c1 a1c1');
+    await world.heard(follower('b', { stalled: true }), follower('c', { leaving: true }));
+    expect(world.steps.at(-1)).toBe('propose a1 a1');
+  });
+
+  test('who is back before the register has answered stays', async () => {
+    const world = new World();
+    await world.heard(follower('b'));
+    const answered = Promise.withResolvers<void>();
+    world.answersWhen = answered.promise;
+    await world.heard(follower('b', { stalled: true }));
+    await world.heard(follower('b'));
+    answered.resolve();
+    await settle();
+    expect(world.proposed).toHaveLength(1);
+    expect(world.steps.at(-1)).toBe('read');
   });
 
   test('another life of a node is another member', async () => {

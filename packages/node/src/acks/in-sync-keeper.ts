@@ -14,8 +14,8 @@ import { type MemberChange, wantedChanges, withMembers } from './in-sync-changes
 
 /** Who has not been connected for so long is no member any more. */
 export const goneMs = 1_000;
-/** Who left, or was too slow to join, is not asked again before. */
-const joinAgainMs = 1_000;
+/** Who was too slow to join is not asked again before. */
+const joinAgainMs = 300;
 /** The register did not answer. */
 const retryMs = 250;
 
@@ -138,8 +138,10 @@ export class InSyncKeeper {
       if (proposed.length === 0 && this.#unsettled.length === 0) return true;
       let done: readonly MemberChange[] = [];
       const settled = await propose((map) => {
-        done = proposed.filter((change) => withMembers(map, life, [change]) !== map);
-        return withMembers(map, life, proposed);
+        // The register may have been away for long: who is back meanwhile stays.
+        const due = this.#stillDue(map, proposed);
+        done = due.filter((change) => withMembers(map, life, [change]) !== map);
+        return withMembers(map, life, due);
       });
       this.#count(done);
       if (!hadPending) return true;
@@ -151,6 +153,12 @@ export class InSyncKeeper {
       failed(error);
       return false;
     }
+  }
+
+  #stillDue(map: ClusterMap, changes: readonly MemberChange[]): MemberChange[] {
+    const wanted = wantedChanges(map, this.#options.self(), this.#partitions);
+    const due = new Set(wanted.filter(({ kind }) => kind === 'remove').map(keyOf));
+    return changes.filter((change) => change.kind === 'add' || due.has(keyOf(change)));
   }
 
   /** The map has come, so that its members are awaited because it says so. */
@@ -166,13 +174,9 @@ export class InSyncKeeper {
     for (const [key, ms] of this.#notBeforeMs) {
       if (ms <= this.#options.nowMs()) this.#notBeforeMs.delete(key);
     }
-    let isLate = false;
-    for (const change of changes) {
-      if (change.kind === 'add' && proposed.includes(change)) continue;
-      this.#notBeforeMs.set(keyOf(change), untilMs);
-      isLate ||= change.kind === 'add';
-    }
-    if (isLate) this.#lookIn(joinAgainMs);
+    const late = changes.filter((change) => change.kind === 'add' && !proposed.includes(change));
+    for (const change of late) this.#notBeforeMs.set(keyOf(change), untilMs);
+    if (late.length > 0) this.#lookIn(joinAgainMs);
   }
 
   #count(done: readonly MemberChange[]): void {

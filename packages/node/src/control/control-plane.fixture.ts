@@ -146,7 +146,9 @@ export class TestMembers {
         ? []
         : [...followers].flatMap(([id, state]): MemberChange[] => {
             const life = state === 'streaming' ? lifeIn(map, id) : null;
-            return life === null ? [] : [{ partition, epoch, life, kind: 'add', mayPass: false }];
+            return life === null
+              ? []
+              : [{ partition, epoch, life, kind: 'add', mayPass: false, isOfUse: false }];
           }),
     );
     if (withMembers(map, self, changes) === map) return;
