@@ -12,7 +12,7 @@ import { nextAcceptors } from '../register/acceptor-choice.ts';
 import type { MapChange } from '../register/map-proposer.ts';
 import { MapWatchers } from '../register/map-watchers.ts';
 import type { Credentials } from '../shared/credentials.ts';
-import { IngotError, usageError } from '../shared/errors.ts';
+import { IngotError, refusal, usageError } from '../shared/errors.ts';
 import {
   addressOf,
   type ClusterMap,
@@ -153,7 +153,14 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   propose(change: MapChange): Promise<ClusterMap> {
-    return this.#joined().register.propose(change);
+    const { incarnation } = this.#life();
+    return this.#joined().register.propose((map) => {
+      // It may have waited for a majority for long, and was meant by who led then.
+      if (this.#incarnation !== incarnation) {
+        throw refusal('RETIRED', 'the life of the node that proposed it is over');
+      }
+      return change(map);
+    });
   }
 
   async drain(timeoutMs: number): Promise<void> {

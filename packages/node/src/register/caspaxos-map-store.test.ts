@@ -232,6 +232,31 @@ describe('caspaxos: lives', () => {
     const proposal = store.compareAndSet(1n, nextOf(map, 'a'), 'a');
     expect(await network.settled(proposal)).toBe('unknown');
   });
+
+  test('the next life of the node does not carry on what the last one proposed', async () => {
+    const network = AcceptorNetwork.of(nodes, map);
+    const calls = network.calls();
+    let [life] = lives;
+    const store = new CasPaxosMapStore({
+      calls: {
+        ...calls,
+        prepare: async (to, ...rest) => {
+          const answer = await calls.prepare(to, ...rest);
+          await network.acceptor(to.node).fence(lives[0]);
+          life = { ...lives[0], incarnation: 2 };
+          return answer;
+        },
+      },
+      life: () => life,
+      proposer: 'n1:x',
+      acceptors: map.acceptors,
+      later: network.later,
+      random: network.random,
+    });
+    const proposal = store.compareAndSet(1n, nextOf(map, 'a'), 'a');
+    expect(await network.settled(proposal)).toBe('unknown');
+    expect((await network.settled(store.read())).version).toBe(1n);
+  });
 });
 
 describe('caspaxos: what became of a proposal', () => {

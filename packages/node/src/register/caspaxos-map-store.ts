@@ -84,7 +84,7 @@ export class CasPaxosMapStore implements ClusterMapStore {
   read(): Promise<VersionedMap> {
     this.#nextRead ??= this.#inTurn(async () => {
       this.#nextRead = null;
-      const map = await this.#choose((read) => read);
+      const map = await this.#choose(this.#options.life(), (read) => read);
       return { version: BigInt(map.version), map };
     });
     return this.#nextRead;
@@ -96,7 +96,9 @@ export class CasPaxosMapStore implements ClusterMapStore {
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
     checkProposal(expected, next, operationId);
-    return this.#inTurn(() => this.#compareAndSet(expected, next, operationId));
+    // Whoever proposes it is over where this life is: the next one of the node does not carry it on.
+    const from = this.#options.life();
+    return this.#inTurn(() => this.#compareAndSet(from, expected, next, operationId));
   }
 
   watch(from: bigint, onMap: (map: ClusterMap) => void): () => void {
@@ -114,13 +116,14 @@ export class CasPaxosMapStore implements ClusterMapStore {
   }
 
   async #compareAndSet(
+    from: Life,
     expected: bigint,
     next: ClusterMap,
     operationId: string,
   ): Promise<CompareAndSetOutcome> {
     let proposed = false;
     try {
-      const map = await this.#choose((read) => {
+      const map = await this.#choose(from, (read) => {
         if (BigInt(read.version) !== expected) return read;
         const broken = brokenSetChange(read.acceptors, next.acceptors);
         if (broken !== null) throw refusal('BAD_PROPOSAL', broken);
@@ -137,12 +140,12 @@ export class CasPaxosMapStore implements ClusterMapStore {
 
   /** Rounds until one gets through. `decide` answers what to propose where a map was read, and is
    *  asked again in each round. Rejects with NoQuorum, or where this life is fenced. */
-  async #choose(decide: (read: ClusterMap) => ClusterMap): Promise<ClusterMap> {
+  async #choose(from: Life, decide: (read: ClusterMap) => ClusterMap): Promise<ClusterMap> {
     let silences = 0;
     let outbids = 0;
     let why = 'others keep changing the map';
     for (let rounds = 0; rounds < roundsMax; rounds++) {
-      const round = await this.#runRound(decide);
+      const round = await this.#runRound(from, decide);
       if (round.kind === 'chosen') return round.map;
       if (round.kind === 'fenced') throw refusal('RETIRED', 'this life of the node is fenced');
       if (round.kind === 'silence') {
@@ -156,14 +159,14 @@ export class CasPaxosMapStore implements ClusterMapStore {
     throw new NoQuorum(why);
   }
 
-  async #runRound(decide: (read: ClusterMap) => ClusterMap): Promise<Round> {
-    const { calls, life, later, proposer } = this.#options;
+  async #runRound(from: Life, decide: (read: ClusterMap) => ClusterMap): Promise<Round> {
+    const { calls, later, proposer } = this.#options;
     const set = this.#acceptors;
     const ballot: Ballot = { round: ++this.#round, proposer };
     const phase = { set, later, timeoutMs: phaseTimeoutMs };
     const prepared = await runPhase({
       ...phase,
-      ask: (to) => calls.prepare(to, life(), ballot),
+      ask: (to) => calls.prepare(to, from, ballot),
     });
     if (prepared.kind !== 'quorum') return prepared;
     const read = newestOf(prepared.answers.map(({ accepted }) => accepted));
@@ -177,7 +180,7 @@ export class CasPaxosMapStore implements ClusterMapStore {
     const map = isOtherSet ? read : decide(read);
     const accepted = await runPhase({
       ...phase,
-      ask: (to) => calls.accept(to, life(), ballot, map),
+      ask: (to) => calls.accept(to, from, ballot, map),
     });
     if (accepted.kind !== 'quorum') return accepted;
     this.#isChosen(map);
