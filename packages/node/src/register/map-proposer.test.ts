@@ -68,6 +68,11 @@ describe('map proposer', () => {
     expect({ version: third.version, reads }).toEqual({ version: 3, reads: 1 });
     expect(third.placement[0].followers).toEqual(['f1', 'f2']);
     expect((await proposer.propose((map) => map)).version).toBe(3);
+    const fourth = await proposer.propose((map) => {
+      if (map.version < 3) throw new Error('not on an old map');
+      return withFollowerAdded(map, 1, 'f3');
+    });
+    expect(fourth.version).toBe(4);
   });
 
   test('a lost answer is settled by the operation id: the change is made once', async () => {

@@ -45,11 +45,10 @@ export class MapProposer {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const known = attempt === 0 ? this.#known() : null;
       const map = known ?? (await this.#store.read()).map;
-      const changed = change(map);
+      const changed = known === null ? change(map) : triedOn(known, change);
       if (changed === map) {
-        // That nothing is to be done counts only of the map as it is.
-        if (known !== null) continue;
-        return map;
+        if (known === null) return map;
+        continue;
       }
       const operationId = this.#newOperationId();
       const next: ClusterMap = {
@@ -65,5 +64,15 @@ export class MapProposer {
       }
     }
     throw new Error(`the cluster map kept changing for ${attemptsMax} attempts`);
+  }
+}
+
+/** That nothing is to be done, or that it cannot be done, counts only of the map as it is: the same
+ *  object in either case. */
+function triedOn(known: ClusterMap, change: MapChange): ClusterMap {
+  try {
+    return change(known);
+  } catch {
+    return known;
   }
 }
