@@ -204,6 +204,38 @@ describe('coordinator: handovers', () => {
     expect(cluster.map.placement[partition].primary).toBe('n2');
   });
 
+  test('who streams and is not in the set is neither sealed for nor named', async () => {
+    const cluster = new SimulatedCluster({ partitions: 2, copies: 2 });
+    cluster.tendsByHand = true;
+    await cluster.start('n2');
+    await pass(cluster, 2_000);
+    expect(copiesOn(cluster.map, 'n2')).toHaveLength(2);
+    expect(ledBy(cluster.map, 'n1')).toHaveLength(2);
+    expect(sealedOn(cluster, 'n1')).toEqual([]);
+    await cluster.tend('n1');
+    await pass(cluster, 1_000);
+    expect(ledBy(cluster.map, 'n2')).toHaveLength(1);
+  });
+
+  test('a next primary that left the set after the seal is not named', async () => {
+    const cluster = await readyToHandOver();
+    await cluster.step();
+    const [partition] = sealedOn(cluster, 'n1');
+    cluster.tendsByHand = true;
+    const { map, version } = await cluster.store.read();
+    const inSync = [{ node: 'n1', incarnation: 1 }];
+    const entry = { ...map.placement[partition], inSync };
+    const next = {
+      ...map,
+      version: map.version + 1,
+      placement: map.placement.with(partition, entry),
+      operations: { n9: 'removal' },
+    };
+    expect(await cluster.store.compareAndSet(version, next, 'removal')).toBe('ok');
+    await cluster.step();
+    expect(cluster.map.placement[partition]).toMatchObject({ primary: 'n1', epoch: 1, inSync });
+  });
+
   test('a next primary that lost its memory after the seal is not named', async () => {
     const cluster = await readyToHandOver();
     await cluster.step();
