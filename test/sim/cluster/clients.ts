@@ -66,15 +66,20 @@ export class Clients {
     return `${this.#round}.${this.#eras[partition]}.${partition}.${name}`;
   }
 
+  /** One more read, of a key that is written just now. */
+  readAt(node: string, partition: number, key: string): void {
+    void this.#send({ kind: 'read', acks: 'isr', partition, key, value: '' }, node);
+  }
+
   /** Returns whether it was executed and answered. */
-  async #send(command: Command): Promise<boolean> {
+  async #send(command: Command, at: string | null = null): Promise<boolean> {
     const { world } = this.#run;
     const { partition, key, kind, acks } = command;
     const era = this.#eras[partition];
     const value = kind === 'write' ? `v${++this.#values}` : '';
     const start = world.scheduler.eventCount;
     this.#underWay++;
-    const reply = await this.#ask({ ...command, value });
+    const reply = await this.#ask({ ...command, value }, at);
     this.#underWay--;
     const end = world.scheduler.eventCount;
     world.trace.count(`${kind}s with acks=${acks}: ${reply.kind}`);
@@ -91,9 +96,9 @@ export class Clients {
     return reply.kind === 'ok';
   }
 
-  async #ask(command: Command): Promise<Reply> {
+  async #ask(command: Command, at: string | null): Promise<Reply> {
     const { world } = this.#run;
-    const to = world.pick(this.#run.machines)?.host.id ?? '';
+    const to = at ?? world.pick(this.#run.machines)?.host.id ?? '';
     return await world.network
       .call<Reply>(
         this.#process,

@@ -26,6 +26,8 @@ const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
 
 export class ClusterFaults {
   readonly #run: ClusterRun;
+  /** Faults that come by themselves may come now. */
+  active = false;
 
   constructor(run: ClusterRun) {
     this.#run = run;
@@ -70,6 +72,26 @@ export class ClusterFaults {
     world.after(awayMs, () => {
       if (!machine.isOut) this.#run.start(machine);
     });
+    return true;
+  }
+
+  /** Cuts a primary off from its followers, lets clients talk to it a little longer, and kills it. */
+  lastWords(machine: ClusterMachine): boolean {
+    const { world, machines } = this.#run;
+    const { random, network, trace } = world;
+    if (!this.active || !random.chance(0.015) || !this.#isCovered(machine)) return false;
+    const { id } = machine.host;
+    for (const { host } of machines) if (host.id !== id) network.cut(id, host.id);
+    const { process } = machine.host;
+    world.after(25, () => {
+      for (const { host } of machines) network.mend(id, host.id);
+      if (machine.host.process !== process) return;
+      this.#run.kill(machine);
+      world.after(500 + random.below(3_000), () => {
+        if (!machine.isOut) this.#run.start(machine);
+      });
+    });
+    trace.count('fault: primary dies with a write of its own');
     return true;
   }
 

@@ -172,6 +172,12 @@ export class ClusterRun {
     }
   }
 
+  /** Now and then it is the last thing that a primary does: nobody else gets to have it, and somebody reads it. */
+  wroteInSync({ machine, id }: ClusterNode, partition: number, key: string): void {
+    if (!this.#faults.lastWords(machine)) return;
+    this.#clients.readAt(id, partition, key);
+  }
+
   /** Where the lead goes to a copy that was not in sync, the map has to say so. */
   #proposed(base: ClusterMap, next: ClusterMap): void {
     for (const [partition, entry] of next.placement.entries()) {
@@ -218,6 +224,7 @@ export class ClusterRun {
   async #trouble(): Promise<void> {
     const { world } = this;
     this.#faults.changeWeather();
+    this.#faults.active = true;
     const untilMs = world.elapsedMs + world.random.below(troubleMsMax);
     while (world.elapsedMs < untilMs) {
       await world.run(world.random.below(calmMsMax));
@@ -227,6 +234,7 @@ export class ClusterRun {
 
   async #heal(): Promise<void> {
     const { world } = this;
+    this.#faults.active = false;
     world.network.heal();
     for (const machine of this.machines) if (!machine.isOut) this.start(machine);
     let quietSinceMs = world.elapsedMs;

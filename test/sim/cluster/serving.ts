@@ -71,6 +71,7 @@ export class Serving {
     if (kind === 'write') {
       copy.append({ epoch: led.epoch, key, value });
       run.tookWrite(partition, led.epoch, node.life);
+      if (isIsr) run.wroteInSync(node, partition, key);
       leading.written(partition);
     }
     const found = kind === 'write' ? null : copy.value(key);
