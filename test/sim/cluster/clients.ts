@@ -71,6 +71,11 @@ export class Clients {
     void this.#send({ kind: 'read', acks: 'isr', partition, key, value: '' }, node);
   }
 
+  writeAt(node: string, partition: number): void {
+    const key = this.#key(partition, 'isr0');
+    void this.#send({ kind: 'write', acks: 'isr', partition, key, value: '' }, node);
+  }
+
   /** Returns whether it was executed and answered. */
   async #send(command: Command, at: string | null = null): Promise<boolean> {
     const { world } = this.#run;

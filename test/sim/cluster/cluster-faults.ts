@@ -95,6 +95,24 @@ export class ClusterFaults {
     return true;
   }
 
+  /** The same, cut off from one follower that is about to be in sync. */
+  lastChange(machine: ClusterMachine, joining: string): boolean {
+    const { world } = this.#run;
+    if (!this.active || !world.random.chance(0.15)) return false;
+    const { id, process } = machine.host;
+    world.network.cut(id, joining);
+    world.after(40, () => {
+      world.network.mend(id, joining);
+      if (machine.host.process === null || machine.host.process !== process) return;
+      this.#run.kill(machine);
+      world.after(500 + world.random.below(3_000), () => {
+        if (!machine.isOut) this.#run.start(machine);
+      });
+    });
+    world.trace.count('fault: primary dies while its in-sync set grows');
+    return true;
+  }
+
   pause(): boolean {
     const { random } = this.#run.world;
     const ms = random.chance(0.5) ? random.below(700) : random.below(7_000);

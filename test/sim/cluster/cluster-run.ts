@@ -172,6 +172,16 @@ export class ClusterRun {
     }
   }
 
+  /** Now and then the primary dies before it knows that the set has grown, with a write that the new member lacks. */
+  #joins(partition: number, { primary, inSync }: ClusterMap['placement'][0]): void {
+    const machine = this.machines.find(({ host }) => host.id === primary);
+    const joining = inSync.at(-1);
+    if (machine === undefined || joining === undefined || joining.node === primary) return;
+    if (this.#faults.lastChange(machine, joining.node)) {
+      this.#clients.writeAt(machine.host.id, partition);
+    }
+  }
+
   /** Now and then it is the last thing that a primary does: nobody else gets to have it, and somebody reads it. */
   wroteInSync({ machine, id }: ClusterNode, partition: number, key: string): void {
     if (!this.#faults.lastWords(machine)) return;
@@ -182,7 +192,11 @@ export class ClusterRun {
   #proposed(base: ClusterMap, next: ClusterMap): void {
     for (const [partition, entry] of next.placement.entries()) {
       const before = base.placement[partition];
-      if (before === undefined || entry.epoch <= before.epoch) continue;
+      if (before === undefined || entry.epoch < before.epoch) continue;
+      if (entry.epoch === before.epoch) {
+        if (entry.inSync.length > before.inSync.length) this.#joins(partition, entry);
+        continue;
+      }
       const { primary } = entry;
       const incarnation = nodeOf(next, primary ?? '')?.incarnation;
       const wasInSync = before.inSync.some(
