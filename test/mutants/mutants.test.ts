@@ -74,6 +74,8 @@ const required = [
   'wiped-acceptor-under-its-old-id',
   'unknown-taken-for-conflict',
   'unknown-taken-for-ok',
+  'ack-during-a-pending-change',
+  'reads-released-at-once',
   'empty-copy-promoted',
   'lossy-not-marked',
   'fenced-life-answered',

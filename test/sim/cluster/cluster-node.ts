@@ -66,6 +66,8 @@ export class ClusterNode {
   readonly #sealedThrough = new Map<number, number>();
   /** What data workers see, and what the copies agree with. */
   applied: ClusterMap;
+  /** What replication has been told: the keeper of in-sync sets must not be ahead of it. */
+  told: ClusterMap;
   joined = false;
 
   constructor(run: ClusterRun, machine: ClusterMachine, process: SimProcess, map: ClusterMap) {
@@ -73,6 +75,7 @@ export class ClusterNode {
     this.machine = machine;
     this.process = process;
     this.applied = map;
+    this.told = map;
     const { disk, incarnation } = machine;
     const life = { node: machine.host.id, incarnation: incarnation + 1 };
     const { history } = run;
@@ -83,7 +86,7 @@ export class ClusterNode {
     this.leading.onMoved = () => this.serving.look();
     this.keeper = new InSyncKeeper({
       self: () => this.voter.life,
-      map: () => this.voter.map,
+      map: () => this.told,
       nowMs: process.nowMs,
       later: process.later,
       awaitMembers: async (kept, joining) => {
@@ -237,7 +240,6 @@ export class ClusterNode {
 
   #mapCame(map: ClusterMap): void {
     this.coordinator.follow(map);
-    this.keeper.look();
     this.process.later(this.run.world.random.next() * threadMsMax, () => this.#apply());
   }
 
@@ -328,6 +330,8 @@ export class ClusterNode {
     });
     const lives = applied.nodes.map(({ id, incarnation }): [string, number] => [id, incarnation]);
     this.leading.configure(views, Object.fromEntries(lives));
+    this.told = applied;
+    this.keeper.look();
   }
 
   #otherThread(): Promise<void> {
