@@ -288,7 +288,8 @@ export class ClusterNode {
   #lead(partition: number, epoch: number, map: ClusterMap): void {
     const copy = this.copy(partition);
     const { lost } = map.placement[partition];
-    const begins = epoch === 1 || (lost && copy.seq === 0);
+    // What a lost partition begins with may be anything.
+    const begins = epoch === 1 || lost;
     if (!begins && !(copy.consistent && copy.checked) && !this.leads.has(partition)) {
       const what = copy.consistent ? 'unchecked' : 'inconsistent';
       throw new Broken('promoted', `${this.id} leads ${partition} with an ${what} copy`);
