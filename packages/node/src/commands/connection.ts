@@ -162,7 +162,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
   connection({
     name: 'wait',
     arity: 3,
-    flags: [],
+    flags: ['noscript'],
     summary: 'Waits until so many followers have what this connection wrote, and counts them.',
     // Elsewhere the executor has its code: it waits.
     run: (_execution, _args, out) => out.error('ERR WAIT cannot be part of a transaction'),
