@@ -9,10 +9,11 @@ import { connect, createServer, type Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { ACK, CHUNK, type FrameHeader } from '../../packages/replication/src/frame.ts';
 import {
-  Link,
+  type Link,
   type LinkOwner,
   type LinkSecurity,
   listenForLinks,
+  TcpLink,
 } from '../../packages/replication/src/link.ts';
 import { CHUNK_BYTES } from '../../packages/store/src/index.ts';
 import { answerParent, cpuSeconds, type Totals } from './children.ts';
@@ -144,7 +145,7 @@ function receiveOnLink(port: number, lands: boolean, landed: () => void): void {
       return null;
     },
   };
-  const link = Link.connect({ host: HOST, port, node: 'sender' }, SECURITY, owner);
+  const link = TcpLink.connect({ host: HOST, port, node: 'sender' }, SECURITY, owner);
   disconnect = () => link.close('measured');
 }
 

@@ -1,4 +1,5 @@
 /** Who waits until a follower holds a consistent copy up to some seq. */
+import type { Timers } from './timers.ts';
 
 interface Waiter {
   readonly seq: number;
@@ -6,8 +7,13 @@ interface Waiter {
 }
 
 export class AckWaiters {
+  readonly #timers: Timers;
   readonly #acked = new Map<string, number>();
   readonly #waiting = new Map<string, Set<Waiter>>();
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
 
   /** Resolves true once acknowledged, false after `timeoutMs`. */
   async wait(key: string, seq: number, timeoutMs: number): Promise<boolean> {
@@ -16,9 +22,9 @@ export class AckWaiters {
     const waiter = { seq, resolve };
     const waiting = this.#waiting.get(key) ?? new Set();
     this.#waiting.set(key, waiting.add(waiter));
-    const timer = setTimeout(() => resolve(false), timeoutMs);
+    const callOff = this.#timers.later(timeoutMs, () => resolve(false));
     const reached = await promise;
-    clearTimeout(timer);
+    callOff();
     waiting.delete(waiter);
     return reached;
   }

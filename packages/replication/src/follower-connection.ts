@@ -5,7 +5,7 @@
 import { type Partition, ROLE_FOLLOWER } from '@ingot/store';
 import { Follower, type FollowerAction } from './follower.ts';
 import { type FrameHeader, WELCOME } from './frame.ts';
-import { Link, type LinkOwner, type OutgoingFrame } from './link.ts';
+import type { Link, LinkOwner, OutgoingFrame } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { offerCopy } from './offer.ts';
 
@@ -33,7 +33,7 @@ export class FollowerConnection implements LinkOwner {
   #follower: Follower | null = null;
   #retryMs = retryFirstMs;
   /** Until it is over nothing is tried. A timer, because a clock can be set back. */
-  #pause: NodeJS.Timeout | null = null;
+  #pause: (() => void) | null = null;
   #heardMs = 0;
   #tickedMs = 0;
   /** By event. */
@@ -66,7 +66,7 @@ export class FollowerConnection implements LinkOwner {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
     } else if (!this.#stopped && this.#pause === null && this.#isFollower()) {
       this.#heardMs = nowMs;
-      this.#link = Link.connect(this.#source, this.#state.security, this);
+      this.#link = this.#state.network.connect(this.#source, this.#state.security, this);
     }
   }
 
@@ -79,7 +79,7 @@ export class FollowerConnection implements LinkOwner {
   stop(reason: string): void {
     this.#stopped = true;
     this.#link?.close(reason);
-    if (this.#pause !== null) clearTimeout(this.#pause);
+    this.#pause?.();
   }
 
   #nowMs(): number {
@@ -124,10 +124,10 @@ export class FollowerConnection implements LinkOwner {
     this.#link = null;
     if (this.#stopped) return;
     this.#logOnce('connectionLost', reason);
-    this.#pause = setTimeout(() => {
+    this.#pause = this.#state.timers.later(this.#retryMs, () => {
       this.#pause = null;
       this.tick(this.#nowMs());
-    }, this.#retryMs);
+    });
     this.#retryMs = Math.min(this.#retryMs * 2, retryMaxMs);
   }
 

@@ -10,9 +10,9 @@ import { Following, type SealedCopy } from './following.ts';
 import type { PendingMembers } from './in-sync.ts';
 import type { ScrubStatus } from './inspections.ts';
 import { Leading } from './leading.ts';
-import { type Listener, listenForLinks } from './link.ts';
+import type { Listener } from './link.ts';
 import { type NodeIdentity, NodeState } from './node-state.ts';
-import { Sleeper } from './sleeper.ts';
+import { type Sleep, Sleeper } from './sleeper.ts';
 import { emptyReport, type VerifyReport } from './verify.ts';
 import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
 
@@ -33,6 +33,8 @@ export interface HubOptions extends NodeIdentity {
   readonly wake: Int32Array;
   /** One round of the scrub takes so long; 0, as where nothing is said: off. */
   readonly scrubEveryMs?: number;
+  /** Sleeps on `wake` unless given. */
+  readonly sleeper?: Sleep;
 }
 
 export class ReplicationHub {
@@ -40,15 +42,15 @@ export class ReplicationHub {
   readonly #state: NodeState;
   readonly #leading: Leading;
   readonly #following: Following;
-  readonly #sleeper: Sleeper;
+  readonly #sleeper: Sleep;
   #listener: Listener | null = null;
-  #ticker: NodeJS.Timeout | null = null;
+  #callOffTick: () => void = () => {};
   #running = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#state = new NodeState(options);
-    this.#sleeper = new Sleeper(options.wake);
+    this.#sleeper = options.sleeper ?? new Sleeper(options.wake);
     this.#leading = new Leading(this.#state, () => this.#sleeper.wake(), options.scrubEveryMs ?? 0);
     this.#following = new Following(this.#state);
     this.#state.dropSubscribers = (id) => this.#leading.dropSubscribers(id);
@@ -57,11 +59,12 @@ export class ReplicationHub {
   /** Opens the listener and starts. Rejects with the error of the bind. */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
-    this.#listener = await listenForLinks(host, port, this.#state.security, (link) =>
+    const { network, security } = this.#state;
+    this.#listener = await network.listen(host, port, security, (link) =>
       this.#leading.incoming(link),
     );
     this.#running = true;
-    this.#ticker = setInterval(() => this.#tick(), tickMs);
+    this.#tickLater();
     void this.#sendWhatIsWritten();
   }
 
@@ -72,7 +75,7 @@ export class ReplicationHub {
 
   async close(): Promise<void> {
     this.#running = false;
-    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#callOffTick();
     this.#following.close();
     this.#leading.close();
     this.#sleeper.wake();
@@ -203,6 +206,13 @@ export class ReplicationHub {
       // fifth of what a SET costs. Who holds replies until followers have answered does not wait.
       await this.#sleeper.gather(gatherMs);
     }
+  }
+
+  #tickLater(): void {
+    this.#callOffTick = this.#state.timers.later(tickMs, () => {
+      this.#tick();
+      if (this.#running) this.#tickLater();
+    });
   }
 
   #tick(): void {

@@ -45,6 +45,7 @@ export {
   type InspectionAction,
 } from './inspection.ts';
 export type { ScrubStatus } from './inspections.ts';
+export type { Link, LinkAddress, LinkNetwork, LinkOwner, OutgoingFrame } from './link.ts';
 export { type Greeter, offerCopy } from './offer.ts';
 export {
   adaptiveRateMin,
@@ -85,7 +86,8 @@ export {
   type PreambleStep,
   SECRET_BYTES_MIN,
 } from './preamble.ts';
-export { hurry } from './sleeper.ts';
+export { hurry, type Sleep } from './sleeper.ts';
+export type { Timers } from './timers.ts';
 export { SYNC_KIND_OF_REASON, SYNC_REASON_LABELS, type SyncProgress } from './sync-progress.ts';
 export type { VerifyDifference, VerifyReport } from './verify.ts';
 export type {

@@ -14,6 +14,7 @@ import { Inspections, type InspectionsHost, type ScrubStatus } from './inspectio
 import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
 import { type SenderHost, SenderSession } from './sender-session.ts';
+import { pause } from './timers.ts';
 import type { VerifyReport } from './verify.ts';
 import type { FollowerReplicationStatus, MemberLife } from './view.ts';
 import type { Refusal } from './welcome.ts';
@@ -40,18 +41,19 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   readonly #bulks = new BulkSlots<SenderSession>((session) => {
     session.step({ kind: 'bulkGranted' });
   });
-  readonly #acks = new AckWaiters();
+  readonly #acks: AckWaiters;
   readonly #inspections: Inspections;
   readonly #wake: () => void;
   readonly #inSync: InSync;
   /** In need of a bulk, and not to be written over before the map says that they are not in sync. */
   readonly #leaving = new Set<SenderSession>();
   #notifiesSoon = false;
-  #notifyAll: NodeJS.Timeout | null = null;
+  #notifyAll: (() => void) | null = null;
 
   /** `wake` is called when there is redo to send that no data worker wrote, or a first follower. */
   constructor(state: NodeState, wake: () => void, scrubEveryMs: number) {
     this.state = state;
+    this.#acks = new AckWaiters(state.timers);
     this.#wake = wake;
     this.#inspections = new Inspections(this, scrubEveryMs);
     this.#inSync = new InSync(
@@ -68,7 +70,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     this.#handshakes.add(handshake);
     if (this.#handshakes.size > handshakesMax) {
       const [oldest] = this.#handshakes;
-      setImmediate(() => {
+      this.state.timers.soon(() => {
         if (this.#handshakes.has(oldest)) oldest.close('too many connections without a HELLO');
       });
     }
@@ -127,7 +129,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   close(): void {
-    if (this.#notifyAll !== null) clearTimeout(this.#notifyAll);
+    this.#notifyAll?.();
     this.endSessions('the node stops');
     this.#acks.close();
     this.#inspections.close();
@@ -211,7 +213,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     const giveUpMs = this.state.identity.nowMs() + timeoutMs;
     while (!this.#inSync.has(partition, seq)) {
       if (this.state.identity.nowMs() > giveUpMs) return false;
-      await pause(inSyncPollMs);
+      await pause(this.state.timers, inSyncPollMs);
     }
     return true;
   }
@@ -250,17 +252,19 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   #notifySoon(): void {
     if (this.#notifiesSoon) return;
     this.#notifiesSoon = true;
-    setImmediate(() => {
+    this.state.timers.soon(() => {
       this.#notifiesSoon = false;
       const all = !this.#someAreBehind();
       this.#inSync.notify(all);
-      if (!all) this.#notifyAll ??= setTimeout(() => this.#endNotifying(), notifyAllMs);
-      else if (this.#notifyAll !== null) this.#endNotifying();
+      if (!all) {
+        const { timers } = this.state;
+        this.#notifyAll ??= timers.later(notifyAllMs, () => this.#endNotifying());
+      } else if (this.#notifyAll !== null) this.#endNotifying();
     });
   }
 
   #endNotifying(): void {
-    if (this.#notifyAll !== null) clearTimeout(this.#notifyAll);
+    this.#notifyAll?.();
     this.#notifyAll = null;
     this.#inSync.notify(true);
   }
@@ -293,7 +297,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
       for (const [node, why] of lost) {
         if (!due.includes(node)) report.notChecked.push({ partition: id, node, why });
       }
-      if (due.length > 0) await pause(copyPollMs);
+      if (due.length > 0) await pause(this.state.timers, copyPollMs);
     }
   }
 
@@ -442,5 +446,3 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 function whyNot(state: FollowerReplicationStatus['state']): string {
   return state === 'connecting' ? 'it is not connected' : `it is still being copied (${state})`;
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

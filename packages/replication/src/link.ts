@@ -73,7 +73,36 @@ export interface OutgoingFrame {
   readonly payload: Buffer;
 }
 
-export class Link {
+/** A connection that speaks frames. */
+export interface Link {
+  /** `host:port` of the peer. */
+  readonly remote: string;
+  /** Whether the peer has proved to be this node, as far as that is asked for. */
+  names(node: string): boolean;
+  /** Hands a batch over. `written` runs once all of it was accepted, never before this returns. */
+  send(frames: readonly OutgoingFrame[], written?: () => void): void;
+  /** Ends the connection now: what came on it breaks this rule. */
+  closeBroken(rule: string): void;
+  /** Ends the connection now; what is queued is still tried when `flush` is set. */
+  close(reason: string, flush?: boolean): void;
+  /** Adds what was counted since the last call to the node's counters. */
+  moveCounts(counters: { bytesSent: number; bytesReceived: number; brokenFrames: number }): void;
+}
+
+/** How links come about; a simulation has its own. */
+export interface LinkNetwork {
+  /** `owner` is told once the link is open, or has failed. */
+  connect(address: LinkAddress, security: LinkSecurity, owner: LinkOwner): Link;
+  /** Rejects with the error of the bind. */
+  listen(
+    host: string,
+    port: number,
+    security: LinkSecurity,
+    createOwner: (link: Link) => LinkOwner,
+  ): Promise<Listener>;
+}
+
+export class TcpLink implements Link {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #security: LinkSecurity;
@@ -105,7 +134,7 @@ export class Link {
     security: LinkSecurity,
     createOwner: (link: Link) => LinkOwner,
   ): void {
-    const link = new Link(socket, security, createOwner);
+    const link = new TcpLink(socket, security, createOwner);
     const reader = new FrameReader(link.#owner);
     const preamble = new AcceptingPreamble(preambleOptions(security, security.nodeId));
     const passed = (): void => {
@@ -127,7 +156,7 @@ export class Link {
   }
 
   /** The connecting side. */
-  static connect(address: LinkAddress, security: LinkSecurity, owner: LinkOwner): Link {
+  static connect(address: LinkAddress, security: LinkSecurity, owner: LinkOwner): TcpLink {
     const reader = new FrameReader(owner);
     const preamble = new ConnectingPreamble(preambleOptions(security, address.node), false);
     const { certificates } = security;
@@ -147,7 +176,7 @@ export class Link {
       certificates === null
         ? connect(options)
         : connectTls({ ...options, ...tlsOptions(certificates) });
-    const link = new Link(socket, security, () => owner);
+    const link = new TcpLink(socket, security, () => owner);
     let isOpen = false;
     const passed = (): void => {
       clearTimeout(link.#openTimer);
@@ -167,7 +196,6 @@ export class Link {
     return link;
   }
 
-  /** `host:port` of the peer. */
   get remote(): string {
     return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`;
   }
@@ -177,8 +205,7 @@ export class Link {
     return !(this.#socket instanceof TLSSocket) || isNamed(this.#socket, node);
   }
 
-  /** Hands a batch to the kernel. `written` runs once all of it was accepted, never before this
-   *  returns. */
+  /** Hands a batch to the kernel, and calls back when that has accepted all of it. */
   send(frames: readonly OutgoingFrame[], written: () => void = (): void => {}): void {
     if (this.#closed) return;
     const socket = this.#socket;
@@ -194,14 +221,12 @@ export class Link {
     if (socket.writableLength > writeQueueBytesMax) this.close('the peer does not read');
   }
 
-  /** Ends the connection now: what came on it breaks this rule. */
   closeBroken(rule: string): void {
     if (this.#closed) return;
     this.#brokenFrames++;
     this.close(`broken rule: ${rule}`);
   }
 
-  /** Ends the connection now; what is queued is still tried when `flush` is set. */
   close(reason: string, flush = false): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -211,7 +236,6 @@ export class Link {
     this.#owner.closed(reason);
   }
 
-  /** Adds what was counted since the last call to the node's counters. */
   moveCounts(counters: { bytesSent: number; bytesReceived: number; brokenFrames: number }): void {
     counters.bytesSent += this.#bytesSent;
     counters.bytesReceived += this.#bytesReceived;
@@ -273,7 +297,7 @@ export function listenForLinks(
   createOwner: (link: Link) => LinkOwner,
 ): Promise<Listener> {
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
-  const accept = (socket: Socket): void => Link.accept(socket, security, createOwner);
+  const accept = (socket: Socket): void => TcpLink.accept(socket, security, createOwner);
   const server = createServer(
     security.certificates === null ? accept : throughTls(security.certificates, security, accept),
   );
@@ -289,6 +313,11 @@ export function listenForLinks(
   });
   return promise;
 }
+
+export const tcp: LinkNetwork = {
+  connect: (address, security, owner) => TcpLink.connect(address, security, owner),
+  listen: listenForLinks,
+};
 
 /** Why an accepted peer is not even asked for a proof. */
 function doubtOf(socket: Socket, { certificates }: LinkSecurity): PeerRefusal | null {

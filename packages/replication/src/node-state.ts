@@ -6,10 +6,11 @@ import type { AckBoard } from './ack-board.ts';
 import type { Certificates } from './certificates.ts';
 import { createHubCounters, type HubCounters } from './counters.ts';
 import type { ReplicationEvent } from './events.ts';
-import type { LinkSecurity } from './link.ts';
+import { type LinkNetwork, type LinkSecurity, tcp } from './link.ts';
 import { Pacer, type PacerOptions, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { RingReader } from './ring-reader.ts';
+import { processTimers, type Timers } from './timers.ts';
 import type { PartitionView } from './view.ts';
 
 export interface NodeIdentity {
@@ -31,6 +32,10 @@ export interface NodeIdentity {
   readonly otherSecret?: Uint8Array | null;
   /** For TLS between nodes; none unless given. */
   readonly certificates?: Certificates | null;
+  /** Those of the process unless given. */
+  readonly timers?: Timers;
+  /** TCP unless given. */
+  readonly network?: LinkNetwork;
 }
 
 /** One line for one host and reason in so long; so many of them at once, then silence. */
@@ -41,6 +46,8 @@ export class NodeState {
   /** Replaced when another life of the node begins. */
   identity: NodeIdentity;
   readonly security: LinkSecurity;
+  readonly timers: Timers;
+  readonly network: LinkNetwork;
   readonly partitions: Map<number, Partition> = new Map();
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
@@ -58,6 +65,8 @@ export class NodeState {
 
   constructor(identity: NodeIdentity) {
     this.identity = identity;
+    this.timers = identity.timers ?? processTimers;
+    this.network = identity.network ?? tcp;
     this.pacer = identity.pacing === undefined ? unpaced() : new Pacer(identity.pacing);
     this.security = {
       nodeId: identity.nodeId,

@@ -198,7 +198,7 @@ export class SenderSession implements FrameSink {
   #stepSoon(): void {
     if (this.#stepsSoon) return;
     this.#stepsSoon = true;
-    setImmediate(() => {
+    this.#host.state.timers.soon(() => {
       this.#stepsSoon = false;
       this.step({ kind: 'continue' });
     });

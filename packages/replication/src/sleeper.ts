@@ -14,7 +14,18 @@ const ASLEEP = 1;
 const UNDISTURBED = 2;
 const GATHERING = 3;
 
-export class Sleeper {
+/** What the hub sleeps with. */
+export interface Sleep {
+  /** From here on `wake` ends a sleep, even one that has not begun; with followers, so does a write. */
+  announce(hasFollowers: boolean): void;
+  /** Resolves once somebody woke it since `announce`. */
+  sleep(): Promise<void>;
+  /** Resolves after so long, or at once where somebody is in a hurry. */
+  gather(ms: number): Promise<void>;
+  wake(): void;
+}
+
+export class Sleeper implements Sleep {
   readonly #words: Int32Array;
   /** Somebody was in a hurry once: from then on a gathering can be ended. It costs more than a plain timer. */
   #hurried = false;
@@ -23,12 +34,10 @@ export class Sleeper {
     this.#words = words;
   }
 
-  /** From here on `wake` ends a sleep, even one that has not begun; with followers, so does a write. */
   announce(hasFollowers: boolean): void {
     Atomics.store(this.#words, ASLEEP_WORD, hasFollowers ? ASLEEP : UNDISTURBED);
   }
 
-  /** Resolves once somebody cleared the word. */
   async sleep(): Promise<void> {
     const announced = Atomics.load(this.#words, ASLEEP_WORD);
     if (announced !== AWAKE) {
@@ -36,7 +45,6 @@ export class Sleeper {
     }
   }
 
-  /** Resolves after so long, or at once where somebody is in a hurry. */
   async gather(ms: number): Promise<void> {
     if (this.#takeHurry()) return turn();
     if (!this.#hurried) return pause(ms);

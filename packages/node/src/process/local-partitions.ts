@@ -44,28 +44,44 @@ export function roleName(partition: Partition): CopyRole {
   return ROLE_NAMES[partition.role()] ?? 'none';
 }
 
+/** What a simulation passes in otherwise. */
+export interface CopySurroundings {
+  readonly nowMs: () => number;
+  readonly geometryOf: (map: ClusterMap) => Geometry;
+}
+
+const surroundings: CopySurroundings = { nowMs: Date.now, geometryOf: planGeometry };
+
 export class LocalPartitions {
   readonly #nodeId: string;
   readonly #limit: MemoryLimit;
   readonly #listener: CopyListener;
   readonly #log: NodeLog;
+  readonly #surroundings: CopySurroundings;
   readonly #held = new Map<number, Held>();
   #gone = { evictions: 0, expiries: 0 };
   #refusal: IngotError | null = null;
   #appliedVersion = 0;
 
-  constructor(nodeId: string, limit: MemoryLimit, listener: CopyListener, log: NodeLog) {
+  constructor(
+    nodeId: string,
+    limit: MemoryLimit,
+    listener: CopyListener,
+    log: NodeLog,
+    { nowMs, geometryOf }: CopySurroundings = surroundings,
+  ) {
     this.#nodeId = nodeId;
     this.#limit = limit;
     this.#listener = listener;
     this.#log = log;
+    this.#surroundings = { nowMs, geometryOf };
   }
 
   /** Brings the copies to what the map asks. Copies that do not fit in memory are left out, see
    *  `refusal`; the next map tries them again. */
   apply(map: ClusterMap): void {
     if (map.version <= this.#appliedVersion) return;
-    const geometry = planGeometry(map);
+    const geometry = this.#surroundings.geometryOf(map);
     this.#refusal = null;
     for (const step of planSteps(map, this.#nodeId, this.#copies())) {
       this.#perform(step, map, geometry);
@@ -136,7 +152,7 @@ export class LocalPartitions {
     const { partition, handle } = held;
     switch (step.kind) {
       case 'promote':
-        return partition.promote(step.epoch, Date.now());
+        return partition.promote(step.epoch, this.#surroundings.nowMs());
       case 'follow':
         return partition.setRole(ROLE_FOLLOWER, step.epoch);
       case 'retire':

@@ -16,10 +16,10 @@ export class Passage {
   wrote = false;
   /** The partition whose gate is held, or null. */
   inside: Partition | null = null;
-  private readonly lease: LeaseWatch;
+  private readonly lease: Pick<LeaseWatch, 'holds'>;
   private writes = 0;
 
-  constructor(lease: LeaseWatch) {
+  constructor(lease: Pick<LeaseWatch, 'holds'>) {
     this.lease = lease;
   }
 
