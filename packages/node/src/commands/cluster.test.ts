@@ -31,7 +31,10 @@ function mapOf(copies: (string | null)[][], nodes: MapNode[]): ClusterMap {
     primary,
     followers: followers as string[],
     lost: false,
-    inSync: [],
+    // Every node's life has its number.
+    inSync: [primary, ...followers].flatMap((node) =>
+      node === null ? [] : [{ node, incarnation: Number(node.slice(1)) }],
+    ),
     lossy: false,
   }));
   return { ...mapOfOne(8, 8 * 2 ** 23, 'sieve'), nodes, placement };
@@ -70,10 +73,13 @@ describe('CLUSTER SLOTS', () => {
     ]);
   });
 
-  it('leaves out followers that are down and partitions that nobody leads', () => {
-    const broken = mapOf(
-      [['n1', 'n2'], ['n1', 'n3'], [null], ...map.placement.slice(3).map(() => ['n1', 'n3'])],
-      [mapNode(1), mapNode(2), mapNode(3, 'down')],
+  it('leaves out followers that are down or not in sync, and partitions that nobody leads', () => {
+    const broken = notInSync(
+      mapOf(
+        [['n1', 'n2'], ['n1', 'n3'], [null], ['n1', 'n2'], ...Array(4).fill(['n1', 'n3'])],
+        [mapNode(1), mapNode(2), mapNode(3, 'down')],
+      ),
+      3,
     );
     const ranges = (nodeOn(broken).ask('CLUSTER', 'SLOTS') as unknown[][]).map((entry) => [
       entry[0],
@@ -88,7 +94,53 @@ describe('CLUSTER SLOTS', () => {
   });
 });
 
+/** Only the primary of this partition is in sync. */
+function notInSync(clusterMap: ClusterMap, partition: number): ClusterMap {
+  const placement = clusterMap.placement.map((entry, id) =>
+    id === partition ? { ...entry, inSync: entry.inSync.slice(0, 1) } : entry,
+  );
+  return { ...clusterMap, placement };
+}
+
 describe('CLUSTER SHARDS', () => {
+  it('lists every copy with its health, those of partitions that nobody leads, too', () => {
+    const broken = notInSync(
+      mapOf(
+        [['n1', 'n2'], ['n1', 'n2'], ['n1', 'n3'], [null, 'n2', 'n3'], ...Array(4).fill(['n1'])],
+        [mapNode(1), mapNode(2), mapNode(3, 'down')],
+      ),
+      1,
+    );
+    const node = nodeOn(broken);
+    node.session.protocol = 3;
+    const shards = node.ask('CLUSTER', 'SHARDS') as Map<string, Map<string, unknown>[]>[];
+    const told = shards.map((shard) => [
+      shard.get('slots'),
+      shard
+        .get('nodes')
+        ?.map((each) => `${each.get('port')} ${each.get('role')} ${each.get('health')}`),
+    ]);
+    expect(told).toEqual([
+      [
+        [0, 2047],
+        ['7801 master online', '7902 replica online'],
+      ],
+      [
+        [2048, 4095],
+        ['7801 master online', '7902 replica loading'],
+      ],
+      [
+        [4096, 6143],
+        ['7801 master online', '7903 replica fail'],
+      ],
+      [
+        [6144, 8191],
+        ['7902 replica online', '7903 replica fail'],
+      ],
+      [[8192, 16383], ['7801 master online']],
+    ]);
+  });
+
   it('groups the ranges that have the same copies', () => {
     const node = nodeOn(map);
     node.session.protocol = 3;
@@ -154,6 +206,23 @@ describe('CLUSTER INFO', () => {
     expect(info).toContain('cluster_state:fail\r\n');
     expect(info).toContain('cluster_slots_ok:12288\r\n');
     expect(info).toContain('cluster_slots_fail:4096\r\n');
+  });
+
+  it('is fail while nobody leads some slots', () => {
+    const info = nodeOn(mapOf([[null, 'n2'], ...Array(7).fill(['n1'])], THREE)).ask(
+      'CLUSTER',
+      'INFO',
+    );
+    expect(info).toContain('cluster_state:fail\r\ncluster_slots_assigned:16384\r\n');
+    expect(info).toContain('cluster_slots_ok:14336\r\n');
+    expect(info).toContain('cluster_slots_fail:2048\r\n');
+  });
+
+  it('is fail on a node that is cut off: others may serve by now what it led', () => {
+    const node = new SingleNode({ partitions: 8, map, hasLease: false });
+    const info = node.ask('CLUSTER', 'INFO');
+    expect(info).toContain('cluster_state:fail\r\n');
+    expect(info).toContain('cluster_slots_ok:8192\r\ncluster_slots_pfail:8192\r\n');
   });
 });
 

@@ -1,5 +1,6 @@
 /** CLUSTER: the map in the words of Redis Cluster clients.
- *  SLOTS and SHARDS list primaries at their cluster ports and followers at their follower ports;
+ *  SLOTS and SHARDS list primaries at their cluster ports and followers at their follower ports:
+ *  SLOTS those that may be asked, SHARDS all of them, with their health;
  *  NODES lists each node once, as a master at its cluster port. Answered on every listener, so that
  *  a cluster client may begin at any port. */
 
@@ -7,8 +8,8 @@ import { slotOfKey, HASH_SLOTS, partitionOfSlot } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import type { ClusterMap, MapNode } from '../shared/map.ts';
-import { slotMapOf, redisNodeId, type Shard, type SlotRange } from './slot-map.ts';
+import { type ClusterMap, isUp, type MapNode } from '../shared/map.ts';
+import { type Copy, redisNodeId, slotCount, slotMapOf, type SlotRange } from './slot-map.ts';
 import { container } from './container.ts';
 import { INVALID_SLOT } from './errors.ts';
 import { KeyList } from './key-list.ts';
@@ -17,17 +18,14 @@ import type { CommandRow, Flag } from './row.ts';
 
 function slots(execution: Execution, _args: Args, out: ReplyWriter): void {
   const { map } = execution.worker;
-  const entries = slotMapOf(map).shards.flatMap((shard) =>
-    shard.ranges.map((range) => ({ range, shard })),
-  );
-  entries.sort((a, b) => a.range.from - b.range.from);
-  out.array(entries.length);
-  for (const { range, shard } of entries) {
-    out.array(3 + shard.followers.length);
-    out.integer(range.from);
-    out.integer(range.to);
-    writeEndpoint(map, shard.primary, shard.primary.ports.cluster, out);
-    for (const node of shard.followers) writeEndpoint(map, node, node.ports.follower, out);
+  const { served } = slotMapOf(map);
+  out.array(served.length);
+  for (const { from, to, primary, followers } of served) {
+    out.array(3 + followers.length);
+    out.integer(from);
+    out.integer(to);
+    writeEndpoint(map, primary, primary.ports.cluster, out);
+    for (const node of followers) writeEndpoint(map, node, node.ports.follower, out);
   }
 }
 
@@ -52,14 +50,19 @@ function shards(execution: Execution, _args: Args, out: ReplyWriter): void {
       out.integer(to);
     }
     out.bulkText('nodes');
-    out.array(1 + shard.followers.length);
-    writeShardNode(map, shard, shard.primary, out);
-    for (const follower of shard.followers) writeShardNode(map, shard, follower, out);
+    const { primary, followers } = shard;
+    out.array(followers.length + (primary === null ? 0 : 1));
+    if (primary !== null) writeShardNode(map, primary, true, out);
+    for (const follower of followers) writeShardNode(map, follower, false, out);
   }
 }
 
-function writeShardNode(map: ClusterMap, shard: Shard, node: MapNode, out: ReplyWriter): void {
-  const leads = node === shard.primary;
+function writeShardNode(
+  map: ClusterMap,
+  { node, health }: Copy,
+  leads: boolean,
+  out: ReplyWriter,
+): void {
   const fields: readonly [string, string | number][] = [
     ['id', redisNodeId(map, node.id)],
     ['port', leads ? node.ports.cluster : node.ports.follower],
@@ -67,7 +70,7 @@ function writeShardNode(map: ClusterMap, shard: Shard, node: MapNode, out: Reply
     ['endpoint', node.advertise],
     ['role', leads ? 'master' : 'replica'],
     ['replication-offset', 0],
-    ['health', node.state === 'up' ? 'online' : 'failed'],
+    ['health', health],
   ];
   out.map(fields.length);
   for (const [name, value] of fields) {
@@ -106,15 +109,18 @@ function describeRange({ from, to }: SlotRange): string {
   return from === to ? String(from) : `${from}-${to}`;
 }
 
+/** A node without a lease is cut off: it says so of what the map gives to it (pfail), because by
+ *  now somebody else may serve that. */
 function info(execution: Execution, _args: Args, out: ReplyWriter): void {
-  const { map } = execution.worker;
-  const { slotsAssigned, slotsServed, rangesLed, epochMax } = slotMapOf(map);
+  const { map, nodeId, hasLease } = execution.worker;
+  const { slotsServed, rangesLed, epochMax } = slotMapOf(map);
+  const suspect = hasLease || !isUp(map, nodeId) ? 0 : slotCount(rangesLed.get(nodeId) ?? []);
   const lines: readonly [string, string | number][] = [
-    ['cluster_state', slotsServed === HASH_SLOTS ? 'ok' : 'fail'],
-    ['cluster_slots_assigned', slotsAssigned],
-    ['cluster_slots_ok', slotsServed],
-    ['cluster_slots_pfail', 0],
-    ['cluster_slots_fail', slotsAssigned - slotsServed],
+    ['cluster_state', hasLease && slotsServed === HASH_SLOTS ? 'ok' : 'fail'],
+    ['cluster_slots_assigned', HASH_SLOTS],
+    ['cluster_slots_ok', slotsServed - suspect],
+    ['cluster_slots_pfail', suspect],
+    ['cluster_slots_fail', HASH_SLOTS - slotsServed],
     ['cluster_known_nodes', map.nodes.length],
     ['cluster_size', rangesLed.size],
     ['cluster_current_epoch', epochMax],

@@ -42,6 +42,7 @@ export interface SingleNodeOptions {
   eviction?: EvictionPolicy;
   listener?: ListenerKind;
   map?: ClusterMap;
+  hasLease?: boolean;
 }
 
 class FakeSession implements Session {
@@ -98,7 +99,10 @@ export class SingleNode {
     });
     this.session = new FakeSession(options.listener ?? 'client');
     this.execution = new Execution(
-      this.workerContext(options.map ?? mapOfOne(partitions, capacityBytes, eviction)),
+      this.workerContext(
+        options.map ?? mapOfOne(partitions, capacityBytes, eviction),
+        options.hasLease ?? true,
+      ),
     );
     this.execution.session = this.session;
     this.execution.wholeCluster = this.session.listener === 'client';
@@ -149,7 +153,7 @@ export class SingleNode {
     }
   }
 
-  private workerContext(map: ClusterMap): WorkerContext {
+  private workerContext(map: ClusterMap, hasLease: boolean): WorkerContext {
     const { partitions, session } = this;
     const answers: Record<string, () => unknown> = {
       clientList: () => [describeClient(session, this.nowMs)],
@@ -164,6 +168,7 @@ export class SingleNode {
       map,
       partitions,
       sessions: new Map([[session.id, session]]),
+      hasLease,
       leads: (id) => map.placement[id]?.primary === 'n1',
       ask: async (what) => answers[what](),
     };

@@ -2,11 +2,13 @@
  *  hex digits, neighbouring ranges merged. Pure; computed once per map.
  *
  *  A node shows up at two ports: at its cluster port where it leads, at its follower port where it
- *  follows. Nodes that are down are left out as followers, as Redis leaves failed replicas out. */
+ *  follows. Every copy of a range is there, with its health in Redis' words: SHARDS tells all of
+ *  them, SLOTS only whom a client may ask, as Redis leaves out replicas that failed or are still
+ *  loading. */
 
 import { createHash } from 'node:crypto';
 import { HASH_SLOTS } from '@ingot/store';
-import { type ClusterMap, type MapNode, nodeOf } from '../shared/map.ts';
+import { type ClusterMap, type MapNode, nodeOf, type PlacementEntry } from '../shared/map.ts';
 
 /** Slots `from`..`to`, both inclusive. */
 export interface SlotRange {
@@ -14,19 +16,35 @@ export interface SlotRange {
   readonly to: number;
 }
 
-/** Ranges that have the same copies. */
+/** loading: a follower that is not in sync, for it is being filled, or far behind. */
+export type Health = 'online' | 'loading' | 'fail';
+
+export interface Copy {
+  readonly node: MapNode;
+  readonly health: Health;
+}
+
+/** Ranges that have the same copies, in the same health. */
 export interface Shard {
-  readonly primary: MapNode;
-  readonly followers: readonly MapNode[];
+  /** null while nobody leads them. */
+  readonly primary: Copy | null;
+  readonly followers: readonly Copy[];
   readonly ranges: readonly SlotRange[];
 }
 
+/** A range that is led, and whom a client may ask about it. */
+export interface ServedRange extends SlotRange {
+  readonly primary: MapNode;
+  readonly followers: readonly MapNode[];
+}
+
 export interface SlotMap {
+  /** In slot order. */
+  readonly served: readonly ServedRange[];
   readonly shards: readonly Shard[];
   /** Ranges by the id of the node that leads them. */
   readonly rangesLed: ReadonlyMap<string, readonly SlotRange[]>;
-  /** Slots that have a primary, and those whose primary is up. */
-  readonly slotsAssigned: number;
+  /** Those whose primary is up. */
   readonly slotsServed: number;
   readonly epochMax: number;
 }
@@ -54,40 +72,61 @@ export function slotsOfPartition(partitionId: number, partitions: number): SlotR
 }
 
 interface PlacedRange extends SlotRange {
-  readonly primary: MapNode;
-  readonly followers: readonly MapNode[];
+  readonly primary: Copy | null;
+  readonly followers: readonly Copy[];
 }
 
 function readSlots(map: ClusterMap): SlotMap {
   const placed = placedRanges(map);
-  const served = placed.filter(({ primary }) => primary.state === 'up');
   return {
+    served: servedRanges(placed),
     shards: shardsOf(placed),
     rangesLed: rangesLed(placed),
-    slotsAssigned: slotCount(placed),
-    slotsServed: slotCount(served),
+    slotsServed: slotCount(placed.filter(({ primary }) => primary?.health === 'online')),
     epochMax: Math.max(0, ...map.placement.map(({ epoch }) => epoch)),
   };
 }
 
-/** One range per partition that has a primary, in slot order. */
+/** One range per partition, in slot order. */
 function placedRanges(map: ClusterMap): PlacedRange[] {
-  const placed: PlacedRange[] = [];
-  for (const [id, entry] of map.placement.entries()) {
+  return map.placement.map((entry, id) => {
     const primary = entry.primary === null ? null : nodeOf(map, entry.primary);
-    if (primary === null) continue;
-    const followers = entry.followers
-      .map((follower) => nodeOf(map, follower))
-      .filter((node) => node?.state === 'up') as MapNode[];
-    placed.push({ ...slotsOfPartition(id, map.partitions), primary, followers });
-  }
-  return placed;
+    const followers = entry.followers.map((follower) => nodeOf(map, follower) as MapNode);
+    return {
+      ...slotsOfPartition(id, map.partitions),
+      primary: primary === null ? null : { node: primary, health: healthOf(primary, true) },
+      followers: followers.map((node) => ({ node, health: healthOf(node, isInSync(entry, node)) })),
+    };
+  });
+}
+
+function healthOf(node: MapNode, inSync: boolean): Health {
+  if (node.state !== 'up') return 'fail';
+  return inSync ? 'online' : 'loading';
+}
+
+function isInSync({ inSync }: PlacementEntry, { id, incarnation }: MapNode): boolean {
+  return inSync.some((life) => life.node === id && life.incarnation === incarnation);
+}
+
+function servedRanges(placed: readonly PlacedRange[]): ServedRange[] {
+  const served = placed.flatMap(({ from, to, primary, followers }) => {
+    if (primary === null) return [];
+    const readable = followers.filter(({ health }) => health === 'online');
+    return [{ from, to, primary: primary.node, followers: readable.map(({ node }) => node) }];
+  });
+  const groups = Map.groupBy(served, ({ primary, followers }) =>
+    [primary, ...followers].map(({ id }) => id).join(),
+  );
+  return [...groups.values()]
+    .flatMap((ranges) => merged(ranges).map((range) => ({ ...ranges[0], ...range })))
+    .toSorted((a, b) => a.from - b.from);
 }
 
 /** Groups ranges by their copies, in order of the first range of each group. */
 function shardsOf(placed: readonly PlacedRange[]): Shard[] {
   const groups = Map.groupBy(placed, ({ primary, followers }) =>
-    [primary, ...followers].map(({ id }) => id).join(),
+    [primary, ...followers].map((copy) => `${copy?.node.id}/${copy?.health}`).join(),
   );
   return [...groups.values()].map((ranges) => ({
     primary: ranges[0].primary,
@@ -97,7 +136,8 @@ function shardsOf(placed: readonly PlacedRange[]): Shard[] {
 }
 
 function rangesLed(placed: readonly PlacedRange[]): Map<string, SlotRange[]> {
-  const groups = Map.groupBy(placed, ({ primary }) => primary.id);
+  const led = placed.filter(({ primary }) => primary !== null);
+  const groups = Map.groupBy(led, ({ primary }) => (primary as Copy).node.id);
   return new Map([...groups].map(([nodeId, ranges]) => [nodeId, merged(ranges)]));
 }
 
@@ -112,6 +152,6 @@ function merged(ranges: readonly SlotRange[]): SlotRange[] {
   return joined;
 }
 
-function slotCount(ranges: readonly SlotRange[]): number {
+export function slotCount(ranges: readonly SlotRange[]): number {
   return ranges.reduce((slots, { from, to }) => slots + to - from + 1, 0);
 }

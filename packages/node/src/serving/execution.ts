@@ -65,6 +65,8 @@ export interface WorkerContext {
   readonly partitions: readonly (Partition | null)[];
   /** Sessions of this worker, by id. */
   readonly sessions: ReadonlyMap<number, Session>;
+  /** Without one this node is cut off, and answers for nothing that it leads. */
+  readonly hasLease: boolean;
   /** True when this node answers for the partition now: map, role word and epoch agree. */
   leads(partitionId: number): boolean;
   /** Asks the main thread (e.g. 'clientList', 'info'); rejects when it cannot answer. */

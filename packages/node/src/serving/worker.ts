@@ -146,6 +146,10 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     return this.lease.incarnation;
   }
 
+  get hasLease(): boolean {
+    return this.lease.holds;
+  }
+
   attach(handle: PartitionHandle): void {
     this.partitions[handle.id] = attachPartition(handle);
     this.parking.changed();
