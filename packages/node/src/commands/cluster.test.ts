@@ -113,7 +113,7 @@ describe('CLUSTER SHARDS', () => {
     );
     const node = nodeOn(broken);
     node.session.protocol = 3;
-    const shards = node.ask('CLUSTER', 'SHARDS') as Map<string, Map<string, unknown>[]>[];
+    const shards = node.ask('CLUSTER', 'SHARDS') as Map<string, Map<string, string>[]>[];
     const told = shards.map((shard) => [
       shard.get('slots'),
       shard

@@ -164,8 +164,8 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
     arity: 3,
     flags: ['noscript'],
     summary: 'Waits until so many followers have what this connection wrote, and counts them.',
-    // Elsewhere the executor has its code: it waits.
-    run: (_execution, _args, out) => out.error('ERR WAIT cannot be part of a transaction'),
+    // The executor has its code (serving/wait.ts): it waits.
+    run: (_execution, _args, out) => out.integer(0),
   }),
   connection({
     name: 'readonly',

@@ -314,4 +314,28 @@ describe('WAIT', () => {
     board(0).ack();
     expect(await client.call('WAIT', '1', '0')).toBe(1);
   });
+
+  it('in a transaction counts at once what came before it', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(0).lead(1);
+    board(1).lead(1);
+    const client = await cluster.client(0);
+    const [a, b] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const exec = async (...queued: string[][]): Promise<unknown> =>
+      (await client.pipeline([['MULTI'], ...queued, ['EXEC']])).at(-1);
+    await client.call('SET', a, '1');
+    expect(await exec(['WAIT', '1', '0'], ['INCR', a])).toEqual([0, 2]);
+    board(0).ack();
+    expect(await exec(['INCR', a], ['WAIT', '1', '0'], ['PING'])).toEqual([3, 1, 'PONG']);
+    // Of what another node leads, too.
+    await client.call('SET', b, '1');
+    board(0).ack();
+    expect(await exec(['INCR', b], ['WAIT', '1', '0'])).toEqual([2, 0]);
+    board(1).ack();
+    expect(await exec(['WAIT', '1', '0'], ['INCR', a], ['WAIT', '1', '-1'])).toEqual([
+      1,
+      4,
+      '-ERR timeout is negative',
+    ]);
+  });
 });

@@ -19,6 +19,7 @@ import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { onePartition } from './keys.ts';
 import type { Route } from './routing.ts';
 import { execHere } from './exec-here.ts';
+import { countNow, wroteElsewhere } from './wait.ts';
 import { readToken } from './watch-token.ts';
 import type { QueuedCommand, Transaction, WatchedKey } from './transaction-state.ts';
 
@@ -218,16 +219,26 @@ export class Transactions {
   ): void {
     const { desk } = this;
     const { out } = desk;
-    const keyless = queued.flatMap((each, position) => (each.partitionId < 0 ? [position] : []));
-    const single = parts.length === 1 && keyless.length === 0 ? parts[0] : null;
+    const isWait = ({ index }: QueuedCommand): boolean =>
+      desk.lookup.commands[index].name === 'wait';
+    const keyed = queued.filter(({ partitionId }) => partitionId >= 0).length;
+    const keyless = positionsOf(queued, (each) => each.partitionId < 0 && !isWait(each));
+    const waits = positionsOf(queued, isWait);
+    const single = parts.length === 1 && keyed === queued.length ? parts[0] : null;
     if (single !== null && single.to.to !== 'peer') {
       this.runPart(single, watched, out);
       return;
     }
-    const positions = [...parts.map((part) => part.positions), keyless];
+    const positions = [...parts.map((part) => part.positions), keyless, ...waits.map((i) => [i])];
     const join = new JoinedReply('gather', positions, connection.protocol);
-    const remote = parts.some((part) => part.to.to === 'peer');
+    const remote =
+      parts.some((part) => part.to.to === 'peer') ||
+      (waits.length > 0 && wroteElsewhere(desk, connection));
     if (remote) join.settleInto(connection.reserveReply());
+    // Before the parts: WAIT counts what came before the transaction, as in Redis.
+    waits.forEach((at, i) => {
+      countNow(desk, connection, queued[at].args, join.part(parts.length + 1 + i));
+    });
     // A transaction that a watched key stopped answers nil as a whole: keyless parts with it.
     join.part(parts.length).settle(this.runKeyless(keyless.map((i) => queued[i])));
     parts.forEach((part, i) => {
@@ -286,6 +297,13 @@ class Part {
   slot(desk: Desk): number {
     return desk.slotOf(this.anyKey, 0);
   }
+}
+
+function positionsOf(
+  queued: readonly QueuedCommand[],
+  are: (each: QueuedCommand) => boolean,
+): number[] {
+  return queued.flatMap((each, position) => (are(each) ? [position] : []));
 }
 
 function partsOf(queued: readonly QueuedCommand[], watched: readonly WatchedKey[]): Part[] {

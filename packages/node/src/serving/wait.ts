@@ -4,9 +4,11 @@
  *  ones, too. A partition that another node leads is asked about there (INGOT.SEQS, INGOT.ACKED):
  *  not through a reply that stays away, because other clients' replies come behind it, but by asking
  *  again. The count is the smallest of all partitions. The connection stands still meanwhile, as in
- *  Redis; earlier replies come first, so what was forwarded has been executed. */
+ *  Redis; earlier replies come first, so what was forwarded has been executed.
+ *  Between MULTI and EXEC it waits for nobody: it counts what the followers have of what came before
+ *  the transaction. Other nodes are asked once. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { NOT_AN_INTEGER } from '../commands/errors.ts';
@@ -21,19 +23,17 @@ import type { ReplySink } from './reply-queue.ts';
 const ASK_AGAIN_MS = 10;
 const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 const COLON = 0x3a;
+const PLUS = 0x2b;
 
 export function runWait(desk: Desk, connection: Connection, args: Args): Outcome {
   const { out } = desk;
+  const malformed = whyMalformed(args);
+  if (malformed !== null) {
+    out.error(malformed);
+    return Outcome.done;
+  }
   const wanted = args.integer(1);
   const timeoutMs = args.integer(2);
-  if (Number.isNaN(wanted) || Number.isNaN(timeoutMs)) {
-    out.error(NOT_AN_INTEGER);
-    return Outcome.done;
-  }
-  if (timeoutMs < 0) {
-    out.error(TIMEOUT_NEGATIVE);
-    return Outcome.done;
-  }
   desk.passage.close();
   if (connection.repliesDue) {
     connection.hold |= Hold.replies;
@@ -55,6 +55,86 @@ export function runWait(desk: Desk, connection: Connection, args: Args): Outcome
   for (const [node, partitions] of elsewhere) waiting.follow(node, partitions);
   waiting.begin();
   return Outcome.done;
+}
+
+/** Whether `countNow` has to ask other nodes. */
+export function wroteElsewhere(desk: Desk, connection: Connection): boolean {
+  return writtenBy(desk, connection).elsewhere.size > 0;
+}
+
+/** WAIT in a transaction: `sink` gets an array of its one reply. */
+export function countNow(desk: Desk, connection: Connection, args: Args, sink: ReplySink): void {
+  const malformed = whyMalformed(args);
+  if (malformed !== null) {
+    sink.settle(Buffer.from(`*1\r\n-${malformed}\r\n`));
+    return;
+  }
+  const { here, elsewhere } = writtenBy(desk, connection);
+  const counts =
+    here.length > 0
+      ? [
+          ackedBy(
+            desk,
+            here.map((id) => seqToken(desk, id)),
+          ),
+        ]
+      : [];
+  let missing = elsewhere.size;
+  const settle = (): void => {
+    if (missing > 0) return;
+    const count = counts.length > 0 ? Math.min(...counts) : 0;
+    sink.settle(Buffer.from(`*1\r\n:${count}\r\n`));
+  };
+  settle();
+  for (const [node, partitions] of elsewhere) {
+    const answered = (count: number): void => {
+      counts.push(count);
+      missing--;
+      settle();
+    };
+    askSeqs(desk, connection, node, partitions, (tokens) => {
+      if (tokens === null) answered(0);
+      else askAcked(desk, connection, node, tokens, (count) => answered(count ?? 0));
+    });
+  }
+}
+
+function whyMalformed(args: Args): string | null {
+  const timeoutMs = args.integer(2);
+  if (Number.isNaN(args.integer(1)) || Number.isNaN(timeoutMs)) return NOT_AN_INTEGER;
+  return timeoutMs < 0 ? TIMEOUT_NEGATIVE : null;
+}
+
+/** What is committed of these partitions at the node that leads them; null is no answer. */
+function askSeqs(
+  desk: Desk,
+  connection: Connection,
+  node: MapNode,
+  partitions: readonly number[],
+  answered: (tokens: string[] | null) => void,
+): void {
+  const question = encode(['INGOT.SEQS', ...partitions.map(String)]);
+  const settle = (reply: Buffer): void => {
+    const isAnswer = reply[0] === PLUS;
+    answered(isAnswer ? reply.toString('latin1', 1, reply.length - 2).split(' ') : null);
+  };
+  desk.forwarding.ask(node, connection, question, { settle });
+  desk.forwarding.flush();
+}
+
+/** How many followers have all of that; null is no answer. */
+function askAcked(
+  desk: Desk,
+  connection: Connection,
+  node: MapNode,
+  tokens: readonly string[],
+  answered: (count: number | null) => void,
+): void {
+  const settle = (reply: Buffer): void => {
+    answered(reply[0] === COLON ? integerOf(reply) : null);
+  };
+  desk.forwarding.ask(node, connection, encode(['INGOT.ACKED', ...tokens]), { settle });
+  desk.forwarding.flush();
 }
 
 /** `partition.epoch.seq`: what is committed now. */
@@ -134,14 +214,12 @@ class Waiting implements BoardWaiter {
   }
 
   follow(node: MapNode, partitions: readonly number[]): void {
+    const { desk, connection } = this;
     this.counts.set(node.id, 0);
-    this.ask(node, ['INGOT.SEQS', ...partitions.map(String)], (reply) => {
-      // Not an answer: nothing there is known to be acknowledged.
-      if (reply[0] === COLON || reply[0] === 0x2d) return;
-      const tokens = reply.toString('latin1', 1, reply.length - 2).split(' ');
-      this.poll(node, tokens);
+    askSeqs(desk, connection, node, partitions, (tokens) => {
+      // Without an answer nothing there is known to be acknowledged.
+      if (tokens !== null) this.poll(node, tokens);
     });
-    this.desk.forwarding.flush();
   }
 
   look(): boolean {
@@ -151,16 +229,12 @@ class Waiting implements BoardWaiter {
   }
 
   private poll(node: MapNode, tokens: readonly string[]): void {
-    this.ask(node, ['INGOT.ACKED', ...tokens], (reply) => {
-      if (reply[0] === COLON) this.counts.set(node.id, integerOf(reply));
+    if (this.over) return;
+    const { desk, connection } = this;
+    askAcked(desk, connection, node, tokens, (count) => {
+      if (count !== null) this.counts.set(node.id, count);
       if (!this.look()) this.later(ASK_AGAIN_MS, () => this.poll(node, tokens));
     });
-    this.desk.forwarding.flush();
-  }
-
-  private ask(node: MapNode, words: readonly string[], settle: (reply: Buffer) => void): void {
-    if (this.over) return;
-    this.desk.forwarding.ask(node, this.connection, encode(words), { settle });
   }
 
   private later(ms: number, then: () => void): void {
