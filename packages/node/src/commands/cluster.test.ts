@@ -40,6 +40,10 @@ function mapOf(copies: (string | null)[][], nodes: MapNode[]): ClusterMap {
   return { ...mapOfOne(8, 8 * 2 ** 23, 'sieve'), nodes, placement };
 }
 
+function times(count: number, copies: string[]): string[][] {
+  return Array.from({ length: count }, () => copies);
+}
+
 const THREE = [mapNode(1), mapNode(2), mapNode(3)];
 const map = mapOf(
   [
@@ -76,7 +80,7 @@ describe('CLUSTER SLOTS', () => {
   it('leaves out followers that are down or not in sync, and partitions that nobody leads', () => {
     const broken = notInSync(
       mapOf(
-        [['n1', 'n2'], ['n1', 'n3'], [null], ['n1', 'n2'], ...Array(4).fill(['n1', 'n3'])],
+        [['n1', 'n2'], ['n1', 'n3'], [null], ['n1', 'n2'], ...times(4, ['n1', 'n3'])],
         [mapNode(1), mapNode(2), mapNode(3, 'down')],
       ),
       3,
@@ -106,7 +110,7 @@ describe('CLUSTER SHARDS', () => {
   it('lists every copy with its health, those of partitions that nobody leads, too', () => {
     const broken = notInSync(
       mapOf(
-        [['n1', 'n2'], ['n1', 'n2'], ['n1', 'n3'], [null, 'n2', 'n3'], ...Array(4).fill(['n1'])],
+        [['n1', 'n2'], ['n1', 'n2'], ['n1', 'n3'], [null, 'n2', 'n3'], ...times(4, ['n1'])],
         [mapNode(1), mapNode(2), mapNode(3, 'down')],
       ),
       1,
@@ -209,10 +213,7 @@ describe('CLUSTER INFO', () => {
   });
 
   it('is fail while nobody leads some slots', () => {
-    const info = nodeOn(mapOf([[null, 'n2'], ...Array(7).fill(['n1'])], THREE)).ask(
-      'CLUSTER',
-      'INFO',
-    );
+    const info = nodeOn(mapOf([[null, 'n2'], ...times(7, ['n1'])], THREE)).ask('CLUSTER', 'INFO');
     expect(info).toContain('cluster_state:fail\r\ncluster_slots_assigned:16384\r\n');
     expect(info).toContain('cluster_slots_ok:14336\r\n');
     expect(info).toContain('cluster_slots_fail:2048\r\n');
