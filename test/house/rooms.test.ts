@@ -53,6 +53,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'sockets stay at the edge',
     files: [
       /^replication\/src\/link\.ts$/, // the one file of replication that touches TCP
+      /^replication\/src\/landing\.ts$/, // how its accepted sockets read
       /^replication\/src\/certificates\.ts$/, // types
       /^node\/src\/serving\//,
       /^node\/src\/control\/(control-server|proved-socket|peer-credentials)\.ts$/, // what is under gRPC

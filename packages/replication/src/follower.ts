@@ -110,7 +110,7 @@ export class Follower {
     this.#touch();
     if (header.type === CHUNK) return this.#placeChunks(header.chunk, chunksOf(header));
     if (header.type !== REDO) return Buffer.allocUnsafe(header.payloadBytes);
-    this.#redo ??= this.#options.buffers.take();
+    this.#redo ??= this.#options.buffers.take(header.payloadBytes);
     return this.#redo.subarray(0, header.payloadBytes);
   }
 

@@ -44,6 +44,7 @@ export {
   Inspection,
   type InspectionAction,
 } from './inspection.ts';
+export { canLandReads, landReads } from './landing.ts';
 export type { ScrubStatus } from './inspections.ts';
 export type { Link, LinkAddress, LinkNetwork, LinkOwner, OutgoingFrame } from './link.ts';
 export { type Greeter, offerCopy } from './offer.ts';

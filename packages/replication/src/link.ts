@@ -6,7 +6,7 @@
  *  payload is a view of the live image, which only the kernel reads.
  *  Receiving: the connecting side uses the public `onread` option with a function that returns the
  *  view where the next bytes belong, so chunks land in the image without a copy in user space. The
- *  accepting side only gets small frames and takes `data` events.
+ *  accepting side only gets small frames, and copies them (`landing.ts`).
  *  Bounded: a peer that does not read is cut off once `writeQueueBytesMax` wait for it.
  *  Knows frames, not what they mean. */
 import { randomBytes } from 'node:crypto';
@@ -22,6 +22,7 @@ import {
 } from './certificates.ts';
 import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { canLandReads, landReads } from './landing.ts';
 import { type PeerRefusal, type PeerRefusalReason, peerRefusal } from './peer-refusals.ts';
 import {
   AcceptingPreamble,
@@ -38,6 +39,8 @@ const openTimeoutMs = 3_000;
 /** A refused peer gets so long to read why. */
 const lingerMs = 1_000;
 const keepAliveMs = 10_000;
+/** What accepted links read is taken before the next read: one buffer is enough for all. */
+const landing = Buffer.allocUnsafeSlow(65_536);
 
 /** What a node's links need to know of who it is. */
 export interface LinkSecurity {
@@ -130,10 +133,14 @@ export class TcpLink implements Link {
 
   /** The accepting side. */
   static accept(
-    socket: Socket,
+    accepted: Socket,
     security: LinkSecurity,
     createOwner: (link: Link) => LinkOwner,
   ): void {
+    const lands = security.certificates === null && canLandReads(accepted);
+    const socket = lands
+      ? landReads(accepted, landing, (bytes) => take(landing.subarray(0, bytes)))
+      : accepted;
     const link = new TcpLink(socket, security, createOwner);
     const reader = new FrameReader(link.#owner);
     const preamble = new AcceptingPreamble(preambleOptions(security, security.nodeId));
@@ -144,7 +151,7 @@ export class TcpLink implements Link {
     if (security.secret === null) clearTimeout(link.#openTimer); // it need not say anything yet
     const doubt = doubtOf(socket, security);
     if (doubt !== null) link.#perform(preamble.refuseFor(doubt), passed);
-    socket.on('data', (bytes: Buffer) => {
+    const take = (bytes: Buffer): void => {
       let at = 0;
       while (preamble.wants && at < bytes.length) {
         const { used, step } = preamble.push(bytes.subarray(at));
@@ -152,7 +159,8 @@ export class TcpLink implements Link {
         link.#perform(step, passed);
       }
       if (!link.#closed) link.#received(bytes.length, reader.push(bytes.subarray(at)));
-    });
+    };
+    if (!lands) socket.on('data', take).resume();
   }
 
   /** The connecting side. */
@@ -299,6 +307,7 @@ export function listenForLinks(
   const { promise, resolve, reject } = Promise.withResolvers<Listener>();
   const accept = (socket: Socket): void => TcpLink.accept(socket, security, createOwner);
   const server = createServer(
+    { pauseOnConnect: security.certificates === null },
     security.certificates === null ? accept : throughTls(security.certificates, security, accept),
   );
   server.once('error', reject);

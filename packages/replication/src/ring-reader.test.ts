@@ -9,7 +9,7 @@ import {
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { smallGeometry } from './cluster.fixture.ts';
 import { payloadChecksum } from './frame.ts';
-import { idleBuffersMax, RedoBuffers } from './redo-buffers.ts';
+import { idleSmallBuffersMax, RedoBuffers } from './redo-buffers.ts';
 import { type RedoBlock, RingReader } from './ring-reader.ts';
 import { RedoStream } from './redo-stream.ts';
 
@@ -114,12 +114,34 @@ describe('one read of the ring for several followers', () => {
     made.mockRestore();
   });
 
+  test('dozens of partitions with a block in flight at once need no new buffers in the end', () => {
+    const streams = Array.from({ length: 64 }, () => {
+      const each = attachPartition(createPartition(smallGeometry, 0));
+      each.promote(1, 1);
+      const redo = new RedoStream(new RingReader(each, buffers));
+      redo.continueFrom(0, 1, each.ringFind(1));
+      return { redo, records: new PartitionMap(each) };
+    });
+    const round = (): void => {
+      for (const { redo, records } of streams) {
+        for (let i = 0; i < 10; i++) records.set(Buffer.from(`key:${i}`), Buffer.alloc(100, i), 1);
+        taken(redo);
+      }
+      for (const { redo } of streams) redo.release();
+    };
+    round();
+    const made = vi.spyOn(Buffer, 'allocUnsafeSlow');
+    round();
+    expect(made).not.toHaveBeenCalled();
+    made.mockRestore();
+  });
+
   test('a block whose buffer serves something else is read anew', () => {
     const [first, late] = [stream(), stream()];
     write(10);
     const before = Buffer.from(taken(first).records);
     first.release();
-    for (let i = 0; i < idleBuffersMax; i++) buffers.take().fill(0);
+    for (let i = 0; i < idleSmallBuffersMax; i++) buffers.take(1_000).fill(0);
     expect(taken(late).records.equals(before)).toBe(true);
   });
 
@@ -131,7 +153,7 @@ describe('one read of the ring for several followers', () => {
     taken(other);
     lost.abandon();
     other.release();
-    for (let i = 0; i < idleBuffersMax; i++) buffers.take().fill(0);
+    for (let i = 0; i < idleSmallBuffersMax; i++) buffers.take(1_000).fill(0);
     expect(block.records.equals(before)).toBe(true);
   });
 

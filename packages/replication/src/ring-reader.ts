@@ -5,13 +5,7 @@
  *  the kernel, and is kept for latecomers until its buffer is needed.
  *  Bounded: a follower holds at most one block of 128 KiB, however slow it is, and holds up nobody else.
  *  Positions in the ring are never used twice, so a block at a position stays right for ever. */
-import {
-  InvariantError,
-  type Partition,
-  REDO_RECORD_BYTES_MAX,
-  RING_BUSY,
-  RING_EMPTY,
-} from '@ingot/store';
+import { InvariantError, type Partition, RING_BUSY, RING_EMPTY } from '@ingot/store';
 import { payloadChecksum } from './frame.ts';
 import { gateLooksMax } from './gate-look.ts';
 import { scanRedo } from './redo-batch.ts';
@@ -64,7 +58,7 @@ export class RingReader {
   /** The kernel has accepted the block for this holder. */
   release(block: RedoBlock): void {
     if (--block.holders > 0) return;
-    if (block.abandoned || block.buffer.length < REDO_RECORD_BYTES_MAX) this.#forget(block);
+    if (block.abandoned || block.buffer.length <= smallBytesMax) this.#forget(block);
     else this.#buffers.give(block.buffer, () => this.#forget(block));
   }
 
@@ -78,7 +72,7 @@ export class RingReader {
     const waiting = this.#partition.ringWaiting(ringAt);
     if (waiting <= 0) return RING_EMPTY;
     const isSmall = waiting <= smallBytesMax;
-    const buffer = isSmall ? Buffer.allocUnsafe(waiting) : this.#buffers.take();
+    const buffer = isSmall ? Buffer.allocUnsafe(waiting) : this.#buffers.take(waiting);
     let bytes = RING_BUSY;
     for (let looks = 0; bytes === RING_BUSY && looks < gateLooksMax; looks++) {
       bytes = this.#partition.ringCopy(ringAt, buffer.length, buffer);

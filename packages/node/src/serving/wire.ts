@@ -14,7 +14,8 @@
  *  direct-write.ts). */
 
 import type { Buffer } from 'node:buffer';
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Socket } from 'node:net';
+import { canLandReads, landReads } from '@ingot/replication';
 import { DirectWriter, type WritableHandle } from './direct-write.ts';
 
 export interface WireEvents {
@@ -29,7 +30,6 @@ export interface WireEvents {
 
 /** What is relied on of a handle beyond Node's documented interface. */
 interface Handle extends WritableHandle {
-  useUserBuffer?: (buffer: Uint8Array) => void;
   /** Called with each read; how much it was is in internal state, and in the growth of
    *  bytesRead. */
   onread?: (this: Handle, data: unknown) => unknown;
@@ -38,7 +38,6 @@ interface Handle extends WritableHandle {
 
 interface WithHandle {
   _handle: Handle | null;
-  _server?: unknown;
 }
 
 const KEEP_ALIVE_MS = 300_000;
@@ -125,29 +124,11 @@ function hostPort(host: string | undefined, port: number | undefined): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function canLandReads(socket: Socket): boolean {
-  const handle = (socket as unknown as WithHandle)._handle;
-  return handle !== null && typeof handle?.useUserBuffer === 'function';
-}
-
 function rewrap(accepted: Socket, receiveBuffer: Buffer, events: WireEvents): Socket {
-  const old = accepted as unknown as WithHandle;
-  const handle = old._handle;
-  old._handle = null;
-  const socket = new Socket({
-    handle,
-    allowHalfOpen: true,
-    onread: {
-      buffer: receiveBuffer,
-      callback: (bytes: number, buffer: Uint8Array): boolean => {
-        events.onBytes(buffer as Buffer, bytes);
-        return true;
-      },
-    },
-  } as unknown as SocketConstructorOpts);
+  const landed = (bytes: number): void => events.onBytes(receiveBuffer, bytes);
+  const socket = landReads(accepted, receiveBuffer, landed, true);
+  const handle = (socket as unknown as WithHandle)._handle;
   if (handle !== null) interceptReads(handle, receiveBuffer, events);
-  // The server counts its open sockets through this.
-  (socket as unknown as WithHandle)._server = old._server;
   return socket;
 }
 
