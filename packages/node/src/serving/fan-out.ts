@@ -1,8 +1,9 @@
 /** Commands of several keys whose partitions differ, on the client port (MGET, MSET, DEL, ...).
  *  The command is cut into one call per partition, each atomic by itself; local calls run at once,
  *  the others travel, and the replies become one by the command's `split` rule. Before the first
- *  call runs, every partition must have an owner that can be asked: a whole call is parked or
- *  refused, not half of it. */
+ *  call runs, every partition must have an owner that can be asked, and enough copies in sync as far
+ *  as the map of this node tells: a whole call is parked or refused, not half of it. A part that is
+ *  refused by its owner all the same, after others ran, makes an error that says so. */
 
 import { Buffer } from 'node:buffer';
 import { wrongArity } from '../commands/errors.ts';
@@ -43,7 +44,9 @@ export function runSplit(
     }
     if (part.route.to === 'peer' && !desk.hasRoom(connection, part.route)) return Outcome.held;
   }
-  if (parts.some(({ partitionId }) => desk.lacksReplicas(connection, command, partitionId))) {
+  const writes = command.kind === 'write';
+  const suffice = parts.every(({ partitionId }) => desk.held.suffice(partitionId));
+  if (writes && connection.inSync && !suffice) {
     desk.held.refuse(desk.out);
     return Outcome.done;
   }
@@ -53,13 +56,15 @@ export function runSplit(
     rule,
     parts.map((part) => part.positions),
     connection.protocol,
+    'key',
+    parts.map(() => writes),
   );
   if (!allHere) join.settleInto(connection.reserveReply());
   parts.forEach((part, i) => {
     if (part.route.to === 'peer') {
       const { node } = part.route;
       const { partitionId } = part;
-      if (command.kind === 'write') connection.written[partitionId] = 1;
+      if (writes) connection.written[partitionId] = 1;
       desk.forwarding.forward(node, connection, partitionId, null, part.args, 0, join.part(i));
       return;
     }

@@ -189,12 +189,15 @@ describe('held replies: --min-isr', () => {
   const start = async (): Promise<void> => {
     cluster = await TestCluster.start(2, 4, {}, { minIsr: 2 });
   };
-  const members = (of: Readonly<Record<number, string[]>>, ...others: string[]) => {
+  const setMembers = (of: Readonly<Record<number, string[]>>, ...others: string[]): void => {
     const placement = cluster.map.placement.map((entry, id) => ({
       ...entry,
       inSync: (of[id] ?? others).map((node) => ({ node, incarnation: 1 })),
     }));
     cluster.map = { ...cluster.map, version: cluster.map.version + 1, placement };
+  };
+  const members = (of: Readonly<Record<number, string[]>>, ...others: string[]): void => {
+    setMembers(of, ...others);
     cluster.tell(cluster.map, 0, 1);
   };
 
@@ -223,6 +226,56 @@ describe('held replies: --min-isr', () => {
     }
     expect(cluster.counter(0, 'noReplicas')).toBe(5);
     expect(await (await cluster.client()).call('SET', key, 'local')).toBe('OK');
+  });
+
+  it('a call of several parts is refused before any of them runs, wherever they are led', async () => {
+    await start();
+    board(0).lead(2);
+    members({ 1: ['n1'] }, 'n0', 'n1');
+    const [here, there] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const local = await cluster.client();
+    await local.call('SET', here, 'old');
+    const client = await inSyncClient();
+    const none = `-${NOREPLICAS_TEXT}`;
+    expect(await client.call('MSET', here, 'v', there, 'v')).toBe(none);
+    expect(await client.call('DEL', here, there)).toBe(none);
+    expect(await client.call('FLUSHALL')).toBe(none);
+    const exec = [['MULTI'], ['SET', here, 'v'], ['SET', there, 'v'], ['EXEC']];
+    expect((await client.pipeline(exec)).at(-1)).toBe(none);
+    expect(await local.call('MGET', here, there)).toEqual(['old', null]);
+    expect(cluster.counter(0, 'noReplicas')).toBe(4);
+    expect(cluster.counter(1, 'noReplicas')).toBe(0);
+  });
+
+  it('what its owner refuses after other parts ran is told as what it is', async () => {
+    await start();
+    members({}, 'n0', 'n1');
+    board(0).lead(2);
+    board(2).lead(2);
+    // Node 1 knows more than node 0.
+    setMembers({ 1: ['n1'] }, 'n0', 'n1');
+    cluster.tell(cluster.map, 1);
+    const [here, there, also] = [cluster.keyIn(0), cluster.keyIn(1), cluster.keyIn(2)];
+    const client = await inSyncClient();
+    const answered = async (...commands: string[][]): Promise<unknown> => {
+      const [replies] = await held(client, commands);
+      board(0).ack();
+      board(2).ack();
+      return (await replies).at(-1);
+    };
+    const partly = '-ERR partly executed: done for';
+    expect(await answered(['MSET', here, '1', there, '2', also, '3'])).toBe(
+      `${partly} keys 1, 3; not done for key 2 (${NOREPLICAS_TEXT})`,
+    );
+    expect(await answered(['MULTI'], ['PING'], ['SET', there, '4'], ['INCR', here], ['EXEC'])).toBe(
+      `${partly} commands 3, 1; not done for command 2 (${NOREPLICAS_TEXT})`,
+    );
+    expect(await answered(['FLUSHALL'])).toBe(
+      `${partly} node n0; not done for node n1 (${NOREPLICAS_TEXT})`,
+    );
+    expect(await client.pipeline([['MULTI'], ['PING'], ['SET', there, '5'], ['EXEC']])).toContain(
+      `-${NOREPLICAS_TEXT}`,
+    );
   });
 
   it('a set that becomes too small after the write: unknown', async () => {

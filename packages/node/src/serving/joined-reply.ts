@@ -1,15 +1,16 @@
 /** One reply made of the replies of several parts (partitions, or nodes), which may come in any
- *  order. An error of any part is the whole's: some parts may then have been executed. So is an
- *  absent array: the part is a transaction that a watched key stopped. */
+ *  order. An error of any part is the whole's, told so that it is true of all parts where some of
+ *  them write (see partly-executed.ts). So is an absent array: the part is a transaction that a
+ *  watched key stopped. */
 
 import type { Buffer } from 'node:buffer';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { SplitRule } from './execution.ts';
+import { errorOfParts, type PartName } from './partly-executed.ts';
 import type { ReplySink } from './reply-queue.ts';
 
 const MINUS = 0x2d;
-const ERROR = MINUS;
 const STAR = 0x2a;
 const NIL = 0x5f;
 const LF = 0x0a;
@@ -19,12 +20,23 @@ export class JoinedReply {
   /** Per part: where its elements belong in a gathered reply. */
   private readonly positions: readonly (readonly number[])[];
   private readonly protocol: Protocol;
+  /** What positions are called, and which parts write. */
+  private readonly what: PartName;
+  private readonly writes: readonly boolean[];
   private readonly replies: (Buffer | null)[];
   private missing: number;
   private sink: ReplySink | null = null;
 
-  constructor(rule: SplitRule, positions: readonly (readonly number[])[], protocol: Protocol) {
+  constructor(
+    rule: SplitRule,
+    positions: readonly (readonly number[])[],
+    protocol: Protocol,
+    what: PartName,
+    writes: readonly boolean[],
+  ) {
     this.rule = rule;
+    this.what = what;
+    this.writes = writes;
     this.positions = positions;
     this.protocol = protocol;
     this.replies = positions.map(() => null);
@@ -53,12 +65,21 @@ export class JoinedReply {
   /** All parts are in. */
   writeTo(out: ReplyWriter): void {
     const replies = this.replies as Buffer[];
-    const failed = replies.find((reply) => reply[0] === ERROR);
-    if (failed !== undefined) out.raw(failed, 0, failed.length);
+    const failed = replies.some((reply) => reply[0] === MINUS) ? this.error(replies) : null;
+    if (failed !== null) out.raw(failed, 0, failed.length);
     else if (this.rule === 'ok') out.ok();
     else if (replies.some(isAbsent)) out.nilArray();
     else if (this.rule === 'sum') out.integer(replies.reduce((sum, r) => sum + integerOf(r), 0));
     else this.gather(replies, out);
+  }
+
+  private error(replies: readonly Buffer[]): Buffer | null {
+    const parts = replies.map((reply, part) => ({
+      names: this.positions[part].map((position) => position + 1),
+      writes: this.writes[part],
+      reply,
+    }));
+    return errorOfParts(this.what, parts);
   }
 
   private gather(replies: readonly Buffer[], out: ReplyWriter): void {

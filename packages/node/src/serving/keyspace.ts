@@ -8,7 +8,7 @@
  *  the command runs again (each of them may), ROUNDS_MAX times at most.
  *  SCAN's cursor names a partition: that call goes to its leader alone. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { MapNode } from '../shared/map.ts';
@@ -17,6 +17,7 @@ import { type Desk, Outcome, TRY_AGAIN_TEXT } from './desk.ts';
 import { type Command, CURSOR_PARTITION_FACTOR } from './execution.ts';
 import { errorLine, isRefusal } from './forwarding.ts';
 import { elementsOf, integerOf, wholeReply } from './joined-reply.ts';
+import { errorOfParts, type PartReply } from './partly-executed.ts';
 import { encode } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
@@ -27,6 +28,7 @@ const SCAN_BETWEEN_NODES = 'ingot.scan';
 const ERROR = 0x2d;
 const LEASE_LOST_TEXT: string =
   'ERR this node was cut off while the command ran; whether it was executed is unknown';
+const OK_REPLY: Buffer = Buffer.from('+OK\r\n');
 const NIL_REPLIES: readonly string[] = ['$-1\r\n', '_\r\n'];
 
 export function runKeyspace(
@@ -129,10 +131,13 @@ function noteAll(desk: Desk, connection: Connection, command: Command): void {
   if (connection.inSync) desk.held.needAll(writes(command));
 }
 
+/** Of what it covers, as far as the map of this node tells: then no node may begin. */
 function lacksReplicas(desk: Desk, connection: Connection, command: Command): boolean {
   if (!connection.inSync || !writes(command)) return false;
-  return desk.host.partitions.some(
-    (partition, id) => partition?.mayWrite() === true && !desk.held.suffice(id),
+  const { map, nodeId } = desk.host;
+  const whole = connection.listener === 'client';
+  return map.placement.some(
+    ({ primary }, id) => (whole || primary === nodeId) && !desk.held.suffice(id),
   );
 }
 
@@ -146,6 +151,10 @@ class Gathering {
   private rounds = 0;
   private mapVersion = 0;
   private replies: Buffer[] = [];
+  /** Whose replies they are, this node first. */
+  private nodes: string[] = [];
+  /** Nodes on which a round has written. */
+  private readonly done: Set<string> = new Set();
   private missing = 0;
 
   constructor(desk: Desk, connection: Connection, command: Command, args: Args, sink: ReplySink) {
@@ -165,7 +174,7 @@ class Gathering {
     const leaders = otherLeaders(desk);
     if (leaders === null) {
       if (this.rounds < ROUNDS_MAX) this.again();
-      else this.finish(errorLine(DOWN_TEXT));
+      else this.fail(errorLine(DOWN_TEXT));
       return;
     }
     // Sealed meanwhile: what runs here would leave a partition out.
@@ -175,30 +184,39 @@ class Gathering {
     }
     if (lacksReplicas(desk, connection, this.command)) {
       desk.held.refuse(desk.scratch);
-      this.finish(wholeReply(desk.scratch));
+      this.fail(wholeReply(desk.scratch));
       return;
     }
+    this.nodes = [desk.host.nodeId, ...leaders.map(({ id }) => id)];
     this.replies = [];
-    this.missing = 1 + leaders.length;
-    const replied: ReplySink = {
+    this.missing = this.nodes.length;
+    const own = this.runHere();
+    noteAll(desk, connection, this.command);
+    desk.held.settle(own, this.reply(0));
+    const parts = Array.from({ length: args.count }, (_, i) => args.copy(i));
+    const question = encode(parts);
+    leaders.forEach((node, i) => {
+      desk.forwarding.ask(node, connection, question, this.reply(1 + i));
+    });
+    desk.forwarding.flush();
+  }
+
+  private reply(i: number): ReplySink {
+    return {
       settle: (reply) => {
-        this.replies.push(reply);
+        this.replies[i] = reply;
         this.missing--;
         if (this.missing === 0) this.roundEnded();
       },
     };
-    const own = this.runHere();
-    noteAll(desk, connection, this.command);
-    desk.held.settle(own, replied);
-    const parts = Array.from({ length: args.count }, (_, i) => args.copy(i));
-    const question = encode(parts);
-    for (const node of leaders) {
-      desk.forwarding.ask(node, connection, question, replied);
-    }
-    desk.forwarding.flush();
   }
 
   private roundEnded(): void {
+    if (writes(this.command)) {
+      this.replies.forEach((reply, i) => {
+        if (reply[0] !== ERROR) this.done.add(this.nodes[i]);
+      });
+    }
     const unsettled = this.replies.some((reply) => isRefusal(reply, 0));
     const moved = this.mapVersion !== this.desk.host.map.version;
     if ((unsettled || moved) && this.rounds < ROUNDS_MAX) {
@@ -206,6 +224,12 @@ class Gathering {
       return;
     }
     this.finish(this.joined());
+  }
+
+  /** It cannot go on; earlier rounds may have written. */
+  private fail(reply: Buffer): void {
+    const rest = { names: ['the rest'], writes: true, reply };
+    this.finish(errorOfParts('node', [...[...this.done].map(donePart), rest]) ?? reply);
   }
 
   private again(): void {
@@ -232,9 +256,16 @@ class Gathering {
   }
 
   private joined(): Buffer {
-    const { replies } = this;
-    const failed = replies.find((reply) => reply[0] === ERROR);
-    if (failed !== undefined) return failed;
+    const { replies, nodes, done } = this;
+    const parts = replies.map((reply, i) => ({
+      names: [nodes[i]],
+      writes: writes(this.command),
+      reply,
+    }));
+    const now = nodes.filter((_, i) => replies[i][0] !== ERROR);
+    const earlier = [...done].filter((node) => !now.includes(node));
+    const failed = errorOfParts('node', [...earlier.map(donePart), ...parts]);
+    if (failed !== null) return failed;
     const out = new ReplyWriter(1024);
     switch (this.command.combine) {
       case 'sum':
@@ -253,6 +284,10 @@ class Gathering {
     }
     return wholeReply(out);
   }
+}
+
+function donePart(node: string): PartReply {
+  return { names: [node], writes: true, reply: OK_REPLY };
 }
 
 /** One of the replies that are not nil, where there is one. */

@@ -191,7 +191,7 @@ export class Transactions {
     this.forget(connection);
     const down = parts.find((part) => part.to.to === 'refuse');
     if (down !== undefined) return desk.turnAway(connection, down.partitionId, down.to);
-    if (parts.some((part) => part.to.to === 'here' && this.lacksReplicas(connection, part))) {
+    if (parts.some((part) => this.lacksReplicas(connection, part, parts.length === 1))) {
       desk.held.refuse(out);
       return Outcome.done;
     }
@@ -199,11 +199,15 @@ export class Transactions {
     return Outcome.done;
   }
 
-  private lacksReplicas(connection: Connection, { partitionId, queued }: Part): boolean {
+  /** A part among several is asked about where the map of this node tells: none of them may run. */
+  private lacksReplicas(connection: Connection, part: Part, alone: boolean): boolean {
     const { desk } = this;
-    return queued.some(({ index }) =>
-      desk.lacksReplicas(connection, desk.lookup.commands[index], partitionId),
-    );
+    if (!connection.inSync || (alone && part.to.to === 'peer')) return false;
+    return this.writes(part) && !desk.held.suffice(part.partitionId);
+  }
+
+  private writes({ queued }: Part): boolean {
+    return queued.some(({ index }) => this.desk.lookup.commands[index].kind === 'write');
   }
 
   private forget(connection: Connection): void {
@@ -230,7 +234,8 @@ export class Transactions {
       return;
     }
     const positions = [...parts.map((part) => part.positions), keyless, ...waits.map((i) => [i])];
-    const join = new JoinedReply('gather', positions, connection.protocol);
+    const writes = positions.map((_, i) => i < parts.length && this.writes(parts[i]));
+    const join = new JoinedReply('gather', positions, connection.protocol, 'command', writes);
     const remote =
       parts.some((part) => part.to.to === 'peer') ||
       (waits.length > 0 && wroteElsewhere(desk, connection));
