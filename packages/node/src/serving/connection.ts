@@ -262,6 +262,7 @@ export class Connection implements Session, Parkable {
    *  did meanwhile. Nobody can say, and a broken connection says just that. */
   private disown(out: ReplyWriter): void {
     out.reset();
+    this.host.held.forgetBatch();
     this.closing = true;
     this.wire.destroy();
   }

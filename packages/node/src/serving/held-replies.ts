@@ -122,6 +122,12 @@ export class HeldReplies {
     return held;
   }
 
+  /** The batch's output is told to nobody: what it needs is not that of the next one. */
+  forgetBatch(): void {
+    this.fresh.length = 0;
+    this.notes.length = 0;
+  }
+
   /** `reply` goes to `sink` once what was needed since is in sync. */
   settle(reply: Buffer, sink: ReplySink): void {
     const { fresh } = this;

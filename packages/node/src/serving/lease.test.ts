@@ -83,6 +83,16 @@ describe('lease: one that ends while commands run', () => {
     expect(cluster.nodes[0].counters.get(Counter.disowned)).toBe(1);
   });
 
+  it('what it needed to be in sync holds up no reply of another connection', async () => {
+    const [inSync, other] = [await cluster.client(), await cluster.client()];
+    cluster.nodes[0].board.lead(0, 1, 2, 1);
+    await inSync.call('CLIENT', 'ACKS', 'isr');
+    endWithin(0);
+    expect(await inSync.call('GET', cluster.keyIn(0))).toBe(undefined);
+    expect(await other.call('PING')).toBe('PONG');
+    expect(cluster.counter(0, 'acksHeld')).toBe(0);
+  });
+
   it('another node that has forwarded it says that the outcome is unknown', async () => {
     const client = await cluster.client(1);
     const key = cluster.keyIn(0);
