@@ -7,7 +7,7 @@
  *
  *  What is relied on: a lease that is valid NOW says that this life has not been ended by now, so
  *  neither had it before. A reply may leave once the clock is read AFTER the command ran and the
- *  lease still holds; how long the write to the socket takes then is of no interest, because what
+ *  lease of the same life still holds; how long the write to the socket takes then is of no interest, because what
  *  was read or written counts from when it ran. The look before a batch only spares work that could
  *  not be answered. */
 import { performance } from 'node:perf_hooks';
@@ -49,6 +49,7 @@ export class LeaseWriter {
 export class LeaseWatch {
   /** At the last look. */
   holds = false;
+  private life = 0;
   private readonly words: Float64Array;
   private readonly offsetMs: number;
 
@@ -65,8 +66,8 @@ export class LeaseWatch {
   /** With clocks that were read already; `performanceMs` is this thread's. */
   look(performanceMs: number, wallMs: number): boolean {
     const { words } = this;
-    this.holds =
-      performanceMs + this.offsetMs < words[UNTIL_MONOTONIC] && wallMs < words[UNTIL_WALL];
+    this.life = words[INCARNATION];
+    this.holds = this.isBeforeEnd(performanceMs, wallMs);
     return this.holds;
   }
 
@@ -75,12 +76,14 @@ export class LeaseWatch {
   }
 
   /** Whether what ran since the last look may be answered: not where it ran under a lease that is
-   *  over by now. Without one, nothing ran that needs it. */
+   *  over by now, or was another life's. Without one, nothing ran that needs it. */
   mayAnswer(): boolean {
     if (!this.holds) return true;
+    return this.isBeforeEnd(performance.now(), Date.now()) && this.words[INCARNATION] === this.life;
+  }
+
+  private isBeforeEnd(performanceMs: number, wallMs: number): boolean {
     const { words } = this;
-    return (
-      performance.now() + this.offsetMs < words[UNTIL_MONOTONIC] && Date.now() < words[UNTIL_WALL]
-    );
+    return performanceMs + this.offsetMs < words[UNTIL_MONOTONIC] && wallMs < words[UNTIL_WALL];
   }
 }

@@ -178,7 +178,7 @@ export class BatchExecutor {
       if (desk.out.length > OUTPUT_BYTES_MAX) {
         desk.passage.close();
         connection.emit(desk.out);
-        if (connection.hold !== 0) return i;
+        if (connection.hold !== 0 || connection.closing) return i;
       }
       const plan = plans[i];
       if (connection.plain && this.hasLease) {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { processClocks } from '../lease/clocks.ts';
 import { FOREVER, NO_LEASE } from '../lease/lease-holder.ts';
+import type { LeaseWriter } from '../lease/lease-word.ts';
 import { Counter } from '../metrics/layout.ts';
 import { TestCluster } from './cluster.fixture.ts';
 
@@ -12,13 +13,16 @@ beforeEach(async () => {
 
 afterEach(() => cluster.stop());
 
-/** The lease of node 0 ends while a command looks a key up in this partition. */
-function endWithin(partition: number): void {
+/** The lease of node 0 ends while a command looks a key up in this partition, or `happens` does. */
+function endWithin(
+  partition: number,
+  happens: (lease: LeaseWriter) => void = (lease) => lease.extend(NO_LEASE),
+): void {
   const [{ partitions, lease }] = cluster.nodes;
   const own = partitions[partition];
   const find = own.find.bind(own);
   own.find = (...question) => {
-    lease.extend(NO_LEASE);
+    happens(lease);
     own.find = find;
     return find(...question);
   };
@@ -81,6 +85,29 @@ describe('lease: one that ends while commands run', () => {
     expect(await client.call('GET', key)).toBe(undefined);
     expect(client.closed).toBe(true);
     expect(cluster.nodes[0].counters.get(Counter.disowned)).toBe(1);
+  });
+
+  it('nor is it under the lease of the next life', async () => {
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    await client.call('SET', key, 'v');
+    endWithin(0, (lease) => {
+      lease.begin(2);
+      lease.extend(FOREVER);
+    });
+    expect(await client.call('GET', key)).toBe(undefined);
+    expect(client.closed).toBe(true);
+  });
+
+  it('what is left of the pipeline does not run', async () => {
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    const value = 'v'.repeat(60_000);
+    expect(await client.call('SET', key, value)).toBe('OK');
+    endWithin(0);
+    // So much that it leaves before the batch is over.
+    await client.pipeline([...Array<string[]>(5).fill(['GET', key]), ['DEL', key]]);
+    expect(cluster.partition(0, 0).stats().keys).toBe(1);
   });
 
   it('what it needed to be in sync holds up no reply of another connection', async () => {
