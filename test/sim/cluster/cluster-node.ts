@@ -103,11 +103,7 @@ export class ClusterNode {
       node: this.#callbacks(),
       self: machine.host.id,
       map: () => this.voter.map,
-      readMap: async () => {
-        const { map: read } = await this.voter.store.read();
-        this.voter.learn(read);
-        return read;
-      },
+      propose: (change) => this.voter.propose(change),
       later: process.later,
     });
     this.coordinator = new Coordinator(

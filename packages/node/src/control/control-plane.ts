@@ -245,7 +245,7 @@ export class ControlPlane implements ControlPlaneApi {
       map,
     );
     this.#endings.push(() => leases.end());
-    const seals = this.#sealGuard(register);
+    const seals = this.#sealGuard();
     const control = new ControlNode(
       {
         ...{ self, node, peers, seals, forgetAfterMs, nextAcceptors },
@@ -264,12 +264,12 @@ export class ControlPlane implements ControlPlaneApi {
     return { register, peers, leases, control, seals };
   }
 
-  #sealGuard(register: MapRegister): SealGuard {
+  #sealGuard(): SealGuard {
     const seals = new SealGuard({
       node: this.#node,
       self: this.#settings.id,
       map: () => this.map(),
-      readMap: () => register.read(),
+      propose: (change) => this.propose(change),
       later: (delayMs, then) => {
         const timer = setTimeout(then, delayMs);
         return () => clearTimeout(timer);

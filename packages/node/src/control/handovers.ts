@@ -1,8 +1,8 @@
 /** Planned changes of primary: which partitions are being sealed, or are sealed and not yet in the
  *  map. Owner: the coordinator.
- *  Invariants: a handover goes into the map only while its seal is known to hold, for which
- *  `sealUsableMs` stays well below `sealKeptMs`, after which a primary unseals. And only to a life
- *  in sync: should the seal be lifted all the same, it has what acks=isr has answered since. */
+ *  Invariants: a handover goes into the map only while its seal holds: a primary that has waited for
+ *  `sealKeptMs` in vain begins another epoch, at which no handover of the former one is due. And
+ *  only to a life in sync, which has all that acks=isr has answered. */
 import { type ClusterMap, isUp, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 import { isListedInSync } from './cluster-view.ts';
 import { withPrimary } from './map-changes.ts';
@@ -11,12 +11,10 @@ import { logHandOvers } from './step-log.ts';
 import type { HandOver } from './steps.ts';
 import type { ControlLog } from './types.ts';
 
-/** From asking for a seal on: how long the coordinator may use it. Counted from the question, since
- *  the answer may have been on its way for long. */
+/** From asking for a seal on: how long the coordinator tries to use it. Counted from the question,
+ *  since the answer may have been on its way for long. */
 export const sealUsableMs = 2_500;
-/** From its answer to a Seal on: how long a primary stays sealed without hearing more. No
- *  coordinator uses the seal any more by then; whether one has, the primary reads in the map before
- *  it unseals. */
+/** From its answer to a Seal on: how long a primary waits for what comes of it. */
 export const sealKeptMs = 3_000;
 /** A handover that failed is tried again after this long. */
 export const handOverRetryMs = 1_000;
@@ -116,7 +114,7 @@ export class HandOvers {
     this.#retryAtMs.set(partition, this.#options.nowMs() + handOverRetryMs);
   }
 
-  /** A primary that cannot be told, or whose answer was lost, unseals by itself in the end. */
+  /** A primary that cannot be told, or whose answer was lost, helps itself in the end. */
   #unseal(map: ClusterMap, { partition, from }: HandOver, sealId: number): void {
     const primary = nodeOf(map, from);
     if (primary === null) return;

@@ -113,7 +113,7 @@ export function withFollowerDropped(map: ClusterMap, partition: number, node: No
   }));
 }
 
-/** Names a new primary among the copies; the former one stays as a follower. */
+/** Names a primary among the copies, at another epoch; a former one stays as a follower. */
 export function withPrimary(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
   return withEntry(map, partition, (entry) => ({
     ...entry,

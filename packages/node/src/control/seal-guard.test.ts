@@ -19,6 +19,8 @@ const n2 = {
 const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });
 const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
 
+const alreadySealed = expect.stringContaining('sealed already');
+
 let map = joined;
 /** What the register would answer; null: it cannot be asked. */
 let hosted: ClusterMap | null;
@@ -37,8 +39,9 @@ beforeEach(() => {
     node,
     self: 'n1',
     map: () => map,
-    readMap: async () => {
+    propose: async (change) => {
       if (hosted === null) throw new Error('no majority answers');
+      hosted = change(hosted);
       return hosted;
     },
     later: (delayMs, fire) => {
@@ -60,23 +63,37 @@ function isSealed(): boolean | undefined {
   return node.copies.get(0)?.sealed;
 }
 
+/** The newest map arrives. */
+function arrives(): void {
+  map = hosted as ClusterMap;
+  node.apply({ ...map, version: map.version + 1 });
+}
+
+function fire(): void {
+  const [timer] = pending.splice(0, 1);
+  timer.fire();
+}
+
 describe('seal guard', () => {
-  test('a primary stays sealed longer than a coordinator uses the seal, then unseals', async () => {
+  test('a seal that nobody used is over with its epoch', async () => {
     expect(await guard.seal(0, 1, 'n2')).toMatchObject({ ok: true });
     expect(pending.map(({ delayMs }) => delayMs)).toEqual([sealKeptMs]);
     expect(sealKeptMs).toBeGreaterThan(sealUsableMs);
+    fire();
+    await settled();
+    expect(hosted?.placement[0]).toMatchObject({ primary: 'n1', epoch: 2, followers: ['n2'] });
     expect(isSealed()).toBe(true);
-    pending[0].fire();
-    await vi.waitFor(() => expect(isSealed()).toBe(false));
+    arrives();
+    expect(isSealed()).toBe(false);
   });
 
   test('a handover that the map has and this node has not heard of is not undone', async () => {
     await guard.seal(0, 1, 'n2');
     hosted = withPrimary(joined, 0, 'n2');
-    const [timer] = pending;
-    pending = [];
-    timer.fire();
+    const handedOver = hosted;
+    fire();
     await settled();
+    expect(hosted).toBe(handedOver);
     expect(isSealed()).toBe(true);
     expect(pending).toEqual([]);
   });
@@ -84,14 +101,14 @@ describe('seal guard', () => {
   test('while nobody can say who leads, a partition stays sealed and asks again', async () => {
     await guard.seal(0, 1, 'n2');
     hosted = null;
-    const [timer] = pending;
-    pending = [];
-    timer.fire();
+    fire();
     await vi.waitFor(() => expect(pending).toHaveLength(1));
     expect(isSealed()).toBe(true);
     hosted = joined;
-    pending[0].fire();
-    await vi.waitFor(() => expect(isSealed()).toBe(false));
+    fire();
+    await settled();
+    arrives();
+    expect(isSealed()).toBe(false);
   });
 
   test('an Unseal unseals at once, and for good', async () => {
@@ -103,24 +120,34 @@ describe('seal guard', () => {
 
   test('after the handover neither the timer nor a late Unseal changes anything', async () => {
     const { sealId } = await guard.seal(0, 1, 'n2');
-    const [timer] = pending;
     map = withPrimary(joined, 0, 'n2');
+    hosted = map;
+    fire();
     guard.unseal(0, sealId);
-    timer.fire();
     await settled();
     expect(isSealed()).toBe(true);
+    expect(hosted).toBe(map);
   });
 
-  test('a second seal is lifted neither by the timer nor by an Unseal of the first', async () => {
+  test('a second seal is refused while the first holds, or is being made', async () => {
+    const sealing = guard.seal(0, 1, 'n2');
+    expect(await guard.seal(0, 1, 'n2')).toMatchObject({ ok: false, why: alreadySealed });
+    const first = await sealing;
+    expect(await guard.seal(0, 1, 'n2')).toMatchObject({ ok: false, why: alreadySealed });
+    expect(isSealed()).toBe(true);
+    guard.unseal(0, first.sealId);
+    expect(await guard.seal(0, 1, 'n2')).toMatchObject({ ok: true });
+  });
+
+  test('a seal of an epoch that is over holds up no other', async () => {
     const first = await guard.seal(0, 1, 'n2');
-    const [firstTimer] = pending;
-    const second = await guard.seal(0, 1, 'n2');
-    firstTimer.fire();
-    await settled();
+    hosted = withPrimary(withPrimary(joined, 0, 'n2'), 0, 'n1');
+    arrives();
+    node.copies.get(0)?.followers.set('n2', 'streaming');
+    expect(await guard.seal(0, 3, 'n2')).toMatchObject({ ok: true });
     guard.unseal(0, first.sealId);
     expect(isSealed()).toBe(true);
-    guard.unseal(0, second.sealId);
-    expect(isSealed()).toBe(false);
+    expect(pending).toHaveLength(1);
   });
 
   test('a seal for another epoch, or of a partition led elsewhere, is refused', async () => {

@@ -1,19 +1,22 @@
 /** Seals of partitions that this node leads, on behalf of the coordinator. A partition does not
- *  stay sealed because an answer was lost: without a new map or an Unseal it is unsealed in the
- *  end. Invariant: by itself it unseals only what the map, read after the last moment at which the
- *  seal could be used, still gives to this node. The newest map that happens to have arrived is not
- *  enough: the new primary may have seen a newer one, and then two would take writes. */
+ *  stay sealed because an answer was lost: without a new map or an Unseal this node asks for another
+ *  epoch of its own, and the map that has it lifts the seal.
+ *  Invariants: only who asked for a seal can have it lifted within its epoch. To have read that the
+ *  map still gives the partition to this node would not be enough: whoever uses the seal may be in
+ *  the middle of it, its change be chosen later, and two would answer for the partition. One seal
+ *  of a partition at a time, so that the end of one is not that of another. */
+import type { MapChange } from '../register/map-proposer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { handOverRetryMs, sealKeptMs } from './handovers.ts';
+import { withPrimary } from './map-changes.ts';
 import type { NodeCallbacks, SealOutcome } from './types.ts';
 
 export interface SealGuardOptions {
   node: NodeCallbacks;
   self: string;
   map: () => ClusterMap;
-  /** The map as the register holds it now; what is read becomes `map`. Rejects while it cannot be
-   *  asked. */
-  readMap: () => Promise<ClusterMap>;
+  /** Rejects while the register cannot be asked. */
+  propose: (change: MapChange) => Promise<ClusterMap>;
   /** Calls back after so many ms; returns the way to call it off. */
   later: (delayMs: number, then: () => void) => () => void;
 }
@@ -27,6 +30,8 @@ export class SealGuard {
   readonly #options: SealGuardOptions;
   /** The last seal of each partition. */
   readonly #held = new Map<number, { sealId: number; epoch: number; callOff: () => void }>();
+  /** Those that are being sealed. */
+  readonly #sealing = new Set<number>();
   #stopped = false;
   #lastSealId = 0;
 
@@ -36,15 +41,23 @@ export class SealGuard {
 
   async seal(partition: number, epoch: number, to: string): Promise<Seal> {
     if (!this.#leads(partition, epoch)) {
-      return { ok: false, seq: 0, why: 'it does not lead the partition at this epoch', sealId: 0 };
+      return refused('it does not lead the partition at this epoch');
     }
-    // An earlier seal, whose answer was lost, must not be lifted under this one.
-    this.#held.get(partition)?.callOff();
-    const outcome = await this.#options.node.seal(partition, to);
-    if (!outcome.ok) return { ...outcome, sealId: 0 };
-    const sealId = ++this.#lastSealId;
-    this.#hold(partition, sealId, epoch, sealKeptMs);
-    return { ...outcome, sealId };
+    const held = this.#held.get(partition);
+    if (this.#sealing.has(partition) || held?.epoch === epoch) {
+      return refused('it is sealed already, for another handover');
+    }
+    held?.callOff();
+    this.#sealing.add(partition);
+    try {
+      const outcome = await this.#options.node.seal(partition, to);
+      if (!outcome.ok) return { ...outcome, sealId: 0 };
+      const sealId = ++this.#lastSealId;
+      this.#hold(partition, sealId, epoch, sealKeptMs);
+      return { ...outcome, sealId };
+    } finally {
+      this.#sealing.delete(partition);
+    }
   }
 
   /** Does nothing where there is a later seal, or where the handover came about after all. */
@@ -70,10 +83,12 @@ export class SealGuard {
   /** Without a majority of the acceptors nobody can say who leads the partition: it stays sealed, and
    *  asks on. */
   async #expire(partition: number, sealId: number, epoch: number): Promise<void> {
-    const map = await this.#options.readMap().catch(() => null);
+    const { propose, self } = this.#options;
+    const map = await propose((current) =>
+      this.#leads(partition, epoch, current) ? withPrimary(current, partition, self) : current,
+    ).catch(() => null);
     if (this.#stopped || this.#held.get(partition)?.sealId !== sealId) return;
     if (map === null) this.#hold(partition, sealId, epoch, handOverRetryMs);
-    else if (this.#leads(partition, epoch, map)) this.unseal(partition, sealId);
     else this.#held.delete(partition);
   }
 
@@ -81,4 +96,8 @@ export class SealGuard {
     const entry = map.placement[partition];
     return entry?.primary === this.#options.self && entry.epoch === epoch;
   }
+}
+
+function refused(why: string): Seal {
+  return { ok: false, seq: 0, why, sealId: 0 };
 }

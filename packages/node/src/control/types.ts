@@ -166,8 +166,8 @@ export interface NodeCallbacks {
   /** The payload of a heartbeat: cheap, synchronous, several times a second. */
   report(): NodeReport;
   /** Seals a partition led here and waits (1 s at most) until `to` has acknowledged the sealed seq.
-   *  Not ok: the partition is unsealed again. Ok: it stays sealed until a map that names another
-   *  primary is applied, or until `unseal`. */
+   *  Not ok: the partition is unsealed again. Ok: it stays sealed until a map with another epoch is
+   *  applied, or until `unseal`. */
   seal(partition: number, to: NodeId): Promise<SealOutcome>;
   /** The handover did not come about: this node goes on leading the partition. */
   unseal(partition: number): void;
