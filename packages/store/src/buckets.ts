@@ -148,6 +148,23 @@ export class Buckets {
     invariant(false, 'a used slot is referred to by the bucket of its key');
   }
 
+  /** The record of this hash that has `chunk` at `position` of its list of extents, or 0: nobody refers to it. Bounded
+   *  and range-checked, so it may run without the gate. */
+  findOwner(hash: number, position: number, chunk: number): number {
+    const image32 = this.#image32;
+    let bucket = this.headOf(hash);
+    for (let hops = 0; hops < CHAIN_BUCKETS_MAX && this.#isBucketRef(bucket); hops++) {
+      const word = bucket >>> 2;
+      for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
+        const ref = image32[entry + 1];
+        if (ref === 0 || image32[entry] !== hash) continue;
+        if (this.#records.inRange(ref) && this.#records.refersTo(ref, position, chunk)) return ref;
+      }
+      bucket = image32[word + BUCKET_OVERFLOW_WORD];
+    }
+    return 0;
+  }
+
   /** After a `locate` that found neither key nor hole: whether the chain may grow by one bucket. */
   chainMayGrow(): boolean {
     return this.#chainBuckets < CHAIN_BUCKETS_MAX;

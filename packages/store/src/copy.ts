@@ -15,6 +15,7 @@ import {
   BUCKET_OVERFLOW_WORD,
   BUCKET_SEQ_WORD,
   CHUNK_BYTES,
+  CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
@@ -276,11 +277,12 @@ export class Copy {
     this.#scratch64[SCRATCH_SEQ_F64] = seq;
   }
 
-  /** Whether what scratch knows cannot have gone wrong by damage to the chunk at `offset`: no refs come from chunks of
-   *  records, and while there was no flush every record counts as a key, whatever its seq. */
+  /** Whether what scratch knows cannot have gone wrong by damage to the chunk at `offset`: extents are bytes of values, no
+   *  refs come from chunks of records, and while there was no flush every record counts as a key, whatever its seq. */
   #isOfRecords(offset: number): boolean {
     const kind = this.#parts.slab.kind(offset >>> CHUNK_SHIFT);
     const flushSeq = this.#memory.imageU64(HEADER_FLUSH_SEQ >>> 2);
+    if (kind === CHUNK_EXTENT) return true;
     return (kind === CHUNK_SLAB || kind === CHUNK_FREE) && flushSeq === 0;
   }
 

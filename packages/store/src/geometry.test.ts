@@ -16,7 +16,7 @@ function refusal(request: GeometryRequest): StoreError {
 describe('store: geometry', () => {
   test('1 GiB in 64 partitions: images laid out for eight times 16 MiB', () => {
     expect(planGeometry({ partitions: 64, capacityBytes: GIB })).toEqual({
-      format: 1,
+      format: 2,
       partitions: 64,
       imageBytes: 128 * MIB,
       chunkCount: 2_048,

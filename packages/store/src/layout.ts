@@ -7,7 +7,7 @@ import { invariant } from './errors.ts';
 
 export type LayoutRow = readonly [name: string, offset: number, widthBytes: number];
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const CHUNK_BYTES = 65_536;
 export const CHUNK_SHIFT = 16;
 export const CHUNK_MASK: number = CHUNK_BYTES - 1;
@@ -45,8 +45,9 @@ export const CHUNK_TABLE_FIELDS: readonly LayoutRow[] = [
   ['kind', 0, 1],
   ['sizeClass', 1, 1],
   ['zero', 2, 2],
-  ['owner', 4, 4], // index chunks: position in the index directory
-  ['reserved', 8, 8],
+  ['owner', 4, 4], // index chunks: position in the index directory; extents: hash of the key
+  ['position', 8, 4], // extents: which of its value's extents it is, 0 = the first
+  ['reserved', 12, 4],
 ];
 
 export const BUCKET_FIELDS: readonly LayoutRow[] = [
@@ -59,9 +60,21 @@ export const RECORD_FIELDS: readonly LayoutRow[] = [
   ['valueBytes', 0, 4],
   ['keyBytes', 4, 2],
   ['sizeClass', 6, 1],
-  ['flags', 7, 1],
+  ['flags', 7, 1], // RECORD_EXTENTS, RECORD_STRUCT
   ['expiresAtMs', 8, 8], // f64 unix ms; 0 = never
   ['seq', 16, 8], // u64 of the mutation that wrote it
+];
+
+/** Behind the key of a record with RECORD_STRUCT, 8-aligned. */
+export const STRUCT_FIELDS: readonly LayoutRow[] = [
+  ['fingerprint', 0, 4],
+  ['zero', 4, 4],
+];
+
+/** Behind that, of a record with RECORD_EXTENTS, 8-aligned; zeros up to a multiple of 8 follow. */
+export const EXTENT_LIST_FIELDS: readonly LayoutRow[] = [
+  ['extentCount', 0, 4],
+  ['firstChunk', 4, 4], // extentCount chunk ids from here on, u32 each
 ];
 
 /** Redo record and CHECK marker, in the ring and on the wire alike. */
@@ -93,6 +106,11 @@ export const CHUNK_TABLE = 2;
 export const CHUNK_INDEX = 3;
 export const CHUNK_SLAB = 4;
 export const CHUNK_OVERFLOW = 5;
+/** 64 KiB of one value. */
+export const CHUNK_EXTENT = 6;
+/** Words of a chunk table entry. */
+export const TABLE_OWNER_WORD = 1;
+export const TABLE_POSITION_WORD = 2;
 
 export const BUCKET_BYTES = 64;
 export const BUCKET_SHIFT = 6;
@@ -109,6 +127,12 @@ export const CHAIN_BUCKETS_MAX = 64;
 
 export const RECORD_HEADER_BYTES = 24;
 export const KEY_BYTES_MAX: number = 65_535 - RECORD_HEADER_BYTES;
+/** Record flags. 0: the value stands directly behind the key. */
+export const RECORD_EXTENTS = 1;
+export const RECORD_STRUCT = 2;
+export const STRUCT_HEADER_BYTES = 8;
+/** A list of more chunks, behind the shortest key, does not fit a slot. */
+export const EXTENTS_MAX: number = (CHUNK_BYTES - RECORD_HEADER_BYTES - 8) / 4;
 
 export const REDO_HEADER_BYTES = 24;
 export const REDO_MUTATION = 1;
@@ -136,6 +160,9 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['checked', 80, 4], // follower; supervisor
   ['policy', 84, 4], // supervisor at creation; eviction
   ['capacityChunks', 88, 4], // supervisor; slab
+  ['pinCount', 92, 4], // whoever pins, before and after the chunks' own counts; whoever is inside
+  ['writingChunks', 96, 4], // extents that large writes under way have asked for
+  ['orphanHead', 100, 4], // inside the gate: first chunk of the list of orphans, 0 = none
   ['seq', 128, 8], // committed (primary) or applied (follower)
   ['clockMs', 136, 8], // highest clock seen
   ['generationStartMs', 144, 8],
@@ -158,6 +185,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['freeChunkHint', 252, 4],
   ['baseHistoryCount', 256, 4],
   ['baseHistory', 320, 1_024],
+  ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
   ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
 ];
 
@@ -179,6 +207,9 @@ export const SCRATCH_CONSISTENT_WORD = 19;
 export const SCRATCH_CHECKED_WORD = 20;
 export const SCRATCH_POLICY_WORD = 21;
 export const SCRATCH_CAPACITY_CHUNKS_WORD = 22;
+export const SCRATCH_PIN_COUNT_WORD = 23;
+export const SCRATCH_WRITING_CHUNKS_WORD = 24;
+export const SCRATCH_ORPHAN_HEAD_WORD = 25;
 /** Indexes into the f64 view. */
 export const SCRATCH_SEQ_F64 = 16;
 export const SCRATCH_CLOCK_F64 = 17;
@@ -202,6 +233,8 @@ export const SCRATCH_LAST_RECORD_WORD = 62;
 export const SCRATCH_FREE_CHUNK_HINT_WORD = 63;
 export const SCRATCH_BASE_HISTORY_COUNT_WORD = 64;
 export const SCRATCH_BASE_HISTORY = 320;
+export const SCRATCH_PIN_TIMES_WORD = 336;
+export const PIN_TIMES = 64;
 export const SCRATCH_CLASSES_WORD = 512;
 export const CLASS_WORDS = 8;
 export const CLASS_FREE_HEAD = 0;
@@ -210,6 +243,8 @@ export const CLASS_HAND_CHUNK = 2;
 export const CLASS_HAND_SLOT = 3;
 export const CLASS_USED_SLOTS = 4;
 export const CLASSES_MAX = 128;
+/** Extents have the words of a class of their own: how many chunks there are, and where the hand is. */
+export const EXTENT_CLASS: number = CLASSES_MAX - 1;
 /** The named words end here; arrays per chunk follow, then bitmaps, then the ring. */
 export const SCRATCH_ARRAYS = 8_192;
 /** One used bit and one access mark per 32 bytes of image: a slot is never smaller. */
@@ -247,6 +282,8 @@ assertLayout(HISTORY_FIELDS, HISTORY_BYTES);
 assertLayout(CHUNK_TABLE_FIELDS, CHUNK_TABLE_ENTRY_BYTES);
 assertLayout(BUCKET_FIELDS, BUCKET_BYTES);
 assertLayout(RECORD_FIELDS, RECORD_HEADER_BYTES);
+assertLayout(STRUCT_FIELDS, STRUCT_HEADER_BYTES);
+assertLayout(EXTENT_LIST_FIELDS, 8);
 assertLayout(REDO_FIELDS, REDO_HEADER_BYTES);
 assertLayout(SCRATCH_FIELDS, SCRATCH_ARRAYS);
 assertLayout(RING_MARK_FIELDS, RING_MARK_BYTES);

@@ -134,7 +134,8 @@ export class PartitionMap {
   #value(ref: number): Buffer {
     const { partition } = this;
     if (!partition.inRange(ref)) return Buffer.alloc(0); // torn: readEnd will say so
-    const at = partition.valueOffset(ref);
-    return Buffer.from(partition.imageBuffer.subarray(at, at + partition.valueBytes(ref)));
+    const value = Buffer.allocUnsafe(partition.valueBytes(ref));
+    partition.copyValue(ref, 0, value.length, value, 0);
+    return value;
   }
 }

@@ -141,12 +141,30 @@ export class Partition extends PartitionState {
     this.#sieve.mark(ref);
   }
 
+  /** Where the value's bytes in the slot begin. They are the whole value where it `isInOnePiece`. */
   valueOffset(ref: number): number {
     return this.#records.valueOffset(ref);
   }
 
+  /** Of the whole value. */
   valueBytes(ref: number): number {
     return this.#records.valueBytes(ref);
+  }
+
+  /** Whether all bytes of the value stand at `valueOffset`: true but for values with extents. */
+  isInOnePiece(ref: number): boolean {
+    return !this.#records.hasExtents(ref);
+  }
+
+  /** Copies `bytes` bytes of the value, from its byte `from` on and as far as it goes, to `target` at `at`. Returns
+   *  how many. Without the gate it may copy anything, but throws nothing and stays inside the image. */
+  copyValue(ref: number, from: number, bytes: number, target: Buffer, at: number): number {
+    return this.#records.copyValue(ref, from, bytes, target, at);
+  }
+
+  /** The fingerprint of the struct that a value is, 0 of a plain one. */
+  fingerprint(ref: number): number {
+    return this.#records.fingerprint(ref);
   }
 
   keyOffset(ref: number): number {

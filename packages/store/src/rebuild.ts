@@ -3,6 +3,7 @@
  *  The bytes came off the wire, so every ref and count is checked before it is used. Owner: the follower of the
  *  copy, once its bytes are consistent and before anyone may read it. */
 import type { Buckets } from './buckets.ts';
+import { hashKey } from './hash.ts';
 import { firstFreeChunk, type PartitionMemory } from './memory.ts';
 import {
   BUCKET_OVERFLOW_WORD,
@@ -11,6 +12,7 @@ import {
   BYTE_ORDER_MARK,
   CHAIN_BUCKETS_MAX,
   CHUNK_BYTES,
+  CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_HEADER,
   CHUNK_INDEX,
@@ -79,7 +81,7 @@ function brokenTable({ memory, slab }: ImageParts): string | null {
     const fixedKind = chunk === 0 ? CHUNK_HEADER : CHUNK_TABLE;
     const mayBe = isFixed
       ? kind === fixedKind
-      : kind === CHUNK_FREE || (kind >= CHUNK_INDEX && kind <= CHUNK_OVERFLOW);
+      : kind === CHUNK_FREE || (kind >= CHUNK_INDEX && kind <= CHUNK_EXTENT);
     if (!mayBe) return `chunk table: chunk ${chunk} has kind ${kind}`;
     if (chunk >= slab.chunksTouched && kind !== CHUNK_FREE) {
       return `chunk table: chunk ${chunk} has kind ${kind}, yet was never touched`;
@@ -194,6 +196,28 @@ function markReferred(parts: ImageParts, usedSlots: Int32Array): string | null {
   return null;
 }
 
+/** What is wrong with the list of extents of a record: each is an extent, names the record's key and its place in the
+ *  list, and a lookup of its owner leads to the record: no two share one. */
+export function brokenExtents(
+  { memory, records, slab, buckets }: ImageParts,
+  ref: number,
+): string | null {
+  const hash = hashKey(memory.imageBuffer, records.keyOffset(ref), records.keyBytes(ref));
+  const count = records.extentCount(ref);
+  for (let position = 0; position < count; position++) {
+    const chunk = records.extentAt(ref, position);
+    const isExtent = chunk !== 0 && slab.kind(chunk) === CHUNK_EXTENT;
+    if (!isExtent) return `record ${ref}: its extent ${position} is none`;
+    if (slab.owner(chunk) !== hash || slab.position(chunk) !== position) {
+      return `record ${ref}: its extent ${position}, chunk ${chunk}, names another`;
+    }
+    if (buckets.findOwner(hash, position, chunk) !== ref) {
+      return `record ${ref}: its extent ${position}, chunk ${chunk}, belongs to another`;
+    }
+  }
+  return null;
+}
+
 /** By chunk, 0 where it is no slab chunk: every remainder by that is NaN. */
 function slabSlotBytes({ memory, slab }: ImageParts): Int32Array {
   const { chunkCount } = memory.geometry;
@@ -241,11 +265,8 @@ function countRecords(parts: ImageParts, usedSlots: Int32Array): string | null {
 }
 
 /** Of the `used` records of a slab chunk, how many a flush has made absent; or the rule that one of them breaks. */
-function countFlushed(
-  { memory, records, slab }: ImageParts,
-  chunk: number,
-  used: number,
-): number | string {
+function countFlushed(parts: ImageParts, chunk: number, used: number): number | string {
+  const { memory, records, slab } = parts;
   const { usedBits } = memory;
   const sizeClass = slab.sizeClass(chunk);
   const slotBytes = SLOT_BYTES[sizeClass];
@@ -258,6 +279,10 @@ function countFlushed(
     const bit = 1 << ((ref >>> SLOT_BIT_SHIFT) & 31);
     if ((usedBits[ref >>> (SLOT_BIT_SHIFT + 5)] & bit) === 0) continue;
     if (!records.fits(ref, sizeClass)) return `chunk ${chunk}: slot ${ref} is no record`;
+    if (records.hasExtents(ref)) {
+      const broken = brokenExtents(parts, ref);
+      if (broken !== null) return broken;
+    }
     left--;
     if (everFlushed && records.isFlushed(ref)) flushed++;
   }

@@ -1,14 +1,22 @@
 /** Records: 24-byte header, key, value, in one slot. Offsets as in RECORD_FIELDS.
  *
+ *  Flags 0: the value is the bytes behind the key. With flags there may be a struct's fingerprint and a list of extents
+ *  between them, and the slot holds only the part of the value that is in no extent (see FORMAT.md).
+ *
  *  Reads may happen while a writer is inside the gate; every length is therefore checked against the record's
  *  chunk before it is used, and what was read counts only if the gate did not move. A slot never
  *  crosses its chunk, so neither does a record. */
 import {
   CHUNK_BYTES,
   CHUNK_MASK,
+  CHUNK_SHIFT,
+  EXTENTS_MAX,
   HEADER_FLUSH_SEQ,
+  RECORD_EXTENTS,
   RECORD_HEADER_BYTES,
+  RECORD_STRUCT,
   SCRATCH_CLOCK_F64,
+  STRUCT_HEADER_BYTES,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import { SLOT_BYTES } from './size-classes.ts';
@@ -21,12 +29,41 @@ const REF_ALIGN_MASK = 15;
 const HEADER_WORDS = RECORD_HEADER_BYTES >>> 2;
 const EXPIRES_WORD = 2;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
+/** Of a record's second word. */
+const CLASS_SHIFT = 16;
+const FLAGS_SHIFT = 24;
+
+const FLAGS_KNOWN = RECORD_EXTENTS | RECORD_STRUCT;
+
+const to8 = (bytes: number): number => (bytes + 7) & ~7;
+
+/** Bytes of a list of `count` extents, up to what follows. */
+export function extentListBytes(count: number): number {
+  return to8(4 + count * 4);
+}
+
+/** Bytes from a slot's start to the part of the value in it. */
+export function partOffsetOf(keyBytes: number, flags: number, extentCount: number): number {
+  const keyEnd = RECORD_HEADER_BYTES + keyBytes;
+  if (flags === 0) return keyEnd;
+  const structBytes = (flags & RECORD_STRUCT) === 0 ? 0 : STRUCT_HEADER_BYTES;
+  const listBytes = (flags & RECORD_EXTENTS) === 0 ? 0 : extentListBytes(extentCount);
+  return to8(keyEnd) + structBytes + listBytes;
+}
+
+/** Bytes of a value of `valueBytes` that are in the slot, behind `extentCount` extents. */
+export function partBytesOf(valueBytes: number, extentCount: number): number {
+  return Math.max(valueBytes - extentCount * CHUNK_BYTES, 0);
+}
 
 export class Records {
   readonly #image: Buffer;
   readonly #image32: Int32Array;
   readonly #image64: Float64Array;
   readonly #lastRef: number;
+  readonly #imageBytes: number;
+  readonly #valueBytesMax: number;
+  readonly #chunkCount: number;
   readonly #memory: PartitionMemory;
   readonly #scratch64: Float64Array;
 
@@ -35,14 +72,19 @@ export class Records {
     this.#image = memory.imageBuffer;
     this.#image32 = memory.image32;
     this.#image64 = new Float64Array(memory.image32.buffer as SharedArrayBuffer);
+    this.#imageBytes = memory.geometry.imageBytes;
+    this.#valueBytesMax = memory.geometry.valueMaxBytes;
+    this.#chunkCount = memory.geometry.chunkCount;
     this.#lastRef = memory.geometry.imageBytes - RECORD_HEADER_BYTES;
     this.#scratch64 = memory.scratch64;
   }
 
-  /** Never more than a chunk: 0 where a torn read says so. */
+  /** Of the whole value. What a torn read says is never more than a value may have. */
   valueBytes(ref: number): number {
     const bytes = this.#image32[ref >>> 2] >>> 0;
-    return bytes <= CHUNK_BYTES ? bytes : 0;
+    return bytes <= CHUNK_BYTES || (this.hasExtents(ref) && bytes <= this.#valueBytesMax)
+      ? bytes
+      : 0;
   }
 
   keyBytes(ref: number): number {
@@ -50,11 +92,29 @@ export class Records {
   }
 
   sizeClass(ref: number): number {
-    return (this.#image32[(ref >>> 2) + 1] >>> 16) & 0xff;
+    return (this.#image32[(ref >>> 2) + 1] >>> CLASS_SHIFT) & 0xff;
   }
 
   flags(ref: number): number {
-    return this.#image32[(ref >>> 2) + 1] >>> 24;
+    return this.#image32[(ref >>> 2) + 1] >>> FLAGS_SHIFT;
+  }
+
+  /** No flags: its value stands behind its key, all of it. */
+  isPlain(ref: number): boolean {
+    return this.#image32[(ref >>> 2) + 1] >>> FLAGS_SHIFT === 0;
+  }
+
+  /** Whether it is of this class and plain: it may be written over by such a one. */
+  isPlainOf(ref: number, sizeClass: number): boolean {
+    return this.#image32[(ref >>> 2) + 1] >>> CLASS_SHIFT === sizeClass;
+  }
+
+  hasExtents(ref: number): boolean {
+    return (this.flags(ref) & RECORD_EXTENTS) !== 0;
+  }
+
+  isStruct(ref: number): boolean {
+    return (this.flags(ref) & RECORD_STRUCT) !== 0;
   }
 
   expiresAtMs(ref: number): number {
@@ -69,21 +129,118 @@ export class Records {
     return ref + RECORD_HEADER_BYTES;
   }
 
+  /** Where the value's bytes in the slot begin: all of them, but for a record with extents. */
   valueOffset(ref: number): number {
-    return ref + RECORD_HEADER_BYTES + this.keyBytes(ref);
+    const word = this.#image32[(ref >>> 2) + 1];
+    const flags = word >>> FLAGS_SHIFT;
+    if (flags === 0) return ref + RECORD_HEADER_BYTES + (word & 0xffff);
+    return ref + partOffsetOf(word & 0xffff, flags, this.extentCount(ref));
+  }
+
+  /** Bytes of the value that are in the slot. */
+  partBytes(ref: number): number {
+    return partBytesOf(this.valueBytes(ref), this.extentCount(ref));
+  }
+
+  /** Word of the list of extents; of a record that has one. */
+  #listWord(ref: number): number {
+    const structBytes = this.isStruct(ref) ? STRUCT_HEADER_BYTES : 0;
+    return (ref + to8(RECORD_HEADER_BYTES + this.keyBytes(ref)) + structBytes) >>> 2;
+  }
+
+  /** 0 without extents; never more than a list can hold. */
+  extentCount(ref: number): number {
+    if (!this.hasExtents(ref)) return 0;
+    return Math.min(this.#image32[this.#listWord(ref)] >>> 0, EXTENTS_MAX);
+  }
+
+  /** The chunk that holds the value from `index` x 64 KiB on; 0 where a torn read names none. */
+  extentAt(ref: number, index: number): number {
+    const chunk = this.#image32[this.#listWord(ref) + 1 + index] >>> 0;
+    return chunk < this.#chunkCount ? chunk : 0;
+  }
+
+  /** Whether `chunk` is this extent of the value. */
+  refersTo(ref: number, position: number, chunk: number): boolean {
+    return position < this.extentCount(ref) && this.extentAt(ref, position) === chunk;
+  }
+
+  /** What the fields of a struct were, 0 of a record that is none. */
+  fingerprint(ref: number): number {
+    if (!this.isStruct(ref)) return 0;
+    return this.#image32[(ref + to8(RECORD_HEADER_BYTES + this.keyBytes(ref))) >>> 2] >>> 0;
   }
 
   /** Whether `ref` can be a record at all and ends, with its key and value, inside its chunk. */
   inRange(ref: number): boolean {
     if (ref <= 0 || (ref & REF_ALIGN_MASK) !== 0 || ref > this.#lastRef) return false;
-    const keyEnd = (ref & CHUNK_MASK) + RECORD_HEADER_BYTES + this.keyBytes(ref);
+    const word = this.#image32[(ref >>> 2) + 1];
+    if (word >>> FLAGS_SHIFT !== 0) return this.#endOf(ref) <= CHUNK_BYTES;
+    const keyEnd = (ref & CHUNK_MASK) + RECORD_HEADER_BYTES + (word & 0xffff);
     return keyEnd <= CHUNK_BYTES && this.#image32[ref >>> 2] >>> 0 <= CHUNK_BYTES - keyEnd;
   }
 
   /** Whether the record names this class and is not longer than its slots. */
   fits(ref: number, sizeClass: number): boolean {
+    if (this.sizeClass(ref) !== sizeClass) return false;
+    if (!this.isPlain(ref)) return this.#endOf(ref) - (ref & CHUNK_MASK) <= SLOT_BYTES[sizeClass];
     const bytes = RECORD_HEADER_BYTES + this.keyBytes(ref) + (this.#image32[ref >>> 2] >>> 0);
-    return this.sizeClass(ref) === sizeClass && bytes <= SLOT_BYTES[sizeClass];
+    return bytes <= SLOT_BYTES[sizeClass];
+  }
+
+  /** Where in its chunk a record with flags ends; behind the chunk where its lengths make no sense. */
+  #endOf(ref: number): number {
+    const flags = this.flags(ref);
+    const at = ref & CHUNK_MASK;
+    const fixedEnd = at + partOffsetOf(this.keyBytes(ref), flags & RECORD_STRUCT, 0);
+    if ((flags & ~FLAGS_KNOWN) !== 0 || to8(fixedEnd) > CHUNK_BYTES) return CHUNK_BYTES + 1;
+    const valueBytes = this.#image32[ref >>> 2] >>> 0;
+    let extentCount = 0;
+    if ((flags & RECORD_EXTENTS) !== 0) {
+      extentCount = this.#image32[this.#listWord(ref)] >>> 0;
+      const isTight = valueBytes > (extentCount - 1) * CHUNK_BYTES;
+      if (extentCount < 1 || extentCount > EXTENTS_MAX || !isTight) return CHUNK_BYTES + 1;
+      if (valueBytes > this.#valueBytesMax) return CHUNK_BYTES + 1;
+    }
+    const partAt = partOffsetOf(this.keyBytes(ref), flags, extentCount);
+    return at + partAt + partBytesOf(valueBytes, extentCount);
+  }
+
+  // ------------------------------------------------------------ the value, wherever it is
+
+  /** Image offset of the value's byte `from`; -1 where a torn read would lead out of the image. */
+  offsetInValue(ref: number, from: number): number {
+    const index = from >>> CHUNK_SHIFT;
+    const extentCount = this.extentCount(ref);
+    if (index < extentCount) {
+      const chunk = this.extentAt(ref, index);
+      return chunk === 0 ? -1 : (chunk << CHUNK_SHIFT) + (from & CHUNK_MASK);
+    }
+    const at = this.valueOffset(ref) + from - extentCount * CHUNK_BYTES;
+    return at < this.#imageBytes ? at : -1;
+  }
+
+  /** How many bytes of the value lie in one run from byte `from` on. */
+  runBytes(ref: number, from: number): number {
+    const left = this.valueBytes(ref) - from;
+    if (from >>> CHUNK_SHIFT >= this.extentCount(ref)) return left;
+    return Math.min(left, CHUNK_BYTES - (from & CHUNK_MASK));
+  }
+
+  /** Copies bytes `from` to `from + bytes` of the value, as far as it goes, to `target` at `at`. Returns how many
+   *  were copied. A torn read may copy anything, but stays inside the image. */
+  copyValue(ref: number, from: number, bytes: number, target: Buffer, at: number): number {
+    const end = Math.min(from + bytes, this.valueBytes(ref));
+    let position = from;
+    while (position < end) {
+      const source = this.offsetInValue(ref, position);
+      if (source === -1) break;
+      const run = Math.min(this.runBytes(ref, position), end - position);
+      if (run <= 0) break;
+      this.#image.copy(target, at + position - from, source, source + run);
+      position += run;
+    }
+    return Math.max(position - from, 0);
   }
 
   /** Whether a flush came after the record was written. */

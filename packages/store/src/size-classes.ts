@@ -32,7 +32,7 @@ export const SLOTS_PER_CHUNK: Int32Array = SLOT_BYTES.map((bytes) =>
   Math.floor(CHUNK_BYTES / bytes),
 );
 export const CLASS_COUNT: number = SLOT_BYTES.length;
-invariant(CLASS_COUNT <= CLASSES_MAX, 'every class has its words in scratch');
+invariant(CLASS_COUNT < CLASSES_MAX, 'every class has its words in scratch, and so have extents');
 
 /** The smallest class whose slots hold 16 x i bytes, by i. */
 const CLASS_BY_SIXTEENTH: Uint8Array = Uint8Array.from(

@@ -7,6 +7,7 @@
 import { tableChunks } from './geometry.ts';
 import {
   CHUNK_BYTES,
+  CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_MASK,
   CHUNK_OVERFLOW,
@@ -18,6 +19,8 @@ import {
   CLASS_FREE_HEAD,
   CLASS_USED_SLOTS,
   CLASS_WORDS,
+  CLASSES_MAX,
+  EXTENT_CLASS,
   HEADER_CHUNKS_TOUCHED,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CLASSES_WORD,
@@ -25,6 +28,8 @@ import {
   SCRATCH_USED_CHUNKS_WORD,
   SLOT_BIT_SHIFT,
   SLOT_BITS_PER_CHUNK_WORDS,
+  TABLE_OWNER_WORD,
+  TABLE_POSITION_WORD,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
@@ -60,9 +65,14 @@ export class Slab {
     return (this.#image32[tableWord(chunk)] >>> CLASS_SHIFT) & 0xff;
   }
 
-  /** Of an index chunk: its position in the index directory. */
+  /** Of an index chunk: its position in the index directory. Of an extent: the hash of its key. */
   owner(chunk: number): number {
-    return this.#image32[tableWord(chunk) + 1];
+    return this.#image32[tableWord(chunk) + TABLE_OWNER_WORD];
+  }
+
+  /** Of an extent: which of its value's extents it is. */
+  position(chunk: number): number {
+    return this.#image32[tableWord(chunk) + TABLE_POSITION_WORD];
   }
 
   get chunksTouched(): number {
@@ -79,14 +89,20 @@ export class Slab {
   }
 
   /** Takes a free chunk for `kind`, inside a mutation. Only after `hasFreeChunks`. */
-  takeChunk(mutation: Mutation, kind: number, sizeClass: number, owner: number): number {
+  takeChunk(
+    mutation: Mutation,
+    kind: number,
+    sizeClass: number,
+    owner: number,
+    position = 0,
+  ): number {
     let chunk = this.#findFreeChunk();
     if (chunk === 0) {
       chunk = this.chunksTouched;
       this.#image32[TOUCHED_WORD] = chunk + 1;
       mutation.patch(HEADER_CHUNKS_TOUCHED, 4);
     }
-    this.#writeTableEntry(mutation, chunk, kind | (sizeClass << CLASS_SHIFT), owner);
+    this.#writeTableEntry(mutation, chunk, kind | (sizeClass << CLASS_SHIFT), owner, position);
     this.chunkTaken(chunk, kind, sizeClass);
     return chunk;
   }
@@ -96,14 +112,21 @@ export class Slab {
     const kind = this.kind(chunk);
     const sizeClass = this.sizeClass(chunk);
     mutation.zeroFill(chunk << CHUNK_SHIFT, CHUNK_BYTES);
-    this.#writeTableEntry(mutation, chunk, CHUNK_FREE, 0);
+    this.#writeTableEntry(mutation, chunk, CHUNK_FREE, 0, 0);
     this.chunkReleased(chunk, kind, sizeClass);
   }
 
-  #writeTableEntry(mutation: Mutation, chunk: number, kindAndClass: number, owner: number): void {
+  #writeTableEntry(
+    mutation: Mutation,
+    chunk: number,
+    kindAndClass: number,
+    owner: number,
+    position: number,
+  ): void {
     const word = tableWord(chunk);
     this.#image32[word] = kindAndClass;
-    this.#image32[word + 1] = owner;
+    this.#image32[word + TABLE_OWNER_WORD] = owner;
+    this.#image32[word + TABLE_POSITION_WORD] = position;
     mutation.patch(word << 2, CHUNK_TABLE_ENTRY_BYTES);
   }
 
@@ -124,6 +147,7 @@ export class Slab {
   /** Scratch side of a table entry that became owned: whatever was known of its slots is forgotten. */
   chunkTaken(chunk: number, kind: number, sizeClass: number): void {
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD]++;
+    if (kind === CHUNK_EXTENT) this.#scratch32[classWord(EXTENT_CLASS) + CLASS_CHUNK_COUNT]++;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     this.#clearBits(chunk);
     this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]++;
@@ -136,6 +160,7 @@ export class Slab {
   chunkReleased(chunk: number, kind: number, sizeClass: number): void {
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD]--;
     this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = chunk;
+    if (kind === CHUNK_EXTENT) this.#scratch32[classWord(EXTENT_CLASS) + CLASS_CHUNK_COUNT]--;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]--;
     this.#unlinkFree(chunk, sizeClass);
@@ -266,7 +291,7 @@ export class Slab {
   /** Forgets everything that scratch knows and reads the chunk table anew; slots all count as free. */
   rebuildFromTable(): void {
     const { geometry } = this.#memory;
-    const classWords = SLOT_BYTES.length * CLASS_WORDS;
+    const classWords = CLASSES_MAX * CLASS_WORDS;
     this.#scratch32.fill(0, SCRATCH_CLASSES_WORD, SCRATCH_CLASSES_WORD + classWords);
     this.#freeCounts.fill(0);
     const fixedChunks = 1 + tableChunks(geometry);

@@ -14,6 +14,7 @@ import {
   BUCKETS_PER_CHUNK,
   CHAIN_BUCKETS_MAX,
   CHUNK_BYTES,
+  CHUNK_EXTENT,
   CHUNK_HEADER,
   CHUNK_INDEX,
   CHUNK_OVERFLOW,
@@ -21,6 +22,7 @@ import {
   CHUNK_SLAB,
   CHUNK_TABLE,
   CHUNK_TABLE_ENTRY_BYTES,
+  EXTENTS_MAX,
   HEADER_FIELDS,
   HEADER_FLUSH_SEQ,
   HEADER_HISTORY,
@@ -29,10 +31,19 @@ import {
   type LayoutRow,
   SCRATCH_GENERATION_WORD,
   SCRATCH_SEQ_F64,
+  TABLE_OWNER_WORD,
+  TABLE_POSITION_WORD,
 } from './layout.ts';
 import { brokenFrame, type ImageParts, isSlot } from './rebuild.ts';
 import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
-import { brokenHistory, brokenRecord, findsAnother, ZERO_CHUNK } from './verify.ts';
+import {
+  brokenFlagged,
+  brokenHistory,
+  brokenRecord,
+  findsAnother,
+  FLAGS_KNOWN,
+  isZero,
+} from './verify.ts';
 
 const TABLE_ENTRY_WORDS = CHUNK_TABLE_ENTRY_BYTES >>> 2;
 const HEADER_RESERVED: LayoutRow = headerRow('reserved');
@@ -66,15 +77,13 @@ function brokenContent(parts: ImageParts, chunk: number): string | null {
       return brokenOverflowChunk(parts, chunk);
     case CHUNK_SLAB:
       return brokenSlabChunk(parts, chunk);
+    case CHUNK_EXTENT:
+      return brokenExtent(parts, chunk);
     default:
-      return isZero(parts, chunk * CHUNK_BYTES, CHUNK_BYTES)
+      return isZero(parts.memory, chunk * CHUNK_BYTES, CHUNK_BYTES)
         ? null
         : `chunk ${chunk}: free, but not zero`;
   }
-}
-
-function isZero({ memory }: ImageParts, offset: number, bytes: number): boolean {
-  return memory.imageBuffer.compare(ZERO_CHUNK, 0, bytes, offset, offset + bytes) === 0;
 }
 
 function brokenHeaderRest(parts: ImageParts): string | null {
@@ -85,8 +94,8 @@ function brokenHeaderRest(parts: ImageParts): string | null {
   const [, reserved, reservedBytes] = HEADER_RESERVED;
   const historyEnd = HEADER_HISTORY + readHistory(memory).length * HISTORY_BYTES;
   const restIsZero =
-    isZero(parts, reserved, reservedBytes) &&
-    isZero(parts, historyEnd, HEADER_INDEX_DIRECTORY - historyEnd);
+    isZero(memory, reserved, reservedBytes) &&
+    isZero(memory, historyEnd, HEADER_INDEX_DIRECTORY - historyEnd);
   return restIsZero ? null : 'header: what is reserved is zero';
 }
 
@@ -98,11 +107,14 @@ function brokenTableChunk({ memory, slab }: ImageParts, chunk: number): string |
     const entry = (word - (CHUNK_BYTES >>> 2)) / TABLE_ENTRY_WORDS;
     const isThere = entry < memory.geometry.chunkCount;
     const kindAndClass = isThere ? 0xffff : 0;
-    const hasOwner = isThere && slab.kind(entry) === CHUNK_INDEX;
+    const isExtent = isThere && slab.kind(entry) === CHUNK_EXTENT;
+    const hasOwner = isExtent || (isThere && slab.kind(entry) === CHUNK_INDEX);
+    const position = words[word + TABLE_POSITION_WORD] >>> 0;
     const isRight =
       (words[word] & ~kindAndClass) === 0 &&
-      (hasOwner || words[word + 1] === 0) &&
-      (words[word + 2] | words[word + 3]) === 0;
+      (hasOwner || words[word + TABLE_OWNER_WORD] === 0) &&
+      position < (isExtent ? EXTENTS_MAX : 1) &&
+      words[word + TABLE_ENTRY_WORDS - 1] === 0;
     if (!isRight) return `chunk table: entry ${entry} is what its kind says`;
   }
   return null;
@@ -116,7 +128,7 @@ function brokenIndexChunk(parts: ImageParts, chunk: number): string | null {
     const bucket = (chunk << CHUNK_SHIFT) + i * BUCKET_BYTES;
     const number = first + i;
     if (number >= buckets.count) {
-      if (!isZero(parts, bucket, BUCKET_BYTES)) return `bucket ${number}: behind the last`;
+      if (!isZero(parts.memory, bucket, BUCKET_BYTES)) return `bucket ${number}: behind the last`;
       continue;
     }
     const broken = brokenBucket(parts, bucket, number);
@@ -132,7 +144,7 @@ function brokenOverflowChunk(parts: ImageParts, chunk: number): string | null {
   for (let i = 0; i < BUCKETS_PER_CHUNK; i++) {
     const bucket = (chunk << CHUNK_SHIFT) + i * BUCKET_BYTES;
     if (!slab.isUsed(bucket)) {
-      if (!isZero(parts, bucket, BUCKET_BYTES))
+      if (!isZero(memory, bucket, BUCKET_BYTES))
         return `overflow bucket ${bucket}: free, but not zero`;
       continue;
     }
@@ -186,7 +198,7 @@ function brokenBucket(parts: ImageParts, bucket: number, number: number): string
 }
 
 function brokenEmptyBucket(parts: ImageParts, bucket: number): string | null {
-  if (!isZero(parts, bucket, BUCKET_OVERFLOW_WORD * 4)) {
+  if (!isZero(parts.memory, bucket, BUCKET_OVERFLOW_WORD * 4)) {
     return `overflow bucket ${bucket}: a hash without a record`;
   }
   return brokenLink(parts, bucket, null);
@@ -215,13 +227,22 @@ function brokenSlabChunk(parts: ImageParts, chunk: number): string | null {
   for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
     const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
     if (!slab.isUsed(ref)) continue;
+    if ((records.flags(ref) & ~FLAGS_KNOWN) !== 0) return `record ${ref}: unknown flags`;
     if (!records.fits(ref, sizeClass)) return `record ${ref}: does not fit its slot`;
-    if (records.flags(ref) !== 0) return `record ${ref}: unknown flags`;
     if (records.seq(ref) > memory.scratch64[SCRATCH_SEQ_F64]) {
       return `record ${ref}: from the future`;
     }
     const hash = hashKey(memory.imageBuffer, records.keyOffset(ref), records.keyBytes(ref));
     if (findsAnother(parts, ref, hash)) return `record ${ref}: a lookup of its key leads elsewhere`;
+    const broken = records.isPlain(ref) ? null : brokenFlagged(parts, ref);
+    if (broken !== null) return broken;
   }
   return null;
+}
+
+/** Its bytes are a value's: only the record that refers to it, if there is one, can be asked. */
+function brokenExtent(parts: ImageParts, chunk: number): string | null {
+  const { buckets, slab } = parts;
+  const ref = buckets.findOwner(slab.owner(chunk), slab.position(chunk), chunk);
+  return ref === 0 ? null : brokenFlagged(parts, ref);
 }

@@ -170,7 +170,7 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
   ],
   [
     'the flags of a record',
-    ({ image32, ref }) => (image32[(ref >>> 2) + 1] |= 1 << 24),
+    ({ image32, ref }) => (image32[(ref >>> 2) + 1] |= 4 << 24),
     /unknown flags/,
   ],
   [

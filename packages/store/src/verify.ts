@@ -4,20 +4,26 @@ import { readHistory } from './history.ts';
 import {
   BUCKET_OVERFLOW_WORD,
   CHUNK_BYTES,
+  CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
+  EXTENT_CLASS,
+  RECORD_EXTENTS,
+  RECORD_STRUCT,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
-import { brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts';
+import type { PartitionMemory } from './memory.ts';
+import { brokenExtents, brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts';
 import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 import type { Slab } from './slab.ts';
 
 export const ZERO_CHUNK: Buffer = Buffer.alloc(CHUNK_BYTES);
+export const FLAGS_KNOWN: number = RECORD_EXTENTS | RECORD_STRUCT;
 
 /** The first broken rule, or null. Nobody may write meanwhile. */
 export function verifyImage(parts: ImageParts): string | null {
@@ -102,13 +108,42 @@ export function brokenRecord(
   if (records.sizeClass(ref) !== slab.sizeClass(ref >>> CHUNK_SHIFT)) {
     return `record ${ref}: class differs from its chunk's`;
   }
+  if ((records.flags(ref) & ~FLAGS_KNOWN) !== 0) return `record ${ref}: unknown flags`;
   if (!records.fits(ref, records.sizeClass(ref))) return `record ${ref}: longer than its slot`;
-  if (records.flags(ref) !== 0) return `record ${ref}: unknown flags`;
   const ownHash = hashKey(memory.imageBuffer, records.keyOffset(ref), records.keyBytes(ref));
   if (ownHash !== hash) return `record ${ref}: its key does not hash to its entry`;
   if (buckets.numberOf(hash) !== bucketNumber) return `record ${ref}: in bucket ${bucketNumber}`;
   if (records.seq(ref) > memory.scratch64[SCRATCH_SEQ_F64]) return `record ${ref}: from the future`;
-  return slab.isUsed(ref) ? null : `record ${ref}: its slot counts as free`;
+  if (!slab.isUsed(ref)) return `record ${ref}: its slot counts as free`;
+  return records.isPlain(ref) ? null : brokenFlagged(parts, ref);
+}
+
+/** What is wrong with what a record with flags has between its key and its value, and with its extents. */
+export function brokenFlagged(parts: ImageParts, ref: number): string | null {
+  const { memory, records } = parts;
+  const keyEnd = records.keyOffset(ref) + records.keyBytes(ref);
+  if (!isZero(memory, keyEnd, -keyEnd & 7)) return `record ${ref}: what follows its key is zero`;
+  const structAt = (keyEnd + 7) & ~7;
+  if (records.isStruct(ref) && !isZero(memory, structAt + 4, 4)) {
+    return `record ${ref}: what follows its fingerprint is zero`;
+  }
+  if (!records.hasExtents(ref)) return null;
+  const count = records.extentCount(ref);
+  if (count % 2 === 0 && !isZero(memory, records.valueOffset(ref) - 4, 4)) {
+    return `record ${ref}: what follows its extents is zero`;
+  }
+  const broken = brokenExtents(parts, ref);
+  if (broken !== null) return broken;
+  const lastBytes = records.valueBytes(ref) - (count - 1) * CHUNK_BYTES;
+  if (lastBytes >= CHUNK_BYTES) return null;
+  const lastAt = records.extentAt(ref, count - 1) * CHUNK_BYTES;
+  return isZero(memory, lastAt + lastBytes, CHUNK_BYTES - lastBytes)
+    ? null
+    : `record ${ref}: its last extent is zero behind the value`;
+}
+
+export function isZero(memory: PartitionMemory, offset: number, bytes: number): boolean {
+  return memory.imageBuffer.compare(ZERO_CHUNK, 0, bytes, offset, offset + bytes) === 0;
 }
 
 function brokenSlots({ slab }: ImageParts, reachable: Set<number>): string | null {
@@ -162,17 +197,22 @@ function brokenClass(slab: Slab, sizeClass: number, used: number, chunks: number
 
 function brokenChunks({ memory, slab }: ImageParts): string | null {
   let used = 0;
+  let extents = 0;
   const generation = memory.scratch32[SCRATCH_GENERATION_WORD] >>> 0;
   for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
     if (memory.stamps[chunk] > generation) return `chunk ${chunk}: its stamp is from the future`;
     if (slab.kind(chunk) !== CHUNK_FREE) {
       used++;
+      if (slab.kind(chunk) === CHUNK_EXTENT) extents++;
       continue;
     }
     const at = chunk * CHUNK_BYTES;
     if (memory.imageBuffer.compare(ZERO_CHUNK, 0, CHUNK_BYTES, at, at + CHUNK_BYTES) !== 0) {
       return `chunk ${chunk}: free, but not zero`;
     }
+  }
+  if (extents !== slab.classChunkCount(EXTENT_CLASS)) {
+    return `extents are ${slab.classChunkCount(EXTENT_CLASS)}, the chunk table has ${extents}`;
   }
   return used === slab.usedChunks
     ? null

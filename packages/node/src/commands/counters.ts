@@ -26,7 +26,8 @@ function add(execution: Execution, args: Args, delta: Int64, out: ReplyWriter): 
   let expiresAtMs = 0;
   if (ref !== 0) {
     const image = partition.imageBuffer;
-    current = readInteger(image, partition.valueOffset(ref), partition.valueBytes(ref));
+    const [start, bytes] = [partition.valueOffset(ref), partition.valueBytes(ref)];
+    current = partition.isInOnePiece(ref) ? readInteger(image, start, bytes) : null;
     expiresAtMs = partition.expiresAtMs(ref);
   }
   if (current === null) return out.error(NOT_AN_INTEGER);

@@ -128,8 +128,7 @@ function append(execution: Execution, args: Args, out: ReplyWriter): void {
   const bytes = oldBytes + args.bytes(2);
   const refused = tooLarge(args.bytes(1), bytes);
   if (refused !== null) return out.error(refused);
-  const oldStart = partition.valueOffset(ref);
-  partition.imageBuffer.copy(joined, 0, oldStart, oldStart + oldBytes);
+  partition.copyValue(ref, 0, oldBytes, joined, 0);
   args.buf.copy(joined, oldBytes, args.start(2), args.start(2) + args.bytes(2));
   const expiresAtMs = partition.expiresAtMs(ref);
   replyInteger(storeBytes(execution, args, 1, joined, 0, bytes, expiresAtMs), bytes, out);

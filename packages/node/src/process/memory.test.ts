@@ -9,7 +9,7 @@ const geometry: Geometry = {
   capacityChunks: 256,
   ringBytes: 1 << 20,
   valueMaxBytes: 1 << 20,
-  format: 1,
+  format: 2,
 };
 
 test('memory: a copy costs its capacity, ring and scratch, not what it is laid out for', () => {

@@ -94,6 +94,17 @@ export class ReplyWriter {
     this.length = at + 2;
   }
 
+  /** A bulk of `bytes` bytes that the caller puts into `buffer`, from the position returned on; -1 past the limit. */
+  bulkSpace(bytes: number): number {
+    if (!this.reserve(bytes + HEADER_BYTES_MAX + 2)) return -1;
+    this.header(DOLLAR, bytes);
+    const at = this.length;
+    this.buffer[at + bytes] = CR;
+    this.buffer[at + bytes + 1] = LF;
+    this.length = at + bytes + 2;
+    return at;
+  }
+
   bulkText(text: string): void {
     this.textBlock(DOLLAR, '', text);
   }

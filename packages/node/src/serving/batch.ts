@@ -22,6 +22,7 @@ import {
   slotOfKey,
   TORN_READS_MAX,
 } from '@ingot/store';
+import { writeValue } from '../commands/records.ts';
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
@@ -262,11 +263,13 @@ export class BatchExecutor {
         this.desk.calls.count(this.getIndex);
         return true;
       }
-      const image = partition.imageBuffer;
-      const valueStart = partition.valueOffset(ref);
-      const valueBytes = partition.valueBytes(ref);
-      // Torn, these may say anything; the copy must stay inside the image all the same.
-      if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
+      if (partition.isInOnePiece(ref)) {
+        const image = partition.imageBuffer;
+        const valueStart = partition.valueOffset(ref);
+        const valueBytes = partition.valueBytes(ref);
+        // Torn, these may say anything; the copy must stay inside the image all the same.
+        if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
+      } else writeValue(partition, ref, out);
       if (partition.readEnd(token)) {
         partition.mark(ref);
         this.hits++;
