@@ -1,5 +1,5 @@
 import { ROLE_FOLLOWER } from '@ingot/store';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { monotonicMs } from '../process/monotonic-clock.ts';
 import { TestCluster } from './cluster.fixture.ts';
 
@@ -115,6 +115,26 @@ describe('fan-out: other ports and other states', () => {
     cluster.partition(0, 1).seal(false);
     cluster.nodes[0]?.worker.roleChanged();
     expect(await replies).toEqual(['OK', ['a', 'b'], 2]);
+  });
+});
+
+describe('fan-out: over all partitions, one of which finds no owner', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it('never leaves out what is sealed here meanwhile', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    await client.call('MSET', cluster.keyIn(0), 'v', cluster.keyIn(1), 'v');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    cluster.partition(1, 1).seal(true);
+    const asked = client.call('FLUSHALL');
+    // The other node has refused: it is asked again soon.
+    while (vi.getTimerCount() === 0) await new Promise((resolve) => setImmediate(resolve));
+    cluster.partition(0, 0).seal(true);
+    cluster.partition(1, 1).seal(false);
+    vi.advanceTimersByTime(60_000);
+    expect(await asked).toMatch(/^-/);
+    expect(cluster.partition(1, 1).stats().keys).toBe(1);
   });
 });
 

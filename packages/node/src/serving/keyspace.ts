@@ -172,14 +172,10 @@ class Gathering {
     // No batch is running that would have looked.
     desk.host.lease.lookNow();
     const leaders = otherLeaders(desk);
-    if (leaders === null) {
+    // What ran without a partition, one that was sealed meanwhile, would not be the whole.
+    if (leaders === null || firstUnsettled(desk) >= 0) {
       if (this.rounds < ROUNDS_MAX) this.again();
-      else this.fail(errorLine(DOWN_TEXT));
-      return;
-    }
-    // Sealed meanwhile: what runs here would leave a partition out.
-    if (firstUnsettled(desk) >= 0 && this.rounds < ROUNDS_MAX) {
-      this.again();
+      else this.fail(errorLine(leaders === null ? DOWN_TEXT : TRY_AGAIN_TEXT));
       return;
     }
     if (lacksReplicas(desk, connection, this.command)) {
