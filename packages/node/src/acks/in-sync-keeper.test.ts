@@ -218,10 +218,11 @@ describe('in-sync keeper', () => {
     world.answerIsLost = false;
     world.registerFails = true;
     await world.pass(300);
-    expect(world.steps.slice(3)).toEqual(['await b1 b1', 'failed']);
+    // That it failed again is nothing new.
+    expect(world.steps.slice(3)).toEqual(['await b1 b1']);
     world.registerFails = false;
     await world.pass(300);
-    expect(world.steps.slice(5)).toEqual(['await b1 b1', 'read', 'await ']);
+    expect(world.steps.slice(4)).toEqual(['await b1 b1', 'read', 'await ']);
   });
 
   test('a chosen set that this node has not heard of yet: its members go on being awaited', async () => {

@@ -32,6 +32,7 @@ export interface InSyncKeeperOptions {
     joining: readonly PendingMembers[],
   ) => Promise<readonly PendingMembers[]>;
   readonly propose: (change: MapChange) => Promise<ClusterMap>;
+  /** Of failures in a row the first is told. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -46,6 +47,7 @@ export class InSyncKeeper {
   #awaitedMap: { readonly version: number; readonly came: () => void } | null = null;
   #isBusy = false;
   #isDue = false;
+  #isFailing = false;
   #cancel: (() => void) | null = null;
   #closed = false;
   #changes = { added: 0, removed: 0 };
@@ -81,6 +83,7 @@ export class InSyncKeeper {
     this.#isBusy = true;
     void this.#round(changes).then((again) => {
       this.#isBusy = false;
+      this.#isFailing = !again;
       if (!again) this.#lookIn(retryMs);
       else if (this.#isDue) this.look();
       this.#isDue = false;
@@ -150,7 +153,7 @@ export class InSyncKeeper {
       await awaitMembers([], []);
       return true;
     } catch (error) {
-      failed(error);
+      if (!this.#isFailing) failed(error);
       return false;
     }
   }

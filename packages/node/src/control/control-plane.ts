@@ -92,6 +92,8 @@ export class ControlPlane implements ControlPlaneApi {
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
   #canWrite = true;
+  /** By node: why it refused this life last. */
+  readonly #refusedBy = new Map<NodeId, string>();
   #saving: NodeJS.Timeout | null = null;
   #isLeaving = false;
 
@@ -364,6 +366,7 @@ export class ControlPlane implements ControlPlaneApi {
     const { incarnation } = nodeOf(map, nodeId) as MapNode;
     await this.#identity.enter({ nodeId, clusterId, incarnation }, map);
     this.#incarnation = incarnation;
+    this.#refusedBy.clear();
     this.#isMember = true;
     register.learn(map);
     this.#adopt(register.known());
@@ -421,7 +424,11 @@ export class ControlPlane implements ControlPlaneApi {
 
   #refused(peer: NodeId, { code, message }: IngotError): void {
     const { leases, register } = this.#joined();
-    this.#log.warn({ event: 'acceptor.refused', peer, code }, message);
+    // Whoever is refused asks again and again.
+    if (this.#refusedBy.get(peer) !== code) {
+      this.#refusedBy.set(peer, code);
+      this.#log.warn({ event: 'acceptor.refused', peer, code }, message);
+    }
     if (code === 'FENCED' && !leases.hasLease()) this.#beginAnew(message);
     else if (code !== 'FENCED') register.heardOf(register.known().version + 1, peer);
   }
