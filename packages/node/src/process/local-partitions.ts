@@ -147,6 +147,11 @@ export class LocalPartitions {
   #perform(step: Step, map: ClusterMap, geometry: Geometry): void {
     if (step.kind === 'publish') return this.#listener.publish(map);
     if (step.kind === 'create') return this.#create(step.partition, map, geometry);
+    if (step.kind === 'refuse') {
+      const { partition, epoch } = step;
+      const text = 'the map names this node primary, but its copy is not consistent, or not here';
+      return this.#log('error', 'partition.notPromoted', { partition, epoch, text });
+    }
     const held = this.#held.get(step.partition);
     if (held === undefined) return; // refused for memory, and with it what would follow
     const { partition, handle } = held;
@@ -161,12 +166,6 @@ export class LocalPartitions {
         return this.#listener.attach(handle);
       case 'drop':
         return this.#drop(step.partition, partition);
-      case 'refuse':
-        this.#log('error', 'partition.notPromoted', {
-          partition: step.partition,
-          epoch: step.epoch,
-          text: 'the map names this node primary, but its copy is not consistent: it stays follower',
-        });
     }
   }
 

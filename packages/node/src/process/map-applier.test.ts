@@ -84,6 +84,7 @@ describe('map-applier', () => {
 
   test('a copy that may lack writes is never promoted', () => {
     expect(plan([entry(4, 'me')], { 0: syncing })).toEqual(['refuse 0 @4', 'publish']);
+    expect(plan([entry(4, 'me')])).toEqual(['refuse 0 @4', 'publish']);
   });
 
   test('a lost partition starts again from an empty copy', () => {

@@ -5,8 +5,8 @@
  *  2. `create`, then `promote` or `follow`, then `attach`: workers never see a copy without a role.
  *  3. `publish`: the map goes to every worker only when all role words agree with it.
  *  4. `drop`: workers know the new owner before they lose the copy.
- *  Invariant: a copy that may lack writes is never promoted; only an entry that is marked lost lets
- *  an empty one take its place. Knows nothing of memory, threads or time. */
+ *  Invariant: a copy that may lack writes is never promoted, nor is one that is not there; only an
+ *  entry that is marked lost, or founded here, begins with an empty one. Knows nothing of memory, threads or time. */
 
 import type { ClusterMap, PlacementEntry } from '../shared/map.ts';
 
@@ -28,11 +28,14 @@ export type Step =
   | { readonly kind: 'attach'; readonly partition: number }
   /** take its role away; nobody serves it from here on */
   | { readonly kind: 'retire'; readonly partition: number }
-  /** the map names this node primary, but its copy may lack writes: it stays a follower */
+  /** the map names this node primary, but its copy may lack writes, or is not here */
   | { readonly kind: 'refuse'; readonly partition: number; readonly epoch: number }
   | { readonly kind: 'publish' }
   /** take it from every worker and free it */
   | { readonly kind: 'drop'; readonly partition: number };
+
+/** At which nobody has written yet. */
+const FOUNDING_EPOCH = 1;
 
 /** The steps that bring `local` (by partition id) to what `map` asks of `nodeId`. */
 export function planSteps(
@@ -68,11 +71,12 @@ function roleOf(entry: PlacementEntry, nodeId: string): CopyRole {
 
 function lead(partition: number, entry: PlacementEntry, copy: LocalCopy | undefined): Step[] {
   const promote: Step = { kind: 'promote', partition, epoch: entry.epoch };
+  const refuse: Step = { kind: 'refuse', partition, epoch: entry.epoch };
   const fresh: Step[] = [{ kind: 'create', partition }, promote, { kind: 'attach', partition }];
-  if (copy === undefined) return fresh;
+  if (copy === undefined) return entry.lost || entry.epoch === FOUNDING_EPOCH ? fresh : [refuse];
   if (copy.role === 'primary') return copy.epoch === entry.epoch ? [] : [promote];
   if (copy.consistent) return [promote];
-  return entry.lost ? fresh : [{ kind: 'refuse', partition, epoch: entry.epoch }];
+  return entry.lost ? fresh : [refuse];
 }
 
 function follow(partition: number, epoch: number, copy: LocalCopy | undefined): Step[] {
