@@ -67,6 +67,7 @@ export const CLAIMS = {
   scenario: 'what a scenario expects comes true',
   register: 'the register is linearizable: one map per version, and reads never go back',
   fenced: 'a life that is fenced in the map has no lease',
+  inside: 'a node takes a write only where it leads, unsealed, in the passage that writes',
   oneWriter: 'of a partition and epoch one life takes writes',
   promoted: 'no empty, inconsistent or unchecked copy leads',
   marked: 'a copy that was not in sync leads only where the map says so',

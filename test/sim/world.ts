@@ -1,16 +1,11 @@
 /** A simulated cluster: nodes, links, the map, the truth. Everything that happens in it comes from one seed.
  *
  *  The map is a variable here: who is primary is decided at once, and each node learns of it in its own time. */
-import {
-  type Geometry,
-  invariant,
-  type MutationStep,
-  planGeometry,
-  ROLE_FOLLOWER,
-} from '@ingot/store';
+import { type Geometry, invariant, type MutationStep, ROLE_FOLLOWER } from '@ingot/store';
 import { Random } from '../../packages/replication/src/random.fixture.ts';
 import { Connection } from './connection.ts';
 import type { SimCopy } from './copy.ts';
+import { smallGeometry } from './geometry.ts';
 import { KEYS, rawRecord } from './keys.ts';
 import { Link, linkName } from './link.ts';
 import { SimNode } from './node.ts';
@@ -34,9 +29,6 @@ export interface WorldOptions {
   readonly print?: ((line: string) => void) | null;
 }
 
-const MIB = 1_048_576;
-const chunkCount = 22;
-const capacityChunks = 16;
 const ringBytes = 262_144;
 /** Events inside events inside events. */
 const depthMax = 3;
@@ -45,12 +37,6 @@ const longInsideMs = 400;
 const longInsideEvents = 160;
 const failoverMs = 400;
 const lostAfterTries = 12;
-
-function smallGeometry(partitions: number): Geometry {
-  const capacityBytes = partitions * 8 * MIB;
-  const planned = planGeometry({ partitions, capacityBytes, capacityMaxBytes: capacityBytes });
-  return { ...planned, imageBytes: chunkCount * 65_536, chunkCount, capacityChunks, ringBytes };
-}
 
 export class World {
   readonly scheduler = new Scheduler();
@@ -78,7 +64,7 @@ export class World {
     this.random = new Random(seed);
     this.trace = new Trace(print);
     this.partitions = partitions;
-    this.geometry = smallGeometry(partitions);
+    this.geometry = smallGeometry(partitions, ringBytes);
     const ids = Array.from({ length: nodes + (leaf ? 1 : 0) }, (_, i) =>
       String.fromCharCode(97 + i),
     );

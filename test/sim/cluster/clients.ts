@@ -1,8 +1,9 @@
 /** Clients of a simulated cluster: each sends one command after the other, through any node, and remembers what it was
  *  told. A command without an answer may have been executed, or may yet be. */
+import type { Partition } from '@ingot/store';
 import { linearizabilityBroken, type Operation } from '../../support/linearizable.ts';
 import { Broken } from '../trace.ts';
-import type { ClusterRun } from './cluster-run.ts';
+import type { ClusterRun, WrittenAt } from './cluster-run.ts';
 import type { SimProcess } from './host.ts';
 import type { Command, Reply } from './serving.ts';
 
@@ -76,6 +77,15 @@ export class Clients {
     void this.#send({ kind: 'write', acks: 'isr', partition, key, value: '' }, node);
   }
 
+  /** Large values, one after the other and faster than anybody else writes. */
+  burst(node: string, partition: number, writes: number): void {
+    const command = { kind: 'write', acks: 'local', partition, value: '' } as const;
+    for (let i = 0; i < writes; i++) {
+      const key = this.#key(partition, `burst${i % keysPerPartition}`);
+      this.#process.later(i, () => void this.#send({ ...command, key, isLarge: true }, node));
+    }
+  }
+
   /** Returns whether it was executed and answered. */
   async #send(command: Command, at: string | null = null): Promise<boolean> {
     const { world } = this.#run;
@@ -88,6 +98,7 @@ export class Clients {
     this.#underWay--;
     const end = world.scheduler.eventCount;
     world.trace.count(`${kind}s with acks=${acks}: ${reply.kind}`);
+    if (kind === 'flush') return reply.kind === 'ok';
     const seen = { key, kind, acks, partition, era, start };
     // What an answer says after the loss of the era is not claimed about.
     const isClaimed = era === this.#eras[partition];
@@ -146,12 +157,28 @@ export class Clients {
     if (different !== null) throw new Broken('equal', different);
     world.trace.count('operations judged', claimed.length);
     this.#history = [];
+    this.#run.written.clear();
+    await this.#flushAll();
     this.#round++;
     this.active = true;
   }
 
+  /** Makes room. What was late of this round may come behind it: other rounds have other keys. */
+  async #flushAll(): Promise<void> {
+    let left = this.#eras.length;
+    for (const partition of this.#eras.keys()) {
+      const command = { kind: 'flush', acks: 'isr', partition, key: '', value: '' } as const;
+      void this.#untilAnswered(command).then(() => left--);
+    }
+    await this.#run.world.run(patienceMs, () => left === 0);
+    if (left > 0) throw new Broken('settles', `${left} partitions cannot be flushed`);
+  }
+
   async #readUntilAnswered(partition: number, key: string): Promise<void> {
-    const command = { kind: 'read', acks: 'isr', partition, key, value: '' } as const;
+    await this.#untilAnswered({ kind: 'read', acks: 'isr', partition, key, value: '' });
+  }
+
+  async #untilAnswered(command: Command): Promise<void> {
     while (!(await this.#send(command))) {
       await new Promise<void>((resolve) => {
         this.#process.later(50, resolve);
@@ -162,10 +189,13 @@ export class Clients {
   /** Everything acknowledged is in what the primaries hold. */
   #judgeKept(): void {
     for (const [partition, era] of this.#eras.entries()) {
-      const held = new Set(this.#run.primaryCopy(partition)?.entries.map(({ value }) => value));
+      const copy = this.#run.primaryCopy(partition);
+      if (copy === null) continue;
       for (const seen of this.#history) {
         if (seen.partition !== partition || seen.era !== era || seen.kind !== 'write') continue;
-        if (seen.end === Number.POSITIVE_INFINITY || held.has(seen.value ?? '')) continue;
+        const at = this.#run.written.get(seen.value ?? '');
+        if (seen.end === Number.POSITIVE_INFINITY || (at !== undefined && holds(copy, at)))
+          continue;
         if (seen.acks === 'local') {
           this.#run.world.trace.count('writes with acks=local lost');
           continue;
@@ -174,4 +204,13 @@ export class Clients {
       }
     }
   }
+}
+
+/** Whether a copy has what was written then: epochs begin at a seq, and what an epoch that ended wrote later is gone. */
+function holds(copy: Partition, { epoch, seq }: WrittenAt): boolean {
+  const history = copy.history();
+  const at = history.findLastIndex(({ startSeq }) => startSeq <= seq);
+  // The oldest epochs fall out of the history.
+  if (at === -1) return epoch < (history[0]?.epoch ?? 0);
+  return history[at].epoch === epoch && seq <= copy.committedSeq();
 }

@@ -13,16 +13,19 @@ interface FaultRow {
 const FAULTS: readonly FaultRow[] = [
   { name: 'process dies', share: 6, happen: (faults) => faults.die(false) },
   { name: 'disk wiped', share: 2, happen: (faults) => faults.die(true) },
-  { name: 'pause', share: 4, happen: (faults) => faults.pause() },
+  { name: 'pause', share: 6, happen: (faults) => faults.pause() },
   { name: 'one-way cut', share: 5, happen: (faults) => faults.cut() },
-  { name: 'node isolated', share: 4, happen: (faults) => faults.isolate() },
+  { name: 'node isolated', share: 6, happen: (faults) => faults.isolate() },
   { name: 'wall clock set', share: 1, happen: (faults) => faults.setClock() },
   { name: 'weather changes', share: 2, happen: (faults) => faults.changeWeather() },
   { name: 'node leaves', share: 1, happen: (faults) => faults.leave() },
   { name: 'node joins', share: 2, happen: (faults) => faults.joinIn() },
+  { name: 'burst of writes', share: 3, happen: (faults) => faults.burst() },
   { name: 'lead moved by hand', share: 2, happen: (faults) => faults.promote() },
 ];
 const shares = FAULTS.reduce((sum, { share }) => sum + share, 0);
+
+const burstWrites = 40;
 
 export class ClusterFaults {
   readonly #run: ClusterRun;
@@ -190,6 +193,15 @@ export class ClusterFaults {
       () => undefined,
     );
     return true;
+  }
+
+  /** More than the ring of the partition holds. */
+  burst(): boolean {
+    const { world, history } = this.#run;
+    const partition = world.random.below(history.latest.partitions);
+    const { primary } = history.latest.placement[partition];
+    if (primary !== null) this.#run.clients.burst(primary, partition, burstWrites);
+    return primary !== null;
   }
 
   #anybody(): ClusterMachine | null {

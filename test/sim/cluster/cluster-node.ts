@@ -1,10 +1,10 @@
-/** A node of a simulated cluster: one process, with everything that decides about maps, leads and in-sync sets taken
- *  from the product, and copies that are lists.
+/** A node of a simulated cluster: one process, put together as the product is.
  *
- *  It is put together as the product is: heartbeats carry reports to the acceptors, maps that are chosen are
- *  announced, a map that has come is applied to the copies and then told to replication, each a moment later. */
+ *  Everything that decides about maps, leads, in-sync sets, copies and replies is the product's. What stands for the
+ *  supervisor is here: heartbeats carry reports to the acceptors, maps that are chosen are announced, a map that has
+ *  come is applied to the copies, and the other threads are told of it, each a moment later. */
 import type { PartitionReplicationStatus } from '@ingot/replication';
-import { ROLE_FOLLOWER, ROLE_PRIMARY } from '@ingot/store';
+import { attachPartition, type Partition, ROLE_PRIMARY } from '@ingot/store';
 import { InSyncKeeper } from '../../../packages/node/src/acks/in-sync-keeper.ts';
 import { Coordinator } from '../../../packages/node/src/control/coordinator.ts';
 import type { JoinRequest } from '../../../packages/node/src/control/registration.ts';
@@ -17,84 +17,81 @@ import type {
   SealedCopy,
   SealOutcome,
 } from '../../../packages/node/src/control/types.ts';
-import { planSteps } from '../../../packages/node/src/process/map-applier.ts';
-import { nextAcceptors } from '../../../packages/node/src/register/acceptor-choice.ts';
+import { LocalPartitions } from '../../../packages/node/src/process/local-partitions.ts';
 import {
-  type ClusterMap,
-  copiesOf,
-  type Life,
-  nodeOf,
-} from '../../../packages/node/src/shared/map.ts';
+  NO_REPLICATION,
+  partitionStatuses,
+} from '../../../packages/node/src/process/node-report.ts';
+import { SweepRounds } from '../../../packages/node/src/process/sweep-rounds.ts';
+import { nextAcceptors } from '../../../packages/node/src/register/acceptor-choice.ts';
+import { type ClusterMap, type Life, nodeOf } from '../../../packages/node/src/shared/map.ts';
+import { smallGeometry } from '../geometry.ts';
 import { Broken } from '../trace.ts';
 import type { ClusterMachine, ClusterRun } from './cluster-run.ts';
 import { mapNode } from './founding.ts';
 import type { SimProcess } from './host.ts';
-import { LightCopy } from './light-copy.ts';
-import { LightFollowing } from './light-following.ts';
-import { LightLeading } from './light-leading.ts';
+import { ReplicationThread } from './replication-thread.ts';
 import { Serving } from './serving.ts';
+import { SimBoard } from './sim-board.ts';
+import { SimLinks } from './sim-link.ts';
 import { Voter } from './voter.ts';
 
 const stepMs = 200;
-const statusMs = 100;
+const statusMs = 200;
+const sweepMs = 300;
 const threadMsMax = 3;
 const joinRetryMs = 250;
 const callMs = 1_000;
 const joinMs = 8_000;
 const sealAckMs = 1_000;
+const inSyncMs = 200;
+const sealCopiesMs = 300;
 const joiningAckMs = 500;
-
-export interface LeadRole {
-  readonly epoch: number;
-  sealed: boolean;
-}
+const ringBytes = 131_072;
 
 export class ClusterNode {
   readonly run: ClusterRun;
   readonly machine: ClusterMachine;
   readonly process: SimProcess;
   readonly voter: Voter;
-  readonly leading: LightLeading;
+  readonly links: SimLinks;
   readonly serving: Serving;
+  readonly partitions: LocalPartitions;
   readonly keeper: InSyncKeeper;
   readonly coordinator: Coordinator;
   readonly seals: SealGuard;
-  readonly copies = new Map<number, LightCopy>();
-  /** The role words: what is led here, at which epoch. */
-  readonly leads = new Map<number, LeadRole>();
-  readonly #following = new Map<number, LightFollowing>();
-  readonly #sealedThrough = new Map<number, number>();
-  /** What data workers see, and what the copies agree with. */
+  readonly #board: SimBoard;
+  readonly #sweeps = new SweepRounds();
+  /** From the first life on. */
+  replication: ReplicationThread | null = null;
+  /** What the role words agree with. */
   applied: ClusterMap;
-  /** What replication has been told: the keeper of in-sync sets must not be ahead of it. */
-  told: ClusterMap;
   joined = false;
+  /** Its memory is that of this life; 0: it begins with none. */
+  #memoryOf = 0;
+  #status: readonly PartitionReplicationStatus[] = [];
 
   constructor(run: ClusterRun, machine: ClusterMachine, process: SimProcess, map: ClusterMap) {
     this.run = run;
     this.machine = machine;
     this.process = process;
     this.applied = map;
-    this.told = map;
     const { disk, incarnation } = machine;
     const life = { node: machine.host.id, incarnation: incarnation + 1 };
     const { history } = run;
     const voterAt = (target: SimProcess): Voter | null => run.nodeAt(target)?.voter ?? null;
     this.voter = new Voter({ process, disk, history, voterAt, map, life, hasBegun: false });
-    this.leading = new LightLeading(process, map.partitions, incarnation, (id) => this.copy(id));
-    this.serving = new Serving(this);
-    this.leading.onMoved = () => this.serving.look();
+    this.links = new SimLinks(process, (target) => run.nodeAt(target)?.links ?? null);
+    this.#board = new SimBoard(process, map.partitions);
+    this.serving = new Serving(this, this.#board, map);
+    this.partitions = this.#newPartitions();
     this.keeper = new InSyncKeeper({
       self: () => this.voter.life,
-      map: () => this.told,
+      map: () => this.applied,
       nowMs: process.nowMs,
       later: process.later,
-      awaitMembers: async (kept, joining) => {
-        await this.#otherThread();
-        const ready = await this.leading.awaitMembers(kept, joining, joiningAckMs);
-        await this.#otherThread();
-        return ready;
-      },
+      awaitMembers: (kept, joining) =>
+        this.#asksHub(({ hub }) => hub.awaitMembers(kept, joining, joiningAckMs)),
       propose: (change) => this.voter.propose(change),
       failed: () => run.world.trace.count('in-sync changes that failed'),
     });
@@ -138,7 +135,8 @@ export class ClusterNode {
     this.voter.report = () => this.#report();
     this.voter.onBeat = (from) => this.#hear(from);
     process.every(stepMs, () => this.#step());
-    process.every(statusMs, () => this.keeper.heard(this.#status()));
+    process.every(statusMs, () => void this.#askStatus());
+    process.every(sweepMs, () => void this.#sweeps.step(process.wallMs()));
   }
 
   get id(): string {
@@ -149,10 +147,8 @@ export class ClusterNode {
     return this.voter.life;
   }
 
-  copy(partition: number): LightCopy {
-    const copy = this.copies.get(partition);
-    if (copy === undefined) throw new Error(`${this.id} holds no copy of ${partition}`);
-    return copy;
+  copy(partition: number): Partition | undefined {
+    return this.partitions.get(partition);
   }
 
   /** By the word that data workers look at. */
@@ -173,7 +169,7 @@ export class ClusterNode {
       ...mapNode(this.id, machine.disk.id),
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
-      memoryOf: 0,
+      memoryOf: this.#memoryOf,
     };
     const others = run.world.hosts.filter(({ id }) => id !== this.id);
     const known = this.coordinator.activeNode()?.id ?? null;
@@ -207,11 +203,22 @@ export class ClusterNode {
     const own = nodeOf(map, this.id);
     if (own === null || own.incarnation <= this.machine.incarnation) return this.join();
     this.machine.incarnation = own.incarnation;
+    this.#memoryOf = own.incarnation;
     this.voter.begin({ node: this.id, incarnation: own.incarnation });
+    this.#beginReplication(own.incarnation);
     this.joined = true;
     this.run.world.trace.count('lives that joined');
     this.voter.learn(map);
     this.#mapCame(this.voter.map);
+  }
+
+  #beginReplication(incarnation: number): void {
+    const { replication } = this;
+    if (replication !== null) replication.post(() => replication.hub.beginLife(incarnation));
+    else {
+      const { process, links } = this;
+      this.replication = new ReplicationThread(process, links, this.#board, incarnation);
+    }
   }
 
   /** Serves nothing from here on, keeps its copies, and joins again. */
@@ -219,17 +226,16 @@ export class ClusterNode {
     if (!this.joined) return;
     this.joined = false;
     this.run.world.trace.count('lives that were ended by others');
-    this.#demote();
+    this.partitions.standDown();
+    this.#rolesMoved();
     if (nodeOf(this.voter.map, this.id) === null && this.run.hasLeft(this.id)) return;
     this.process.later(1, () => this.join());
   }
 
-  #demote(): void {
-    this.leads.clear();
-    for (const following of this.#following.values()) following.stop();
-    this.#following.clear();
-    this.leading.configure([], {});
-    this.serving.look();
+  #rolesMoved(): void {
+    const { replication } = this;
+    replication?.post(() => replication.hub.wake());
+    this.serving.rolesMoved();
   }
 
   // ------------------------------------------------------------ maps
@@ -242,99 +248,72 @@ export class ClusterNode {
   #apply(): void {
     const { map, life } = this.voter;
     if (!this.joined || nodeOf(map, this.id)?.incarnation !== life.incarnation) return;
-    if (map.version < this.applied.version) return;
-    const local = new Map(
-      [...this.copies].map(([id, copy]) => {
-        const led = this.leads.get(id);
-        const role = led === undefined ? ('follower' as const) : ('primary' as const);
-        const epoch = led?.epoch ?? this.#following.get(id)?.source.epoch ?? 0;
-        return [id, { role, epoch, consistent: copy.consistent }];
-      }),
+    if (map.version > this.partitions.appliedVersion()) this.#judgeLeads(map);
+    this.partitions.apply(map);
+  }
+
+  /** Nothing of what it is about to lead may lack what it should hold. */
+  #judgeLeads(map: ClusterMap): void {
+    for (const [id, { primary, epoch, lost }] of map.placement.entries()) {
+      const copy = this.copy(id);
+      // What a lost partition begins with may be anything.
+      if (primary !== this.id || epoch === 1 || lost) continue;
+      if (copy?.role() === ROLE_PRIMARY) continue;
+      if (copy?.consistent() === true && copy.checked()) continue;
+      const what = copy === undefined ? 'empty' : copy.consistent() ? 'unchecked' : 'inconsistent';
+      throw new Broken('promoted', `${this.id} leads ${id} with an ${what} copy`);
+    }
+  }
+
+  #newPartitions(): LocalPartitions {
+    const { run, process, serving } = this;
+    const limit = { bytes: Number.MAX_SAFE_INTEGER, of: 'machine' as const };
+    return new LocalPartitions(
+      this.id,
+      limit,
+      {
+        attach: (handle) => {
+          this.replication?.attach(handle);
+          serving.attach(handle);
+          this.#sweeps.attach(attachPartition(handle));
+        },
+        publish: (map) => this.#publish(map),
+        detach: (id) => {
+          const { replication } = this;
+          replication?.post(() => replication.hub.detach(id));
+          serving.detach(id);
+          this.#sweeps.detach(id);
+        },
+      },
+      (_, event, fields) => run.world.note(`${process.name} ${event} ${JSON.stringify(fields)}`),
+      {
+        nowMs: process.wallMs,
+        geometryOf: ({ partitions }) => smallGeometry(partitions, ringBytes),
+      },
     );
-    for (const step of planSteps(map, this.id, local)) {
-      switch (step.kind) {
-        case 'create':
-          this.copies.set(step.partition, new LightCopy(step.partition));
-          break;
-        case 'promote':
-          this.#lead(step.partition, step.epoch, map);
-          break;
-        case 'follow':
-        case 'retire':
-          this.leads.delete(step.partition);
-          break;
-        case 'refuse':
-          throw new Broken('promoted', `${this.id} is to lead ${step.partition} without its data`);
-        case 'publish':
-          this.applied = map;
-          break;
-        case 'drop':
-          this.#following.get(step.partition)?.stop();
-          this.#following.delete(step.partition);
-          this.copies.delete(step.partition);
-          break;
-        default:
-      }
-    }
-    this.#follow();
-    this.process.later(this.run.world.random.next() * threadMsMax, () => this.#tellReplication());
-    this.serving.look();
   }
 
-  #lead(partition: number, epoch: number, map: ClusterMap): void {
-    const copy = this.copy(partition);
-    const { lost } = map.placement[partition];
-    // What a lost partition begins with may be anything.
-    const begins = epoch === 1 || lost;
-    if (!begins && !(copy.consistent && copy.checked) && !this.leads.has(partition)) {
-      const what = copy.consistent ? 'unchecked' : 'inconsistent';
-      throw new Broken('promoted', `${this.id} leads ${partition} with an ${what} copy`);
-    }
-    copy.consistent = true;
-    copy.checked = true;
-    this.#following.get(partition)?.stop();
-    this.#following.delete(partition);
-    this.leads.set(partition, { epoch, sealed: false });
-    this.run.world.note(`${this.process.name} leads ${partition} at epoch ${epoch}`);
-  }
-
-  #follow(): void {
-    for (const [partition, { primary, epoch }] of this.applied.placement.entries()) {
-      const following = this.#following.get(partition);
-      const copy = this.copies.get(partition);
-      const { incarnation } = this.life;
-      const isWanted = copy !== undefined && primary !== null && primary !== this.id && this.joined;
-      const isSealed = epoch <= (this.#sealedThrough.get(partition) ?? 0);
-      const source = { primary: primary ?? '', epoch, incarnation };
-      if (isWanted && !isSealed && following?.isFrom(source)) continue;
-      following?.stop();
-      this.#following.delete(partition);
-      if (!isWanted || isSealed) continue;
-      const leadingAt = (target: SimProcess): LightLeading | null =>
-        this.run.nodeAt(target)?.leading ?? null;
-      const opened = new LightFollowing(this.process, copy, source, leadingAt);
-      this.#following.set(partition, opened);
-    }
-  }
-
-  #tellReplication(): void {
-    const { applied, life } = this;
-    if (!this.joined || nodeOf(applied, this.id)?.incarnation !== life.incarnation) return;
-    const views = applied.placement.flatMap((entry, id) => {
-      if (!copiesOf(entry).includes(this.id) || !this.copies.has(id)) return [];
-      const { epoch, primary, followers, inSync } = entry;
-      return [{ id, epoch, primary, followers, inSync, primaryAddress: null }];
-    });
-    const lives = applied.nodes.map(({ id, incarnation }): [string, number] => [id, incarnation]);
-    this.leading.configure(views, Object.fromEntries(lives));
-    this.told = applied;
+  #publish(map: ClusterMap): void {
+    this.applied = map;
+    this.replication?.configure(map);
+    this.serving.publish(map);
     this.keeper.look();
   }
 
-  #otherThread(): Promise<void> {
-    return new Promise((resolve) => {
-      this.process.later(this.run.world.random.next() * threadMsMax, resolve);
-    });
+  async #askStatus(): Promise<void> {
+    const status = await this.replication?.status();
+    if (status === undefined) return;
+    this.#status = status;
+    this.keeper.heard(status);
+  }
+
+  /** Never settles where replication has not begun: nothing is led or followed then. */
+  #asksHub<Answer>(
+    question: (replication: ReplicationThread) => Answer | Promise<Answer>,
+  ): Promise<Answer> {
+    const { replication } = this;
+    if (replication === null) return Promise.reject(new Error('the node is still starting'));
+    return replication.ask(() => question(replication));
   }
 
   // ------------------------------------------------------------ what the control plane asks
@@ -343,69 +322,43 @@ export class ClusterNode {
     return {
       report: () => this.#report(),
       seal: (partition: number, to: string) => this.#seal(partition, to),
-      unseal: (partition: number) => {
-        const led = this.leads.get(partition);
-        if (led !== undefined) led.sealed = false;
-      },
+      unseal: (partition: number) => this.#unseal(partition),
       sealCopies: (partitions: readonly PartitionEpoch[]) => this.sealCopies(partitions),
     } as NodeCallbacks;
   }
 
-  async #seal(partition: number, to: string): Promise<SealOutcome> {
-    const led = this.leads.get(partition);
-    if (led === undefined) return { ok: false, seq: 0, why: 'it does not lead' };
-    led.sealed = true;
-    const { seq } = this.copy(partition);
-    this.leading.written(partition);
-    const has = (): boolean =>
-      this.leading.ackedBy(partition, to) >= seq && this.leading.inSync.has(partition, seq);
-    if (await this.leading.until(has, sealAckMs)) return { ok: true, seq };
-    led.sealed = false;
+  async #seal(id: number, to: string): Promise<SealOutcome> {
+    const partition = this.copy(id);
+    const leads = this.applied.placement[id].primary === this.id;
+    if (partition === undefined || !leads) return { ok: false, seq: 0, why: 'it does not lead' };
+    const seq = partition.seal(true);
+    const caughtUp = await this.#asksHub(({ hub }) => hub.awaitAck(id, to, seq, sealAckMs));
+    if (caughtUp) {
+      await this.#asksHub(({ hub }) => hub.awaitInSync(id, seq, inSyncMs));
+      return { ok: true, seq };
+    }
+    this.#unseal(id);
     return { ok: false, seq: 0, why: 'it was not acknowledged' };
   }
 
+  #unseal(id: number): void {
+    this.copy(id)?.seal(false);
+    this.#rolesMoved();
+  }
+
   async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
-    await this.#otherThread();
-    for (const { id, epoch } of partitions) {
-      this.#sealedThrough.set(id, Math.max(epoch, this.#sealedThrough.get(id) ?? 0));
-    }
-    this.#follow();
-    const sealed = partitions.flatMap(({ id }) => {
-      const copy = this.copies.get(id);
-      if (copy === undefined || this.leads.has(id)) return [];
-      const consistent = copy.consistent && copy.checked;
-      return [{ id, epoch: copy.lastEpoch, applied: copy.seq, consistent }];
+    const sealed = this.#asksHub(({ hub }) => hub.sealCopies(partitions));
+    const late = new Promise<SealedCopy[]>((resolve) => {
+      this.process.later(sealCopiesMs, () => resolve([]));
     });
-    await this.#otherThread();
-    return sealed;
+    return await Promise.race([sealed, late]);
   }
 
   #report(): Heartbeat {
-    const partitions = this.#status().map(
-      ({ id, role, epoch, seq, consistent, checked, followers }) => ({
-        ...{ id, epoch, seq, consistent, checked },
-        role: role === ROLE_PRIMARY ? ('primary' as const) : ('follower' as const),
-        followers: followers.map(({ node, state, ackedSeq }) => ({
-          ...{ node, state, ackedSeq },
-          checked: state === 'streaming',
-        })),
-      }),
-    );
     const { node, incarnation } = this.life;
-    return { node, incarnation, mapVersion: this.applied.version, partitions };
-  }
-
-  #status(): PartitionReplicationStatus[] {
-    return [...this.copies].map(([id, { seq, consistent, checked }]) => {
-      const led = this.leads.get(id);
-      return {
-        id,
-        role: led === undefined ? ROLE_FOLLOWER : ROLE_PRIMARY,
-        epoch: led?.epoch ?? this.#following.get(id)?.source.epoch ?? 0,
-        ...{ seq, consistent, checked },
-        followers: led === undefined ? [] : this.leading.status(id),
-      };
-    });
+    const replication = { ...NO_REPLICATION, partitions: [...this.#status] };
+    const partitions = partitionStatuses(this.partitions.all(), replication);
+    return { node, incarnation, mapVersion: this.partitions.appliedVersion(), partitions };
   }
 
   #hear(report: Heartbeat): void {

@@ -1,4 +1,6 @@
 /** A whole cluster under trouble, round after round: each ends with a healing after which everything must settle. */
+import type { Partition } from '@ingot/store';
+import { ROLE_PRIMARY } from '@ingot/store';
 import {
   type ClusterMap,
   copiesOf,
@@ -13,7 +15,7 @@ import { ClusterFaults } from './cluster-faults.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { foundingMap } from './founding.ts';
 import type { Host, SimProcess } from './host.ts';
-import type { LightCopy } from './light-copy.ts';
+import type { Command } from './serving.ts';
 import { RegisterHistory } from './register-history.ts';
 import { whySettlesNot } from './settled.ts';
 import { ClusterWorld } from './world.ts';
@@ -24,6 +26,11 @@ const calmMsMax = 3_000;
 const settleMsMax = 120_000;
 /** For so long nothing may change before it counts as settled. */
 const quietMs = 1_500;
+
+export interface WrittenAt {
+  readonly epoch: number;
+  readonly seq: number;
+}
 
 /** A machine of the cluster, with the data dir on it. */
 export interface ClusterMachine {
@@ -41,7 +48,9 @@ export class ClusterRun {
   readonly machines: ClusterMachine[];
   readonly history: RegisterHistory;
   readonly forgetAfterMs = 30_000;
-  readonly #clients: Clients;
+  /** By value: what has been written in this round. */
+  readonly written = new Map<string, WrittenAt>();
+  readonly clients: Clients;
   readonly #faults: ClusterFaults;
   /** By "partition/epoch": the life that took writes. */
   readonly #writers = new Map<string, string>();
@@ -56,7 +65,7 @@ export class ClusterRun {
     const founding = this.#foundingMap(nodes, seed % 2 === 0);
     this.history = new RegisterHistory(this.world, founding);
     this.history.onProposal = (base, next) => this.#proposed(base, next);
-    this.#clients = new Clients(this, partitions);
+    this.clients = new Clients(this, partitions);
     this.#faults = new ClusterFaults(this);
     const [founder, ...others] = this.machines;
     founder.disk.found(founding);
@@ -105,10 +114,10 @@ export class ClusterRun {
     return this.machines.some(({ host, isOut }) => host.id === id && isOut);
   }
 
-  primaryCopy(partition: number): LightCopy | null {
+  primaryCopy(partition: number): Partition | null {
     const { primary } = this.history.latest.placement[partition];
     const node = this.nodes().find(({ id }) => id === primary);
-    return node?.copies.get(partition) ?? null;
+    return node?.copy(partition) ?? null;
   }
 
   async run(simulatedMs: number): Promise<void> {
@@ -155,6 +164,7 @@ export class ClusterRun {
 
   kill(machine: ClusterMachine): void {
     machine.host.kill();
+    machine.node?.links.die();
     machine.node = null;
     machine.disk.disk.crash();
   }
@@ -172,20 +182,25 @@ export class ClusterRun {
     }
   }
 
+  /** What it wrote is there as long as this seq is of this epoch. */
+  wrote({ value }: Command, at: WrittenAt): void {
+    this.written.set(value, at);
+  }
+
   /** Now and then the primary dies before it knows that the set has grown, with a write that the new member lacks. */
   #joins(partition: number, { primary, inSync }: ClusterMap['placement'][0]): void {
     const machine = this.machines.find(({ host }) => host.id === primary);
     const joining = inSync.at(-1);
     if (machine === undefined || joining === undefined || joining.node === primary) return;
     if (this.#faults.lastChange(machine, joining.node)) {
-      this.#clients.writeAt(machine.host.id, partition);
+      this.clients.writeAt(machine.host.id, partition);
     }
   }
 
   /** Now and then it is the last thing that a primary does: nobody else gets to have it, and somebody reads it. */
   wroteInSync({ machine, id }: ClusterNode, partition: number, key: string): void {
     if (!this.#faults.lastWords(machine)) return;
-    this.#clients.readAt(id, partition, key);
+    this.clients.readAt(id, partition, key);
   }
 
   /** Where the lead goes to a copy that was not in sync, the map has to say so. */
@@ -206,7 +221,7 @@ export class ClusterRun {
       const isHandOver = before.primary !== null && isUp(next, before.primary);
       if (wasInSync || isHandOver) continue;
       this.world.trace.count(entry.lossy ? 'lossy epochs' : 'lost epochs');
-      if (entry.lossy || entry.lost) this.#clients.newEra(partition);
+      if (entry.lossy || entry.lost) this.clients.newEra(partition);
       else {
         const detail = `${primary} gets partition ${partition}, unmarked, and was not in sync`;
         this.world.fail(new Broken('marked', detail));
@@ -223,8 +238,9 @@ export class ClusterRun {
       if ((nodeOf(latest, id)?.fencedThrough ?? 0) >= life.incarnation) {
         throw new Broken('fenced', `life ${life.incarnation} of ${id} is fenced and has a lease`);
       }
-      for (const [partition, { sealed }] of node.leads) {
-        if (sealed) continue;
+      for (const copy of node.partitions.all()) {
+        if (copy.role() !== ROLE_PRIMARY || copy.sealed()) continue;
+        const partition = copy.id;
         const other = leaders.get(partition);
         leaders.set(partition, node);
         if (other === undefined) continue;
@@ -270,7 +286,7 @@ export class ClusterRun {
     await world.run(settleMsMax, isSettled);
     const why = whySettlesNot(this);
     if (why !== null) throw new Broken('settles', why);
-    await this.#clients.judge(() => this.#whyNotEqual());
+    await this.clients.judge(() => this.#whyNotEqual());
     world.trace.count('healings after which all was settled');
   }
 
@@ -300,10 +316,11 @@ export class ClusterRun {
       for (const id of copiesOf(entry)) {
         const copy = this.nodes()
           .find((node) => node.id === id)
-          ?.copies.get(partition);
-        const isEqual =
-          copy?.seq === truth?.seq && copy?.entries.every((one, i) => one === truth?.entries[i]);
-        if (isEqual !== true) return `${id}/${partition} is not as its primary`;
+          ?.copy(partition);
+        if (truth === null || copy === undefined) return `${id}/${partition} is not there`;
+        if (!copy.imageBuffer.equals(truth.imageBuffer)) return `${id}/${partition} is different`;
+        const unsound = copy.verify();
+        if (unsound !== null) throw new Broken('sound', `${id}/${partition}: ${unsound}`);
       }
     }
     return null;

@@ -28,7 +28,7 @@ export function foundingMap(
     capacityBytes: 2 ** 30,
     capacityMaxBytes: 2 ** 33,
     valueMaxBytes: 2 ** 20,
-    eviction: 'sieve',
+    eviction: 'noeviction',
     minIsr: 1,
     uncleanFailover: true,
     acceptors,

@@ -30,7 +30,7 @@ export class Host {
     const { process } = this;
     if (process === null) return;
     this.world.note(`${process.name} is killed`);
-    process.thread.dead = true;
+    for (const thread of process.threads) thread.dead = true;
     this.process = null;
   }
 
@@ -43,7 +43,7 @@ export class Host {
     // A pause within a pause ends with the longer one.
     const untilMs = Math.max(process.thread.pausedUntilMs, nowMs + ms);
     const addedMs = untilMs - Math.max(process.thread.pausedUntilMs, nowMs);
-    process.thread.pausedUntilMs = untilMs;
+    for (const thread of process.threads) thread.pausedUntilMs = untilMs;
     if (suspends) clock.stoodStill(addedMs);
     world.note(`${process.name} stands still for ${ms}${suspends ? ', and its clock' : ''}`);
     if (suspends) world.trace.count('fault: a monotonic clock stood still');
@@ -54,12 +54,17 @@ export class SimProcess {
   readonly host: Host;
   readonly name: string;
   readonly thread: Thread;
+  /** Runs commands. Nothing but a gate keeps it from what the other one does. */
+  readonly worker: Thread;
+  readonly threads: readonly Thread[];
   readonly startedAtMs: number;
 
   constructor(host: Host, count: number) {
     this.host = host;
     this.name = `${host.id}#${count}`;
     this.thread = new Thread(this.name);
+    this.worker = new Thread(`${this.name} worker`);
+    this.threads = [this.thread, this.worker];
     this.startedAtMs = this.nowMs();
   }
 
@@ -95,6 +100,11 @@ export class SimProcess {
       isDue = false;
     };
   };
+
+  onWorker(run: () => void): void {
+    const { scheduler, random } = this.host.world;
+    scheduler.after(random.next(), this.worker, run);
+  }
 
   /** Again and again, with some irregularity, as long as the process lives. */
   every(intervalMs: number, run: () => void): void {

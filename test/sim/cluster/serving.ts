@@ -1,19 +1,43 @@
-/** What data workers do, for one simulated node: role, seal and lease are looked at where a command is executed, the
- *  lease once more before its reply leaves, and replies with acks=isr wait for the product's AckBoard. */
-import { Verdict } from '@ingot/replication';
-import { nodeOf } from '../../../packages/node/src/shared/map.ts';
+/** A data worker of a simulated node: commands run in the product's passages, and replies with acks=isr wait where the
+ *  product's do. It has a thread of its own, which another one may get ahead of right before a gate. */
+import {
+  attachPartition,
+  hashKey,
+  type Partition,
+  type PartitionHandle,
+  SET_OK,
+} from '@ingot/store';
+import { createCounters, WorkerCounters } from '../../../packages/node/src/metrics/layout.ts';
+import {
+  HeldReplies,
+  type HeldRepliesHost,
+} from '../../../packages/node/src/serving/held-replies.ts';
+import { Passage } from '../../../packages/node/src/serving/passage.ts';
+import { type ClusterMap, nodeOf } from '../../../packages/node/src/shared/map.ts';
+import { Broken } from '../trace.ts';
 import type { ClusterNode } from './cluster-node.ts';
+import { Mailbox } from './mailbox.ts';
+import type { SimBoard } from './sim-board.ts';
 
 const flushMsMax = 2;
 const forwardMs = 3_000;
+const lookMs = 100;
+/** How often another thread gets to the gate first, and how much of what is due by then. */
+const overtakenShare = 0.05;
+const overtakenMs = 4;
+const overtakenEvents = 8;
+/** Of a few size classes; some of the largest fill the ring. */
+const valueBytes = [24, 24, 60, 120, 1_500, 5_000, 12_000];
 
 export interface Command {
-  readonly kind: 'read' | 'write';
+  /** A flush is a write, too. */
+  readonly kind: 'read' | 'write' | 'flush';
   readonly acks: 'isr' | 'local';
   readonly partition: number;
   readonly key: string;
   /** Of a write; no two are the same. */
   readonly value: string;
+  readonly isLarge?: boolean;
 }
 
 export type Reply =
@@ -22,30 +46,98 @@ export type Reply =
   | { readonly kind: 'refused' }
   | { readonly kind: 'unknown' };
 
-interface Held {
-  readonly partition: number;
-  readonly epoch: number;
-  readonly seq: number;
-  readonly value: string | null;
-  readonly answer: (reply: Reply) => void;
-}
-
 const refused: Reply = { kind: 'refused' };
 const unknown: Reply = { kind: 'unknown' };
+const error = 0x2d;
 
-export class Serving {
+export class Serving implements HeldRepliesHost {
+  readonly partitions: (Partition | null)[] = [];
+  readonly counters = new WorkerCounters(createCounters());
+  readonly workerIndex = 0;
+  map: ClusterMap;
   readonly #node: ClusterNode;
-  #held: Held[] = [];
+  readonly #box: Mailbox;
+  readonly #lease = { holds: false };
+  readonly #passage = new Passage(this.#lease);
+  readonly #held: HeldReplies;
 
-  constructor(node: ClusterNode) {
+  constructor(node: ClusterNode, board: SimBoard, map: ClusterMap) {
     this.#node = node;
+    this.#box = new Mailbox(node.process);
+    this.#held = new HeldReplies(this, board);
+    this.map = map;
+    for (let i = 0; i < map.partitions; i++) this.partitions.push(null);
+    node.process.every(lookMs, () => this.#held.look());
   }
 
+  // ------------------------------------------------------------ what the main thread says
+
+  attach(handle: PartitionHandle): void {
+    this.#box.post(() => {
+      this.partitions[handle.id] = this.#attached(handle);
+    });
+  }
+
+  detach(partition: number): void {
+    this.#box.post(() => {
+      this.partitions[partition] = null;
+    });
+  }
+
+  publish(map: ClusterMap): void {
+    this.#box.post(() => {
+      this.map = map;
+      this.#held.look();
+    });
+  }
+
+  rolesMoved(): void {
+    this.#box.post(() => this.#held.look());
+  }
+
+  /** Now and then whoever else is due comes first. */
+  #attached(handle: PartitionHandle): Partition {
+    const partition = attachPartition(handle);
+    const { scheduler, random, trace, control } = this.#node.run.world;
+    const enter = partition.enter.bind(partition);
+    partition.enter = () => {
+      if (random.chance(overtakenShare)) {
+        const limitMs = scheduler.nowMs + overtakenMs;
+        const wasControlled = control.busy;
+        control.busy = true;
+        for (let i = 0; i < overtakenEvents && scheduler.runNext(limitMs); i++) {
+          trace.count('events right before a gate');
+        }
+        control.busy = wasControlled;
+      }
+      enter();
+    };
+    return partition;
+  }
+
+  // ------------------------------------------------------------ what the held replies ask
+
+  nowMs(): number {
+    return this.#node.process.nowMs();
+  }
+
+  wakeReplication(): void {
+    this.#node.replication?.sleep.written();
+  }
+
+  hurryReplication(): void {
+    this.#node.replication?.sleep.hurry();
+  }
+
+  // ------------------------------------------------------------ commands
+
   async serve(command: Command, isForwarded: boolean): Promise<Reply> {
-    const { applied, id, process, run } = this.#node;
-    const { primary } = applied.placement[command.partition];
-    if (primary === id) return await this.#execute(command);
-    if (primary === null || isForwarded || nodeOf(applied, primary) === null) return refused;
+    const { id, process, run } = this.#node;
+    const { primary } = this.map.placement[command.partition];
+    if (primary === id) {
+      return await new Promise((answer) => process.onWorker(() => this.#execute(command, answer)));
+    }
+    if (primary === null || isForwarded || nodeOf(this.map, primary) === null) return refused;
     run.world.trace.count('commands forwarded');
     return await run.world.network
       .call(
@@ -57,50 +149,88 @@ export class Serving {
       .catch(() => unknown);
   }
 
-  #execute({ kind, acks, partition, key, value }: Command): Promise<Reply> {
-    const node = this.#node;
-    const { run, leading, leads } = node;
-    const led = leads.get(partition);
-    if (led === undefined || led.sealed || !node.hasLease) return Promise.resolve(refused);
-    const isIsr = acks === 'isr';
-    if (isIsr && leading.board.members(partition) < node.applied.minIsr) {
+  #execute(command: Command, answer: (reply: Reply) => void): void {
+    const { run } = this.#node;
+    const partition = this.partitions[command.partition];
+    const isIsr = command.acks === 'isr';
+    this.#lease.holds = this.#node.hasLease;
+    if (partition === null || !this.#lease.holds) return answer(refused);
+    if (isIsr && command.kind !== 'read' && !this.#held.suffice(command.partition)) {
       run.world.trace.count('commands refused: too few in sync');
-      return Promise.resolve(refused);
+      return answer(refused);
     }
-    const copy = node.copy(partition);
-    if (kind === 'write') {
-      copy.append({ epoch: led.epoch, key, value });
-      run.tookWrite(partition, led.epoch, node.life);
-      if (isIsr) run.wroteInSync(node, partition, key);
-      leading.written(partition);
-    }
-    const found = kind === 'write' ? null : copy.value(key);
-    const { epoch } = led;
-    return new Promise((answer) => {
-      const held = { partition, epoch, seq: copy.seq, value: found, answer };
-      if (!isIsr) return this.#flush(held);
-      this.#held.push(held);
-      this.look();
-    });
+    const done =
+      command.kind === 'read' ? this.#read(partition, command) : this.#write(partition, command);
+    if (done === null) return answer(refused);
+    const reply = Buffer.from(JSON.stringify(done.value));
+    const flush = (bytes: Buffer): void => this.#flush(bytes, answer);
+    if (isIsr) {
+      this.#held.need(command.partition, done.epoch, command.kind !== 'read');
+      this.#held.settle(reply, { settle: flush });
+    } else flush(reply);
   }
 
-  /** Acknowledgements, or roles, have changed. */
-  look(): void {
-    const { board } = this.#node.leading;
-    const still: Held[] = [];
-    for (const held of this.#held) {
-      const verdict = board.verdict(held.partition, held.epoch, held.seq);
-      if (verdict === Verdict.wait) still.push(held);
-      else if (verdict === Verdict.leave) this.#flush(held);
-      else held.answer(unknown);
-    }
-    this.#held = still;
+  #read(partition: Partition, { key }: Command): { epoch: number; value: string | null } | null {
+    const epoch = partition.epoch();
+    const token = partition.readBegin();
+    if (!partition.mayWrite()) return null;
+    const bytes = Buffer.from(key);
+    const ref = partition.find(hashOf(bytes), bytes, 0, bytes.length, this.#node.process.wallMs());
+    const value = ref === 0 ? null : valueAt(partition, ref);
+    return partition.readEnd(token) ? { epoch, value } : null;
   }
 
-  #flush({ value, answer }: Held): void {
+  #write(partition: Partition, command: Command): { epoch: number; value: null } | null {
+    const { run, life } = this.#node;
+    if (!this.#passage.open(partition)) return null;
+    const epoch = partition.epoch();
+    if (!partition.mayWrite()) {
+      const detail = `${this.#node.process.name}, partition ${partition.id}, epoch ${epoch}`;
+      throw new Broken('inside', detail);
+    }
+    run.tookWrite(partition.id, epoch, life);
+    const isDone = this.#mutate(partition, command);
+    const seq = partition.committedSeq();
+    this.#passage.close();
+    if (!isDone) {
+      run.world.trace.count('writes refused: no memory');
+      return null;
+    }
+    if (command.kind === 'write') run.wrote(command, { epoch, seq });
+    if (command.acks === 'isr') run.wroteInSync(this.#node, partition.id, command.key);
+    this.wakeReplication();
+    return { epoch, value: null };
+  }
+
+  #mutate(partition: Partition, { kind, key, value, isLarge }: Command): boolean {
+    const { process, run } = this.#node;
+    const nowMs = process.wallMs();
+    if (kind === 'flush') {
+      partition.flush(nowMs);
+      return true;
+    }
+    const bytes = Buffer.from(key);
+    const length = isLarge === true ? valueBytes.at(-1) : run.world.pick(valueBytes);
+    const padded = Buffer.from(value.padEnd(length ?? 0, ' '));
+    const hash = hashOf(bytes);
+    const outcome = partition.set(hash, bytes, 0, bytes.length, padded, 0, padded.length, 0, nowMs);
+    return outcome === SET_OK;
+  }
+
+  #flush(bytes: Buffer, answer: (reply: Reply) => void): void {
     const { process, run } = this.#node;
     process.later(run.world.random.next() * flushMsMax, () => {
-      answer(this.#node.hasLease ? { kind: 'ok', value } : unknown);
+      if (bytes[0] === error || !this.#node.hasLease) return answer(unknown);
+      answer({ kind: 'ok', value: JSON.parse(bytes.toString()) as string | null });
     });
   }
+}
+
+function hashOf(key: Buffer): number {
+  return hashKey(key, 0, key.length);
+}
+
+function valueAt(partition: Partition, ref: number): string {
+  const at = partition.valueOffset(ref);
+  return partition.imageBuffer.toString('latin1', at, at + partition.valueBytes(ref)).trimEnd();
 }

@@ -33,7 +33,8 @@ export function whySettlesNot(run: ClusterRun): string | null {
       return `of partition ${partition} ${entry.inSync.length} copies are in sync`;
     }
     const primary = run.nodes().find(({ id }) => id === entry.primary);
-    const behind = primary?.leading.status(partition).find(({ state, lagSeq }) => {
+    const led = primary?.replication?.hub.status().find(({ id }) => id === partition);
+    const behind = led?.followers.find(({ state, lagSeq }) => {
       return state !== 'streaming' || lagSeq > 20;
     });
     if (behind !== undefined) return `${behind.node} does not follow partition ${partition}`;

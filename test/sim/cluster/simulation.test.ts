@@ -10,6 +10,29 @@ const parts: readonly {
   seen: [string, number][];
 }[] = [
   {
+    part: 'all',
+    seeds: 6,
+    simulatedMs: 40_000,
+    seen: [
+      ['healings after which all was settled', 12],
+      ['operations judged', 2_000],
+      ['writes with acks=isr: ok', 1_000],
+      ['event: primary.named', 20],
+      ['event: partition.handedOver', 15],
+      ['lives that were ended by others', 4],
+      ['fault: pause', 10],
+      ['fault: node isolated', 4],
+      ['fault: one-way cut', 5],
+      ['fault: process dies', 8],
+      ['fault: primary dies with a write of its own', 5],
+      ['fault: primary dies while its in-sync set grows', 8],
+      ['replication: syncFinished full, the copy is empty', 100],
+      ['replication: syncFinished rewind, the copy has changes of a lost primary', 1],
+      ['replication: syncFinished catch-up, the ring lapped the follower', 1],
+      ['events right before a gate', 200],
+    ],
+  },
+  {
     part: 'leases',
     seeds: 12,
     simulatedMs: 72_000,
