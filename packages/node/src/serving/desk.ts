@@ -42,7 +42,10 @@ export interface DeskHost {
   readonly counters: WorkerCounters;
   /** As it was when the batch began, or at the last look since. */
   readonly lease: LeaseWatch;
+  /** Unix ms. */
   nowMs(): number;
+  /** For how long something takes: nobody sets it. */
+  monotonicMs(): number;
   /** The primary of a copy that is followed here has said something within --stale-max. */
   isFresh(partitionId: number): boolean;
   /** Something was written outside of a batch. */
@@ -140,7 +143,7 @@ export class Desk {
       out.error(TRY_AGAIN_TEXT);
       return Outcome.refused;
     }
-    switch (this.parking.park(connection, partitionId, this.host.nowMs())) {
+    switch (this.parking.park(connection, partitionId, this.host.monotonicMs())) {
       case 'parked':
         this.host.counters.add(Counter.parks, 1);
         connection.hold |= Hold.parked;

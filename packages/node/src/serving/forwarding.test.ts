@@ -171,7 +171,7 @@ describe('forwarding: what is counted and what ends', () => {
     cluster = await TestCluster.start(2, 2);
     const { map, counters } = cluster.nodes[0].worker;
     const forwarding = new Forwarding(
-      { map, counters, settings: { failoverWaitMs: 0 }, nowMs: () => 0 },
+      { map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
       2,
     );
     const replies: string[] = [];

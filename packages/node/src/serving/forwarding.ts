@@ -45,7 +45,7 @@ export interface ForwardingHost {
   readonly counters: WorkerCounters;
   /** Commands wait so long for an owner. */
   readonly settings: { readonly failoverWaitMs: number };
-  nowMs(): number;
+  monotonicMs(): number;
 }
 
 /** A command that waits for its partition to settle. */
@@ -111,7 +111,7 @@ export class Forwarding {
       command: encode(parts),
       mode: modeOf(mode),
       sink,
-      refusedSinceMs: this.host.nowMs(),
+      refusedSinceMs: this.host.monotonicMs(),
     });
   }
 
@@ -188,7 +188,7 @@ export class Forwarding {
       command: call.link.commandOf(call),
       mode: call.link.mode,
       sink: call.sink,
-      refusedSinceMs: call.refusedSinceMs || this.host.nowMs(),
+      refusedSinceMs: call.refusedSinceMs || this.host.monotonicMs(),
     });
   }
 
@@ -207,7 +207,7 @@ export class Forwarding {
 
   private retryPartition(partitionId: number, commands: readonly WaitingCommand[]): void {
     const owner = this.owner(partitionId);
-    const nowMs = this.host.nowMs();
+    const nowMs = this.host.monotonicMs();
     for (const waiting of commands) {
       const { command, mode, sink, refusedSinceMs } = waiting;
       if (nowMs - refusedSinceMs > this.host.settings.failoverWaitMs) {
@@ -239,7 +239,7 @@ export class Forwarding {
         host: node.advertise,
         port: node.ports.cluster,
         mode: modeOf(mode),
-        nowMs: () => this.host.nowMs(),
+        nowMs: () => this.host.monotonicMs(),
         onClose: () => this.links.delete(key),
         onRoom: () => this.giveRoom(),
       });

@@ -35,7 +35,7 @@ export interface HeldRepliesHost {
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;
   readonly workerIndex: number;
-  nowMs(): number;
+  monotonicMs(): number;
   /** Something was written. */
   wakeReplication(): void;
   /** The same, and replies wait for followers: it is not to wait for more. */
@@ -181,7 +181,7 @@ export class HeldReplies {
   /** The map, a role or the time has changed. */
   look(): void {
     if (this.waiters.length === 0) return;
-    const nowMs = this.host.nowMs();
+    const nowMs = this.host.monotonicMs();
     // Whoever is settled may make others wait.
     const waiting = this.waiters;
     this.waiters = [];
@@ -222,7 +222,7 @@ export class HeldReply implements BoardWaiter {
     this.owner = owner;
     this.board = owner.board;
     this.host = host;
-    this.sinceMs = host.nowMs();
+    this.sinceMs = host.monotonicMs();
   }
 
   /** Replies that wait. */

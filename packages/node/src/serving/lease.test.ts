@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { processClocks } from '../lease/clocks.ts';
 import { FOREVER, NO_LEASE } from '../lease/lease-holder.ts';
 import type { LeaseWriter } from '../lease/lease-word.ts';
@@ -64,6 +64,22 @@ describe('lease: without one', () => {
       giveBack();
       expect(await waiting).toBe(null);
     }
+  });
+
+  it('a wall clock that is set neither shortens the wait nor makes it longer', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const [{ worker, counters, lease }] = cluster.nodes;
+    const client = await cluster.client();
+    lease.extend(NO_LEASE);
+    const waiting = client.call('SET', cluster.keyIn(0), 'v');
+    await vi.waitUntil(() => counters.get(Counter.parks) > 0);
+    const beforeMs = worker.nowMs();
+    vi.setSystemTime(beforeMs + 3_600_000);
+    await vi.waitUntil(() => worker.nowMs() > beforeMs + 3_000_000);
+    expect(await (await cluster.client()).call('PING')).toBe('PONG');
+    giveBack();
+    expect(await waiting).toBe('OK');
   });
 
   it('commands over all partitions wait too', async () => {

@@ -49,6 +49,7 @@ export interface PeerLinkOptions {
   readonly host: string;
   readonly port: number;
   readonly mode: LinkMode;
+  /** Monotonic. */
   readonly nowMs: () => number;
   /** The link is broken and everything on it has been failed: forget it. */
   readonly onClose: () => void;

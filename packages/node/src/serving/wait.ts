@@ -50,7 +50,8 @@ export function runWait(desk: Desk, connection: Connection, args: Args): Outcome
   }
   const sink = connection.reserveReply();
   connection.hold |= Hold.work;
-  const deadlineMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : desk.host.nowMs() + timeoutMs;
+  const deadlineMs =
+    timeoutMs === 0 ? Number.POSITIVE_INFINITY : desk.host.monotonicMs() + timeoutMs;
   const waiting = new Waiting(desk, connection, tokens, wanted, deadlineMs, sink);
   for (const [node, partitions] of elsewhere) waiting.follow(node, partitions);
   waiting.begin();
@@ -208,7 +209,7 @@ class Waiting implements BoardWaiter {
 
   begin(): void {
     const { desk } = this;
-    const leftMs = this.deadlineMs - desk.host.nowMs();
+    const leftMs = this.deadlineMs - desk.host.monotonicMs();
     if (Number.isFinite(leftMs)) this.later(leftMs, () => this.end());
     if (!this.look()) desk.held.wait(this);
   }

@@ -164,6 +164,10 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     return Math.floor(this.clock.originMs + performance.now());
   }
 
+  monotonicMs(): number {
+    return monotonicMs();
+  }
+
   leads(partitionId: number): boolean {
     return this.lease.holds && this.partitions[partitionId]?.mayWrite() === true;
   }
@@ -231,7 +235,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   private tick(): void {
     this.syncClock();
-    const nowMs = this.nowMs();
+    const nowMs = this.monotonicMs();
     this.parking.expire(nowMs);
     this.held.look();
     this.forwarding.tick(nowMs);
