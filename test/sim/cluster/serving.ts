@@ -117,7 +117,7 @@ export class Serving implements HeldRepliesHost {
 
   // ------------------------------------------------------------ what the held replies ask
 
-  nowMs(): number {
+  monotonicMs(): number {
     return this.#node.process.nowMs();
   }
 
