@@ -45,6 +45,20 @@ test('a witness votes, and holds and leads nothing', async () => {
   expect(partitions.filter(({ primary }) => primary === 'n3')).toEqual([]);
 });
 
+test('SIGTERM: a node that has stopped is known as stopped, and nobody suspects it', async () => {
+  const witness = cluster.node(3);
+  expect(await witness.process.stop()).toEqual({ code: 0, signal: null });
+  const { nodes } = await cluster.view();
+  expect(nodes[2]).toMatchObject({ state: 'stopped', incarnation: 1, fencedThrough: 1 });
+  expect(nodes[2].stoppedSince).toMatch(/^20\d\d-/);
+  witness.launch();
+  await witness.answers('/readyz');
+  expect((await cluster.view()).nodes[2]).toMatchObject({ state: 'up', incarnation: 2 });
+  const events = cluster.node(1).log.map(({ event }) => event);
+  expect(events).toContain('peer.stopped');
+  expect(events).not.toContain('node.suspected');
+});
+
 test('ingot promote: any node passes it on, and the lead stays there', async () => {
   const { partitions } = await cluster.view();
   const { id } = partitions.find(({ primary }) => primary === 'n1') as { id: number };

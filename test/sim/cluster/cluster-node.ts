@@ -125,6 +125,7 @@ export class ClusterNode {
         forgetAfterMs: run.forgetAfterMs,
         nextAcceptors,
         nowMs: process.nowMs,
+        wallMs: process.wallMs,
         later: process.later,
         nudge: () => void process.later(0, () => this.#step()),
       },

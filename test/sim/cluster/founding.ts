@@ -35,6 +35,7 @@ export function foundingMap(
     nodes: nodes.map(({ id, acceptor }) => mapNode(id, acceptor)),
     placement: [],
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
     ...shape,
   };
 }

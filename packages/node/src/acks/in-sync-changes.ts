@@ -2,7 +2,13 @@
  *  looks like after that. Pure: a status is a few hundred milliseconds old, so `withMembers` asks
  *  the map it is given once more whether a change still means anything. */
 import type { FollowerReplicationStatus, PartitionReplicationStatus } from '@ingot/replication';
-import { type ClusterMap, type Life, nodeOf, type PlacementEntry } from '../shared/map.ts';
+import {
+  type ClusterMap,
+  isStopping,
+  type Life,
+  nodeOf,
+  type PlacementEntry,
+} from '../shared/map.ts';
 
 export interface MemberChange {
   readonly partition: number;
@@ -11,13 +17,13 @@ export interface MemberChange {
   readonly kind: 'add' | 'remove';
   /** Gone for a reason that may pass by itself: worth a moment's patience. */
   readonly mayPass: boolean;
-  /** Away or behind, with all that was acknowledged: worth keeping where the set would fall below
+  /** Away, behind or about to stop, with all that was acknowledged: worth keeping where the set would fall below
    *  --min-isr without it. Nothing could be acknowledged by the rest, and a failover may need it. */
   readonly isOfUse: boolean;
 }
 
 /** Why a life is to be no member any more. */
-type Why = 'over' | 'gone' | 'stalled';
+type Why = 'over' | 'stopping' | 'gone' | 'stalled';
 
 /** A follower that is behind by more is no help to anybody who waits. */
 const lagSecondsMax = 0.5;
@@ -33,7 +39,7 @@ export function wantedChanges(
     if (!leadsAt(map, self, entry, epoch)) continue;
     const change = (life: Life, kind: MemberChange['kind'], why: Why | null = null): void => {
       const mayPass = why === 'gone';
-      const isOfUse = mayPass || why === 'stalled';
+      const isOfUse = why !== null && why !== 'over';
       changes.push({ partition: id, epoch, life, kind, mayPass, isOfUse });
     };
     let left = entry.inSync.length;
@@ -88,6 +94,7 @@ function whyNoMember(
   status: FollowerReplicationStatus | undefined,
 ): Why | null {
   if (!isLive(map, entry, life) || status?.leaving === true) return 'over';
+  if (isStopping(map, life.node)) return 'stopping';
   if (status?.incarnation !== life.incarnation || status.state === 'connecting') return 'gone';
   return status.stalled ? 'stalled' : null;
 }
@@ -99,7 +106,7 @@ function mayJoin(
   { state, leaving, stalled, lagSeconds }: FollowerReplicationStatus,
 ): boolean {
   if (state !== 'streaming' || leaving || stalled || lagSeconds > lagSecondsMax) return false;
-  return isLive(map, entry, life);
+  return isLive(map, entry, life) && !isStopping(map, life.node);
 }
 
 /** This life of the node holds a copy, and goes on. */

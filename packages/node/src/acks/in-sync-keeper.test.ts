@@ -25,7 +25,12 @@ function mapOf(): ClusterMap {
   return {
     ...{ version: 1, clusterId: 'test', partitions: 2, copies: 3, minIsr: 1 },
     ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, eviction: 'sieve' },
-    ...{ uncleanFailover: true, operations: {}, nodes: [node('a'), node('b'), node('c')] },
+    ...{
+      uncleanFailover: true,
+      operations: {},
+      wishes: { leaving: [], stopping: [], pins: [] },
+      nodes: [node('a'), node('b'), node('c')],
+    },
     acceptors: { current: [{ id: 'acceptor-a', node: 'a' }], next: null },
     placement: [entry, entry],
   };
@@ -185,6 +190,23 @@ describe('in-sync keeper', () => {
     expect(world.steps.at(-1)).toBe('propose a1c1 a1c1');
     await world.heard(follower('b', { stalled: true }), follower('c', { leaving: true }));
     expect(world.steps.at(-1)).toBe('propose a1 a1');
+  });
+
+  test('who is about to stop leaves the set at once, unless --min-isr needs it, and stays out', async () => {
+    const world = new World();
+    await world.heard(follower('b'), follower('c'));
+    const stopping = [{ node: 'b', incarnation: 1, sinceMs: 0 }];
+    world.map = { ...world.map, wishes: { ...world.map.wishes, stopping } };
+    await world.heard(follower('b'), follower('c'));
+    expect(world.steps.at(-1)).toBe('propose a1c1 a1c1');
+    await world.heard(follower('b'), follower('c'));
+    expect(world.proposed).toHaveLength(2);
+    const strict = new World();
+    strict.map = { ...strict.map, minIsr: 2 };
+    await strict.heard(follower('b'));
+    strict.map = { ...strict.map, wishes: { ...strict.map.wishes, stopping } };
+    await strict.heard(follower('b'));
+    expect(strict.proposed).toHaveLength(1);
   });
 
   test('who is back before the register has answered stays', async () => {

@@ -12,6 +12,8 @@ const LAST_LINES_MAX = 30;
 export interface ChildEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** It was told to leave the cluster, and has. */
+  readonly hasLeft: boolean;
   /** The end of what it said on stderr. */
   readonly lastLines: readonly string[];
 }
@@ -31,14 +33,18 @@ export class ChildNode {
       env: childEnvironment(),
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
-    readLines(this.#process.stdout, onLogLine);
+    let hasLeft = false;
+    readLines(this.#process.stdout, (line) => {
+      hasLeft ||= line.includes('"event":"membership.ended"');
+      onLogLine(line);
+    });
     readLines(this.#process.stderr, (line) => {
       this.#lastLines.push(line);
       if (this.#lastLines.length > LAST_LINES_MAX) this.#lastLines.shift();
     });
     this.ended = new Promise((resolve) => {
       this.#process.once('close', (code: number | null, signal: NodeJS.Signals | null) => {
-        this.#end = { code, signal, lastLines: this.#lastLines };
+        this.#end = { code, signal, hasLeft, lastLines: this.#lastLines };
         resolve(this.#end);
       });
       // Emitted where the process cannot be started at all.

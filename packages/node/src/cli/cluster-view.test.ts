@@ -89,6 +89,7 @@ const answer: ClusterStatus = {
       { epoch: 2, primary: 'n2', followers: [], lost: true, inSync: [], lossy: true },
     ],
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
   },
   nodes: [
     {
@@ -132,6 +133,24 @@ test('status: the text has a line per node and partition, and names what is wron
   expect(text).not.toContain('moving');
   expect(text).toContain('n2 does not answer: connection refused');
   expect(text).toContain('lost, began again empty: partitions 1');
+});
+
+test('status: who was told to stop or to leave is told from who is down, and pins are shown', () => {
+  const stopping = [
+    { node: 'n2', incarnation: 1, sinceMs: 1_790_000_000_000 },
+    { node: 'n1', incarnation: 2, sinceMs: 1_790_000_000_000 },
+  ];
+  const wishes = { leaving: [], stopping, pins: [{ partition: 0, node: 'n1' }] };
+  const view = viewOf({ ...answer, map: { ...answer.map, wishes } });
+  expect(view.nodes.map(({ state }) => state)).toEqual(['stopping', 'stopped']);
+  expect(view.partitions.map(({ pinned }) => pinned)).toEqual(['n1', null]);
+  const text = viewText(view);
+  expect(text).toContain('n2 was stopped at 2026-09-21T14:13:20.000Z');
+  expect(text).not.toContain('n2 does not answer');
+  expect(text).toContain('led by whom "ingot promote" has named: partitions 0');
+  const leaving = { ...wishes, leaving: ['n1', 'n2'], stopping: [] };
+  const going = viewOf({ ...answer, map: { ...answer.map, wishes: leaving } });
+  expect(going.nodes.map(({ state }) => state)).toEqual(['leaving', 'down']);
 });
 
 test('status: moves under way, a set of acceptors that changes, a partition that nobody leads', () => {

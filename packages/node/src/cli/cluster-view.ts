@@ -12,8 +12,18 @@ import type {
   SyncStatus,
 } from '../control/types.ts';
 import { membersOf } from '../register/acceptor-set.ts';
-import type { AcceptorRef, ClusterMap, Life, MapNode, PlacementEntry } from '../shared/map.ts';
+import {
+  type AcceptorRef,
+  type ClusterMap,
+  isLeaving,
+  isStopping,
+  type Life,
+  type MapNode,
+  type PlacementEntry,
+  stoppingSinceMs,
+} from '../shared/map.ts';
 import type { Ports } from '../shared/settings.ts';
+import { pinnedTo } from '../control/wishes.ts';
 import { hostPort } from './address.ts';
 import { textTable } from './text-table.ts';
 
@@ -42,7 +52,10 @@ export interface MoveView {
 
 export interface NodeView {
   readonly id: string;
-  readonly state: 'up' | 'down';
+  /** stopping, stopped: because it was told to (SIGTERM). leaving: `ingot leave`. */
+  readonly state: 'up' | 'leaving' | 'stopping' | 'stopped' | 'down';
+  /** When it was told to stop; null for one that was not. */
+  readonly stoppedSince: string | null;
   readonly incarnation: number;
   /** Lives up to this one are over. */
   readonly fencedThrough: number;
@@ -61,6 +74,8 @@ export interface PartitionView {
   readonly id: number;
   readonly epoch: number;
   readonly primary: string | null;
+  /** Who shall lead it, as somebody has said by hand; null: whom the balance chooses. */
+  readonly pinned: string | null;
   /** null: the primary did not answer. */
   readonly seq: number | null;
   readonly keys: number | null;
@@ -90,7 +105,7 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
       ? undefined
       : answers.get(node)?.status?.partitions.find((partition) => partition.id === id);
   const partitions = map.placement.map((entry, id) =>
-    partitionView(entry, id, partitionOf(entry.primary, id)),
+    partitionView(entry, id, partitionOf(entry.primary, id), pinnedTo(map, id)),
   );
   const { current, next } = map.acceptors;
   const idsOf = (refs: readonly AcceptorRef[]): string[] => refs.map(({ node }) => node);
@@ -115,16 +130,15 @@ export function viewText(view: ClusterView): string {
   ].join('\n\n');
 }
 
-function nodeView(
-  node: MapNode,
-  { placement, acceptors }: ClusterMap,
-  answer: NodeAnswer | undefined,
-): NodeView {
+function nodeView(node: MapNode, map: ClusterMap, answer: NodeAnswer | undefined): NodeView {
+  const { placement, acceptors } = map;
+  const sinceMs = stoppingSinceMs(map, node.id);
   const names = Object.keys(node.ports) as (keyof Ports)[];
   const addresses = names.map((name) => [name, hostPort(node.advertise, node.ports[name])]);
   return {
     id: node.id,
-    state: node.state,
+    state: stateOf(map, node),
+    stoppedSince: sinceMs === null ? null : new Date(sinceMs).toISOString(),
     incarnation: node.incarnation,
     fencedThrough: node.fencedThrough,
     witness: node.witness,
@@ -132,20 +146,32 @@ function nodeView(
     addresses: Object.fromEntries(addresses) as NodeView['addresses'],
     leads: placement.filter((entry) => entry.primary === node.id).length,
     follows: placement.filter((entry) => entry.followers.includes(node.id)).length,
-    silence: answer?.why ?? '',
+    silence: isExpected(map, node) ? (answer?.why ?? '') : '',
     scrub: answer?.status?.scrub ?? null,
   };
+}
+
+function stateOf(map: ClusterMap, { id, state }: MapNode): NodeView['state'] {
+  if (isStopping(map, id)) return state === 'up' ? 'stopping' : 'stopped';
+  return state === 'up' && isLeaving(map, id) ? 'leaving' : state;
+}
+
+/** One that has stopped as it was told to need not answer. */
+function isExpected(map: ClusterMap, { id, state }: MapNode): boolean {
+  return state === 'up' || !isStopping(map, id);
 }
 
 function partitionView(
   entry: PlacementEntry,
   id: number,
   status: PartitionStatus | undefined,
+  pinned: string | null,
 ): PartitionView {
   return {
     id,
     epoch: entry.epoch,
     primary: entry.primary,
+    pinned,
     seq: status?.seq ?? null,
     keys: status?.keys ?? null,
     lost: entry.lost,
@@ -284,6 +310,11 @@ function warnings(view: ClusterView): string[] {
       .join(', ');
   const headless = idsWhere(({ primary }) => primary === null);
   if (headless !== '') silent.push(`without a primary: partitions ${headless}`);
+  for (const { id, stoppedSince } of view.nodes.filter(({ state }) => state === 'stopped')) {
+    silent.push(`${id} was stopped at ${stoppedSince}`);
+  }
+  const pinned = idsWhere((partition) => partition.pinned !== null);
+  if (pinned !== '') silent.push(`led by whom "ingot promote" has named: partitions ${pinned}`);
   const lossy = idsWhere((partition) => partition.lossy);
   if (lossy !== '') silent.push(`lossy, writes may be missing: partitions ${lossy}`);
   const lost = idsWhere((partition) => partition.lost);

@@ -106,8 +106,15 @@ export class LocalCluster {
   }
 }
 
+/** What became of a node after all were ready, and what the command below it is for. */
+export function lostText(end: ChildEnd): string {
+  if (end.hasLeft) return 'has left the cluster. To have it join again, with nothing in its memory';
+  if (end.code === 0) return 'was stopped. To start it again';
+  return `${endText(end)}; it is not restarted. To start it again`;
+}
+
 /** How a process ended, in words that follow its name. */
-export function endText(end: ChildEnd): string {
+function endText(end: ChildEnd): string {
   return end.signal === null ? `ended with exit code ${end.code}` : `was ended by ${end.signal}`;
 }
 

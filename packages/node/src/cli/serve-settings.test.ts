@@ -51,6 +51,11 @@ describe('settings: what does not fit together is refused', () => {
     [{ 'capacity-max': '8mb' }, EXIT_USAGE, '--capacity-max must not be smaller than --capacity'],
     [{ port: '7500' }, EXIT_USAGE, 'port 7500 is given to two listeners'],
     [{ found: true, join: 'a:1' }, EXIT_USAGE, 'give one of the two'],
+    [
+      { found: true, witness: true },
+      EXIT_USAGE,
+      'give --found to a data node, and start the witness',
+    ],
     [{ id: 'a b' }, EXIT_USAGE, '--id must be'],
     [{ host: '0.0.0.0' }, EXIT_REFUSED, 'add --insecure'],
     [{ host: '::' }, EXIT_REFUSED, 'listen on 127.0.0.1'],

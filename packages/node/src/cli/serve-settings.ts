@@ -129,6 +129,12 @@ function refuseWhatDoesNotFit(settings: Settings): void {
   if (settings.found && settings.join.length > 0) {
     throw usageError('--found starts a new cluster and --join enters one: give one of the two');
   }
+  if (settings.found && settings.witness) {
+    throw usageError(
+      'a cluster begins on a node that holds data, and a witness holds none: ' +
+        'give --found to a data node, and start the witness with --join HOST:CONTROL of that node',
+    );
+  }
   const { certificates } = settings.credentials;
   if (certificates !== null) refuseCertificateOfOther(certificates, settings.id);
   if (!isLoopback(settings.host) && !settings.insecure && certificates === null) {

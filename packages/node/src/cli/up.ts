@@ -7,7 +7,7 @@ import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { hostPort } from './address.ts';
 import { EventPrinter } from './event-printer.ts';
-import { endText, LocalCluster } from './local-cluster.ts';
+import { LocalCluster, lostText } from './local-cluster.ts';
 import { clusterSettingsFrom } from './serve-settings.ts';
 import { leavePointers, runtimeFolder } from './runtime-folder.ts';
 import { readSecretFile, secretFileIn, secretFrom, writeSecretFile } from './secret.ts';
@@ -46,7 +46,7 @@ async function runCluster(plans: readonly NodePlan[], secretFile: string): Promi
     onSpreading: () => print('spreading the partitions over the nodes'),
     onLost: (child, end) => {
       for (const line of end.lastLines) print(`${child.plan.id}: ${line}`);
-      print(`${child.plan.id} ${endText(end)}; it is not restarted. To start it again:`);
+      print(`${child.plan.id} ${lostText(end)}:`);
       print(`  ${restartCommand(child.plan)}`);
     },
   });

@@ -213,6 +213,7 @@ export function mapOfOne(
       lossy: false,
     })),
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
   };
 }
 

@@ -1,11 +1,12 @@
 /** What a control node knows beyond the map: who was heard when, what each node last said of its
- *  copies, who is leaving or drained, and the placement aimed at.
+ *  copies, and the placement aimed at.
  *  Nothing of it is kept: a coordinator that starts anew learns it again from the next heartbeats.
  *  Invariant: evidence is only ever used for the map it is about. A node's word on a partition
  *  counts once it comes from the node's present life and that life has applied the last change of
  *  the partition's entry, so no word from before a change can be taken for one after it. */
 import {
   type ClusterMap,
+  isLeaving,
   isUp,
   type Life,
   type NodeId,
@@ -14,6 +15,7 @@ import {
 } from '../shared/map.ts';
 import { type PlacementTarget, place } from './placement.ts';
 import type { Heartbeat, PartitionReport } from './types.ts';
+import { pinnedTo } from './wishes.ts';
 
 /** Four heartbeats. */
 export const downAfterMs = 1_000;
@@ -35,12 +37,7 @@ export class ClusterView {
   #startedAtMs: number;
   readonly #lastHeardAtMs = new Map<NodeId, number>();
   readonly #heard = new Map<NodeId, Heard>();
-  readonly #leaving = new Set<NodeId>();
-  /** The life that is to lead nothing any more. */
-  readonly #drained = new Map<NodeId, number>();
   readonly #downSinceMs = new Map<NodeId, number>();
-  /** Primaries that somebody has named by hand; for as long as the members stay the same. */
-  readonly #pinned = new Map<number, NodeId>();
   readonly #forgetAfterMs: number;
   /** Index = partition id: the version that last changed the entry, or the first one seen. */
   #changedAt: number[] = [];
@@ -85,7 +82,6 @@ export class ClusterView {
       if (this.#map !== null && (before?.incarnation ?? 0) < incarnation) {
         this.#lastHeardAtMs.set(id, nowMs + startGraceMs - downAfterMs);
         this.#heard.delete(id);
-        this.#leaving.delete(id);
       }
       if (state === 'up') this.#downSinceMs.delete(id);
       else if (!this.#downSinceMs.has(id)) this.#downSinceMs.set(id, nowMs);
@@ -98,36 +94,13 @@ export class ClusterView {
     this.#heard.delete(node);
   }
 
-  startLeaving(node: NodeId): void {
-    this.#leaving.add(node);
-  }
-
-  leaving(): ReadonlySet<NodeId> {
-    return this.#leaving;
-  }
-
-  /** This life of the node shall lead nothing. */
-  startDraining({ node, incarnation }: Life): void {
-    this.#drained.set(node, incarnation);
-  }
-
-  isDrained(map: ClusterMap, node: NodeId): boolean {
-    return this.#drained.get(node) === nodeOf(map, node)?.incarnation;
-  }
-
-  /** Somebody has said who leads a partition. */
-  pin(map: ClusterMap, partition: number, node: NodeId, nowMs: number): void {
-    this.target(map, nowMs);
-    this.#pinned.set(partition, node);
-  }
-
   /** Leaves, or is down for so long that it is not expected back. */
-  isGoing(node: NodeId, nowMs: number): boolean {
-    return this.#leaving.has(node) || this.#isForgotten(node, nowMs);
+  isGoing(map: ClusterMap, node: NodeId, nowMs: number): boolean {
+    return isLeaving(map, node) || this.#isForgotten(node, nowMs);
   }
 
   going(map: ClusterMap, nowMs: number): NodeId[] {
-    return map.nodes.map(({ id }) => id).filter((node) => this.isGoing(node, nowMs));
+    return map.nodes.map(({ id }) => id).filter((node) => this.isGoing(map, node, nowMs));
   }
 
   /** Up by the map, and silent. */
@@ -151,10 +124,8 @@ export class ClusterView {
   }
 
   #forget(node: NodeId): void {
-    this.#leaving.delete(node);
     this.#heard.delete(node);
     this.#lastHeardAtMs.delete(node);
-    this.#drained.delete(node);
     this.#downSinceMs.delete(node);
   }
 
@@ -214,14 +185,16 @@ export class ClusterView {
    *  that half-finished moves do not change where they are going. Empty where nobody may hold
    *  copies. */
   target(map: ClusterMap, nowMs: number): readonly PlacementTarget[] {
-    const members = map.nodes.filter(({ id, witness }) => !witness && !this.isGoing(id, nowMs));
+    const members = map.nodes.filter(
+      ({ id, witness }) => !witness && !this.isGoing(map, id, nowMs),
+    );
     const key = members.map(({ id, advertise }) => `${id}@${advertise}`).join(' ');
     if (key !== this.#targetMembers) {
       this.#targetMembers = key;
-      this.#pinned.clear();
       const ids = members.map(({ id }) => id);
       const hosts = members.map(({ advertise }) => advertise);
-      this.#target = ids.length === 0 ? [] : place(ids, map.placement, map.copies, hosts);
+      const pins = new Map(map.wishes.pins.map(({ partition, node }) => [partition, node]));
+      this.#target = ids.length === 0 ? [] : place(ids, map.placement, map.copies, hosts, pins);
     }
     return this.#target;
   }
@@ -230,8 +203,8 @@ export class ClusterView {
   wantedPrimary(map: ClusterMap, partition: number, nowMs: number): NodeId | null {
     const target = this.target(map, nowMs)[partition];
     if (target === undefined) return null;
-    const pinned = this.#pinned.get(partition);
-    return pinned !== undefined && [target.primary, ...target.followers].includes(pinned)
+    const pinned = pinnedTo(map, partition);
+    return pinned !== null && [target.primary, ...target.followers].includes(pinned)
       ? pinned
       : target.primary;
   }

@@ -98,9 +98,16 @@ export class ControlClient {
     await this.#unary(Control.method.leave, { node }, {}, isForwarded);
   }
 
-  /** Resolves when the life leads nothing, or nothing more that others could take. */
+  /** Resolves when the life leads nothing, or nothing more that others could take, and writes with
+   *  acks=isr wait for it no more. */
   async drain(life: Life, isForwarded: boolean = false): Promise<void> {
     await this.#unary(Control.method.drain, { life }, {}, isForwarded);
+  }
+
+  /** Resolves when the map says that the life, which serves nothing any more, is over. */
+  async stopped(life: Life, isForwarded: boolean = false): Promise<void> {
+    const options = deadline(callTimeoutMs);
+    await this.#unary(Control.method.stopped, { life }, options, isForwarded);
   }
 
   /** Resolves when the node leads the partition. */

@@ -62,6 +62,7 @@ export class ControlNode {
         sealCalls: sealCallsOf(self, peers, seals),
         copies: copyCallsOf(self, peers, node),
         nowMs: monotonicMs,
+        wallMs: () => Date.now(),
         later: (delayMs, then) => {
           const timer = setTimeout(then, delayMs);
           return () => clearTimeout(timer);
@@ -116,11 +117,20 @@ export class ControlNode {
     });
   }
 
-  /** Resolves when this life leads nothing, or nothing more that others could take. */
+  /** Resolves when this life leads nothing, or nothing more that others could take, and nobody waits for
+   *  it. */
   drain(life: Life, isForwarded: boolean = false): Promise<void> {
     return this.#whereItActs(isForwarded, {
       here: (coordinator) => coordinator.drain(life),
       there: (client) => client.drain(life, true),
+    });
+  }
+
+  /** A life that was drained serves nothing any more. Resolves when the map says that it is over. */
+  stopped(life: Life, isForwarded: boolean = false): Promise<void> {
+    return this.#whereItActs(isForwarded, {
+      here: (coordinator) => coordinator.stopped(life),
+      there: (client) => client.stopped(life, true),
     });
   }
 

@@ -16,6 +16,7 @@ import { IngotError, refusal, usageError } from '../shared/errors.ts';
 import {
   addressOf,
   type ClusterMap,
+  isLeaving,
   ledBy,
   type Life,
   type MapNode,
@@ -52,6 +53,8 @@ const joinPatienceMs = 10_000;
 const saveDelayMs = 200;
 /** How long a node that has joined waits for its first lease before it goes on. */
 const firstLeaseMs = 1_000;
+/** How long a drained life waits for the map to say that it is over. */
+const stoppedWithinMs = 1_000;
 /** Whoever coordinated may just have gone. */
 const drainRetryMs = 100;
 
@@ -95,7 +98,11 @@ export class ControlPlane implements ControlPlaneApi {
   /** By node: why it refused this life last. */
   readonly #refusedBy = new Map<NodeId, string>();
   #saving: NodeJS.Timeout | null = null;
+  /** By this process itself. */
   #isLeaving = false;
+  /** By whoever; the map says so. */
+  #isAskedToLeave = false;
+  #hasLeft = false;
 
   constructor({ settings, credentials, identity, log, node }: ControlPlaneOptions) {
     this.#settings = settings;
@@ -177,7 +184,7 @@ export class ControlPlane implements ControlPlaneApi {
         (error: Error) => error,
       );
       const outcome = await Promise.race([drained, gaveUp]);
-      if (outcome === 'drained') return;
+      if (outcome === 'drained') return await this.#stopLife(life);
       if (outcome !== 'late') why = outcome.message;
       if (expired.aborted || outcome === 'late') {
         this.#log.warn(
@@ -188,6 +195,21 @@ export class ControlPlane implements ControlPlaneApi {
       }
       await delay(drainRetryMs);
     }
+  }
+
+  /** A life that is drained ends here, before its process does: nobody has to miss it first. One that
+   *  still leads something, because nobody could take it, is missed like any other. */
+  async #stopLife(life: Life): Promise<void> {
+    const { control, leases, register } = this.#joined();
+    if (ledBy(register.known(), life.node).length > 0) return;
+    this.#isBetweenLives = true;
+    leases.end();
+    this.#node.lifeEnded();
+    // The acceptors take nothing of this life any more; the change of the map is the next one's.
+    this.#incarnation = this.#nextIncarnation(register.known(), register.acceptor);
+    const late = delay(stoppedWithinMs, null, { ref: false });
+    const why = await Promise.race([late, control.stopped(life).catch((error: Error) => error)]);
+    if (why !== undefined) this.#log.warn({ event: 'life.notEnded', why: why?.message ?? 'late' });
   }
 
   async leave(): Promise<void> {
@@ -379,6 +401,7 @@ export class ControlPlane implements ControlPlaneApi {
   #adopt(map: ClusterMap): void {
     if (this.#map !== null && map.version <= this.#map.version) return;
     this.#map = map;
+    if (isLeaving(map, this.#settings.id)) this.#isAskedToLeave = true;
     this.#watchers.tell(map);
     this.#rememberSoon();
     this.#judge(map);
@@ -410,15 +433,16 @@ export class ControlPlane implements ControlPlaneApi {
     this.#canWrite = failure === null;
   }
 
-  /** Whoever holds a lease cannot have been ended for its silence: somebody else goes by its name. Who
-   *  has none was away, and comes back. */
+  /** Whoever holds a lease cannot have been ended for its silence: somebody else goes by its name, or it
+   *  was told to leave. Who has none was away, and comes back. */
   #judge(map: ClusterMap): void {
     const verdict = verdictOn(map, this.#life());
     if (verdict === 'goesOn' || this.#isBetweenLives || !this.#isMember) return;
     const { message } = beatRefusal(verdict);
+    const hasLease = this.#joined().leases.hasLease();
     if (verdict === 'replaced') this.#retire(message);
-    else if (!this.#joined().leases.hasLease()) this.#beginAnew(message);
-    else if (verdict === 'removed') this.#retire('the node was taken out of the cluster');
+    else if (verdict === 'removed' && (hasLease || this.#isAskedToLeave)) this.#leave();
+    else if (!hasLease) this.#beginAnew(message);
     else this.#retire('another process with a copy of its data dir has taken its place');
   }
 
@@ -434,7 +458,8 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #beginAnew(why: string): void {
-    if (this.#isBetweenLives || this.#isLeaving || this.#stopping.signal.aborted) return;
+    if (this.#isBetweenLives || this.#isLeaving || this.#hasLeft || this.#stopping.signal.aborted)
+      return;
     this.#isBetweenLives = true;
     const { incarnation } = this.#life();
     this.#log.warn(
@@ -460,6 +485,12 @@ export class ControlPlane implements ControlPlaneApi {
   /** A node that asked to leave knows. */
   #retire(reason: string): void {
     if (!this.#isLeaving) this.#node.retired(reason);
+  }
+
+  #leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    if (!this.#isLeaving) this.#node.left();
   }
 
   #report(): NodeReport {

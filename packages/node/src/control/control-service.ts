@@ -25,6 +25,7 @@ import {
   PromoteReplySchema,
   SealCopiesReplySchema,
   SealReplySchema,
+  StoppedReplySchema,
   UnsealReplySchema,
   type VerifyEvent as VerifyMessage,
   VerifyEventSchema,
@@ -84,9 +85,20 @@ export function controlHandlers(
       return create(LeaveReplySchema);
     }),
 
-    drain: unary(async ({ life }, caller) => {
-      await asMember(caller).control.drain(lifeFromWire(life), isForwarded(caller));
+    drain: unary(async (request, caller) => {
+      const { control } = asMember(caller);
+      const life = lifeFromWire(request.life);
+      asNode(caller, life.node);
+      await control.drain(life, isForwarded(caller));
       return create(DrainReplySchema);
+    }),
+
+    stopped: unary(async (request, caller) => {
+      const { control } = asMember(caller);
+      const life = lifeFromWire(request.life);
+      asNode(caller, life.node);
+      await control.stopped(life, isForwarded(caller));
+      return create(StoppedReplySchema);
     }),
 
     promote: unary(async ({ partition, node, acceptLoss }, caller) => {

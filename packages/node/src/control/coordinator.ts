@@ -13,13 +13,13 @@ import {
   type AcceptorSet,
   type ClusterMap,
   copiesOn,
-  holdsCopy,
   isUp,
   type Life,
   type MapNode,
   type NodeId,
   nodeOf,
 } from '../shared/map.ts';
+import { ByHand } from './by-hand.ts';
 import { ClusterView } from './cluster-view.ts';
 import { type CopyCalls, Failover, vacancyPatienceMs } from './failover.ts';
 import { FailoverLog } from './failover-log.ts';
@@ -29,7 +29,7 @@ import { beatRefusal, verdictOn } from './life-verdict.ts';
 import { MapWaits } from './map-waits.ts';
 import { type JoinRequest, newLife } from './registration.ts';
 import { logSteps } from './step-log.ts';
-import { applyStep, canHandOver, planHandOvers, planSteps, type Step } from './steps.ts';
+import { applyStep, planHandOvers, planSteps, type Step } from './steps.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
 
 /** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
@@ -51,6 +51,8 @@ export interface CoordinatorOptions {
   nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => AcceptorSet;
   /** Monotonic. */
   nowMs: () => number;
+  /** For what people read. */
+  wallMs: () => number;
   /** Calls back after so many ms; returns the way to call it off. */
   later: (delayMs: number, then: () => void) => () => void;
   /** Asks for a `step` soon. */
@@ -59,6 +61,7 @@ export interface CoordinatorOptions {
 
 export class Coordinator {
   readonly failoverLog: FailoverLog;
+  readonly #byHand: ByHand;
   readonly #options: CoordinatorOptions;
   readonly #view: ClusterView;
   readonly #failover: Failover;
@@ -90,6 +93,11 @@ export class Coordinator {
       isHeard: (_, node) => this.#view.isHeard(node, nowMs()),
       preferred: (current, partition) =>
         this.#view.target(current, nowMs())[partition]?.primary ?? options.self,
+    });
+    this.#byHand = new ByHand({
+      ...{ proposer, nudge, wallMs: options.wallMs, waits: this.#waits },
+      ...{ view: this.#view, failover: this.#failover },
+      follow: (newer) => this.follow(newer),
     });
   }
 
@@ -146,7 +154,8 @@ export class Coordinator {
         const life = { node: id, incarnation: known.incarnation };
         const byOwner = isOwner(known, request);
         const isStillWanted = (): boolean => byOwner || !this.#isAlive(this.#map, id);
-        const ended = await this.#failover.endLife(map, { life, byOwner, isStillWanted });
+        const cause = byOwner ? 'restarted' : 'silent';
+        const ended = await this.#failover.endLife(map, { life, cause, isStillWanted });
         if (ended !== null) this.follow(ended);
         continue;
       }
@@ -156,68 +165,22 @@ export class Coordinator {
     throw refusal('MAP_CHANGED', `the map kept changing while ${id} joined; try again`);
   }
 
-  /** Resolves when the node has handed over, given up its copies and is out of the map. One that is
-   *  down has nothing to hand over: its copies are made anew elsewhere. */
-  async leave(node: NodeId): Promise<void> {
-    const { nodes } = this.#map;
-    const known = nodeOf(this.#map, node);
-    if (known === null) throw refusal('NO_SUCH_NODE', `the cluster has no node named ${node}`);
-    const isLast = nodes.every(({ id, witness }) => id === node || witness);
-    if (isLast) throw refusal('LAST_NODE', `${node} is the last node that holds copies; stop it`);
-    this.#view.startLeaving(node);
-    this.#options.nudge();
-    await this.#waits.until(
-      (map) => nodeOf(map, node) === null,
-      (map) =>
-        (nodeOf(map, node)?.incarnation ?? 0) > known.incarnation
-          ? refusal('LEAVE_UNDONE', `${node} has joined again`)
-          : null,
-    );
+  // What operators ask for: see by-hand.ts.
+
+  leave(node: NodeId): Promise<void> {
+    return this.#byHand.leave(node);
   }
 
-  /** Resolves when this life of the node leads nothing, or nothing more that others could take. */
-  async drain(life: Life): Promise<void> {
-    this.#view.startDraining(life);
-    this.#waits.look(this.#map);
-    this.#options.nudge();
-    const { node } = life;
-    const done = (map: ClusterMap): boolean => !canHandOver(map, this.#view, node);
-    if (!done(this.#map)) await this.#waits.until(done);
+  drain(life: Life): Promise<void> {
+    return this.#byHand.drain(life);
   }
 
-  /** Resolves when `node` leads the partition. Rejects with an IngotError that says why it cannot. */
-  async promote(partition: number, node: NodeId, acceptLoss: boolean): Promise<void> {
-    const map = await this.#read();
-    const entry = map.placement[partition];
-    if (entry === undefined) {
-      throw refusal('NO_SUCH_PARTITION', `there are partitions 0 to ${map.partitions - 1}`);
-    }
-    if (entry.primary === node) return;
-    if (!holdsCopy(entry, node) || !isUp(map, node)) {
-      const others = entry.followers.filter((follower) => isUp(map, follower));
-      throw refusal(
-        'NO_COPY',
-        `${node} holds no copy of partition ${partition}, or is not up; ` +
-          (others.length === 0 ? 'nobody else does' : `${others.join(', ')} could`),
-      );
-    }
-    if (entry.primary === null) return await this.#promoteVacant(map, partition, node, acceptLoss);
-    if (!this.#view.isInSync(map, partition, node)) {
-      throw refusal(
-        'NOT_IN_SYNC',
-        `the copy on ${node} is not in sync with ${entry.primary}; ` +
-          'wait until "ingot status" shows it streaming',
-      );
-    }
-    this.#view.pin(map, partition, node, this.#options.nowMs());
-    this.#options.nudge();
-    await this.#waits.until(
-      (current) => current.placement[partition].primary === node,
-      (current) =>
-        holdsCopy(current.placement[partition], node) && isUp(current, node)
-          ? null
-          : refusal('NO_COPY', `${node} has lost its copy of partition ${partition} meanwhile`),
-    );
+  stopped(life: Life): Promise<void> {
+    return this.#byHand.stopped(life);
+  }
+
+  promote(partition: number, node: NodeId, acceptLoss: boolean): Promise<void> {
+    return this.#byHand.promote(partition, node, acceptLoss);
   }
 
   /** One round, where this is the coordinator that acts. Rejects when the map store cannot be
@@ -268,7 +231,8 @@ export class Coordinator {
       !this.#view.isHeard(life.node, this.#options.nowMs()) &&
       nodeOf(this.#map, life.node)?.incarnation === life.incarnation;
     try {
-      const map = await this.#failover.endLife(this.#map, { life, byOwner: false, isStillWanted });
+      const cause = 'silent';
+      const map = await this.#failover.endLife(this.#map, { life, cause, isStillWanted });
       if (map !== null) this.follow(map);
     } catch (error) {
       this.failoverLog.failed(life, error as Error);
@@ -329,29 +293,13 @@ export class Coordinator {
 
   #planFor(map: ClusterMap): { steps: Step[]; acceptors: AcceptorSet | null } {
     const nowMs = this.#options.nowMs();
-    // Who leaves keeps its voice until it holds nothing, and loses both in one change: a coordinator
-    // that takes over does not know who was leaving.
+    // Who leaves keeps its voice until it holds nothing.
     const isGone = (node: NodeId): boolean =>
-      this.#view.isGoing(node, nowMs) && (!isUp(map, node) || copiesOn(map, node).length === 0);
+      this.#view.isGoing(map, node, nowMs) &&
+      (!isUp(map, node) || copiesOn(map, node).length === 0);
     const acceptors = this.#options.nextAcceptors(map, isGone);
     const steps = planSteps({ ...map, acceptors }, this.#view, nowMs);
     return { steps, acceptors: isSameSet(acceptors, map.acceptors) ? null : acceptors };
-  }
-
-  async #promoteVacant(
-    map: ClusterMap,
-    partition: number,
-    node: NodeId,
-    acceptLoss: boolean,
-  ): Promise<void> {
-    if (!acceptLoss) {
-      throw refusal(
-        'NO_COPY_IN_SYNC',
-        `partition ${partition} has no primary, because no copy in sync is left; ` +
-          `"ingot promote ${partition} ${node} --accept-loss" makes do with the copy on ${node}`,
-      );
-    }
-    this.follow(await this.#failover.promoteAnyway(map, partition, node));
   }
 
   /** null: the life that is to be followed turned out not to be over. */

@@ -17,6 +17,9 @@ export interface FailoverTimes {
 export const FAILOVER_CAUSES = ['silent', 'restarted'] as const;
 export type FailoverCause = (typeof FAILOVER_CAUSES)[number];
 
+/** A life that stops as it was told to has handed over before: that is no failover. */
+export type EndOfLife = FailoverCause | 'stopped';
+
 export const FAILOVER_BOUNDS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 1.25, 1.5, 2, 3, 5, 10] as const;
 
 /** A histogram of the seconds that failovers took. */
@@ -81,10 +84,15 @@ export class FailoverLog {
 
   ended(
     { node, incarnation }: Life,
-    cause: FailoverCause,
+    cause: EndOfLife,
     successions: ReadonlyMap<number, Succession>,
     times: FailoverTimes,
   ): void {
+    if (cause === 'stopped') {
+      const text = `${node} has stopped, as it was told to`;
+      this.#log.info({ event: 'peer.stopped', peer: node, incarnation }, text);
+      return;
+    }
     const seconds = withOne(this.#figures[cause], times.totalMs / 1_000);
     this.#figures = { ...this.#figures, [cause]: seconds };
     const [fenceMs, sealMs, writeMs] = [times.fenceMs, times.sealMs, times.writeMs].map(Math.round);

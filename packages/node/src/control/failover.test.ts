@@ -86,7 +86,8 @@ class Scene {
 
   endLife(life: Life = n1, byOwner = false): Promise<ClusterMap | null> {
     const isStillWanted = (): boolean => this.isWanted;
-    return this.failover.endLife(this.map, { life, byOwner, isStillWanted });
+    const cause = byOwner ? 'restarted' : 'silent';
+    return this.failover.endLife(this.map, { life, cause, isStillWanted });
   }
 
   change(change: (map: ClusterMap) => ClusterMap): Promise<ClusterMap> {

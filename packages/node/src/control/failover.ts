@@ -30,7 +30,7 @@ import {
   withPartitionLost,
   withSuccessor,
 } from './map-changes.ts';
-import type { FailoverLog } from './failover-log.ts';
+import type { EndOfLife, FailoverLog } from './failover-log.ts';
 import {
   decidersOf,
   isSameCase,
@@ -72,8 +72,8 @@ export interface FailoverOptions {
 
 export interface LifeToEnd {
   readonly life: Life;
-  /** Who holds its data dir's lock has asked. */
-  readonly byOwner: boolean;
+  /** Why it ends. Who is silent may yet speak; the others say themselves that it is over. */
+  readonly cause: EndOfLife;
   /** False: it was heard again, and is left alone unless it is fenced already. */
   readonly isStillWanted: () => boolean;
 }
@@ -103,7 +103,7 @@ export class Failover {
   /** Resolves with a map in which the life is over, or with null where it was heard again. Rejects
    *  where the map or the acceptors cannot be asked; then it may be begun again. */
   async endLife(known: ClusterMap, toEnd: LifeToEnd): Promise<ClusterMap | null> {
-    const { life } = toEnd;
+    const { life, cause } = toEnd;
     const { log, nowMs } = this.#options;
     const beganMs = nowMs();
     let map = known;
@@ -115,7 +115,7 @@ export class Failover {
         acceptors = await this.#fence(toEnd);
         if (acceptors === null) return null;
         fencedMs = nowMs();
-        log.fenced(life, fencedMs - beganMs);
+        if (cause !== 'stopped') log.fenced(life, fencedMs - beganMs);
       }
       const sealed = await this.#seal(map, ledBy(map, life.node), life);
       const sealedMs = nowMs();
@@ -124,7 +124,7 @@ export class Failover {
       if (outcome.kind === 'otherAcceptors') acceptors = null;
       if (outcome.kind !== 'done') continue;
       const writtenMs = nowMs();
-      log.ended(life, toEnd.byOwner ? 'restarted' : 'silent', outcome.successions, {
+      log.ended(life, cause, outcome.successions, {
         fenceMs: fencedMs - beganMs,
         sealMs: sealedMs - fencedMs,
         writeMs: writtenMs - sealedMs,
@@ -177,10 +177,10 @@ export class Failover {
     return map;
   }
 
-  async #fence({ life, byOwner, isStillWanted }: LifeToEnd): Promise<AcceptorSet | null> {
+  async #fence({ life, cause, isStillWanted }: LifeToEnd): Promise<AcceptorSet | null> {
     for (;;) {
       try {
-        return await this.#options.leases.fence(life, byOwner);
+        return await this.#options.leases.fence(life, cause !== 'silent');
       } catch (error) {
         if (!isStillWanted()) return null;
         await this.#pause(error instanceof NotDeadYet ? error.waitMs : fenceRetryMs);

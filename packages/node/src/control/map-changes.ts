@@ -11,6 +11,7 @@ import {
   nodeOf,
   type PlacementEntry,
 } from '../shared/map.ts';
+import { NO_WISHES, wishesAtNewLife, wishesWithoutCopy, wishesWithoutNode } from './wishes.ts';
 
 export type ClusterShape = Pick<
   ClusterMap,
@@ -40,6 +41,7 @@ export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
       lost: false,
       lossy: false,
     })),
+    wishes: NO_WISHES,
     operations: {},
   };
 }
@@ -54,6 +56,7 @@ export function withNewLife(map: ClusterMap, node: MapNode, memoryOf: number = 0
     nodes: known
       ? map.nodes.map((other) => (other.id === node.id ? node : other))
       : [...map.nodes, node],
+    wishes: wishesAtNewLife(map, node.id, memoryOf > 0),
     placement: map.placement.map((entry) => {
       const next = withoutLead(withoutLife(entry, node.id), node.id);
       const former = { node: node.id, incarnation: memoryOf };
@@ -96,7 +99,8 @@ export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
 /** Takes a node that holds no copy any more out of the map. */
 export function withNodeRemoved(map: ClusterMap, node: NodeId): ClusterMap {
   const { [node]: _, ...operations } = map.operations;
-  return { ...map, nodes: map.nodes.filter((other) => other.id !== node), operations };
+  const nodes = map.nodes.filter((other) => other.id !== node);
+  return { ...map, nodes, wishes: wishesWithoutNode(map, node), operations };
 }
 
 export function withFollowerAdded(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
@@ -107,7 +111,8 @@ export function withFollowerAdded(map: ClusterMap, partition: number, node: Node
 
 /** Drops a follower; a primary is never dropped, it hands over first. */
 export function withFollowerDropped(map: ClusterMap, partition: number, node: NodeId): ClusterMap {
-  return withEntry(map, partition, (entry) => ({
+  const wishes = wishesWithoutCopy(map.wishes, partition, node);
+  return withEntry({ ...map, wishes }, partition, (entry) => ({
     ...withoutLife(entry, node),
     followers: entry.followers.filter((follower) => follower !== node),
   }));

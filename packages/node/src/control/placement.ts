@@ -13,6 +13,7 @@
  *     along a path of nodes. Because copies are balanced such a path always exists (spread each
  *     partition's lead evenly over its copies: every node then carries between the floor and the
  *     ceiling of the average, and flows with whole-number bounds have whole-number solutions).
+ *  A partition whose primary somebody has named by hand counts for nobody then, and stays.
  *  Invariant: a result that is fed back comes out unchanged. Ties go to the node listed first. */
 import type { NodeId } from '../shared/map.ts';
 
@@ -26,6 +27,9 @@ export interface PlacementTarget {
   followers: NodeId[];
 }
 
+/** By partition. */
+export type PinnedPrimaries = ReadonlyMap<number, NodeId>;
+
 /** `members` must not be empty. With fewer members than `copies` each member holds every
  *  partition. `hosts` names the host of each member; each has its own unless it is said. */
 export function place(
@@ -33,13 +37,14 @@ export function place(
   current: readonly CopySet[],
   copies: number,
   hosts: readonly string[] = members,
+  pinned: PinnedPrimaries = new Map(),
 ): PlacementTarget[] {
   const layout = new Layout(members, current, hosts);
   const copiesEach = Math.min(copies, members.length);
   layout.settleCopyCounts(copiesEach);
   layout.balanceCopies(copiesEach);
   if (new Set(hosts).size > 1) layout.separateHosts();
-  layout.balancePrimaries();
+  layout.balancePrimaries(pinned);
   return layout.targets();
 }
 
@@ -54,6 +59,7 @@ class Layout {
   readonly #primary: number[];
   readonly #copyCount: number[];
   readonly #leadCount: number[];
+  readonly #pinned = new Set<number>();
   /** [a][b]: how many partitions both nodes hold. */
   readonly #shared: number[][];
 
@@ -140,8 +146,14 @@ class Layout {
     }
   }
 
-  balancePrimaries(): void {
+  balancePrimaries(pinned: PinnedPrimaries): void {
     for (const [partition, holders] of this.#holders.entries()) {
+      const named = this.#members.indexOf(pinned.get(partition) ?? '');
+      if (holders.has(named)) {
+        this.#primary[partition] = named;
+        this.#pinned.add(partition);
+        continue;
+      }
       if (!holders.has(this.#primary[partition])) {
         this.#primary[partition] = least([...holders], (node) => this.#leadCount[node]);
       }
@@ -265,6 +277,7 @@ class Layout {
   #passableLeads(): number[][] {
     const passable = this.#members.map(() => this.#members.map(() => -1));
     for (const [partition, holders] of this.#holders.entries()) {
+      if (this.#pinned.has(partition)) continue;
       const from = this.#primary[partition];
       for (const to of holders) if (to !== from) passable[from][to] = partition;
     }

@@ -11,6 +11,7 @@ import { MemoryMapStore } from '../register/memory-map-store.ts';
 import {
   type ClusterMap,
   copiesOf,
+  isStopping,
   type Life,
   type MapNode,
   type NodeId,
@@ -238,7 +239,9 @@ export class SimulatedCluster {
     const running = (other: NodeId): SimulatedNode | undefined => this.nodes.get(other);
     for (const [partition, copy] of node.copies) {
       if (copy.role !== 'primary') continue;
-      const inStep = node.livesInStep(partition, running);
+      const inStep = node
+        .livesInStep(partition, running)
+        .filter((life) => life.node === id || !isStopping(this.map, life.node));
       if (sameLives(inStep, copy.awaited)) continue;
       const { epoch } = copy;
       copy.isProposing = true;
@@ -363,6 +366,7 @@ export class SimulatedCluster {
       forgetAfterMs: this.#forgetAfterMs,
       nextAcceptors,
       nowMs: () => this.#nowMs,
+      wallMs: () => 1_000_000 + this.#nowMs,
       later: (delayMs: number, ring: () => void) => {
         const timer = { atMs: this.#nowMs + delayMs, ring };
         this.#timers.add(timer);

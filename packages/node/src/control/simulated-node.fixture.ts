@@ -44,6 +44,7 @@ export class SimulatedNode implements NodeCallbacks {
   readonly retirements: string[] = [];
   readonly lives: number[] = [];
   isBetweenLives = false;
+  hasLeft = false;
   #missed: ClusterMap | null = null;
   map: ClusterMap | null = null;
   /** It serves until then. */
@@ -200,6 +201,10 @@ export class SimulatedNode implements NodeCallbacks {
 
   retired(reason: string): void {
     this.retirements.push(reason);
+  }
+
+  left(): void {
+    this.hasLeft = true;
   }
 
   #lead(copy: Copy, partition: number, map: ClusterMap): void {

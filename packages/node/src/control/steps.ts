@@ -14,6 +14,7 @@ import {
   copiesOf,
   copiesOn,
   holdsCopy,
+  isStopping,
   isUp,
   type MapNode,
   type NodeId,
@@ -74,12 +75,12 @@ export function planHandOvers(map: ClusterMap, view: ClusterView, nowMs: number)
   const balancing = new Map<NodeId, number>();
   for (const [partition, { primary: from, epoch }] of map.placement.entries()) {
     if (from === null || !isUp(map, from)) continue;
-    const isDrained = view.isDrained(map, from);
-    const to = isDrained
+    const isToldToStop = isStopping(map, from);
+    const to = isToldToStop
       ? heirOf(map, view, partition, leads)
       : balancedHeir(map, view, partition, nowMs);
     if (to === null || to === from) continue;
-    if (!isDrained && !view.isSmall(map, partition)) {
+    if (!isToldToStop && !view.isSmall(map, partition)) {
       const count = (balancing.get(from) ?? 0) + 1;
       if (count > balanceHandOversMax) continue;
       balancing.set(from, count);
@@ -92,11 +93,11 @@ export function planHandOvers(map: ClusterMap, view: ClusterView, nowMs: number)
 }
 
 /** Whether a node that shall lead nothing has somebody to hand over to. */
-export function canHandOver(map: ClusterMap, view: ClusterView, node: NodeId): boolean {
+export function canHandOver(map: ClusterMap, node: NodeId): boolean {
   return map.placement.some(
     ({ primary, followers }) =>
       primary === node &&
-      followers.some((follower) => isUp(map, follower) && !view.isDrained(map, follower)),
+      followers.some((follower) => isUp(map, follower) && !isStopping(map, follower)),
   );
 }
 
@@ -107,7 +108,7 @@ function heirOf(
   leads: ReadonlyMap<NodeId, number>,
 ): NodeId | null {
   const heirs = map.placement[partition].followers.filter(
-    (node) => !view.isDrained(map, node) && view.isInSync(map, partition, node),
+    (node) => !isStopping(map, node) && view.isInSync(map, partition, node),
   );
   const weightOf = (node: NodeId): number => leads.get(node) ?? 0;
   return heirs.toSorted((a, b) => weightOf(a) - weightOf(b))[0] ?? null;
@@ -120,7 +121,7 @@ function balancedHeir(
   nowMs: number,
 ): NodeId | null {
   const to = view.wantedPrimary(map, partition, nowMs);
-  if (to === null || view.isDrained(map, to)) return null;
+  if (to === null || isStopping(map, to)) return null;
   const expected = wantedCopies(map, view, partition, nowMs).filter((node) => isUp(map, node));
   return [to, ...expected].every((node) => view.isInSync(map, partition, node)) ? to : null;
 }
@@ -187,7 +188,7 @@ function moveSteps(
     (node) => node !== entry.primary && !wanted.includes(node),
   );
   const drop = (node: NodeId): Step => ({ kind: 'followerDropped', node, partition });
-  const isGone = (node: NodeId): boolean => !isUp(map, node) && view.isGoing(node, nowMs);
+  const isGone = (node: NodeId): boolean => !isUp(map, node) && view.isGoing(map, node, nowMs);
   if (entry.primary === null) return surplus.filter(isGone).map(drop);
   if (!isUp(map, entry.primary)) return [];
   const missing = wanted.filter((node) => !holdsCopy(entry, node) && isUp(map, node));

@@ -183,9 +183,10 @@ export interface NodeCallbacks {
   lifeBegan(incarnation: number): void;
   verify(partitions: number[]): Promise<VerifyReport>;
   status(): Promise<NodeStatus>;
-  /** This life of the node is over for the cluster (a later one was registered, or the node was
-   *  taken out of the map): stop serving. */
+  /** This life of the node is over for the cluster, and not by its wish: stop serving. */
   retired(reason: string): void;
+  /** Somebody has asked the node to leave; it is out of the map now, and ends. */
+  left(): void;
 }
 
 /** Where the control plane logs: the node's logger fits. Every line carries an `event` field. */

@@ -39,6 +39,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       nodes: [],
       placement: [{ epoch: 1, primary: null, followers: [], lost: true, inSync: [], lossy: true }],
       operations: {},
+      wishes: { leaving: [], stopping: [], pins: [] },
     }),
     partitions: () => [
       led,

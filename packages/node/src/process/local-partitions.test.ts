@@ -21,6 +21,7 @@ function mapAt(version: number, ...placement: PlacementEntry[]): ClusterMap {
     nodes: [],
     placement,
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
   };
 }
 

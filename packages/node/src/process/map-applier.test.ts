@@ -22,6 +22,7 @@ function mapOf(...placement: PlacementEntry[]): ClusterMap {
     nodes: [],
     placement,
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
   };
 }
 

@@ -24,7 +24,7 @@ import type {
 } from '../control/types.ts';
 import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { EXIT_FOUND_WRONG, EXIT_REFUSED } from '../shared/errors.ts';
+import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_REFUSED } from '../shared/errors.ts';
 import { processClocks } from '../lease/clocks.ts';
 import { isBefore, type LeaseTime, remainingMs } from '../lease/lease-holder.ts';
 import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
@@ -249,6 +249,12 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   retired(reason: string): void {
     this.#log('error', 'node.retired', { text: reason });
     void this.stop().finally(() => process.exit(EXIT_REFUSED));
+  }
+
+  left(): void {
+    const text = 'the node has left the cluster, as it was told to, and ends';
+    this.#log('info', 'membership.ended', { text });
+    void this.stop().finally(() => process.exit(EXIT_OK));
   }
 
   // ---- the parts

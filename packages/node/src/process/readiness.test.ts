@@ -26,6 +26,7 @@ function mapLedBy(...primaries: (string | null)[]): ClusterMap {
       lossy: false,
     })),
     operations: {},
+    wishes: { leaving: [], stopping: [], pins: [] },
   };
 }
 

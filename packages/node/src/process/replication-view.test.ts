@@ -35,6 +35,7 @@ const map: ClusterMap = {
     { epoch: 5, primary: null, followers: ['n2'], lost: false, inSync: [], lossy: false },
   ],
   operations: {},
+  wishes: { leaving: [], stopping: [], pins: [] },
 };
 
 test('replication view: partitions with a copy here, and where their primaries listen', () => {

@@ -92,6 +92,7 @@ export class TestCluster {
       })),
       placement,
       operations: {},
+      wishes: { leaving: [], stopping: [], pins: [] },
     };
     for (const [i, id] of ids.entries()) {
       const handles = placement.map((_, partition) => createPartition(geometry, partition));

@@ -24,7 +24,13 @@ function mapWith(primary: string | null, state: 'up' | 'down' = 'up'): ClusterMa
       eviction: 'sieve',
     },
     ...{ minIsr: 1, uncleanFailover: true },
-    ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, operations: {} },
+    ...{
+      capacityBytes: 0,
+      capacityMaxBytes: 0,
+      valueMaxBytes: 0,
+      operations: {},
+      wishes: { leaving: [], stopping: [], pins: [] },
+    },
     nodes: [
       { ...node, id: 'me', state: 'up' },
       { ...node, id: 'other', state },

@@ -37,6 +37,7 @@ const map: ClusterMap = {
   minIsr: 1,
   uncleanFailover: true,
   nodes: [node('a'), node('b', 'down')],
+  wishes: { leaving: [], stopping: [], pins: [] },
   placement: [
     { epoch: 1, primary: 'a', followers: ['b'], lost: false, inSync: [], lossy: false },
     { epoch: 4, primary: 'b', followers: [], lost: false, inSync: [], lossy: false },

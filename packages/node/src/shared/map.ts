@@ -64,6 +64,28 @@ export interface AcceptorSet {
   next: AcceptorRef[] | null;
 }
 
+/** A life that is about to end, or has ended, because somebody wanted it to. */
+export interface StoppingLife extends Life {
+  /** By the wall clock of who wrote it down. For people. */
+  sinceMs: number;
+}
+
+export interface Pin {
+  partition: number;
+  node: NodeId;
+}
+
+/** What operators have asked for: whoever coordinates goes by it until it is done, or undone. */
+export interface Wishes {
+  /** Nodes that shall hold nothing and then be no members any more. Undone by a start of the node. */
+  leaving: NodeId[];
+  /** Lives that shall lead nothing and be in sync with nobody. */
+  stopping: StoppingLife[];
+  /** Who is to lead a partition, whatever the balance says. They end when nodes join, leave or are
+   *  forgotten, and where the node has no copy any more. */
+  pins: Pin[];
+}
+
 export interface ClusterMap {
   version: number;
   clusterId: string;
@@ -82,6 +104,7 @@ export interface ClusterMap {
   nodes: MapNode[];
   /** Index = partition id. */
   placement: PlacementEntry[];
+  wishes: Wishes;
   /** The last operation of each proposer, so that an unanswered proposal can be told from a lost
    *  one. */
   operations: Record<NodeId, string>;
@@ -131,6 +154,14 @@ const placementEntrySchema: z.ZodType<PlacementEntry> = z.object({
   lossy: z.boolean(),
 });
 
+const wishesSchema: z.ZodType<Wishes> = z.object({
+  leaving: z.array(nodeIdSchema).max(1024),
+  stopping: z
+    .array(z.object({ node: nodeIdSchema, incarnation: countSchema, sinceMs: z.number() }))
+    .max(1024),
+  pins: z.array(z.object({ partition: countSchema, node: nodeIdSchema })).max(4096),
+});
+
 const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   version: countSchema,
   clusterId: z.string().min(1).max(64),
@@ -145,6 +176,7 @@ const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   acceptors: z.object({ current: acceptorRefsSchema, next: acceptorRefsSchema.nullable() }),
   nodes: z.array(mapNodeSchema).max(1024),
   placement: z.array(placementEntrySchema).max(4096),
+  wishes: wishesSchema,
   operations: z.record(z.string(), z.string().max(128)),
 });
 
@@ -155,6 +187,22 @@ export function nodeOf(map: ClusterMap, node: NodeId): MapNode | null {
 
 export function isUp(map: ClusterMap, node: NodeId): boolean {
   return nodeOf(map, node)?.state === 'up';
+}
+
+/** Whether this node is on its way out of the cluster. */
+export function isLeaving({ wishes }: ClusterMap, node: NodeId): boolean {
+  return wishes.leaving.includes(node);
+}
+
+/** Since when the present life of the node is to end, or has ended, as asked; null for one that is
+ *  not. */
+export function stoppingSinceMs(map: ClusterMap, node: NodeId): number | null {
+  return map.wishes.stopping.find((life) => life.node === node)?.sinceMs ?? null;
+}
+
+/** Whether the present life of the node is to lead nothing. */
+export function isStopping(map: ClusterMap, node: NodeId): boolean {
+  return stoppingSinceMs(map, node) !== null;
 }
 
 /** The primary of a partition, or null when it has none at the moment. */
@@ -205,6 +253,26 @@ function brokenMapRule(map: ClusterMap): string | null {
       return 'copies of a partition are on different nodes';
     if (!copies.every((node) => ids.has(node))) return 'copies are on nodes that the map lists';
     if (!entry.inSync.every(({ node }) => copies.includes(node))) return 'in sync are copies only';
+  }
+  return brokenWishRule(map);
+}
+
+function brokenWishRule(map: ClusterMap): string | null {
+  const { leaving, stopping, pins } = map.wishes;
+  const hasTwice = (names: readonly (string | number)[]): boolean =>
+    new Set(names).size !== names.length;
+  if (hasTwice(leaving) || leaving.some((node) => nodeOf(map, node) === null)) {
+    return 'nodes that leave are listed, each once';
+  }
+  const isListed = (life: Life): boolean =>
+    nodeOf(map, life.node)?.incarnation === life.incarnation;
+  if (hasTwice(stopping.map(({ node }) => node)) || !stopping.every(isListed)) {
+    return 'lives that stop are the last ones of their nodes';
+  }
+  const isHeld = ({ partition, node }: Pin): boolean =>
+    map.placement[partition] !== undefined && holdsCopy(map.placement[partition], node);
+  if (hasTwice(pins.map(({ partition }) => partition)) || !pins.every(isHeld)) {
+    return 'a partition is pinned to one of its copies';
   }
   return null;
 }

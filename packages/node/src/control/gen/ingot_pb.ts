@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ingot.proto.
  */
 export const file_ingot: GenFile = /*@__PURE__*/
-  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0iugEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMSEAoIYWNjZXB0b3IYBiABKAkSDwoHd2l0bmVzcxgHIAEoCBIRCgltZW1vcnlfb2YYCCABKA0iQQoJSm9pblJlcGx5EhIKCG1hcF9qc29uGAEgASgJSAASFQoLYXNrX2luc3RlYWQYAiABKAlIAEIJCgdvdXRjb21lIhwKDExlYXZlUmVxdWVzdBIMCgRub2RlGAEgASgJIgwKCkxlYXZlUmVwbHkiWQoMSGVhcnRiZWF0QWNrEgwKBGJlYXQYASABKAQSEAoIYWNjZXB0b3IYAiABKAkSEwoLbWFwX3ZlcnNpb24YAyABKAQSFAoMYWNjZXB0b3Jfc2V0GAQgASgJIikKBExpZmUSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoDSIpCgZCYWxsb3QSDQoFcm91bmQYASABKAQSEAoIcHJvcG9zZXIYAiABKAkicgoOUHJlcGFyZVJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEZnJvbRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIoCgZiYWxsb3QYAyABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdCKbAQoMUHJlcGFyZVJlcGx5Ei4KCHByb21pc2VkGAEgASgLMhouaW5nb3QuY29udHJvbC52MS5Qcm9taXNlZEgAEioKBm91dGJpZBgCIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90SAASEAoGZmVuY2VkGAMgASgISAASEgoIc3RyYW5nZXIYBCABKAhIAEIJCgdvdXRjb21lIkYKCFByb21pc2VkEigKBmJhbGxvdBgBIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90EhAKCG1hcF9qc29uGAIgASgJIoMBCg1BY2NlcHRSZXF1ZXN0EhAKCGFjY2VwdG9yGAEgASgJEiQKBGZyb20YAiABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUSKAoGYmFsbG90GAMgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3QSEAoIbWFwX2pzb24YBCABKAkifgoLQWNjZXB0UmVwbHkSEgoIYWNjZXB0ZWQYASABKAhIABIqCgZvdXRiaWQYAiABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdEgAEhAKBmZlbmNlZBgDIAEoCEgAEhIKCHN0cmFuZ2VyGAQgASgISABCCQoHb3V0Y29tZSIjCg9Bbm5vdW5jZVJlcXVlc3QSEAoIbWFwX2pzb24YASABKAkiDwoNQW5ub3VuY2VSZXBseSJqCgxGZW5jZVJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEbGlmZRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIQCghhc2tfb25seRgDIAEoCBIQCghieV9vd25lchgEIAEoCCI/CgpGZW5jZVJlcGx5Eg4KBmFncmVlZBgBIAEoCBIPCgd3YWl0X21zGAIgASgBEhAKCHN0cmFuZ2VyGAMgASgIIl4KEVNlYWxDb3BpZXNSZXF1ZXN0EjQKCnBhcnRpdGlvbnMYASADKAsyIC5pbmdvdC5jb250cm9sLnYxLlBhcnRpdGlvbkVwb2NoEhMKC2luY2FybmF0aW9uGAIgASgNIisKDlBhcnRpdGlvbkVwb2NoEgoKAmlkGAEgASgNEg0KBWVwb2NoGAIgASgNIj8KD1NlYWxDb3BpZXNSZXBseRIsCgZjb3BpZXMYASADKAsyHC5pbmdvdC5jb250cm9sLnYxLlNlYWxlZENvcHkiTAoKU2VhbGVkQ29weRIKCgJpZBgBIAEoDRINCgVlcG9jaBgCIAEoDRIPCgdhcHBsaWVkGAMgASgEEhIKCmNvbnNpc3RlbnQYBCABKAgiNAoMRHJhaW5SZXF1ZXN0EiQKBGxpZmUYASABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUiDAoKRHJhaW5SZXBseSJGCg5Qcm9tb3RlUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRITCgthY2NlcHRfbG9zcxgDIAEoCCIOCgxQcm9tb3RlUmVwbHkiEAoOUmVhZE1hcFJlcXVlc3QiHAoITWFwUmVwbHkSEAoIbWFwX2pzb24YASABKAkiOwoLU2VhbFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgNEg0KBWVwb2NoGAIgASgNEgoKAnRvGAMgASgJIkIKCVNlYWxSZXBseRIKCgJvaxgBIAEoCBILCgNzZXEYAiABKAQSCwoDd2h5GAMgASgJEg8KB3NlYWxfaWQYBCABKA0iMwoNVW5zZWFsUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDwoHc2VhbF9pZBgCIAEoDSINCgtVbnNlYWxSZXBseSIjCg1TdGF0dXNSZXF1ZXN0EhIKCmxvY2FsX29ubHkYASABKAgiTAoLU3RhdHVzUmVwbHkSEAoIbWFwX2pzb24YASABKAkSKwoFbm9kZXMYAiADKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vZGVBbnN3ZXIiVQoKTm9kZUFuc3dlchIMCgRub2RlGAEgASgJEiwKBnN0YXR1cxgCIAEoCzIcLmluZ290LmNvbnRyb2wudjEuTm9kZVN0YXR1cxILCgN3aHkYAyABKAki1QEKCk5vZGVTdGF0dXMSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoDRITCgttYXBfdmVyc2lvbhgDIAEoBBI1CgpwYXJ0aXRpb25zGAQgAygLMiEuaW5nb3QuY29udHJvbC52MS5QYXJ0aXRpb25TdGF0dXMSHAoUcGFydGl0aW9uc19hc19iZWZvcmUYBSABKAgSDAoEYmVhdBgHIAEoBBIsCgVzY3J1YhgGIAEoCzIdLmluZ290LmNvbnRyb2wudjEuU2NydWJTdGF0dXMiugEKC1NjcnViU3RhdHVzEhUKDWV2ZXJ5X3NlY29uZHMYASABKAESDgoGcm91bmRzGAIgASgNEhMKC2NodW5rc19kb25lGAMgASgNEhQKDGNodW5rc190b3RhbBgEIAEoDRIaChJsYXN0X3JvdW5kX3NlY29uZHMYBSABKAESEwoLZGlmZmVyZW5jZXMYBiABKAQSDwoHcmVwYWlycxgHIAEoBBIXCg9yZXBhaXJzX3JlZnVzZWQYCCABKAQi3wEKD1BhcnRpdGlvblN0YXR1cxIKCgJpZBgBIAEoDRIoCgRyb2xlGAIgASgOMhouaW5nb3QuY29udHJvbC52MS5Db3B5Um9sZRINCgVlcG9jaBgDIAEoDRILCgNzZXEYBCABKAQSEgoKY29uc2lzdGVudBgFIAEoCBIPCgdjaGVja2VkGAYgASgIEgwKBGtleXMYByABKAQSEgoKdXNlZF9ieXRlcxgIIAEoBBIzCglmb2xsb3dlcnMYCSADKAsyIC5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdHVzIsQBCg5Gb2xsb3dlclN0YXR1cxIMCgRub2RlGAEgASgJEi4KBXN0YXRlGAIgASgOMh8uaW5nb3QuY29udHJvbC52MS5Gb2xsb3dlclN0YXRlEhEKCWFja2VkX3NlcRgDIAEoBBIPCgdjaGVja2VkGAQgASgIEg8KB2xhZ19zZXEYBSABKAQSEwoLbGFnX3NlY29uZHMYBiABKAESKgoEc3luYxgHIAEoCzIcLmluZ290LmNvbnRyb2wudjEuU3luY1N0YXR1cyKGAQoKU3luY1N0YXR1cxIMCgRraW5kGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIMCgRwYXNzGAMgASgNEhMKC2NodW5rc19kb25lGAQgASgNEhQKDGNodW5rc190b3RhbBgFIAEoDRINCgVieXRlcxgGIAEoBBISCgpzdGFydGVkX21zGAcgASgBIiMKDVZlcmlmeVJlcXVlc3QSEgoKcGFydGl0aW9ucxgBIAMoDSK+AQoLVmVyaWZ5RXZlbnQSFwoPcGFydGl0aW9uc19kb25lGAEgASgNEhgKEHBhcnRpdGlvbnNfdG90YWwYAiABKA0SFgoOY2h1bmtzX2NoZWNrZWQYAyABKAQSMQoLZGlmZmVyZW5jZXMYBCADKAsyHC5pbmdvdC5jb250cm9sLnYxLkRpZmZlcmVuY2USMQoLbm90X2NoZWNrZWQYBSADKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vdENoZWNrZWQiaAoKRGlmZmVyZW5jZRIRCglwYXJ0aXRpb24YASABKA0SDQoFY2h1bmsYAiABKA0SDAoEbm9kZRgDIAEoCRILCgNzZXEYBCABKAQSEAoIcmVwYWlyZWQYBSABKAgSCwoDd2h5GAYgASgJIjoKCk5vdENoZWNrZWQSEQoJcGFydGl0aW9uGAEgASgNEgwKBG5vZGUYAiABKAkSCwoDd2h5GAMgASgJKlQKCENvcHlSb2xlEhkKFUNPUFlfUk9MRV9VTlNQRUNJRklFRBAAEhUKEUNPUFlfUk9MRV9QUklNQVJZEAESFgoSQ09QWV9ST0xFX0ZPTExPV0VSEAIqnwEKDUZvbGxvd2VyU3RhdGUSHgoaRk9MTE9XRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNGT0xMT1dFUl9TVEFURV9CVUxLEAESGgoWRk9MTE9XRVJfU1RBVEVfQ0FUQ0hVUBACEhsKF0ZPTExPV0VSX1NUQVRFX0NIRUNLSU5HEAMSHAoYRk9MTE9XRVJfU1RBVEVfU1RSRUFNSU5HEAQy6AgKB0NvbnRyb2wSQgoESm9pbhIdLmluZ290LmNvbnRyb2wudjEuSm9pblJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLkpvaW5SZXBseRJFCgVMZWF2ZRIeLmluZ290LmNvbnRyb2wudjEuTGVhdmVSZXF1ZXN0GhwuaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcGx5Ek0KCUhlYXJ0YmVhdBIcLmluZ290LmNvbnRyb2wudjEuTm9kZVN0YXR1cxoeLmluZ290LmNvbnRyb2wudjEuSGVhcnRiZWF0QWNrKAEwARJHCgdSZWFkTWFwEiAuaW5nb3QuY29udHJvbC52MS5SZWFkTWFwUmVxdWVzdBoaLmluZ290LmNvbnRyb2wudjEuTWFwUmVwbHkSSwoHUHJlcGFyZRIgLmluZ290LmNvbnRyb2wudjEuUHJlcGFyZVJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlByZXBhcmVSZXBseRJICgZBY2NlcHQSHy5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcGx5Ek4KCEFubm91bmNlEiEuaW5nb3QuY29udHJvbC52MS5Bbm5vdW5jZVJlcXVlc3QaHy5pbmdvdC5jb250cm9sLnYxLkFubm91bmNlUmVwbHkSRQoFRmVuY2USHi5pbmdvdC5jb250cm9sLnYxLkZlbmNlUmVxdWVzdBocLmluZ290LmNvbnRyb2wudjEuRmVuY2VSZXBseRJUCgpTZWFsQ29waWVzEiMuaW5nb3QuY29udHJvbC52MS5TZWFsQ29waWVzUmVxdWVzdBohLmluZ290LmNvbnRyb2wudjEuU2VhbENvcGllc1JlcGx5EkUKBURyYWluEh4uaW5nb3QuY29udHJvbC52MS5EcmFpblJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkRyYWluUmVwbHkSSwoHUHJvbW90ZRIgLmluZ290LmNvbnRyb2wudjEuUHJvbW90ZVJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlByb21vdGVSZXBseRJCCgRTZWFsEh0uaW5nb3QuY29udHJvbC52MS5TZWFsUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcGx5EkgKBlVuc2VhbBIfLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVwbHkSSAoGU3RhdHVzEh8uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXBseRJKCgZWZXJpZnkSHy5pbmdvdC5jb250cm9sLnYxLlZlcmlmeVJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlZlcmlmeUV2ZW50MAFiBnByb3RvMw");
+  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0iugEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMSEAoIYWNjZXB0b3IYBiABKAkSDwoHd2l0bmVzcxgHIAEoCBIRCgltZW1vcnlfb2YYCCABKA0iQQoJSm9pblJlcGx5EhIKCG1hcF9qc29uGAEgASgJSAASFQoLYXNrX2luc3RlYWQYAiABKAlIAEIJCgdvdXRjb21lIhwKDExlYXZlUmVxdWVzdBIMCgRub2RlGAEgASgJIgwKCkxlYXZlUmVwbHkiWQoMSGVhcnRiZWF0QWNrEgwKBGJlYXQYASABKAQSEAoIYWNjZXB0b3IYAiABKAkSEwoLbWFwX3ZlcnNpb24YAyABKAQSFAoMYWNjZXB0b3Jfc2V0GAQgASgJIikKBExpZmUSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoDSIpCgZCYWxsb3QSDQoFcm91bmQYASABKAQSEAoIcHJvcG9zZXIYAiABKAkicgoOUHJlcGFyZVJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEZnJvbRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIoCgZiYWxsb3QYAyABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdCKbAQoMUHJlcGFyZVJlcGx5Ei4KCHByb21pc2VkGAEgASgLMhouaW5nb3QuY29udHJvbC52MS5Qcm9taXNlZEgAEioKBm91dGJpZBgCIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90SAASEAoGZmVuY2VkGAMgASgISAASEgoIc3RyYW5nZXIYBCABKAhIAEIJCgdvdXRjb21lIkYKCFByb21pc2VkEigKBmJhbGxvdBgBIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90EhAKCG1hcF9qc29uGAIgASgJIoMBCg1BY2NlcHRSZXF1ZXN0EhAKCGFjY2VwdG9yGAEgASgJEiQKBGZyb20YAiABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUSKAoGYmFsbG90GAMgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3QSEAoIbWFwX2pzb24YBCABKAkifgoLQWNjZXB0UmVwbHkSEgoIYWNjZXB0ZWQYASABKAhIABIqCgZvdXRiaWQYAiABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdEgAEhAKBmZlbmNlZBgDIAEoCEgAEhIKCHN0cmFuZ2VyGAQgASgISABCCQoHb3V0Y29tZSIjCg9Bbm5vdW5jZVJlcXVlc3QSEAoIbWFwX2pzb24YASABKAkiDwoNQW5ub3VuY2VSZXBseSJqCgxGZW5jZVJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEbGlmZRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIQCghhc2tfb25seRgDIAEoCBIQCghieV9vd25lchgEIAEoCCI/CgpGZW5jZVJlcGx5Eg4KBmFncmVlZBgBIAEoCBIPCgd3YWl0X21zGAIgASgBEhAKCHN0cmFuZ2VyGAMgASgIIl4KEVNlYWxDb3BpZXNSZXF1ZXN0EjQKCnBhcnRpdGlvbnMYASADKAsyIC5pbmdvdC5jb250cm9sLnYxLlBhcnRpdGlvbkVwb2NoEhMKC2luY2FybmF0aW9uGAIgASgNIisKDlBhcnRpdGlvbkVwb2NoEgoKAmlkGAEgASgNEg0KBWVwb2NoGAIgASgNIj8KD1NlYWxDb3BpZXNSZXBseRIsCgZjb3BpZXMYASADKAsyHC5pbmdvdC5jb250cm9sLnYxLlNlYWxlZENvcHkiTAoKU2VhbGVkQ29weRIKCgJpZBgBIAEoDRINCgVlcG9jaBgCIAEoDRIPCgdhcHBsaWVkGAMgASgEEhIKCmNvbnNpc3RlbnQYBCABKAgiNAoMRHJhaW5SZXF1ZXN0EiQKBGxpZmUYASABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUiDAoKRHJhaW5SZXBseSI2Cg5TdG9wcGVkUmVxdWVzdBIkCgRsaWZlGAEgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlIg4KDFN0b3BwZWRSZXBseSJGCg5Qcm9tb3RlUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRITCgthY2NlcHRfbG9zcxgDIAEoCCIOCgxQcm9tb3RlUmVwbHkiEAoOUmVhZE1hcFJlcXVlc3QiHAoITWFwUmVwbHkSEAoIbWFwX2pzb24YASABKAkiOwoLU2VhbFJlcXVlc3QSEQoJcGFydGl0aW9uGAEgASgNEg0KBWVwb2NoGAIgASgNEgoKAnRvGAMgASgJIkIKCVNlYWxSZXBseRIKCgJvaxgBIAEoCBILCgNzZXEYAiABKAQSCwoDd2h5GAMgASgJEg8KB3NlYWxfaWQYBCABKA0iMwoNVW5zZWFsUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDwoHc2VhbF9pZBgCIAEoDSINCgtVbnNlYWxSZXBseSIjCg1TdGF0dXNSZXF1ZXN0EhIKCmxvY2FsX29ubHkYASABKAgiTAoLU3RhdHVzUmVwbHkSEAoIbWFwX2pzb24YASABKAkSKwoFbm9kZXMYAiADKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vZGVBbnN3ZXIiVQoKTm9kZUFuc3dlchIMCgRub2RlGAEgASgJEiwKBnN0YXR1cxgCIAEoCzIcLmluZ290LmNvbnRyb2wudjEuTm9kZVN0YXR1cxILCgN3aHkYAyABKAki1QEKCk5vZGVTdGF0dXMSDAoEbm9kZRgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoDRITCgttYXBfdmVyc2lvbhgDIAEoBBI1CgpwYXJ0aXRpb25zGAQgAygLMiEuaW5nb3QuY29udHJvbC52MS5QYXJ0aXRpb25TdGF0dXMSHAoUcGFydGl0aW9uc19hc19iZWZvcmUYBSABKAgSDAoEYmVhdBgHIAEoBBIsCgVzY3J1YhgGIAEoCzIdLmluZ290LmNvbnRyb2wudjEuU2NydWJTdGF0dXMiugEKC1NjcnViU3RhdHVzEhUKDWV2ZXJ5X3NlY29uZHMYASABKAESDgoGcm91bmRzGAIgASgNEhMKC2NodW5rc19kb25lGAMgASgNEhQKDGNodW5rc190b3RhbBgEIAEoDRIaChJsYXN0X3JvdW5kX3NlY29uZHMYBSABKAESEwoLZGlmZmVyZW5jZXMYBiABKAQSDwoHcmVwYWlycxgHIAEoBBIXCg9yZXBhaXJzX3JlZnVzZWQYCCABKAQi3wEKD1BhcnRpdGlvblN0YXR1cxIKCgJpZBgBIAEoDRIoCgRyb2xlGAIgASgOMhouaW5nb3QuY29udHJvbC52MS5Db3B5Um9sZRINCgVlcG9jaBgDIAEoDRILCgNzZXEYBCABKAQSEgoKY29uc2lzdGVudBgFIAEoCBIPCgdjaGVja2VkGAYgASgIEgwKBGtleXMYByABKAQSEgoKdXNlZF9ieXRlcxgIIAEoBBIzCglmb2xsb3dlcnMYCSADKAsyIC5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdHVzIsQBCg5Gb2xsb3dlclN0YXR1cxIMCgRub2RlGAEgASgJEi4KBXN0YXRlGAIgASgOMh8uaW5nb3QuY29udHJvbC52MS5Gb2xsb3dlclN0YXRlEhEKCWFja2VkX3NlcRgDIAEoBBIPCgdjaGVja2VkGAQgASgIEg8KB2xhZ19zZXEYBSABKAQSEwoLbGFnX3NlY29uZHMYBiABKAESKgoEc3luYxgHIAEoCzIcLmluZ290LmNvbnRyb2wudjEuU3luY1N0YXR1cyKGAQoKU3luY1N0YXR1cxIMCgRraW5kGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIMCgRwYXNzGAMgASgNEhMKC2NodW5rc19kb25lGAQgASgNEhQKDGNodW5rc190b3RhbBgFIAEoDRINCgVieXRlcxgGIAEoBBISCgpzdGFydGVkX21zGAcgASgBIiMKDVZlcmlmeVJlcXVlc3QSEgoKcGFydGl0aW9ucxgBIAMoDSK+AQoLVmVyaWZ5RXZlbnQSFwoPcGFydGl0aW9uc19kb25lGAEgASgNEhgKEHBhcnRpdGlvbnNfdG90YWwYAiABKA0SFgoOY2h1bmtzX2NoZWNrZWQYAyABKAQSMQoLZGlmZmVyZW5jZXMYBCADKAsyHC5pbmdvdC5jb250cm9sLnYxLkRpZmZlcmVuY2USMQoLbm90X2NoZWNrZWQYBSADKAsyHC5pbmdvdC5jb250cm9sLnYxLk5vdENoZWNrZWQiaAoKRGlmZmVyZW5jZRIRCglwYXJ0aXRpb24YASABKA0SDQoFY2h1bmsYAiABKA0SDAoEbm9kZRgDIAEoCRILCgNzZXEYBCABKAQSEAoIcmVwYWlyZWQYBSABKAgSCwoDd2h5GAYgASgJIjoKCk5vdENoZWNrZWQSEQoJcGFydGl0aW9uGAEgASgNEgwKBG5vZGUYAiABKAkSCwoDd2h5GAMgASgJKlQKCENvcHlSb2xlEhkKFUNPUFlfUk9MRV9VTlNQRUNJRklFRBAAEhUKEUNPUFlfUk9MRV9QUklNQVJZEAESFgoSQ09QWV9ST0xFX0ZPTExPV0VSEAIqnwEKDUZvbGxvd2VyU3RhdGUSHgoaRk9MTE9XRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNGT0xMT1dFUl9TVEFURV9CVUxLEAESGgoWRk9MTE9XRVJfU1RBVEVfQ0FUQ0hVUBACEhsKF0ZPTExPV0VSX1NUQVRFX0NIRUNLSU5HEAMSHAoYRk9MTE9XRVJfU1RBVEVfU1RSRUFNSU5HEAQytQkKB0NvbnRyb2wSQgoESm9pbhIdLmluZ290LmNvbnRyb2wudjEuSm9pblJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLkpvaW5SZXBseRJFCgVMZWF2ZRIeLmluZ290LmNvbnRyb2wudjEuTGVhdmVSZXF1ZXN0GhwuaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcGx5Ek0KCUhlYXJ0YmVhdBIcLmluZ290LmNvbnRyb2wudjEuTm9kZVN0YXR1cxoeLmluZ290LmNvbnRyb2wudjEuSGVhcnRiZWF0QWNrKAEwARJHCgdSZWFkTWFwEiAuaW5nb3QuY29udHJvbC52MS5SZWFkTWFwUmVxdWVzdBoaLmluZ290LmNvbnRyb2wudjEuTWFwUmVwbHkSSwoHUHJlcGFyZRIgLmluZ290LmNvbnRyb2wudjEuUHJlcGFyZVJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlByZXBhcmVSZXBseRJICgZBY2NlcHQSHy5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLkFjY2VwdFJlcGx5Ek4KCEFubm91bmNlEiEuaW5nb3QuY29udHJvbC52MS5Bbm5vdW5jZVJlcXVlc3QaHy5pbmdvdC5jb250cm9sLnYxLkFubm91bmNlUmVwbHkSRQoFRmVuY2USHi5pbmdvdC5jb250cm9sLnYxLkZlbmNlUmVxdWVzdBocLmluZ290LmNvbnRyb2wudjEuRmVuY2VSZXBseRJUCgpTZWFsQ29waWVzEiMuaW5nb3QuY29udHJvbC52MS5TZWFsQ29waWVzUmVxdWVzdBohLmluZ290LmNvbnRyb2wudjEuU2VhbENvcGllc1JlcGx5EkUKBURyYWluEh4uaW5nb3QuY29udHJvbC52MS5EcmFpblJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkRyYWluUmVwbHkSSwoHU3RvcHBlZBIgLmluZ290LmNvbnRyb2wudjEuU3RvcHBlZFJlcXVlc3QaHi5pbmdvdC5jb250cm9sLnYxLlN0b3BwZWRSZXBseRJLCgdQcm9tb3RlEiAuaW5nb3QuY29udHJvbC52MS5Qcm9tb3RlUmVxdWVzdBoeLmluZ290LmNvbnRyb2wudjEuUHJvbW90ZVJlcGx5EkIKBFNlYWwSHS5pbmdvdC5jb250cm9sLnYxLlNlYWxSZXF1ZXN0GhsuaW5nb3QuY29udHJvbC52MS5TZWFsUmVwbHkSSAoGVW5zZWFsEh8uaW5nb3QuY29udHJvbC52MS5VbnNlYWxSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5VbnNlYWxSZXBseRJICgZTdGF0dXMSHy5pbmdvdC5jb250cm9sLnYxLlN0YXR1c1JlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlN0YXR1c1JlcGx5EkoKBlZlcmlmeRIfLmluZ290LmNvbnRyb2wudjEuVmVyaWZ5UmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuVmVyaWZ5RXZlbnQwAWIGcHJvdG8z");
 
 /**
  * @generated from message ingot.control.v1.Ports
@@ -666,6 +666,36 @@ export const DrainReplySchema: GenMessage<DrainReply> = /*@__PURE__*/
   messageDesc(file_ingot, 22);
 
 /**
+ * @generated from message ingot.control.v1.StoppedRequest
+ */
+export type StoppedRequest = Message<"ingot.control.v1.StoppedRequest"> & {
+  /**
+   * @generated from field: ingot.control.v1.Life life = 1;
+   */
+  life?: Life | undefined;
+};
+
+/**
+ * Describes the message ingot.control.v1.StoppedRequest.
+ * Use `create(StoppedRequestSchema)` to create a new message.
+ */
+export const StoppedRequestSchema: GenMessage<StoppedRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 23);
+
+/**
+ * @generated from message ingot.control.v1.StoppedReply
+ */
+export type StoppedReply = Message<"ingot.control.v1.StoppedReply"> & {
+};
+
+/**
+ * Describes the message ingot.control.v1.StoppedReply.
+ * Use `create(StoppedReplySchema)` to create a new message.
+ */
+export const StoppedReplySchema: GenMessage<StoppedReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 24);
+
+/**
  * @generated from message ingot.control.v1.PromoteRequest
  */
 export type PromoteRequest = Message<"ingot.control.v1.PromoteRequest"> & {
@@ -692,7 +722,7 @@ export type PromoteRequest = Message<"ingot.control.v1.PromoteRequest"> & {
  * Use `create(PromoteRequestSchema)` to create a new message.
  */
 export const PromoteRequestSchema: GenMessage<PromoteRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 23);
+  messageDesc(file_ingot, 25);
 
 /**
  * @generated from message ingot.control.v1.PromoteReply
@@ -705,7 +735,7 @@ export type PromoteReply = Message<"ingot.control.v1.PromoteReply"> & {
  * Use `create(PromoteReplySchema)` to create a new message.
  */
 export const PromoteReplySchema: GenMessage<PromoteReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 24);
+  messageDesc(file_ingot, 26);
 
 /**
  * @generated from message ingot.control.v1.ReadMapRequest
@@ -718,7 +748,7 @@ export type ReadMapRequest = Message<"ingot.control.v1.ReadMapRequest"> & {
  * Use `create(ReadMapRequestSchema)` to create a new message.
  */
 export const ReadMapRequestSchema: GenMessage<ReadMapRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 25);
+  messageDesc(file_ingot, 27);
 
 /**
  * @generated from message ingot.control.v1.MapReply
@@ -735,7 +765,7 @@ export type MapReply = Message<"ingot.control.v1.MapReply"> & {
  * Use `create(MapReplySchema)` to create a new message.
  */
 export const MapReplySchema: GenMessage<MapReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 26);
+  messageDesc(file_ingot, 28);
 
 /**
  * @generated from message ingot.control.v1.SealRequest
@@ -762,7 +792,7 @@ export type SealRequest = Message<"ingot.control.v1.SealRequest"> & {
  * Use `create(SealRequestSchema)` to create a new message.
  */
 export const SealRequestSchema: GenMessage<SealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 27);
+  messageDesc(file_ingot, 29);
 
 /**
  * @generated from message ingot.control.v1.SealReply
@@ -796,7 +826,7 @@ export type SealReply = Message<"ingot.control.v1.SealReply"> & {
  * Use `create(SealReplySchema)` to create a new message.
  */
 export const SealReplySchema: GenMessage<SealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 28);
+  messageDesc(file_ingot, 30);
 
 /**
  * @generated from message ingot.control.v1.UnsealRequest
@@ -818,7 +848,7 @@ export type UnsealRequest = Message<"ingot.control.v1.UnsealRequest"> & {
  * Use `create(UnsealRequestSchema)` to create a new message.
  */
 export const UnsealRequestSchema: GenMessage<UnsealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 29);
+  messageDesc(file_ingot, 31);
 
 /**
  * @generated from message ingot.control.v1.UnsealReply
@@ -831,7 +861,7 @@ export type UnsealReply = Message<"ingot.control.v1.UnsealReply"> & {
  * Use `create(UnsealReplySchema)` to create a new message.
  */
 export const UnsealReplySchema: GenMessage<UnsealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 30);
+  messageDesc(file_ingot, 32);
 
 /**
  * @generated from message ingot.control.v1.StatusRequest
@@ -850,7 +880,7 @@ export type StatusRequest = Message<"ingot.control.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 31);
+  messageDesc(file_ingot, 33);
 
 /**
  * @generated from message ingot.control.v1.StatusReply
@@ -872,7 +902,7 @@ export type StatusReply = Message<"ingot.control.v1.StatusReply"> & {
  * Use `create(StatusReplySchema)` to create a new message.
  */
 export const StatusReplySchema: GenMessage<StatusReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 32);
+  messageDesc(file_ingot, 34);
 
 /**
  * @generated from message ingot.control.v1.NodeAnswer
@@ -901,7 +931,7 @@ export type NodeAnswer = Message<"ingot.control.v1.NodeAnswer"> & {
  * Use `create(NodeAnswerSchema)` to create a new message.
  */
 export const NodeAnswerSchema: GenMessage<NodeAnswer> = /*@__PURE__*/
-  messageDesc(file_ingot, 33);
+  messageDesc(file_ingot, 35);
 
 /**
  * A node's account of itself. A heartbeat leaves out what only people look at: keys, used_bytes,
@@ -955,7 +985,7 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
  * Use `create(NodeStatusSchema)` to create a new message.
  */
 export const NodeStatusSchema: GenMessage<NodeStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 34);
+  messageDesc(file_ingot, 36);
 
 /**
  * How far the scrub of the partitions led here is, and what comparing copies has come to so far.
@@ -1017,7 +1047,7 @@ export type ScrubStatus = Message<"ingot.control.v1.ScrubStatus"> & {
  * Use `create(ScrubStatusSchema)` to create a new message.
  */
 export const ScrubStatusSchema: GenMessage<ScrubStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 35);
+  messageDesc(file_ingot, 37);
 
 /**
  * @generated from message ingot.control.v1.PartitionStatus
@@ -1074,7 +1104,7 @@ export type PartitionStatus = Message<"ingot.control.v1.PartitionStatus"> & {
  * Use `create(PartitionStatusSchema)` to create a new message.
  */
 export const PartitionStatusSchema: GenMessage<PartitionStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 36);
+  messageDesc(file_ingot, 38);
 
 /**
  * @generated from message ingot.control.v1.FollowerStatus
@@ -1123,7 +1153,7 @@ export type FollowerStatus = Message<"ingot.control.v1.FollowerStatus"> & {
  * Use `create(FollowerStatusSchema)` to create a new message.
  */
 export const FollowerStatusSchema: GenMessage<FollowerStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 37);
+  messageDesc(file_ingot, 39);
 
 /**
  * @generated from message ingot.control.v1.SyncStatus
@@ -1178,7 +1208,7 @@ export type SyncStatus = Message<"ingot.control.v1.SyncStatus"> & {
  * Use `create(SyncStatusSchema)` to create a new message.
  */
 export const SyncStatusSchema: GenMessage<SyncStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 38);
+  messageDesc(file_ingot, 40);
 
 /**
  * @generated from message ingot.control.v1.VerifyRequest
@@ -1197,7 +1227,7 @@ export type VerifyRequest = Message<"ingot.control.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 39);
+  messageDesc(file_ingot, 41);
 
 /**
  * @generated from message ingot.control.v1.VerifyEvent
@@ -1236,7 +1266,7 @@ export type VerifyEvent = Message<"ingot.control.v1.VerifyEvent"> & {
  * Use `create(VerifyEventSchema)` to create a new message.
  */
 export const VerifyEventSchema: GenMessage<VerifyEvent> = /*@__PURE__*/
-  messageDesc(file_ingot, 40);
+  messageDesc(file_ingot, 42);
 
 /**
  * @generated from message ingot.control.v1.Difference
@@ -1282,7 +1312,7 @@ export type Difference = Message<"ingot.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_ingot, 41);
+  messageDesc(file_ingot, 43);
 
 /**
  * @generated from message ingot.control.v1.NotChecked
@@ -1309,7 +1339,7 @@ export type NotChecked = Message<"ingot.control.v1.NotChecked"> & {
  * Use `create(NotCheckedSchema)` to create a new message.
  */
 export const NotCheckedSchema: GenMessage<NotChecked> = /*@__PURE__*/
-  messageDesc(file_ingot, 42);
+  messageDesc(file_ingot, 44);
 
 /**
  * @generated from enum ingot.control.v1.CopyRole
@@ -1479,7 +1509,8 @@ export const Control: GenService<{
     output: typeof SealCopiesReplySchema;
   },
   /**
-   * Hands over all that a node leads, and gives it nothing to lead until its next life.
+   * Hands over all that a node leads, takes it out of the sets that acks=isr waits for, and gives it
+   * nothing to lead until its next life. Asked by the node itself, before it stops.
    *
    * @generated from rpc ingot.control.v1.Control.Drain
    */
@@ -1487,6 +1518,16 @@ export const Control: GenService<{
     methodKind: "unary";
     input: typeof DrainRequestSchema;
     output: typeof DrainReplySchema;
+  },
+  /**
+   * The drained life serves nothing any more: it is over, and nobody shall suspect it.
+   *
+   * @generated from rpc ingot.control.v1.Control.Stopped
+   */
+  stopped: {
+    methodKind: "unary";
+    input: typeof StoppedRequestSchema;
+    output: typeof StoppedReplySchema;
   },
   /**
    * Hands one partition over to a node that has a copy in sync.
