@@ -1,4 +1,4 @@
-/** npm run sim -- [--cluster [--part P] [--nodes 3|5]] [--seed S] [--seeds N] [--hours H] [--trace] */
+/** npm run sim -- [--cluster [--part P] [--nodes 2|3|5]] [--seed S] [--seeds N] [--hours H] [--trace] */
 import { parseArgs } from 'node:util';
 import { type Part, PARTS, simulateCluster } from './cluster/simulation.ts';
 import { simulate, type SimulationReport, SimulationFailed } from './simulation.ts';

@@ -20,6 +20,7 @@ const FAULTS: readonly FaultRow[] = [
   { name: 'weather changes', share: 2, happen: (faults) => faults.changeWeather() },
   { name: 'node leaves', share: 1, happen: (faults) => faults.leave() },
   { name: 'node joins', share: 2, happen: (faults) => faults.joinIn() },
+  { name: 'node drains and stops', share: 4, happen: (faults) => faults.drain() },
   { name: 'burst of writes', share: 3, happen: (faults) => faults.burst() },
   { name: 'lead moved by hand', share: 2, happen: (faults) => faults.promote() },
 ];
@@ -74,6 +75,25 @@ export class ClusterFaults {
     const awayMs = random.chance(0.3) ? random.below(300) : random.below(9_000);
     world.after(awayMs, () => {
       if (!machine.isOut) this.#run.start(machine);
+    });
+    return true;
+  }
+
+  /** SIGTERM: it hands over, ends in order, and comes back. */
+  drain(): boolean {
+    const { world } = this.#run;
+    const machine = this.#victim();
+    const node = machine?.node ?? null;
+    if (machine === null || node?.joined !== true) return false;
+    void node.drain().then((isDone) => {
+      if (!isDone) world.trace.count('drains that took too long');
+      else if (this.#run.history.latest.placement.every(({ primary }) => primary !== node.id)) {
+        world.trace.count('drains after which a node led nothing');
+      }
+      this.#run.stop(machine);
+      world.after(world.random.below(4_000), () => {
+        if (!machine.isOut) this.#run.start(machine);
+      });
     });
     return true;
   }

@@ -46,6 +46,8 @@ const joinMs = 8_000;
 const sealAckMs = 1_000;
 const inSyncMs = 200;
 const sealCopiesMs = 300;
+const drainMs = 10_000;
+const drainRetryMs = 100;
 const joiningAckMs = 500;
 const ringBytes = 131_072;
 
@@ -168,6 +170,7 @@ export class ClusterNode {
     const { run, machine, process } = this;
     const request: JoinRequest = {
       ...mapNode(this.id, machine.disk.id),
+      witness: machine.isWitness,
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
       memoryOf: this.#memoryOf,
@@ -360,6 +363,33 @@ export class ClusterNode {
     const replication = { ...NO_REPLICATION, partitions: [...this.#status] };
     const partitions = partitionStatuses(this.partitions.all(), replication);
     return { node, incarnation, mapVersion: this.partitions.appliedVersion(), partitions };
+  }
+
+  /** SIGTERM: hands over what it leads. Resolves false where that took too long. */
+  async drain(): Promise<boolean> {
+    const { process, life } = this;
+    const giveUpMs = process.nowMs() + drainMs;
+    while (process.nowMs() < giveUpMs) {
+      const active = this.coordinator.activeNode();
+      const leftMs = giveUpMs - process.nowMs();
+      try {
+        if (active === null) throw new Error('nobody coordinates');
+        if (active.id !== this.id)
+          await this.#call(active.id, ({ coordinator }) => coordinator.drain(life), leftMs);
+        else await this.#within(leftMs, this.coordinator.drain(life));
+        return true;
+      } catch {
+        await this.#within(drainRetryMs, new Promise(() => {})).catch(() => undefined);
+      }
+    }
+    return false;
+  }
+
+  #within<T>(ms: number, what: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.process.later(ms, () => reject(new Error('late')));
+      what.then(resolve, reject);
+    });
   }
 
   #hear(report: Heartbeat): void {

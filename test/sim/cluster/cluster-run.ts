@@ -36,6 +36,7 @@ export interface WrittenAt {
 export interface ClusterMachine {
   readonly host: Host;
   readonly disk: AcceptorDisk;
+  readonly isWitness: boolean;
   node: ClusterNode | null;
   /** What the data dir remembers; 0: it belongs to no cluster. */
   incarnation: number;
@@ -55,12 +56,15 @@ export class ClusterRun {
   /** By "partition/epoch": the life that took writes. */
   readonly #writers = new Map<string, string>();
 
+  /** One more machine stands by. Two nodes come with a witness. */
   constructor(seed: number, nodes: number, print: ((line: string) => void) | null) {
     this.world = new ClusterWorld({ seed, clocksAreWild: seed % 4 === 3, print });
-    this.machines = Array.from({ length: nodes + 1 }, (_, i) => {
+    const inside = nodes === 2 ? 3 : nodes;
+    this.machines = Array.from({ length: inside + 1 }, (_, i) => {
       const host = this.world.addHost(String.fromCharCode(97 + i));
       const disk = new AcceptorDisk(host);
-      return { host, disk, node: null, incarnation: 0, isOut: i === nodes };
+      const isWitness = nodes === 2 && i === 2;
+      return { host, disk, isWitness, node: null, incarnation: 0, isOut: i === inside };
     });
     const founding = this.#foundingMap(nodes, seed % 2 === 0);
     this.history = new RegisterHistory(this.world, founding);
@@ -93,7 +97,7 @@ export class ClusterRun {
       { current: [{ id: disk.id, node: host.id }], next: null },
       {
         partitions,
-        copies: nodes === 3 ? 2 + this.world.random.below(2) : 3,
+        copies: nodes === 2 ? 2 : nodes === 3 ? 2 + this.world.random.below(2) : 3,
         minIsr: isStrict ? 2 : 1,
         uncleanFailover: !isStrict,
         placement: Array.from({ length: partitions }, () => entry),
@@ -163,10 +167,20 @@ export class ClusterRun {
   }
 
   kill(machine: ClusterMachine): void {
+    this.#end(machine);
+    machine.disk.disk.crash();
+  }
+
+  /** It ends in order. */
+  stop(machine: ClusterMachine): void {
+    this.#end(machine);
+    machine.disk.disk.close();
+  }
+
+  #end(machine: ClusterMachine): void {
     machine.host.kill();
     machine.node?.links.die();
     machine.node = null;
-    machine.disk.disk.crash();
   }
 
   // ------------------------------------------------------------ claims

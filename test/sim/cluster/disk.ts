@@ -45,6 +45,11 @@ export class SimDisk<Value> {
     this.#pending.splice(0, at + 1);
   }
 
+  /** A process that ends in order leaves nothing behind. */
+  close(): void {
+    this.#settle(this.#pending.at(-1));
+  }
+
   crash(): void {
     const kept = this.#random.chance(0.3) ? this.#random.below(this.#pending.length + 1) : 0;
     if (kept > 0) this.#durable = this.#pending[kept - 1];

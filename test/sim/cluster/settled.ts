@@ -23,10 +23,11 @@ export function whySettlesNot(run: ClusterRun): string | null {
   if (current.length !== votersOf(wanted.length)) return `there are ${current.length} acceptors`;
   const strange = current.find(({ id }) => !wanted.some(({ disk }) => disk.id === id));
   if (strange !== undefined) return `the acceptor ${strange.id} is gone`;
+  const holders = wanted.filter(({ isWitness }) => !isWitness);
   for (const [partition, entry] of map.placement.entries()) {
     const copies = copiesOf(entry);
     if (entry.primary === null) return `nobody leads partition ${partition}`;
-    if (copies.length !== Math.min(map.copies, wanted.length)) {
+    if (copies.length !== Math.min(map.copies, holders.length)) {
       return `partition ${partition} has ${copies.length} copies`;
     }
     if (entry.inSync.length !== copies.length) {
