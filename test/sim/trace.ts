@@ -67,6 +67,8 @@ export const CLAIMS = {
   scenario: 'what a scenario expects comes true',
   register: 'the register is linearizable: one map per version, and reads never go back',
   fenced: 'a life that is fenced in the map has no lease',
+  sealed: 'a copy that was sealed takes nothing more of that epoch',
+  inSync: 'the copy of a life that the map lists in sync is consistent',
   inside: 'a node takes a write only where it leads, unsealed, in the passage that writes',
   oneWriter: 'of a partition and epoch one life takes writes',
   promoted: 'no empty, inconsistent or unchecked copy leads',

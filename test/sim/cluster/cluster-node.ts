@@ -64,6 +64,7 @@ export class ClusterNode {
   readonly seals: SealGuard;
   readonly #board: SimBoard;
   readonly #sweeps = new SweepRounds();
+  readonly #sealed = new Map<number, SealedCopy & { readonly through: number }>();
   /** From the first life on. */
   replication: ReplicationThread | null = null;
   /** What the role words agree with. */
@@ -351,11 +352,29 @@ export class ClusterNode {
   }
 
   async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
-    const sealed = this.#asksHub(({ hub }) => hub.sealCopies(partitions));
+    const sealed = this.#asksHub(({ hub }) => {
+      const copies = hub.sealCopies(partitions);
+      for (const copy of copies) {
+        const through = partitions.find(({ id }) => id === copy.id)?.epoch ?? 0;
+        this.#sealed.set(copy.id, { ...copy, through });
+      }
+      return copies;
+    });
     const late = new Promise<SealedCopy[]>((resolve) => {
       this.process.later(sealCopiesMs, () => resolve([]));
     });
     return await Promise.race([sealed, late]);
+  }
+
+  judgeSeals(): void {
+    for (const [id, { through, applied }] of this.#sealed) {
+      const copy = this.copy(id);
+      if (copy === undefined || copy.epoch() > through) this.#sealed.delete(id);
+      else if (copy.committedSeq() !== applied) {
+        const detail = `${this.id}/${id} was at ${applied}, and is at ${copy.committedSeq()}`;
+        throw new Broken('sealed', detail);
+      }
+    }
   }
 
   #report(): Heartbeat {

@@ -79,7 +79,10 @@ export class ClusterRun {
         this.world.after(this.world.random.below(2_000), () => this.start(machine));
     }
     // Without clocks there are no leases; what acks=isr promises of writes holds all the same.
-    if (!this.world.clocksAreWild) this.world.judge = () => this.#judge();
+    this.world.judge = () => {
+      if (!this.world.clocksAreWild) this.#judgeLeases();
+      this.#judgeCopies();
+    };
   }
 
   #foundingMap(nodes: number, isStrict: boolean): ClusterMap {
@@ -243,7 +246,24 @@ export class ClusterRun {
     }
   }
 
-  #judge(): void {
+  #judgeCopies(): void {
+    const { latest } = this.history;
+    for (const node of this.nodes()) {
+      if (!node.joined) continue;
+      node.judgeSeals();
+      const { incarnation } = node.life;
+      for (const [partition, { inSync, epoch }] of latest.placement.entries()) {
+        const copy = node.copy(partition);
+        if (copy === undefined || copy.consistent() || copy.epoch() !== epoch) continue;
+        const isMember = (life: Life): boolean =>
+          life.node === node.id && life.incarnation === incarnation;
+        if (!inSync.some(isMember)) continue;
+        throw new Broken('inSync', `${node.id}:${incarnation} of partition ${partition}`);
+      }
+    }
+  }
+
+  #judgeLeases(): void {
     const { latest } = this.history;
     const leaders = new Map<number, ClusterNode>();
     for (const node of this.nodes()) {

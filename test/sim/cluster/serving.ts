@@ -154,7 +154,7 @@ export class Serving implements HeldRepliesHost {
     const partition = this.partitions[command.partition];
     const isIsr = command.acks === 'isr';
     this.#lease.holds = this.#node.hasLease;
-    if (partition === null || !this.#lease.holds) return answer(refused);
+    if (partition === null) return answer(refused);
     if (isIsr && command.kind !== 'read' && !this.#held.suffice(command.partition)) {
       run.world.trace.count('commands refused: too few in sync');
       return answer(refused);
@@ -173,7 +173,7 @@ export class Serving implements HeldRepliesHost {
   #read(partition: Partition, { key }: Command): { epoch: number; value: string | null } | null {
     const epoch = partition.epoch();
     const token = partition.readBegin();
-    if (!partition.mayWrite()) return null;
+    if (!this.#lease.holds || !partition.mayWrite()) return null;
     const bytes = Buffer.from(key);
     const ref = partition.find(hashOf(bytes), bytes, 0, bytes.length, this.#node.process.wallMs());
     const value = ref === 0 ? null : valueAt(partition, ref);
