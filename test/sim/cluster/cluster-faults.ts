@@ -63,9 +63,7 @@ export class ClusterFaults {
     const { world, history } = this.#run;
     const machine = this.#victim();
     if (machine === null) return false;
-    const others = this.#run.machines.filter((other) => other !== machine);
-    const left = others.map(({ disk }) => disk.id);
-    if (wantsWipe && !mayLose(history.pending(), left)) return false;
+    if (wantsWipe && !mayLose(history.pending(), this.#votersBut(machine))) return false;
     this.#run.kill(machine);
     if (wantsWipe) {
       machine.disk.wipe();
@@ -188,8 +186,7 @@ export class ClusterFaults {
     const machine = this.#victim();
     const staying = run.machines.filter((other) => other !== machine && !other.isOut);
     if (machine?.node?.joined !== true || staying.length < 3) return false;
-    const left = run.machines.filter((other) => other !== machine).map(({ disk }) => disk.id);
-    if (!mayLose(run.history.pending(), left)) return false;
+    if (!mayLose(run.history.pending(), this.#votersBut(machine))) return false;
     machine.isOut = true;
     if (!run.letGo(machine)) machine.isOut = false;
     return machine.isOut;
@@ -222,6 +219,12 @@ export class ClusterFaults {
     const { primary } = history.latest.placement[partition];
     if (primary !== null) this.#run.clients.burst(primary, partition, burstWrites);
     return primary !== null;
+  }
+
+  /** Acceptors that go on, or come back, without this one. Who is to leave is not started again. */
+  #votersBut(machine: ClusterMachine): string[] {
+    const staying = this.#run.machines.filter((other) => other !== machine && !other.isOut);
+    return staying.map(({ disk }) => disk.id);
   }
 
   #anybody(): ClusterMachine | null {
