@@ -83,6 +83,7 @@ export class ClusterFaults {
     const machine = this.#victim();
     const node = machine?.node ?? null;
     if (machine === null || node?.joined !== true) return false;
+    machine.isDraining = true;
     void node.drain().then((isDone) => {
       if (!isDone) world.trace.count('drains that took too long');
       else if (this.#run.history.latest.placement.every(({ primary }) => primary !== node.id)) {

@@ -38,6 +38,7 @@ export interface ClusterMachine {
   readonly disk: AcceptorDisk;
   readonly isWitness: boolean;
   node: ClusterNode | null;
+  isDraining: boolean;
   /** What the data dir remembers; 0: it belongs to no cluster. */
   incarnation: number;
   /** It was asked to leave, or never joined. */
@@ -64,7 +65,15 @@ export class ClusterRun {
       const host = this.world.addHost(String.fromCharCode(97 + i));
       const disk = new AcceptorDisk(host);
       const isWitness = nodes === 2 && i === 2;
-      return { host, disk, isWitness, node: null, incarnation: 0, isOut: i === inside };
+      return {
+        host,
+        disk,
+        isWitness,
+        node: null,
+        isDraining: false,
+        incarnation: 0,
+        isOut: i === inside,
+      };
     });
     const founding = this.#foundingMap(nodes, seed % 2 === 0);
     this.history = new RegisterHistory(this.world, founding);
@@ -184,6 +193,7 @@ export class ClusterRun {
     machine.host.kill();
     machine.node?.links.die();
     machine.node = null;
+    machine.isDraining = false;
   }
 
   // ------------------------------------------------------------ claims
@@ -352,6 +362,7 @@ export class ClusterRun {
           .find((node) => node.id === id)
           ?.copy(partition);
         if (truth === null || copy === undefined) return `${id}/${partition} is not there`;
+        if (!copy.consistent()) return `${id}/${partition} is not consistent`;
         if (!copy.imageBuffer.equals(truth.imageBuffer)) return `${id}/${partition} is different`;
         const unsound = copy.verify();
         if (unsound !== null) throw new Broken('sound', `${id}/${partition}: ${unsound}`);

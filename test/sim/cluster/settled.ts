@@ -7,7 +7,8 @@ const votersOf = (nodes: number): number => (nodes >= 5 ? 5 : nodes >= 3 ? 3 : 1
 export function whySettlesNot(run: ClusterRun): string | null {
   const map = run.history.latest;
   const wanted = run.machines.filter(({ isOut }) => !isOut);
-  for (const { host, node, disk } of wanted) {
+  for (const { host, node, disk, isDraining } of wanted) {
+    if (isDraining) return `${host.id} hands over and stops`;
     const listed = nodeOf(map, host.id);
     if (node === null || !node.joined) return `${host.id} has not joined`;
     if (listed?.state !== 'up' || listed.incarnation !== node.life.incarnation) {
