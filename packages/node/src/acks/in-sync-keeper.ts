@@ -9,6 +9,7 @@
  *  is asked again. A member stays awaited until a map without it has come. */
 import type { PartitionReplicationStatus, PendingMembers } from '@ingot/replication';
 import type { MapChange } from '../register/map-proposer.ts';
+import type { Later } from '../shared/later.ts';
 import type { ClusterMap, Life } from '../shared/map.ts';
 import { type MemberChange, wantedChanges, withMembers } from './in-sync-changes.ts';
 
@@ -24,7 +25,7 @@ export interface InSyncKeeperOptions {
   readonly self: () => Life;
   readonly map: () => ClusterMap;
   readonly nowMs: () => number;
-  readonly later: (delayMs: number, then: () => void) => () => void;
+  readonly later: Later;
   /** Awaits `kept`, and `joining` where they are in step, from now on and nobody else but the
    *  members of the map. Resolves with those of `joining` that have all that was committed. */
   readonly awaitMembers: (

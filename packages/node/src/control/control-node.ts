@@ -6,6 +6,7 @@ import { performance } from 'node:perf_hooks';
 import type { LeaseAuthority } from '../lease/authority.ts';
 import type { MapProposer } from '../register/map-proposer.ts';
 import { refusal } from '../shared/errors.ts';
+import { later } from '../shared/later.ts';
 import {
   type AcceptorSet,
   addressOf,
@@ -63,10 +64,7 @@ export class ControlNode {
         copies: copyCallsOf(self, peers, node),
         nowMs: monotonicMs,
         wallMs: () => Date.now(),
-        later: (delayMs, then) => {
-          const timer = setTimeout(then, delayMs);
-          return () => clearTimeout(timer);
-        },
+        later,
         nudge: () => this.#stepSoon(),
       },
       map,

@@ -13,6 +13,7 @@ import type { MapChange } from '../register/map-proposer.ts';
 import { MapWatchers } from '../register/map-watchers.ts';
 import type { Credentials } from '../shared/credentials.ts';
 import { IngotError, refusal, usageError } from '../shared/errors.ts';
+import { later } from '../shared/later.ts';
 import {
   addressOf,
   type ClusterMap,
@@ -294,10 +295,7 @@ export class ControlPlane implements ControlPlaneApi {
       self: this.#settings.id,
       map: () => this.map(),
       propose: (change) => this.propose(change),
-      later: (delayMs, then) => {
-        const timer = setTimeout(then, delayMs);
-        return () => clearTimeout(timer);
-      },
+      later,
     });
     this.#endings.push(() => seals.stop());
     return seals;

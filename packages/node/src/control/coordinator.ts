@@ -9,6 +9,7 @@ import type { LeaseAuthority } from '../lease/authority.ts';
 import { isSameSet } from '../register/acceptor-set.ts';
 import type { MapProposer } from '../register/map-proposer.ts';
 import { refusal } from '../shared/errors.ts';
+import type { Later } from '../shared/later.ts';
 import {
   type AcceptorSet,
   type ClusterMap,
@@ -53,8 +54,7 @@ export interface CoordinatorOptions {
   nowMs: () => number;
   /** For what people read. */
   wallMs: () => number;
-  /** Calls back after so many ms; returns the way to call it off. */
-  later: (delayMs: number, then: () => void) => () => void;
+  later: Later;
   /** Asks for a `step` soon. */
   nudge: () => void;
 }

@@ -13,6 +13,7 @@ import { isSameSet } from '../register/acceptor-set.ts';
 import type { MapProposer } from '../register/map-proposer.ts';
 import { type LeaseAuthority, NotDeadYet } from '../lease/authority.ts';
 import { refusal } from '../shared/errors.ts';
+import type { Later } from '../shared/later.ts';
 import {
   type AcceptorSet,
   type ClusterMap,
@@ -62,8 +63,7 @@ export interface FailoverOptions {
   readonly copies: CopyCalls;
   readonly log: FailoverLog;
   readonly nowMs: () => number;
-  /** Calls back after so many ms; returns the way to call it off. */
-  readonly later: (delayMs: number, then: () => void) => () => void;
+  readonly later: Later;
   /** Whether a node is worth waiting for. */
   readonly isHeard: (map: ClusterMap, node: NodeId) => boolean;
   /** Who begins again where nothing is left of a partition. */

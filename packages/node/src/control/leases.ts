@@ -3,6 +3,7 @@
  *  Owner: the control plane. A life begins with `begin`, and `end` ends it. */
 import type { Acceptor } from '../register/acceptor.ts';
 import type { IngotError } from '../shared/errors.ts';
+import { later } from '../shared/later.ts';
 import type { AcceptorRef, ClusterMap, Life, MapNode, NodeId } from '../shared/map.ts';
 import type { LeaseAuthority } from '../lease/authority.ts';
 import { CasPaxosLeases } from '../lease/caspaxos-leases.ts';
@@ -59,10 +60,7 @@ export class Leases {
       acceptors: () => this.#map.acceptors,
       holder: new LeaseHolder(processClocks),
       beat: () => 0,
-      later: (delayMs, then) => {
-        const timer = setTimeout(then, delayMs);
-        return () => clearTimeout(timer);
-      },
+      later,
       calls: { fence: (to, question) => this.#askToFence(to, question) },
     });
     this.#keeper = new LeaseKeeper({

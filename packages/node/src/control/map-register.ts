@@ -7,6 +7,7 @@ import type { Acceptor } from '../register/acceptor.ts';
 import type { AcceptorCalls } from '../register/acceptor-calls.ts';
 import { CasPaxosMapStore } from '../register/caspaxos-map-store.ts';
 import { type MapChange, MapProposer } from '../register/map-proposer.ts';
+import { later } from '../shared/later.ts';
 import { type ClusterMap, type Life, type NodeId, nodeOf } from '../shared/map.ts';
 import type { Peers } from './peers.ts';
 import { mapToWire } from './wire.ts';
@@ -117,9 +118,4 @@ export class MapRegister {
         .catch(() => undefined);
     }
   }
-}
-
-function later(delayMs: number, then: () => void): () => void {
-  const timer = setTimeout(then, delayMs);
-  return () => clearTimeout(timer);
 }

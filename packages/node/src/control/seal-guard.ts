@@ -6,6 +6,7 @@
  *  the middle of it, its change be chosen later, and two would answer for the partition. One seal
  *  of a partition at a time, so that the end of one is not that of another. */
 import type { MapChange } from '../register/map-proposer.ts';
+import type { Later } from '../shared/later.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { handOverRetryMs, sealKeptMs } from './handovers.ts';
 import { withPrimary } from './map-changes.ts';
@@ -17,8 +18,7 @@ export interface SealGuardOptions {
   map: () => ClusterMap;
   /** Rejects while the register cannot be asked. */
   propose: (change: MapChange) => Promise<ClusterMap>;
-  /** Calls back after so many ms; returns the way to call it off. */
-  later: (delayMs: number, then: () => void) => () => void;
+  later: Later;
 }
 
 /** The outcome of a seal, with its name; 0 where there is nothing to unseal. */

@@ -4,6 +4,7 @@
  *  for that of the node that is to be ended, once enough others have said when they would agree. */
 import { hasQuorum, membersOf } from '../register/acceptor-set.ts';
 import { refusal } from '../shared/errors.ts';
+import type { Later } from '../shared/later.ts';
 import type { AcceptorRef, AcceptorSet, Life } from '../shared/map.ts';
 import { type LeaseAuthority, NotDeadYet } from './authority.ts';
 import type { FenceCalls, FenceQuestion } from './fence-calls.ts';
@@ -18,8 +19,7 @@ export interface CasPaxosLeasesOptions {
   /** Sends a beat of this node to every acceptor; their answers go to `holder`. Returns its
    *  number. */
   readonly beat: () => number;
-  /** Calls back after so many ms; returns the way to call it off. */
-  readonly later: (delayMs: number, then: () => void) => () => void;
+  readonly later: Later;
 }
 
 /** Those who might agree at once are waited for so long after enough others have said when they

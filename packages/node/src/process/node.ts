@@ -28,6 +28,7 @@ import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_REFUSED } from '../shared/errors.ts';
 import { processClocks } from '../lease/clocks.ts';
 import { isBefore, type LeaseTime, remainingMs } from '../lease/lease-holder.ts';
 import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
+import { later } from '../shared/later.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
 import type {
@@ -282,10 +283,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       self: () => ({ node: this.#settings.id, incarnation: this.#incarnation }),
       map: () => this.#map ?? control.map(),
       nowMs: () => performance.now(),
-      later: (delayMs, then) => {
-        const timer = setTimeout(then, delayMs);
-        return () => clearTimeout(timer);
-      },
+      later,
       awaitMembers: (kept, joining) => workers.awaitMembers(kept, joining, JOIN_TIMEOUT_MS),
       propose: (change) => control.propose(change),
       failed: (error) => this.#log('warn', 'inSync.failed', { error }),

@@ -11,6 +11,7 @@
  *  operation is chosen, so what conflicted can never come about after all.
  *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
 import { IngotError, refusal } from '../shared/errors.ts';
+import type { Later } from '../shared/later.ts';
 import type { AcceptorSet, ClusterMap, Life } from '../shared/map.ts';
 import type { AcceptorCalls, AcceptedMap, Ballot } from './acceptor-calls.ts';
 import { brokenSetChange, isNewHalf, isSameSet } from './acceptor-set.ts';
@@ -22,7 +23,7 @@ import {
   type VersionedMap,
 } from './map-store.ts';
 import { MapWatchers } from './map-watchers.ts';
-import { type Later, type PhaseEnd, runPhase } from './round.ts';
+import { type PhaseEnd, runPhase } from './round.ts';
 
 export const phaseTimeoutMs = 500;
 /** Of one read or change. Who is outbid lost to somebody who got further, so a long run of it is a

@@ -2,11 +2,9 @@
  *  first quorum, with the first acceptor that has promised a higher ballot, or when no quorum can
  *  come about any more. Answers that come later change nothing. */
 import type { AcceptorRef, AcceptorSet } from '../shared/map.ts';
+import type { Later } from '../shared/later.ts';
 import type { Ballot } from './acceptor-calls.ts';
 import { hasQuorum, membersOf } from './acceptor-set.ts';
-
-/** Calls back after a while; returns the way to call that off. */
-export type Later = (delayMs: number, then: () => void) => () => void;
 
 export type PhaseEnd<Answer> =
   | { readonly kind: 'quorum'; readonly answers: readonly Answer[] }
