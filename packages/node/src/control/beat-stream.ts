@@ -1,7 +1,8 @@
 /** Heartbeats of this node to one other: a stream that is opened again with a bounded backoff
  *  whenever it ends. Each stream begins with a full report. After that one is full when the state of
- *  a copy has changed, or the map that is applied, and once per second for the seqs; the others say
- *  that the copies are as before, since an idle node is to cost nothing.
+ *  a copy has changed, or the map that is applied, once per second where seqs have moved, and every
+ *  two seconds else; the others say that the copies are as before, since an idle node is to cost
+ *  nothing.
  *  Bounded: a peer that stops answering gets no more than `unansweredMax` beats. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { IngotError } from '../shared/errors.ts';
@@ -9,11 +10,13 @@ import { Backoff } from './backoff.ts';
 import type { ControlClient } from './control-client.ts';
 import type { HeartbeatAck, NodeStatus } from './gen/ingot_pb.ts';
 import { fromWire } from './grpc-adapter.ts';
-import type { Heartbeat, NodeReport, PartitionReport } from './types.ts';
+import { haveMoved, saysTheSame } from './report-changes.ts';
+import type { Heartbeat, NodeReport } from './types.ts';
 import { nodeStatusToWire } from './wire.ts';
 
 const unansweredMax = 4;
 const beatsPerFullReport = 4;
+const beatsPerIdleReport = 8;
 const firstRetryMs = 100;
 const lastRetryMs = 1_000;
 
@@ -63,13 +66,22 @@ export class BeatStream {
 
   #next(report: NodeReport): Heartbeat {
     this.#beatsSinceTold++;
-    const isDue = this.#beatsSinceTold >= beatsPerFullReport;
-    if (this.#told !== null && !isDue && saysTheSame(this.#told, report)) {
+    if (
+      this.#told !== null &&
+      !this.#isDue(this.#told, report) &&
+      saysTheSame(this.#told, report)
+    ) {
       return { ...report, partitions: [], partitionsAsBefore: true };
     }
     this.#told = report;
     this.#beatsSinceTold = 0;
     return report;
+  }
+
+  #isDue(told: NodeReport, report: NodeReport): boolean {
+    const beats = this.#beatsSinceTold;
+    if (beats >= beatsPerIdleReport) return true;
+    return beats >= beatsPerFullReport && haveMoved(told.partitions, report.partitions);
   }
 
   #open(): void {
@@ -105,20 +117,4 @@ export class BeatStream {
     this.#answered = false;
     this.#retry = setTimeout(() => this.#open(), this.#backoff.failed());
   }
-}
-
-/** Whether two reports of one life differ in nothing but seqs. */
-export function saysTheSame(a: NodeReport, b: NodeReport): boolean {
-  if (a.mapVersion !== b.mapVersion || a.partitions.length !== b.partitions.length) return false;
-  return a.partitions.every((copy, i) => isInTheSameState(copy, b.partitions[i]));
-}
-
-function isInTheSameState(a: PartitionReport, b: PartitionReport): boolean {
-  if (a.id !== b.id || a.role !== b.role || a.epoch !== b.epoch) return false;
-  if (a.consistent !== b.consistent || a.checked !== b.checked) return false;
-  if (a.followers.length !== b.followers.length) return false;
-  return a.followers.every(({ node, state }, i) => {
-    const other = b.followers[i];
-    return node === other.node && state === other.state;
-  });
 }

@@ -14,6 +14,7 @@ import {
   type PlacementEntry,
 } from '../shared/map.ts';
 import { type PlacementTarget, place } from './placement.ts';
+import { isInTheSameState } from './report-changes.ts';
 import type { Heartbeat, PartitionReport } from './types.ts';
 import { pinnedTo } from './wishes.ts';
 
@@ -30,6 +31,8 @@ export const smallSeqMax = 256;
 interface Heard {
   incarnation: number;
   mapVersion: number;
+  /** As it came, to see at once that nothing is new. */
+  said: readonly PartitionReport[];
   partitions: Map<number, PartitionReport>;
 }
 
@@ -44,6 +47,7 @@ export class ClusterView {
   #map: ClusterMap | null = null;
   #target: readonly PlacementTarget[] = [];
   #targetMembers = '';
+  #revision = 0;
 
   /** `forgetAfterMs`: a node that is down for so long is as good as gone; 0: never. */
   constructor(startedAtMs: number, forgetAfterMs: number) {
@@ -68,11 +72,19 @@ export class ClusterView {
     const lastHeardAtMs = this.#lastHeardAtMs.get(report.node) ?? nowMs;
     this.#lastHeardAtMs.set(report.node, Math.max(lastHeardAtMs, nowMs));
     if (report.partitionsAsBefore === true) return;
-    this.#heard.set(report.node, {
-      incarnation: report.incarnation,
-      mapVersion: report.mapVersion,
-      partitions: new Map(report.partitions.map((partition) => [partition.id, partition])),
-    });
+    const { node, incarnation, mapVersion, partitions: said } = report;
+    const before = this.#heard.get(node);
+    const goesOn = before?.incarnation === incarnation && before.mapVersion === mapVersion;
+    if (goesOn && before.said === said) return;
+    if (!goesOn || !meansTheSame(before.said, said)) this.#revision++;
+    const partitions = new Map(said.map((partition) => [partition.id, partition]));
+    this.#heard.set(node, { incarnation, mapVersion, said, partitions });
+  }
+
+  /** Another one says that something has changed of what plans are made from, besides the map and
+   *  who is going. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Lives that are new in the map lead nothing yet, and may be busy getting their memory. */
@@ -81,7 +93,8 @@ export class ClusterView {
       const before = this.#map === null ? null : nodeOf(this.#map, id);
       if (this.#map !== null && (before?.incarnation ?? 0) < incarnation) {
         this.#lastHeardAtMs.set(id, nowMs + startGraceMs - downAfterMs);
-        this.#heard.delete(id);
+        // Its first report may have been here before the map.
+        if (this.#heard.get(id)?.incarnation !== incarnation) this.#heard.delete(id);
       }
       if (state === 'up') this.#downSinceMs.delete(id);
       else if (!this.#downSinceMs.has(id)) this.#downSinceMs.set(id, nowMs);
@@ -91,6 +104,7 @@ export class ClusterView {
 
   /** What the node said no longer counts, until it speaks again. */
   doubt(node: NodeId): void {
+    this.#revision++;
     this.#heard.delete(node);
   }
 
@@ -216,6 +230,18 @@ export function isListedInSync(map: ClusterMap, partition: number, node: NodeId)
   return map.placement[partition].inSync.some(
     (life) => life.node === node && life.incarnation === incarnation,
   );
+}
+
+/** For plans: seqs count only where they tell what is small. */
+function meansTheSame(
+  before: readonly PartitionReport[],
+  now: readonly PartitionReport[],
+): boolean {
+  if (before.length !== now.length) return false;
+  return now.every((copy, i) => {
+    const isAsSmall = copy.seq <= smallSeqMax === before[i].seq <= smallSeqMax;
+    return isAsSmall && isInTheSameState(before[i], copy);
+  });
 }
 
 function sameEntry(a: PlacementEntry, b: PlacementEntry): boolean {

@@ -53,6 +53,17 @@ describe('coordinator: joins', () => {
     expect(arrived).toBeGreaterThanOrEqual(10);
   });
 
+  test('where nothing has changed nothing is planned again', async () => {
+    const cluster = await threeNodes({ partitions: 16, copies: 2 });
+    await pass(cluster, 2_000);
+    const { plans } = cluster;
+    await pass(cluster, 3_000);
+    expect(cluster.plans).toBe(plans);
+    writeEverywhere(cluster, smallSeqMax + 1);
+    await pass(cluster, 1_000);
+    expect(cluster.plans).toBeGreaterThan(plans);
+  });
+
   test('a follower that is not in sync is neither handed to nor relied on', async () => {
     const cluster = new SimulatedCluster({ partitions: 8, copies: 2 });
     await cluster.start('n2');

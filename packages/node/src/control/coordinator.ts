@@ -75,6 +75,8 @@ export class Coordinator {
   #settling = false;
   #stepping = false;
   #stopped = false;
+  /** What there was nothing to do about. */
+  #atRest: Evidence | null = null;
   #steppedAtMs: number;
   #map: ClusterMap;
 
@@ -274,6 +276,8 @@ export class Coordinator {
    *  for. The map is asked only where there is something to do. */
   async #round(): Promise<void> {
     const sealed = this.#handOvers.sealed();
+    const evidence = this.#evidence();
+    if (sealed.length === 0 && isSameEvidence(this.#atRest, evidence)) return;
     let plan = this.#planFor(this.#map);
     if (sealed.length > 0 || plan.steps.length > 0 || plan.acceptors !== null) {
       let handedOver = this.#handOvers.stillDue(this.#map, sealed);
@@ -288,7 +292,16 @@ export class Coordinator {
       logSteps(this.#options.log, plan.steps);
       this.#handOvers.settled(map, sealed, handedOver);
     }
-    this.#handOvers.begin(this.#map, planHandOvers(this.#map, this.#view, this.#options.nowMs()));
+    const due = planHandOvers(this.#map, this.#view, this.#options.nowMs());
+    this.#handOvers.begin(this.#map, due);
+    const isIdle = sealed.length + plan.steps.length + due.length === 0 && plan.acceptors === null;
+    this.#atRest = isIdle ? evidence : null;
+  }
+
+  /** All that a plan is made from. */
+  #evidence(): Evidence {
+    const going = this.#view.going(this.#map, this.#options.nowMs()).join();
+    return { map: this.#map, revision: this.#view.revision, going };
   }
 
   #planFor(map: ClusterMap): { steps: Step[]; acceptors: AcceptorSet | null } {
@@ -331,6 +344,16 @@ export class Coordinator {
   #isAlive(map: ClusterMap, node: NodeId): boolean {
     return this.#view.hasHeard(map, node) && this.#view.isHeard(node, this.#options.nowMs());
   }
+}
+
+interface Evidence {
+  readonly map: ClusterMap;
+  readonly revision: number;
+  readonly going: string;
+}
+
+function isSameEvidence(a: Evidence | null, b: Evidence): boolean {
+  return a?.map === b.map && a.revision === b.revision && a.going === b.going;
 }
 
 /** Who asks remembers this life, and is none of it any more. The data dir alone is no proof: a request

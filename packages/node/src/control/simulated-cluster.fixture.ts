@@ -87,6 +87,8 @@ export class SimulatedCluster {
   readonly events: LogFields[] = [];
   map: ClusterMap;
   tendsByHand: boolean = false;
+  /** Plans that coordinators have made. */
+  plans = 0;
   /** By partition: the seq up to which writes with acks=isr were answered. */
   readonly answered: number[];
   readonly #forgetAfterMs: number;
@@ -364,7 +366,10 @@ export class SimulatedCluster {
       },
       log,
       forgetAfterMs: this.#forgetAfterMs,
-      nextAcceptors,
+      nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => {
+        this.plans++;
+        return nextAcceptors(map, isGone);
+      },
       nowMs: () => this.#nowMs,
       wallMs: () => 1_000_000 + this.#nowMs,
       later: (delayMs: number, ring: () => void) => {

@@ -1,6 +1,6 @@
 import { attachPartition, createPartition, planGeometry, ROLE_FOLLOWER } from '@ingot/store';
 import { expect, test } from 'vitest';
-import { NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
+import { HeartbeatCopies, NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
 import { flipFollowerByte } from './test-door.ts';
 
 const geometry = planGeometry({
@@ -22,6 +22,36 @@ test('node report: role, epoch, seq and state come from the copies themselves', 
     { id: 0, role: 'primary', epoch: 3, seq: 1, consistent: true, checked: true, followers: [] },
     { id: 1, role: 'follower', epoch: 5, seq: 0, consistent: false, checked: false, followers: [] },
   ]);
+});
+
+test('heartbeat copies: made anew for a change of state at once, for seqs in time', () => {
+  const { led, followed } = copies();
+  const reported = new HeartbeatCopies(700);
+  let nowMs = 1_000;
+  let replication = NO_REPLICATION;
+  let held = [led, followed];
+  const of = () => reported.of(held, replication, nowMs);
+  let told = of();
+  const expectNew = (): void => {
+    expect(of()).not.toBe(told);
+    told = of();
+    expect(told).toEqual(partitionStatuses(held, replication));
+  };
+  followed.setRole(ROLE_FOLLOWER, 6);
+  expectNew();
+  led.seal(true);
+  led.setRole(ROLE_FOLLOWER, 3);
+  expectNew();
+  replication = { ...NO_REPLICATION };
+  expectNew();
+  led.promote(7, 1_800_000_000_000);
+  expectNew();
+  held = [led];
+  expectNew();
+  nowMs += 699;
+  expect(of()).toBe(told);
+  nowMs += 1;
+  expectNew();
 });
 
 test('node report: only a primary speaks of followers; one that streams has been checked', () => {

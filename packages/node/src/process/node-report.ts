@@ -43,6 +43,45 @@ export function partitionStatuses(
     .sort((a, b) => a.id - b.id);
 }
 
+/** What heartbeats say: made anew where a copy's state, or what is known of followers, has changed;
+ *  for what counts up, after `keptMs`. Owner: the main thread, four times a second. */
+export class HeartbeatCopies {
+  readonly #keptMs: number;
+  #replication: ReplicationStatus | null = null;
+  #madeAtMs = 0;
+  #states: readonly number[] = [];
+  #copies: PartitionStatus[] = [];
+
+  constructor(keptMs: number) {
+    this.#keptMs = keptMs;
+  }
+
+  /** The same array as before says that nothing is new. */
+  of(
+    partitions: readonly Partition[],
+    replication: ReplicationStatus,
+    nowMs: number,
+  ): PartitionStatus[] {
+    const states = partitions.flatMap(stateOf);
+    const isSame =
+      this.#replication === replication &&
+      nowMs - this.#madeAtMs < this.#keptMs &&
+      states.length === this.#states.length &&
+      states.every((word, i) => word === this.#states[i]);
+    if (isSame) return this.#copies;
+    this.#replication = replication;
+    this.#madeAtMs = nowMs;
+    this.#states = states;
+    this.#copies = partitionStatuses(partitions, replication);
+    return this.#copies;
+  }
+}
+
+function stateOf(partition: Partition): number[] {
+  const flags = (partition.consistent() ? 1 : 0) + (partition.checked() ? 2 : 0);
+  return [partition.id, partition.role(), partition.epoch(), flags];
+}
+
 function statusOf(
   partition: Partition,
   known: PartitionReplicationStatus | undefined,

@@ -43,7 +43,7 @@ import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
-import { NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
+import { HeartbeatCopies, NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
 import { commandCalls, counterSums } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
@@ -58,6 +58,8 @@ const IN_SYNC_TIMEOUT_MS = 200;
 const DRAIN_TIMEOUT_MS = 10_000;
 /** Whoever joins the in-sync set has so long to get what is committed. */
 const JOIN_TIMEOUT_MS = 500;
+/** Heartbeats tell seqs once per second. */
+const REPORT_KEPT_MS = 700;
 /** A failover waits no longer for the copies of a node; who is late is not counted. */
 const SEAL_COPIES_MS = 300;
 
@@ -108,6 +110,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #missed: ClusterMap | null = null;
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
+  readonly #reported = new HeartbeatCopies(REPORT_KEPT_MS);
   #keeper: InSyncKeeper | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -174,7 +177,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       node: this.#settings.id,
       incarnation: this.#incarnation,
       mapVersion: this.#partitions.appliedVersion(),
-      partitions: partitionStatuses(this.#partitions.all(), this.#replication),
+      partitions: this.#reported.of(this.#partitions.all(), this.#replication, performance.now()),
     };
   }
 

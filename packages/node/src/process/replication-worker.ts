@@ -16,8 +16,8 @@ import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.t
 /** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
 const STATUS_INTERVAL_MS = 200;
 
-/** A follower hears so often within --stale-max, at least. */
-const SIGNS_OF_LIFE = 4;
+/** So often a follower hears within --stale-max, at least. */
+const SIGNS_OF_LIFE = 2.5;
 const SIGN_OF_LIFE_MS_MAX = 2_000;
 
 const { settings, nodeId, incarnation, map, handles, wake, acks, clientCounters } = ownData();
@@ -120,9 +120,8 @@ function status(): ReplicationStatus {
 
 /** An idle node says nothing. */
 function tellStatus(): void {
-  const current = status();
-  const digest = statusDigest(current);
+  const digest = statusDigest({ partitions: hub.status() });
   if (digest === toldDigest) return;
   toldDigest = digest;
-  post({ kind: 'replicationStatus', status: current });
+  post({ kind: 'replicationStatus', status: status() });
 }

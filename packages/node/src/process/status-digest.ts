@@ -4,7 +4,7 @@
 
 import type { ReplicationStatus } from '../shared/messages.ts';
 
-export function statusDigest({ partitions }: ReplicationStatus): string {
+export function statusDigest({ partitions }: Pick<ReplicationStatus, 'partitions'>): string {
   return partitions
     .map(({ id, role, epoch, consistent, checked, followers }) => {
       const states = followers.map(

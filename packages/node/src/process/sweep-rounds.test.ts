@@ -8,7 +8,13 @@ import {
   ROLE_FOLLOWER,
 } from '@ingot/store';
 import { describe, expect, test } from 'vitest';
-import { ROUND_INTERVAL_MS, STEP_INTERVAL_MS, SweepRounds } from './sweep-rounds.ts';
+import {
+  IDLE_ROUND_INTERVAL_MS,
+  LOOK_INTERVAL_MS,
+  ROUND_INTERVAL_MS,
+  STEP_INTERVAL_MS,
+  SweepRounds,
+} from './sweep-rounds.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const geometry = planGeometry({ partitions: 1, capacityBytes: 8 << 20, capacityMaxBytes: 8 << 20 });
@@ -93,9 +99,26 @@ describe('sweep rounds', () => {
 
   test('an idle node steps a few times per second, however many partitions it leads', () => {
     const rounds = roundsOver(...Array.from({ length: 64 }, (_, id) => led(id)));
-    expect(runOneRound(rounds, NOW_MS)).toBeLessThanOrEqual(
-      (2 * ROUND_INTERVAL_MS) / STEP_INTERVAL_MS,
-    );
+    let steps = 0;
+    for (let atMs = 0; atMs < 4 * IDLE_ROUND_INTERVAL_MS; steps++)
+      atMs += rounds.step(NOW_MS + atMs);
+    expect(steps / ((4 * IDLE_ROUND_INTERVAL_MS) / 1_000)).toBeLessThan(6);
+  });
+
+  test('between rounds a flush is found soon, and after work the next round comes sooner', () => {
+    const partition = led();
+    const rounds = roundsOver(partition);
+    expect(rounds.step(NOW_MS)).toBe(STEP_INTERVAL_MS);
+    expect(rounds.step(NOW_MS + STEP_INTERVAL_MS)).toBe(LOOK_INTERVAL_MS);
+    fill(partition, 100, NOW_MS + 10);
+    // Idle until its time is over; then what it removes brings the next one forward.
+    let atMs = STEP_INTERVAL_MS;
+    while (partition.stats().records > 0) atMs += rounds.step(NOW_MS + atMs);
+    expect(atMs).toBeGreaterThanOrEqual(IDLE_ROUND_INTERVAL_MS);
+    fill(partition, 100, NOW_MS + atMs + 10);
+    const begunMs = atMs;
+    while (partition.stats().records > 0) atMs += rounds.step(NOW_MS + atMs);
+    expect(atMs - begunMs).toBeLessThanOrEqual(ROUND_INTERVAL_MS + LOOK_INTERVAL_MS);
   });
 
   test('a partition that is taken away in the middle of a round is passed over', () => {

@@ -1,19 +1,24 @@
 /** When and how much to sweep: expired records everywhere slowly and for ever, flushed ones at
  *  once.
  *
- *  A round visits every partition led here, a few chunks per step; an idle node pays for one short
- *  round per second at most. Where a step finds something to remove, the next one comes sooner. A
- *  partition that holds records which a flush made absent goes first, with a larger budget and
- *  without pauses, until they are gone.
+ *  A round visits every partition led here, a few chunks per step. Where a step finds something to
+ *  remove, the next one comes sooner, and the next round a second after this one began; an idle node
+ *  pays for a short round every few seconds. A partition that holds records which a flush made absent
+ *  goes first, with a larger budget and without pauses, until they are gone; between rounds it is
+ *  looked for twice a second.
  *  Pure but for the partitions it sweeps; whoever owns it waits as long as `step` says. */
 
 import { type Partition, ROLE_PRIMARY } from '@ingot/store';
 
-export const CHUNKS_PER_STEP = 8;
+export const CHUNKS_PER_STEP = 16;
 export const CHUNKS_PER_FLUSHED_STEP = 64;
-export const STEP_INTERVAL_MS = 100;
-export const BUSY_STEP_INTERVAL_MS = 10;
+export const STEP_INTERVAL_MS = 200;
+export const BUSY_STEP_INTERVAL_MS = 20;
 export const ROUND_INTERVAL_MS = 1_000;
+/** After a round that found nothing. */
+export const IDLE_ROUND_INTERVAL_MS = 3_000;
+/** Between rounds. */
+export const LOOK_INTERVAL_MS = 500;
 
 export class SweepRounds {
   readonly #partitions = new Map<number, Partition>();
@@ -21,6 +26,7 @@ export class SweepRounds {
   /** led here, still to be visited in this round */
   #queue: number[] = [];
   #roundBeganMs = 0;
+  #roundIntervalMs = ROUND_INTERVAL_MS;
 
   attach(partition: Partition): void {
     this.#partitions.set(partition.id, partition);
@@ -40,12 +46,15 @@ export class SweepRounds {
       return 0;
     }
     if (this.#queue.length === 0) {
-      const dueMs = this.#roundBeganMs + ROUND_INTERVAL_MS;
-      if (nowMs < dueMs) return Math.min(dueMs - nowMs, STEP_INTERVAL_MS);
+      const dueMs = this.#roundBeganMs + this.#roundIntervalMs;
+      if (nowMs < dueMs) return Math.min(dueMs - nowMs, LOOK_INTERVAL_MS);
       this.#roundBeganMs = nowMs;
+      this.#roundIntervalMs = IDLE_ROUND_INTERVAL_MS;
       this.#queue = this.#led().map(({ id }) => id);
     }
-    return this.#visit(nowMs) ? BUSY_STEP_INTERVAL_MS : STEP_INTERVAL_MS;
+    if (!this.#visit(nowMs)) return STEP_INTERVAL_MS;
+    this.#roundIntervalMs = ROUND_INTERVAL_MS;
+    return BUSY_STEP_INTERVAL_MS;
   }
 
   /** Spends the budget of one step, on several small partitions or on a part of a large one.
