@@ -173,7 +173,11 @@ export class Buckets {
   /** Appends an overflow bucket to the chain that `locate` walked, inside a mutation, and points `entryWord`
    *  at its first entry. */
   growChain(mutation: Mutation): void {
-    const bucket = this.#slab.takeSlot(mutation, OVERFLOW_CLASS);
+    const bucket = this.#slab.takeSlot(
+      mutation,
+      OVERFLOW_CLASS,
+      this.#slab.freeChunkOf(OVERFLOW_CLASS),
+    );
     const word = bucket >>> 2;
     for (let i = 0; i < BUCKET_BYTES / 4; i++) this.#image32[word + i] = 0;
     mutation.patch(bucket, BUCKET_BYTES);

@@ -7,7 +7,11 @@ export const STORE_ERRORS = {
   IMAGE_TOO_LARGE: 'a partition holds at most 2 GiB: raise --partitions or lower --capacity',
   VALUE_MAX_INVALID: 'the largest value must be from 1 MiB to a quarter of a partition',
   OUT_OF_MEMORY: 'the partition is full and may not evict: raise --capacity or allow eviction',
-  VALUE_TOO_LARGE: 'the value does not fit one chunk',
+  VALUE_TOO_LARGE: 'the value is too large: raise --capacity or --value-max, or lower --partitions',
+  VALUE_BUSY:
+    'others write so many large values, or change this one so often, that it could not be written: try again',
+  NOT_LED: 'this copy takes no writes, or is led by another since the write began: ask the primary',
+  PIN_RELEASED: 'the pin was let go of before: its views are not to be read any more',
   HANDLE_INVALID: 'the memory does not carry a partition of this format',
 } as const;
 

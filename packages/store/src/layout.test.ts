@@ -118,7 +118,12 @@ function golden(): string {
     const from = pair.reader.position;
     pair.stream();
     const into = Buffer.from(new ArrayBuffer(layout.REDO_RECORD_BYTES_MAX));
-    redo.push(Buffer.from(into.subarray(0, pair.primary.ringCopy(from, into.length, into))));
+    for (let at = from; ; ) {
+      const bytes = pair.primary.ringCopy(at, into.length, into);
+      if (bytes <= 0) break;
+      redo.push(Buffer.from(into.subarray(0, bytes)));
+      at += bytes;
+    }
   };
   pair.map.set(bytesOf('hello'), bytesOf('world'), 1_000, { expiresAtMs: 5_000 });
   const first = redo.length;
@@ -141,6 +146,13 @@ function golden(): string {
   stream();
   lines.push(`header ${hex(imageBuffer, 0, 96)}`);
   lines.push(`full ${pair.primary.stats().seq} ${sha256(usedBytes(pair))}`);
+  pair.map.set(bytesOf('extents'), Buffer.alloc(200_000, 'extents.'), 7_001);
+  stream();
+  lines.push(...largeLines(pair));
+  pair.map.append(bytesOf('extents'), Buffer.alloc(70_000, 'appended'), 7_002);
+  pair.map.setRange(bytesOf('extents'), 65_530, bytesOf('over an edge'), 7_003);
+  stream();
+  lines.push(`changed ${pair.primary.stats().seq} ${sha256(usedBytes(pair))}`);
   flush(pair.primary, 8_000);
   pair.map.set(bytesOf('after'), bytesOf('the flush'), 8_001);
   sweepAll(pair.primary, 8_002);
@@ -152,6 +164,15 @@ function golden(): string {
   lines.push(`repair ${hex(redo[redo.length - 1], 0, layout.REDO_HEADER_BYTES + 8)}`);
   pair.assertEqualAndSound();
   return `${lines.join('\n')}\n`;
+}
+
+/** The record of a value with extents up to its list, and the chunk table's entry of the second of them. */
+function largeLines({ primary }: Pair): string[] {
+  const { imageBuffer } = primary;
+  const ref = primary.find(hashOf('extents'), bytesOf('extents'), 0, 7, 7_001);
+  const second = imageBuffer.readUInt32LE(ref + 32 + 8);
+  const entry = CHUNK_BYTES + second * layout.CHUNK_TABLE_ENTRY_BYTES;
+  return [`extents ${hex(imageBuffer, ref, 56)}`, `extent ${hex(imageBuffer, entry, 16)}`];
 }
 
 function usedBytes(pair: Pair): Buffer {

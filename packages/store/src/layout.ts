@@ -162,7 +162,8 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['capacityChunks', 88, 4], // supervisor; slab
   ['pinCount', 92, 4], // whoever pins, before and after the chunks' own counts; whoever is inside
   ['writingChunks', 96, 4], // extents that large writes under way have asked for
-  ['orphanHead', 100, 4], // inside the gate: first chunk of the list of orphans, 0 = none
+  ['writers', 100, 4], // large writes under way, each of which counts in pinCount
+  ['orphanHead', 104, 4], // inside the gate: first chunk of the list of orphans, 0 = none
   ['seq', 128, 8], // committed (primary) or applied (follower)
   ['clockMs', 136, 8], // highest clock seen
   ['generationStartMs', 144, 8],
@@ -209,7 +210,8 @@ export const SCRATCH_POLICY_WORD = 21;
 export const SCRATCH_CAPACITY_CHUNKS_WORD = 22;
 export const SCRATCH_PIN_COUNT_WORD = 23;
 export const SCRATCH_WRITING_CHUNKS_WORD = 24;
-export const SCRATCH_ORPHAN_HEAD_WORD = 25;
+export const SCRATCH_WRITERS_WORD = 25;
+export const SCRATCH_ORPHAN_HEAD_WORD = 26;
 /** Indexes into the f64 view. */
 export const SCRATCH_SEQ_F64 = 16;
 export const SCRATCH_CLOCK_F64 = 17;

@@ -3,8 +3,12 @@
  *  For library users, tests and cold paths; the RESP data plane batches on Partition itself. */
 import { StoreError } from './errors.ts';
 import { hashKey } from './hash.ts';
+import { BUSY, type LargeWrite, VOID } from './large-write.ts';
+import { CHUNK_BYTES, RECORD_HEADER_BYTES } from './layout.ts';
 import type { Partition } from './partition.ts';
-import { OUT_OF_MEMORY, TOO_LARGE } from './writer.ts';
+import type { Pin } from './pins.ts';
+import { APPEND, MORE } from './value-edit.ts';
+import { NEEDS_PASSAGES, SET_OK, TOO_LARGE } from './writer.ts';
 
 export interface SetOptions {
   /** Unix ms; absent or 0 = never. */
@@ -32,6 +36,12 @@ export interface ScanPage {
   readonly cursor: number;
 }
 
+function refusal(code: number, bytes: number): StoreError {
+  if (code === TOO_LARGE) return new StoreError('VALUE_TOO_LARGE', `${bytes} bytes`);
+  if (code === VOID) return new StoreError('NOT_LED');
+  return new StoreError(code === BUSY ? 'VALUE_BUSY' : 'OUT_OF_MEMORY');
+}
+
 export class PartitionMap {
   readonly partition: Partition;
 
@@ -41,11 +51,7 @@ export class PartitionMap {
 
   /** A copy of the value, or null. */
   get(key: Buffer, nowMs: number): Buffer | null {
-    const hash = hashKey(key, 0, key.length);
-    return this.partition.readStable(() => {
-      const ref = this.partition.find(hash, key, 0, key.length, nowMs);
-      return ref === 0 ? null : this.#value(ref);
-    });
+    return this.partition.values.copy(hashKey(key, 0, key.length), key, 0, key.length, nowMs);
   }
 
   /** Unix ms at which the key expires, 0 = never, or null when it is absent. */
@@ -61,19 +67,86 @@ export class PartitionMap {
   set(key: Buffer, value: Buffer, nowMs: number, options: SetOptions = {}): SetResult {
     const { partition } = this;
     const hash = hashKey(key, 0, key.length);
+    const large = this.#writeLarge(hash, key, value, nowMs);
     partition.enter();
     const ref = partition.find(hash, key, 0, key.length, nowMs);
     const applied = ref === 0 ? options.xx !== true : options.nx !== true;
     const previous = options.get === true && ref !== 0 ? this.#value(ref) : null;
     const kept = options.keepTtl === true && ref !== 0 ? partition.expiresAtMs(ref) : 0;
     const expiresAtMs = options.expiresAtMs ?? kept;
-    const outcome = applied
-      ? partition.set(hash, key, 0, key.length, value, 0, value.length, expiresAtMs, nowMs)
-      : 0;
+    let outcome = SET_OK;
+    if (!applied) large?.abortInside(nowMs);
+    else if (large !== null) outcome = large.publishInside(expiresAtMs, nowMs);
+    else {
+      const [bytes, valueBytes] = [key.length, value.length];
+      outcome = partition.set(hash, key, 0, bytes, value, 0, valueBytes, expiresAtMs, nowMs);
+    }
     partition.leave();
-    if (outcome === OUT_OF_MEMORY) throw new StoreError('OUT_OF_MEMORY');
-    if (outcome === TOO_LARGE) throw new StoreError('VALUE_TOO_LARGE', `${value.length} bytes`);
+    if (outcome !== SET_OK) throw refusal(outcome, value.length);
     return { applied, previous };
+  }
+
+  /** What does not fit one chunk, written and ready to be published; null: it fits one. */
+  #writeLarge(hash: number, key: Buffer, value: Buffer, nowMs: number): LargeWrite | null {
+    if (RECORD_HEADER_BYTES + key.length + value.length <= CHUNK_BYTES) return null;
+    const write = this.partition.values.beginLarge(hash, key, 0, key.length, value.length);
+    if (typeof write === 'number') throw refusal(write, value.length);
+    for (let at = 0; at < value.length; ) {
+      const taken = write.write(value, at, value.length - at, nowMs);
+      if (taken < 0) throw refusal(taken, value.length);
+      at += taken;
+    }
+    return write;
+  }
+
+  /** Adds to the end of a value, or makes it. Returns its bytes.
+   *  @throws StoreError OUT_OF_MEMORY, VALUE_TOO_LARGE or VALUE_BUSY; nothing has changed then. */
+  append(key: Buffer, bytes: Buffer, nowMs: number): number {
+    return this.#edit(key, APPEND, bytes, nowMs);
+  }
+
+  /** Writes bytes over those of a value from `offset` on, and makes it longer where it ends before, with zeros in between.
+   *  Returns its bytes. Errors as of `append`. */
+  setRange(key: Buffer, offset: number, bytes: Buffer, nowMs: number): number {
+    return this.#edit(key, offset, bytes, nowMs);
+  }
+
+  #edit(key: Buffer, offset: number, bytes: Buffer, nowMs: number): number {
+    const { partition } = this;
+    const { values } = partition;
+    const hash = hashKey(key, 0, key.length);
+    partition.enter();
+    let result =
+      offset === APPEND
+        ? values.append(hash, key, 0, key.length, bytes, 0, bytes.length, nowMs)
+        : values.setRange(hash, key, 0, key.length, offset, bytes, 0, bytes.length, nowMs);
+    partition.leave();
+    if (result === NEEDS_PASSAGES) {
+      const edit = values.beginEdit(hash, key, 0, key.length, offset, bytes, 0, bytes.length);
+      result = typeof edit === 'number' ? edit : MORE;
+      if (typeof edit !== 'number') while (result === MORE) result = edit.step(nowMs);
+    }
+    if (result < 0) throw refusal(result, Math.max(offset, 0) + bytes.length);
+    return result;
+  }
+
+  /** Bytes `from` to `to` of a value, as far as it goes, or null. */
+  getRange(key: Buffer, from: number, to: number, nowMs: number): Buffer | null {
+    const { partition } = this;
+    const hash = hashKey(key, 0, key.length);
+    return partition.readStable(() => {
+      const ref = partition.find(hash, key, 0, key.length, nowMs);
+      if (ref === 0) return null;
+      const bytes = Math.max(Math.min(to, partition.valueBytes(ref)) - from, 0);
+      const range = Buffer.allocUnsafe(bytes);
+      partition.copyValue(ref, from, bytes, range, 0);
+      return range;
+    });
+  }
+
+  /** See Values.pin. */
+  pin(key: Buffer, nowMs: number): Pin | null {
+    return this.partition.values.pin(hashKey(key, 0, key.length), key, 0, key.length, nowMs);
   }
 
   /** Whether a live key was removed. */

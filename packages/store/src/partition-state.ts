@@ -158,6 +158,11 @@ export class PartitionState {
     return this.#scratch64[SCRATCH_SEQ_F64];
   }
 
+  /** Absolute byte position of the ring's head: how far it moved tells how much redo was written. A glance. */
+  ringHead(): number {
+    return this.#scratch64[SCRATCH_RING_HEAD_F64];
+  }
+
   stats(): PartitionStats {
     return {
       seq: this.#scratch64[SCRATCH_SEQ_F64],

@@ -10,6 +10,7 @@ import { crc32 } from 'node:zlib';
 import { Buckets } from './buckets.ts';
 import { type ApplyOutcome, Copy, type Offer } from './copy.ts';
 import { invariant } from './errors.ts';
+import { Extents } from './extents.ts';
 import { appendHistory, type HistoryEntry, readHistory } from './history.ts';
 import {
   CHUNK_BYTES,
@@ -28,6 +29,7 @@ import {
 import { type PartitionHandle, PartitionMemory } from './memory.ts';
 import { Mutation, type MutationStep, ROLE_PRIMARY } from './mutation.ts';
 import { PartitionState } from './partition-state.ts';
+import { Pins } from './pins.ts';
 import type { ImageParts } from './rebuild.ts';
 import { Records } from './record.ts';
 import { RedoRing } from './ring.ts';
@@ -36,6 +38,7 @@ import { Slab } from './slab.ts';
 import { Sweeper } from './sweeper.ts';
 import { verifyChunk } from './verify-chunk.ts';
 import { verifyImage } from './verify.ts';
+import { Values } from './values.ts';
 import { Writer } from './writer.ts';
 
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
@@ -48,6 +51,8 @@ export class Partition extends PartitionState {
   readonly accessMarks: Int32Array;
   /** Per chunk: the generation of its last change. */
   readonly stamps: Uint32Array;
+  /** Large values, changes of a part of one, and pins. */
+  readonly values: Values;
   readonly #memory: PartitionMemory;
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
@@ -58,6 +63,7 @@ export class Partition extends PartitionState {
   readonly #buckets: Buckets;
   readonly #sieve: Sieve;
   readonly #writer: Writer;
+  readonly #extents: Extents;
   readonly #sweeper: Sweeper;
   readonly #copy: Copy;
   readonly #parts: ImageParts;
@@ -78,7 +84,9 @@ export class Partition extends PartitionState {
     const slab = new Slab(memory);
     const buckets = new Buckets(memory, slab, records);
     const sieve = new Sieve(memory, slab, records);
-    const writer = new Writer(memory, { buckets, records, slab, sieve, mutation });
+    const extents = new Extents(memory, { buckets, records, slab, mutation });
+    const writer = new Writer(memory, { buckets, records, slab, sieve, mutation, extents });
+    const pins = new Pins(memory, records);
     this.#parts = { memory, buckets, records, slab };
     this.#ring = ring;
     this.#mutation = mutation;
@@ -87,7 +95,16 @@ export class Partition extends PartitionState {
     this.#buckets = buckets;
     this.#sieve = sieve;
     this.#writer = writer;
-    this.#sweeper = new Sweeper(memory, { buckets, records, slab, writer, mutation });
+    this.#extents = extents;
+    this.#sweeper = new Sweeper(memory, {
+      buckets,
+      records,
+      slab,
+      writer,
+      mutation,
+      extents,
+    });
+    this.values = new Values({ memory, buckets, records, slab, writer, mutation, extents, pins });
     this.#copy = new Copy(this.#parts, ring);
   }
 
@@ -103,6 +120,7 @@ export class Partition extends PartitionState {
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 1);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
     const startSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
+    this.#extents.forgetOrphans();
     this.#mutation.startGeneration(startSeq, nowMs);
     this.#mutation.begin(0, nowMs);
     const generation = this.#scratch32[SCRATCH_GENERATION_WORD] >>> 0;
@@ -230,7 +248,7 @@ export class Partition extends PartitionState {
 
   // ------------------------------------------------------------ writes: inside a passage, on a primary
 
-  /** Returns SET_OK, OUT_OF_MEMORY or TOO_LARGE. `expiresAtMs` 0 = never. */
+  /** Returns SET_OK, OUT_OF_MEMORY, TOO_LARGE, or NEEDS_PASSAGES (see `values.beginLarge`). `expiresAtMs` 0 = never. */
   set(
     hash: number,
     key: Uint8Array,

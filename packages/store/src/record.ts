@@ -281,21 +281,36 @@ export class Records {
     return ((words[word] ^ last) & ((1 << (rest << 3)) - 1)) === 0;
   }
 
+  /** `classAndFlags`: the class, and the flags shifted by 8. */
   writeHeader(
     ref: number,
     keyBytes: number,
     valueBytes: number,
-    sizeClass: number,
+    classAndFlags: number,
     expiresAtMs: number,
     seqLow: number,
     seqHigh: number,
   ): void {
     const word = ref >>> 2;
     this.#image32[word] = valueBytes;
-    this.#image32[word + 1] = keyBytes | (sizeClass << 16);
+    this.#image32[word + 1] = keyBytes | (classAndFlags << CLASS_SHIFT);
     this.#image64[(ref >>> 3) + 1] = expiresAtMs;
     this.#image32[word + 4] = seqLow;
     this.#image32[word + 5] = seqHigh;
+  }
+
+  /** Zeros between the key and what follows it 8-aligned, of a record with flags whose header and key are written. */
+  padKey(ref: number): void {
+    const keyEnd = ref + RECORD_HEADER_BYTES + this.keyBytes(ref);
+    for (let at = keyEnd; (at & 7) !== 0; at++) this.#image[at] = 0;
+  }
+
+  /** The list of extents of a record whose header and key are written; zeros behind it. */
+  writeExtentList(ref: number, chunks: Int32Array, count: number): void {
+    const word = this.#listWord(ref);
+    this.#image32[word] = count;
+    for (let i = 0; i < count; i++) this.#image32[word + 1 + i] = chunks[i];
+    if ((count & 1) === 0) this.#image32[word + 1 + count] = 0;
   }
 
   writeExpiry(ref: number, expiresAtMs: number, seqLow: number, seqHigh: number): void {

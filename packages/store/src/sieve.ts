@@ -8,11 +8,14 @@
  *  that mark as fast as the hand unmarks cannot keep it walking.
  *  Source: Zhang et al., SIEVE is simpler than LRU, NSDI 2024. */
 import { InvariantError } from './errors.ts';
+import type { Extents } from './extents.ts';
 import {
+  CHUNK_EXTENT,
   CHUNK_SHIFT,
   CHUNK_SLAB,
   CLASS_HAND_CHUNK,
   CLASS_HAND_SLOT,
+  EXTENT_CLASS,
   SLOT_BIT_SHIFT,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
@@ -60,6 +63,33 @@ export class Sieve {
       if (this.#records.isAbsent(ref, nowMs)) return ref;
     }
     return 0;
+  }
+
+  /** The record of a large value to evict, or 0. The hand walks the first extents of values in the order of the chunks,
+   *  and asks each who refers to it. `anyRecord` false: only what readers no longer see. Inside a passage. */
+  extentVictim(extents: Extents, anyRecord: boolean, nowMs: number): number {
+    const touched = this.#slab.chunksTouched;
+    const handAt = classWord(EXTENT_CLASS) + CLASS_HAND_CHUNK;
+    let spared = 0;
+    let victim = 0;
+    // Twice around at most: the first time may only clear marks.
+    for (
+      let left = extents.count === 0 ? 0 : 2 * touched;
+      left > 0 && spared < SPARED_MAX;
+      left--
+    ) {
+      const chunk = this.#scratch32[handAt] + 1 < touched ? this.#scratch32[handAt] + 1 : 0;
+      this.#scratch32[handAt] = chunk;
+      if (this.#slab.kind(chunk) !== CHUNK_EXTENT || this.#slab.position(chunk) !== 0) continue;
+      const ref = extents.ownerOf(chunk);
+      if (ref === 0) continue;
+      if (this.#records.isAbsent(ref, nowMs)) return ref;
+      if (!anyRecord) continue;
+      if (!this.#unmark(ref)) return ref;
+      spared++;
+      victim = ref;
+    }
+    return victim;
   }
 
   /** Clears the access mark. Returns whether it was set. */

@@ -25,6 +25,7 @@ import {
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CLASSES_WORD,
   SCRATCH_FREE_CHUNK_HINT_WORD,
+  SCRATCH_PIN_COUNT_WORD,
   SCRATCH_USED_CHUNKS_WORD,
   SLOT_BIT_SHIFT,
   SLOT_BITS_PER_CHUNK_WORDS,
@@ -37,6 +38,8 @@ import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 
 const TOUCHED_WORD = HEADER_CHUNKS_TOUCHED >>> 2;
 const CLASS_SHIFT = 8;
+/** Pinned chunks that a search for a free slot passes by; behind them it takes a new chunk. */
+const PINNED_HOPS_MAX = 64;
 
 export class Slab {
   readonly #memory: PartitionMemory;
@@ -107,6 +110,11 @@ export class Slab {
     return chunk;
   }
 
+  /** An extent that nobody refers to becomes that of another value, inside a mutation. */
+  renameExtent(mutation: Mutation, chunk: number, hash: number, position: number): void {
+    this.#writeTableEntry(mutation, chunk, CHUNK_EXTENT, hash, position);
+  }
+
   /** Gives an empty chunk back, inside a mutation: a free chunk is all zero on every copy. */
   releaseChunk(mutation: Mutation, chunk: number): void {
     const kind = this.kind(chunk);
@@ -147,7 +155,10 @@ export class Slab {
   /** Scratch side of a table entry that became owned: whatever was known of its slots is forgotten. */
   chunkTaken(chunk: number, kind: number, sizeClass: number): void {
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD]++;
-    if (kind === CHUNK_EXTENT) this.#scratch32[classWord(EXTENT_CLASS) + CLASS_CHUNK_COUNT]++;
+    if (kind === CHUNK_EXTENT) {
+      this.#scratch32[classWord(EXTENT_CLASS) + CLASS_CHUNK_COUNT]++;
+      this.#freeCounts[chunk] = 0;
+    }
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     this.#clearBits(chunk);
     this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]++;
@@ -169,8 +180,23 @@ export class Slab {
 
   // ------------------------------------------------------------ slots
 
-  hasFreeSlot(sizeClass: number): boolean {
-    return this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD] !== 0;
+  /** Whether somebody holds views of bytes in the chunk, or fills it. Inside a passage, and without an atomic load: a pin
+   *  that counts was there before the gate was closed (whoever adds one looks at the gate afterwards), and closing
+   *  it orders. A pin that is added now may be seen or not: its reader will find the gate moved, and drops it. */
+  isPinned(chunk: number): boolean {
+    return this.#scratch32[SCRATCH_PIN_COUNT_WORD] !== 0 && this.#memory.pins[chunk] !== 0;
+  }
+
+  /** A chunk of the class with a free slot that may be handed out, or 0: slots in pinned chunks may not. Ask once and keep
+   *  the answer for `takeSlot`: pins come and go. */
+  freeChunkOf(sizeClass: number): number {
+    let chunk = this.#scratch32[classWord(sizeClass) + CLASS_FREE_HEAD];
+    if (chunk === 0 || !this.isPinned(chunk)) return chunk;
+    for (let hops = 0; hops < PINNED_HOPS_MAX && chunk !== 0; hops++) {
+      chunk = this.#memory.nextFree[chunk];
+      if (chunk !== 0 && !this.isPinned(chunk)) return chunk;
+    }
+    return 0;
   }
 
   classChunkCount(sizeClass: number): number {
@@ -203,10 +229,9 @@ export class Slab {
     return this.#freeCounts[chunk] === SLOTS_PER_CHUNK[this.sizeClass(chunk)];
   }
 
-  /** Takes a free slot, inside a mutation; takes a chunk for the class when it has none left. */
-  takeSlot(mutation: Mutation, sizeClass: number): number {
-    const classAt = classWord(sizeClass);
-    let chunk = this.#scratch32[classAt + CLASS_FREE_HEAD];
+  /** Takes a free slot, inside a mutation, from the chunk that `freeChunkOf` gave; from a new one if that was 0. */
+  takeSlot(mutation: Mutation, sizeClass: number, freeChunk: number): number {
+    let chunk = freeChunk;
     if (chunk === 0) {
       const kind = sizeClass === OVERFLOW_CLASS ? CHUNK_OVERFLOW : CHUNK_SLAB;
       chunk = this.takeChunk(mutation, kind, sizeClass, 0);

@@ -2,14 +2,17 @@
  *
  *  Owner: the storage worker, for partitions led here. It looks without the gate and goes through it only where
  *  there is something to do, a few records a passage, so that writers never wait long.
- *  Also gives empty chunks back and, once a flush has emptied the index, makes it small again. */
+ *  Also gives empty chunks and orphaned extents back and, once a flush has emptied the index, makes it small again. */
 import type { Buckets } from './buckets.ts';
+import type { Extents } from './extents.ts';
 import { enterGate, leaveGate } from './gate.ts';
 import {
   BUCKETS_MIN,
+  CHUNK_EXTENT,
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
+  SCRATCH_ORPHAN_HEAD_WORD,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEALED_WORD,
@@ -32,10 +35,18 @@ export class Sweeper {
   readonly #slab: Slab;
   readonly #writer: Writer;
   readonly #mutation: Mutation;
+  readonly #extents: Extents;
 
   constructor(
     memory: PartitionMemory,
-    parts: { buckets: Buckets; records: Records; slab: Slab; writer: Writer; mutation: Mutation },
+    parts: {
+      buckets: Buckets;
+      records: Records;
+      slab: Slab;
+      writer: Writer;
+      mutation: Mutation;
+      extents: Extents;
+    },
   ) {
     this.#memory = memory;
     this.#scratch32 = memory.scratch32;
@@ -44,12 +55,14 @@ export class Sweeper {
     this.#slab = parts.slab;
     this.#writer = parts.writer;
     this.#mutation = parts.mutation;
+    this.#extents = parts.extents;
   }
 
   /** Sweeps up to `chunkBudget` chunks from `cursorChunk` on. Returns where to go on; 0 = once around. */
   sweep(cursorChunk: number, chunkBudget: number, nowMs: number): number {
     const end = Math.min(cursorChunk + chunkBudget, this.#slab.chunksTouched);
     for (let chunk = cursorChunk; chunk < end; chunk++) this.#sweepChunk(chunk, nowMs);
+    for (let i = cursorChunk; i < end && this.#reclaimOrphan(nowMs); i++);
     if (end < this.#slab.chunksTouched) return end;
     this.#shrinkIndex(nowMs);
     return 0;
@@ -57,6 +70,7 @@ export class Sweeper {
 
   #sweepChunk(chunk: number, nowMs: number): void {
     const kind = this.#slab.kind(chunk);
+    if (kind === CHUNK_EXTENT) this.#releaseIfOrphan(chunk, nowMs);
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     if (kind === CHUNK_SLAB) {
       for (let slot = 0; slot !== -1; ) {
@@ -98,13 +112,31 @@ export class Sweeper {
     return next;
   }
 
+  /** An extent that nobody refers to, nor fills, nor reads. Looks without the gate first. */
+  #releaseIfOrphan(chunk: number, nowMs: number): void {
+    if (this.#slab.isPinned(chunk) || this.#extents.ownerOf(chunk) !== 0) return;
+    enterGate(this.#scratch32);
+    if (this.#mayMutate()) this.#extents.releaseIfOrphan(chunk, nowMs);
+    leaveGate(this.#scratch32);
+  }
+
+  /** One of those that were let go of here. */
+  #reclaimOrphan(nowMs: number): boolean {
+    if (this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD] === 0) return false;
+    enterGate(this.#scratch32);
+    const reclaimed = this.#mayMutate() && this.#extents.reclaimOrphan(nowMs);
+    leaveGate(this.#scratch32);
+    return reclaimed;
+  }
+
   #releaseIfEmpty(chunk: number, nowMs: number): void {
     enterGate(this.#scratch32);
     const kind = this.#slab.kind(chunk);
     if (
       this.#mayMutate() &&
       (kind === CHUNK_SLAB || kind === CHUNK_OVERFLOW) &&
-      this.#slab.isEmpty(chunk)
+      this.#slab.isEmpty(chunk) &&
+      !this.#slab.isPinned(chunk)
     ) {
       this.#writer.releaseChunk(chunk, nowMs);
     }

@@ -2,13 +2,14 @@ import { memoryUsage } from 'node:process';
 import { describe, expect, test } from 'vitest';
 import {
   hashKey,
+  NEEDS_PASSAGES,
   OUT_OF_MEMORY,
   type Partition,
   PartitionMap,
   SET_OK,
   TOO_LARGE,
 } from './index.ts';
-import { bytesOf, flush, newPrimary, Pair, sweepAll } from './pair.fixture.ts';
+import { bytesOf, flush, newPrimary, Pair, SMALL, sweepAll } from './pair.fixture.ts';
 
 function set(partition: Partition, key: string, bytes: number, nowMs = 1, expiresAtMs = 0): number {
   const name = bytesOf(key);
@@ -35,7 +36,8 @@ describe('store: set', () => {
       expect(set(primary, 'abc', bytes)).toBe(SET_OK);
       expect(new PartitionMap(primary).get(bytesOf('abc'), 1)).toEqual(Buffer.alloc(bytes, 'a'));
     }
-    expect(set(primary, 'abc', 65_536 - 24 - 2)).toBe(TOO_LARGE);
+    expect(set(primary, 'abc', 65_536 - 24 - 2)).toBe(NEEDS_PASSAGES);
+    expect(set(primary, 'abc', SMALL.valueMaxBytes + 1)).toBe(TOO_LARGE);
     expect(primary.verify()).toBeNull();
   });
 

@@ -15,16 +15,20 @@ import {
   SCRATCH_POLICY_WORD,
   SCRATCH_RECORD_COUNT_WORD,
 } from './layout.ts';
+import type { Extents } from './extents.ts';
 import { type PartitionMemory, POLICY_NOEVICTION } from './memory.ts';
 import type { Mutation } from './mutation.ts';
 import type { Records } from './record.ts';
 import type { Sieve } from './sieve.ts';
 import { classOfRecord, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 import type { Slab } from './slab.ts';
+import { ValuePlan } from './value-plan.ts';
 
 export const SET_OK = 1;
 export const OUT_OF_MEMORY = -1;
 export const TOO_LARGE = -2;
+/** It would fit, but not in one passage: see LargeWrite and ValueEdit. */
+export const NEEDS_PASSAGES = -3;
 
 /** Records per bucket above which an insert splits one bucket, if a chunk is free. */
 const LOAD_MAX = 4.5;
@@ -32,6 +36,8 @@ const LOAD_MAX = 4.5;
 const LOAD_URGENT = 6.5;
 /** Records evicted and chunks reclaimed for one `set`, at most. */
 const ROOM_ROUNDS_MAX = 4;
+/** The same, for one extent: what is evicted may be pinned, and then gives nothing. */
+const EXTENT_ROUNDS_MAX = 16;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
 
 export class Writer {
@@ -43,9 +49,14 @@ export class Writer {
   readonly #slab: Slab;
   readonly #sieve: Sieve;
   readonly #mutation: Mutation;
-  /** Slot that the running `set` writes, and whether its key is new. */
-  #placed = 0;
+  readonly #extents: Extents;
+  readonly #plan: ValuePlan = new ValuePlan();
+  /** Slot that the running write writes, whether its key is new, and whether it let go of extents. */
+  placed = 0;
   #added = false;
+  #letGo = false;
+  /** Where `#hasRoom` found a free slot, 0 = a new chunk is to be taken. */
+  #freeChunk = 0;
 
   constructor(
     memory: PartitionMemory,
@@ -55,6 +66,7 @@ export class Writer {
       slab: Slab;
       sieve: Sieve;
       mutation: Mutation;
+      extents: Extents;
     },
   ) {
     this.#memory = memory;
@@ -65,11 +77,13 @@ export class Writer {
     this.#slab = parts.slab;
     this.#sieve = parts.sieve;
     this.#mutation = parts.mutation;
+    this.#extents = parts.extents;
   }
 
   // ------------------------------------------------------------ set
 
-  /** Writes key and value. Returns SET_OK, OUT_OF_MEMORY or TOO_LARGE; the last two change nothing. */
+  /** Writes key and value. Returns SET_OK, or what says why nothing has changed: OUT_OF_MEMORY, TOO_LARGE, or
+   *  NEEDS_PASSAGES for what does not fit one chunk. */
   set(
     hash: number,
     key: Uint8Array,
@@ -82,30 +96,43 @@ export class Writer {
     nowMs: number,
   ): number {
     const recordBytes = RECORD_HEADER_BYTES + keyBytes + valueBytes;
-    if (keyBytes > KEY_BYTES_MAX || recordBytes > CHUNK_BYTES) return TOO_LARGE;
+    if (recordBytes > CHUNK_BYTES || keyBytes > KEY_BYTES_MAX) {
+      const fits = this.#plan.lay(keyBytes, valueBytes, this.#memory.geometry.valueMaxBytes);
+      return fits ? NEEDS_PASSAGES : TOO_LARGE;
+    }
     const sizeClass = classOfRecord(recordBytes);
-    const old = this.#locateUnflushed(hash, key, keyStart, keyBytes, nowMs);
-    if (old !== 0 && this.#records.sizeClass(old) === sizeClass) {
+    const old = this.locateUnflushed(hash, key, keyStart, keyBytes, nowMs);
+    if (
+      old !== 0 &&
+      this.#records.isPlainOf(old, sizeClass) &&
+      !this.#slab.isPinned(old >>> CHUNK_SHIFT)
+    ) {
       if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
       this.#mutation.begin(this.#buckets.head, nowMs);
-      this.#placed = old;
-    } else if (!this.#placeRecord(hash, key, keyStart, keyBytes, sizeClass, old, nowMs)) {
+      this.placed = old;
+    } else if (!this.placeRecord(hash, key, keyStart, keyBytes, sizeClass, old, nowMs)) {
       return OUT_OF_MEMORY;
     }
-    const ref = this.#placed;
+    const ref = this.placed;
     const { seqLow, seqHigh } = this.#mutation;
     this.#records.writeHeader(ref, keyBytes, valueBytes, sizeClass, expiresAtMs, seqLow, seqHigh);
     const valueAt = ref + RECORD_HEADER_BYTES + keyBytes;
     this.#records.writeBytes(valueAt, value, valueStart, valueBytes);
-    this.#mutation.patch(ref, (recordBytes + 3) & ~3);
-    this.#buckets.touch(this.#mutation);
-    this.#mutation.commit();
-    if (this.#added) this.#growIndex(nowMs);
+    this.finishRecord(recordBytes, nowMs);
     return SET_OK;
   }
 
+  /** Ends the mutation that wrote the record at `placed`, and does what it brings with it. */
+  finishRecord(recordBytes: number, nowMs: number): void {
+    this.#mutation.patch(this.placed, (recordBytes + 3) & ~3);
+    this.#buckets.touch(this.#mutation);
+    this.#mutation.commit();
+    if (this.#added) this.#growIndex(nowMs);
+    if (this.#letGo) this.#extents.reclaimSome(nowMs);
+  }
+
   /** `locate`, but a record that a flush made absent is removed for good first. */
-  #locateUnflushed(
+  locateUnflushed(
     hash: number,
     key: Uint8Array,
     start: number,
@@ -113,6 +140,7 @@ export class Writer {
     nowMs: number,
   ): number {
     this.#added = false;
+    this.#letGo = false;
     const ref = this.#buckets.locate(hash, key, start, bytes);
     if (ref === 0 || !this.#records.isFlushed(ref)) return ref;
     this.#unlinkLocated(ref, nowMs);
@@ -121,7 +149,7 @@ export class Writer {
 
   /** Begins the mutation of a `set` that needs a slot: takes one, writes the key, points the bucket's entry at it
    *  and lets go of the record of the key in another class. False, and nothing begun: no memory. */
-  #placeRecord(
+  placeRecord(
     hash: number,
     key: Uint8Array,
     keyStart: number,
@@ -131,27 +159,63 @@ export class Writer {
     nowMs: number,
   ): boolean {
     let old = replaced;
-    const grows = this.#buckets.entryWord === 0;
-    if (grows && !this.#buckets.chainMayGrow()) return false;
-    if (!this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) {
-      if (!this.#makeRoom(sizeClass, grows, nowMs)) return false;
+    if (!this.hasRoomFor(sizeClass)) {
+      if (!this.makeRoomFor(sizeClass, nowMs)) return false;
       old = this.#buckets.locate(hash, key, keyStart, keyBytes); // making room may have evicted it
     }
+    this.placeChosen(hash, key, keyStart, keyBytes, sizeClass, old, nowMs);
+    return true;
+  }
+
+  /** Whether a record of this class fits where the last locate looked; chooses the slot's chunk for `placeChosen`. */
+  hasRoomFor(sizeClass: number): boolean {
+    const grows = this.#buckets.entryWord === 0;
+    return (!grows || this.#buckets.chainMayGrow()) && this.#hasRoom(sizeClass, grows);
+  }
+
+  /** Makes such a record fit, if that may be; any record may have been evicted then, so locate again. */
+  makeRoomFor(sizeClass: number, nowMs: number): boolean {
+    const grows = this.#buckets.entryWord === 0;
+    if (grows && !this.#buckets.chainMayGrow()) return false;
+    return this.#makeRoom(sizeClass, grows, nowMs);
+  }
+
+  /** As `placeRecord`, after `hasRoomFor` or `makeRoomFor` said yes and the last locate found `old`, whose extents the new
+   *  record may keep. */
+  placeChosen(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    sizeClass: number,
+    old: number,
+    nowMs: number,
+    keepsExtents = false,
+  ): void {
     this.#mutation.begin(this.#buckets.head, nowMs);
     if (this.#buckets.entryWord === 0) this.#buckets.growChain(this.#mutation);
-    const ref = this.#slab.takeSlot(this.#mutation, sizeClass);
+    const ref = this.#slab.takeSlot(this.#mutation, sizeClass, this.#freeChunk);
     this.#records.writeBytes(ref + RECORD_HEADER_BYTES, key, keyStart, keyBytes);
     this.#buckets.writeEntry(this.#mutation, hash, ref);
     if (old !== 0) {
       if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
-      this.#slab.markFree(old, this.#records.sizeClass(old));
+      if (keepsExtents) this.#slab.markFree(old, this.#records.sizeClass(old));
+      else this.#freeRecord(old);
     } else {
       this.#scratch32[SCRATCH_RECORD_COUNT_WORD]++;
       this.#scratch32[SCRATCH_KEY_COUNT_WORD]++;
     }
     this.#added = old === 0;
-    this.#placed = ref;
-    return true;
+    this.placed = ref;
+  }
+
+  /** The slot of a record that no bucket refers to any more, and its extents, may be used again. */
+  #freeRecord(ref: number): void {
+    if (this.#records.hasExtents(ref)) {
+      this.#extents.letGo(ref);
+      this.#letGo = true;
+    }
+    this.#slab.markFree(ref, this.#records.sizeClass(ref));
   }
 
   #growIndex(nowMs: number): void {
@@ -169,11 +233,13 @@ export class Writer {
 
   // ------------------------------------------------------------ room
 
-  /** Chunks that must be free for a record of this class, and one more bucket if the chain `grows`. */
-  #chunksFor(sizeClass: number, grows: boolean): number {
-    const forRecord = this.#slab.hasFreeSlot(sizeClass) ? 0 : 1;
-    const forBucket = grows && !this.#slab.hasFreeSlot(OVERFLOW_CLASS) ? 1 : 0;
-    return forRecord + forBucket;
+  /** Whether a record of this class fits, and one more bucket if the chain `grows`. Chooses the chunk that its slot
+   *  is taken from. */
+  #hasRoom(sizeClass: number, grows: boolean): boolean {
+    this.#freeChunk = this.#slab.freeChunkOf(sizeClass);
+    const forRecord = this.#freeChunk === 0 ? 1 : 0;
+    const forBucket = grows && this.#slab.freeChunkOf(OVERFLOW_CLASS) === 0 ? 1 : 0;
+    return this.#slab.hasFreeChunks(forRecord + forBucket);
   }
 
   /** Makes a record of this class fit, if that may be: evicts one of its own class, else takes a chunk from the
@@ -181,11 +247,12 @@ export class Writer {
    *  the capacity was lowered far below what is used. */
   #makeRoom(sizeClass: number, grows: boolean, nowMs: number): boolean {
     for (let round = 0; round < ROOM_ROUNDS_MAX; round++) {
-      if (!this.#slab.hasFreeSlot(sizeClass) && this.#evictOne(sizeClass, nowMs)) {
-        if (this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) return true;
+      if (this.#extents.reclaimOrphan(nowMs) && this.#hasRoom(sizeClass, grows)) return true;
+      if (this.#slab.freeChunkOf(sizeClass) === 0 && this.#evictOne(sizeClass, nowMs)) {
+        if (this.#hasRoom(sizeClass, grows)) return true;
       }
-      if (!this.#reclaimChunk(nowMs)) return false;
-      if (this.#slab.hasFreeChunks(this.#chunksFor(sizeClass, grows))) return true;
+      if (!this.#reclaimChunk(nowMs) && !this.#evictLarge(nowMs)) return false;
+      if (this.#hasRoom(sizeClass, grows)) return true;
     }
     return false;
   }
@@ -203,10 +270,31 @@ export class Writer {
     return this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_NOEVICTION;
   }
 
+  /** Makes `Extents.take` find a chunk, if that may be: an orphan, a large value evicted, or a chunk of records. */
+  makeRoomForExtent(nowMs: number): boolean {
+    for (let round = 0; round < EXTENT_ROUNDS_MAX; round++) {
+      if (this.#extents.mayTake()) return true;
+      if (!this.#evictLarge(nowMs) && !this.#reclaimChunk(nowMs)) return false;
+    }
+    return this.#extents.mayTake();
+  }
+
+  /** Evicts a large value: its extents are orphans then. False when there is none to give. */
+  #evictLarge(nowMs: number): boolean {
+    const victim = this.#sieve.extentVictim(this.#extents, this.#mayEvict(), nowMs);
+    if (victim !== 0) this.#evict(victim, nowMs);
+    return victim !== 0;
+  }
+
   /** Takes a chunk from the class that has the most; false when no class has one to give. */
   #reclaimChunk(nowMs: number): boolean {
     const chunk = this.#sieve.victimChunk();
-    if (chunk === 0 || (!this.#mayEvict() && !this.#holdsOnlyAbsent(chunk, nowMs))) return false;
+    if (
+      chunk === 0 ||
+      this.#slab.isPinned(chunk) ||
+      (!this.#mayEvict() && !this.#holdsOnlyAbsent(chunk, nowMs))
+    )
+      return false;
     this.#emptyChunk(chunk, nowMs);
     return true;
   }
@@ -273,7 +361,7 @@ export class Writer {
     this.#mutation.begin(this.#buckets.head, nowMs);
     this.#buckets.writeEntry(this.#mutation, 0, 0);
     this.#buckets.touch(this.#mutation);
-    this.#slab.markFree(ref, this.#records.sizeClass(ref));
+    this.#freeRecord(ref);
     this.#mutation.commit();
     this.#scratch32[SCRATCH_RECORD_COUNT_WORD]--;
     if (counted) this.#scratch32[SCRATCH_KEY_COUNT_WORD]--;
@@ -283,10 +371,12 @@ export class Writer {
   remove(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): number {
     const ref = this.#buckets.locate(hash, key, start, bytes);
     if (ref === 0) return 0;
+    this.#letGo = false;
     const flushed = this.#records.isFlushed(ref);
     const expired = !flushed && this.#records.isExpired(ref, nowMs);
     if (expired) this.#countExpiry();
     this.#unlinkLocated(ref, nowMs);
+    if (this.#letGo) this.#extents.reclaimSome(nowMs);
     return flushed || expired ? 0 : 1;
   }
 

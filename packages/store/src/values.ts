@@ -1,0 +1,182 @@
+/** What may be done to the bytes of a value beside setting it whole: large writes, changes of a part, pins, copies in pieces.
+ *
+ *  One per attached thread, `partition.values`. Each method says where it runs: inside a passage of the caller's, or
+ *  outside the gate. Codes are negative: OUT_OF_MEMORY, TOO_LARGE, NEEDS_PASSAGES, BUSY, VOID. */
+import type { Buckets } from './buckets.ts';
+import { beginRead, endRead, enterGate, leaveGate, TORN_READS_MAX } from './gate.ts';
+import { LargeWrite, type LargeWriteParts } from './large-write.ts';
+import { CHUNK_BYTES } from './layout.ts';
+import type { Pin, Pins, PinStats } from './pins.ts';
+import type { Records } from './record.ts';
+import { APPEND, ValueEdit } from './value-edit.ts';
+import { valueBytesMaxOf } from './value-plan.ts';
+import { SET_OK } from './writer.ts';
+
+/** How often a copy in pieces begins again because the value changed, before it goes through the gate. */
+const RESTARTS_MAX = 8;
+
+export class Values {
+  readonly #parts: LargeWriteParts;
+  readonly #buckets: Buckets;
+  readonly #records: Records;
+  readonly #scratch32: Int32Array;
+  readonly #pins: Pins;
+  readonly #edit: ValueEdit;
+
+  constructor(parts: LargeWriteParts) {
+    this.#parts = parts;
+    this.#buckets = parts.buckets;
+    this.#records = parts.records;
+    this.#scratch32 = parts.memory.scratch32;
+    this.#pins = parts.pins;
+    this.#edit = new ValueEdit(parts);
+  }
+
+  /** The longest value that a key of this length may have; 0: the key is too long. */
+  valueBytesMax(keyBytes: number): number {
+    return valueBytesMaxOf(keyBytes, this.#parts.memory.geometry.valueMaxBytes);
+  }
+
+  // ------------------------------------------------------------ writing
+
+  /** Begins to write a value of `valueBytes` bytes, outside the gate; keeps a copy of the key. Returns the write, or
+   *  TOO_LARGE, BUSY, VOID. For values of any size, but made for those that `set` says NEEDS_PASSAGES to. */
+  beginLarge(
+    hash: number,
+    key: Uint8Array,
+    start: number,
+    bytes: number,
+    valueBytes: number,
+    mayWrite?: () => boolean,
+  ): LargeWrite | number {
+    const ownKey = Buffer.from(key.subarray(start, start + bytes));
+    return LargeWrite.begin(this.#parts, { hash, key: ownKey, valueBytes, mayWrite });
+  }
+
+  /** Inside a passage: adds bytes to the end of a value, or makes it. Returns the bytes that the value has now, or
+   *  OUT_OF_MEMORY, TOO_LARGE, NEEDS_PASSAGES (see `beginEdit`). The expiry stays. */
+  append(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    source: Uint8Array,
+    start: number,
+    bytes: number,
+    nowMs: number,
+  ): number {
+    this.#edit.describe(hash, key, keyStart, keyBytes, APPEND, source, start, bytes);
+    return this.#edit.run(nowMs);
+  }
+
+  /** As `append`, but the bytes go to byte `offset` of the value; what lies between its end and there becomes zeros. */
+  setRange(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    offset: number,
+    source: Uint8Array,
+    start: number,
+    bytes: number,
+    nowMs: number,
+  ): number {
+    this.#edit.describe(hash, key, keyStart, keyBytes, offset, source, start, bytes);
+    return this.#edit.run(nowMs);
+  }
+
+  /** What `append` (offset APPEND) and `setRange` said NEEDS_PASSAGES to, outside the gate: call `step` of what is returned
+   *  until it returns something else than MORE. `key` and `source` stay as they are until then. Or BUSY, VOID. */
+  beginEdit(
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyBytes: number,
+    offset: number,
+    source: Uint8Array,
+    start: number,
+    bytes: number,
+    mayWrite?: () => boolean,
+  ): ValueEdit | number {
+    const edit = new ValueEdit(this.#parts);
+    edit.describe(hash, key, keyStart, keyBytes, offset, source, start, bytes);
+    const code = edit.begin(mayWrite);
+    return code === SET_OK ? edit : code;
+  }
+
+  // ------------------------------------------------------------ reading
+
+  /** Pins a value: views of its bytes in the image, which stay as they are until `unpin`. Null: there is no such key, or
+   *  this copy is not led here. Outside the gate. */
+  pin(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): Pin | null {
+    return this.#pins.pin(() => this.#find(hash, key, start, bytes, nowMs), nowMs);
+  }
+
+  /** Pins the value of a record that was found inside this passage. */
+  pinInside(ref: number, nowMs: number): Pin {
+    return this.#pins.pinInside(ref, nowMs);
+  }
+
+  /** What is pinned, by all threads. */
+  pinStats(nowMs: number): PinStats {
+    return this.#pins.stats(nowMs);
+  }
+
+  /** A copy of a value, made in pieces of 64 KiB, so that a large one is read while others write: each piece counts if the
+   *  gate stood still and the key still has the same value. If that changes too often, through the gate. Null: there
+   *  is no such key. Outside the gate, on any copy that may be read. */
+  copy(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): Buffer | null {
+    for (let restarts = 0; restarts < RESTARTS_MAX; restarts++) {
+      const copied = this.#copyInPieces(hash, key, start, bytes, nowMs);
+      if (copied !== undefined) return copied;
+    }
+    enterGate(this.#scratch32);
+    const ref = this.#find(hash, key, start, bytes, nowMs);
+    const value = ref === 0 ? null : Buffer.allocUnsafe(this.#records.valueBytes(ref));
+    if (value !== null) this.#records.copyValue(ref, 0, value.length, value, 0);
+    leaveGate(this.#scratch32);
+    return value;
+  }
+
+  /** Undefined: the value changed meanwhile. */
+  #copyInPieces(
+    hash: number,
+    key: Uint8Array,
+    start: number,
+    bytes: number,
+    nowMs: number,
+  ): Buffer | null | undefined {
+    let seq = -1;
+    let value: Buffer | null = null;
+    let copied = 0;
+    for (let torn = 0; torn < TORN_READS_MAX; ) {
+      const token = beginRead(this.#scratch32);
+      const ref = this.#find(hash, key, start, bytes, nowMs);
+      const nextSeq = ref === 0 ? 0 : this.#records.seq(ref);
+      const length = ref === 0 ? 0 : this.#records.valueBytes(ref);
+      // A large length is not believed before the gate says so: a torn one would cost its memory.
+      const isFirst: boolean = value === null;
+      const target: Buffer | null =
+        isFirst && length <= CHUNK_BYTES ? Buffer.allocUnsafe(length) : value;
+      const piece =
+        target === null ? 0 : this.#records.copyValue(ref, copied, CHUNK_BYTES, target, copied);
+      if (!endRead(this.#scratch32, token)) {
+        torn++;
+        continue;
+      }
+      if (ref === 0) return isFirst ? null : undefined;
+      if (isFirst) seq = nextSeq;
+      else if (nextSeq !== seq) return undefined;
+      value = target ?? Buffer.allocUnsafe(length);
+      copied += piece;
+      if (copied >= value.length) return value;
+      torn = 0;
+    }
+    return undefined;
+  }
+
+  #find(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): number {
+    const ref = this.#buckets.find(hash, key, start, bytes);
+    return ref !== 0 && this.#records.isAbsent(ref, nowMs) ? 0 : ref;
+  }
+}
