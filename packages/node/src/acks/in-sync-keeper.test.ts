@@ -2,38 +2,18 @@ import type { PartitionReplicationStatus, PendingMembers } from '@ingot/replicat
 import { ROLE_PRIMARY } from '@ingot/store';
 import { describe, expect, test } from 'vitest';
 import type { MapChange } from '../register/map-proposer.ts';
-import type { ClusterMap, Life, MapNode } from '../shared/map.ts';
+import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
+import type { ClusterMap, Life } from '../shared/map.ts';
 import { goneMs, InSyncKeeper } from './in-sync-keeper.ts';
 
 type Follower = PartitionReplicationStatus['followers'][number];
 
-const PORTS = { client: 1, replication: 2, control: 3, http: 4, cluster: 5, follower: 6 };
-
-function node(id: string, incarnation = 1): MapNode {
-  return {
-    ...{ id, incarnation, fencedThrough: 0, state: 'up', acceptor: `acceptor-${id}` },
-    ...{ witness: false, advertise: 'localhost', ports: PORTS },
-  };
-}
-
 /** Two partitions led by a, followed by b and c; only a is in sync. */
 function mapOf(): ClusterMap {
-  const entry = {
-    ...{ epoch: 3, primary: 'a', followers: ['b', 'c'], lost: false, lossy: false },
-    inSync: [{ node: 'a', incarnation: 1 }],
-  };
-  return {
-    ...{ version: 1, clusterId: 'test', partitions: 2, copies: 3, minIsr: 1 },
-    ...{ capacityBytes: 0, capacityMaxBytes: 0, valueMaxBytes: 0, eviction: 'sieve' },
-    ...{
-      uncleanFailover: true,
-      operations: {},
-      wishes: { leaving: [], stopping: [], pins: [] },
-      nodes: [node('a'), node('b'), node('c')],
-    },
-    acceptors: { current: [{ id: 'acceptor-a', node: 'a' }], next: null },
-    placement: [entry, entry],
-  };
+  const inSync = [{ node: 'a', incarnation: 1 }];
+  const entry = plainEntry('a', ['b', 'c'], { epoch: 3, inSync });
+  const nodes = ['a', 'b', 'c'].map((id) => plainNode(id));
+  return plainMap({ copies: 3, nodes, placement: [entry, entry] });
 }
 
 function follower(id: string, change: Partial<Follower> = {}): Follower {
@@ -225,7 +205,11 @@ describe('in-sync keeper', () => {
   test('another life of a node is another member', async () => {
     const world = new World();
     await world.heard(follower('b'));
-    world.map = { ...world.map, version: 9, nodes: [node('a'), node('b', 2), node('c')] };
+    world.map = {
+      ...world.map,
+      version: 9,
+      nodes: [plainNode('a'), plainNode('b', { incarnation: 2 }), plainNode('c')],
+    };
     await world.heard(follower('b'));
     expect(world.steps.at(-1)).toBe('propose a1 a1');
     await world.heard(follower('b', { incarnation: 2 }));

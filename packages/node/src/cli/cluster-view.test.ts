@@ -5,6 +5,7 @@ import {
   type PartitionStatus,
   type ScrubStatus,
 } from '../control/types.ts';
+import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import { viewOf, viewText } from './cluster-view.ts';
 
 const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 5, follower: 6 };
@@ -43,54 +44,19 @@ const scrub: ScrubStatus = {
 };
 
 const answer: ClusterStatus = {
-  map: {
+  map: plainMap({
     version: 12,
     clusterId: 'c1',
-    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-    partitions: 2,
-    copies: 2,
-    capacityBytes: 0,
-    capacityMaxBytes: 0,
-    valueMaxBytes: 0,
-    eviction: 'sieve',
-    minIsr: 1,
-    uncleanFailover: true,
     nodes: [
-      {
-        id: 'n1',
-        incarnation: 2,
-        state: 'up',
-        fencedThrough: 0,
-        acceptor: 'a1',
-        witness: false,
-        advertise: '127.0.0.1',
-        ports,
-      },
-      {
-        id: 'n2',
-        incarnation: 1,
-        state: 'down',
-        fencedThrough: 0,
-        acceptor: 'a1',
-        witness: false,
-        advertise: '::1',
-        ports,
-      },
+      plainNode('n1', { incarnation: 2, acceptor: 'a1', ports }),
+      plainNode('n2', { state: 'down', acceptor: 'a1', advertise: '::1', ports }),
     ],
+    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
     placement: [
-      {
-        epoch: 4,
-        primary: 'n1',
-        followers: ['n2'],
-        lost: false,
-        inSync: [{ node: 'n1', incarnation: 2 }],
-        lossy: false,
-      },
-      { epoch: 2, primary: 'n2', followers: [], lost: true, inSync: [], lossy: true },
+      plainEntry('n1', ['n2'], { epoch: 4, inSync: [{ node: 'n1', incarnation: 2 }] }),
+      plainEntry('n2', [], { epoch: 2, lost: true, lossy: true }),
     ],
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
-  },
+  }),
   nodes: [
     {
       node: 'n1',

@@ -16,6 +16,7 @@ import { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { Execution, type WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind, Session, WriteReply } from '../serving/session.ts';
+import { firstPorts, plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { NodeStats } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -26,15 +27,6 @@ import { arityHolds } from './row.ts';
 import { COMMANDS, commandIndexByName } from './table.ts';
 
 export const START_MS = 1_700_000_000_000;
-
-const PORTS = {
-  client: 7401,
-  replication: 7501,
-  control: 7601,
-  http: 7701,
-  cluster: 7801,
-  follower: 7901,
-};
 
 export interface SingleNodeOptions {
   partitions?: number;
@@ -180,48 +172,21 @@ export function mapOfOne(
   capacityBytes: number,
   eviction: EvictionPolicy,
 ): ClusterMap {
-  return {
-    version: 1,
-    clusterId: 'test',
-    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-    partitions,
+  return plainMap({
     copies: 1,
     capacityBytes,
     capacityMaxBytes: capacityBytes,
-    valueMaxBytes: 2 ** 20,
     eviction,
-    minIsr: 1,
-    uncleanFailover: true,
-    nodes: [
-      {
-        id: 'n1',
-        incarnation: 1,
-        state: 'up',
-        fencedThrough: 0,
-        acceptor: 'a1',
-        witness: false,
-        advertise: '127.0.0.1',
-        ports: { ...PORTS },
-      },
-    ],
-    placement: Array.from({ length: partitions }, () => ({
-      epoch: 1,
-      primary: 'n1',
-      followers: [],
-      lost: false,
-      inSync: [],
-      lossy: false,
-    })),
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
-  };
+    nodes: [plainNode('n1')],
+    placement: Array.from({ length: partitions }, () => plainEntry('n1')),
+  });
 }
 
 function settings(): Settings {
   return {
     host: '127.0.0.1',
     advertise: '127.0.0.1',
-    ports: PORTS,
+    ports: firstPorts,
     dataDir: '/tmp/n1',
     workers: 1,
     limits: { maxBulkBytes: 2 ** 29, maxArguments: 2 ** 20, maxQueryBufferBytes: 2 ** 30 },

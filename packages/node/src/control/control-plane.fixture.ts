@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type MemberChange, withMembers } from '../acks/in-sync-changes.ts';
 import { type Credentials, NO_CREDENTIALS } from '../shared/credentials.ts';
+import { firstPorts } from '../shared/map.fixture.ts';
 import { type ClusterMap, ledBy, type Life, type NodeId, nodeOf } from '../shared/map.ts';
 import { ControlPlane } from './control-plane.ts';
 import { type Identity, openIdentity } from './identity.ts';
 import type { ControlLog, ControlSettings, LogFields } from './types.ts';
-import { anyPorts } from './simulated-cluster.fixture.ts';
 import { SimulatedNode } from './simulated-node.fixture.ts';
 
 export async function freePort(): Promise<number> {
@@ -178,7 +178,7 @@ function testSettings(id: NodeId, controlPort: number): ControlSettings {
     id,
     host: '127.0.0.1',
     advertise: '127.0.0.1',
-    ports: { ...anyPorts, control: controlPort },
+    ports: { ...firstPorts, control: controlPort },
     found: false,
     join: [],
     partitions: 8,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import {
   withFollowerAdded,
@@ -12,19 +13,10 @@ import {
   withPrimary,
   withSuccessor,
 } from './map-changes.ts';
-import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 
 const founded = mapFoundedBy('n1', { partitions: 3, copies: 2 });
-const n2 = {
-  fencedThrough: 0,
-  acceptor: 'a2',
-  witness: false,
-  id: 'n2',
-  incarnation: 1,
-  state: 'up',
-  advertise: 'h',
-  ports: anyPorts,
-} as const;
+const n2 = plainNode('n2');
 const joined = withFollowerAdded(withNewLife(founded, n2), 1, 'n2');
 
 describe('map changes', () => {

@@ -1,21 +1,13 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { sealKeptMs, sealUsableMs } from './handovers.ts';
 import { withFollowerAdded, withNewLife, withPrimary } from './map-changes.ts';
 import { SealGuard } from './seal-guard.ts';
-import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import { SimulatedNode } from './simulated-node.fixture.ts';
 
-const n2 = {
-  id: 'n2',
-  incarnation: 1,
-  state: 'up',
-  fencedThrough: 0,
-  acceptor: 'a1',
-  witness: false,
-  advertise: 'h',
-  ports: anyPorts,
-} as const;
+const n2 = plainNode('n2');
 const founded = mapFoundedBy('n1', { partitions: 1, copies: 2 });
 const joined = withFollowerAdded(withNewLife(founded, n2), 0, 'n2');
 

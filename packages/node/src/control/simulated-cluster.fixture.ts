@@ -8,6 +8,7 @@ import { membersOf } from '../register/acceptor-set.ts';
 import { MapProposer } from '../register/map-proposer.ts';
 import type { ClusterMapStore } from '../register/map-store.ts';
 import { MemoryMapStore } from '../register/memory-map-store.ts';
+import { firstPorts, plainNode } from '../shared/map.fixture.ts';
 import {
   type ClusterMap,
   copiesOf,
@@ -22,15 +23,6 @@ import { foundingMap } from './map-changes.ts';
 import type { Seal } from './seal-guard.ts';
 import { sameLives, SimulatedNode } from './simulated-node.fixture.ts';
 import type { ControlLog, LogFields, PartitionEpoch, SealedCopy } from './types.ts';
-
-export const anyPorts: MapNode['ports'] = {
-  client: 7401,
-  replication: 7501,
-  control: 7601,
-  http: 7701,
-  cluster: 7801,
-  follower: 7901,
-};
 
 export interface Shape {
   partitions: number;
@@ -54,22 +46,13 @@ export function mapFoundedBy(founder: NodeId, shape: Shape): ClusterMap {
       minIsr: 1,
       uncleanFailover,
     },
-    {
-      id: founder,
-      incarnation: 1,
-      state: 'up',
-      fencedThrough: 0,
-      acceptor: acceptorOf(founder),
-      witness: false,
-      advertise: '127.0.0.1',
-      ports: anyPorts,
-    },
+    plainNode(founder, { acceptor: acceptorOf(founder) }),
   );
 }
 
 /** What a node says that joins. */
 export function requestOf(id: NodeId, lastIncarnation: number) {
-  const member = { id, advertise: '127.0.0.1', ports: anyPorts, witness: false };
+  const member = { id, advertise: '127.0.0.1', ports: firstPorts, witness: false };
   return { ...member, clusterId: '', lastIncarnation, memoryOf: 0, acceptor: acceptorOf(id) };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { firstPorts } from '../shared/map.fixture.ts';
 import type { ClusterMap, Life, NodeId } from '../shared/map.ts';
-import { anyPorts, mapFoundedBy } from './simulated-cluster.fixture.ts';
+import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import { decidersOf, isSameCase, type SealAnswer, successionOf } from './succession.ts';
 
 const n1: Life = { node: 'n1', incarnation: 1 };
@@ -34,7 +35,7 @@ function mapOf({ inSync, unclean, down = '', followers = 'n2 n3 n4', vacant }: G
   const nodes = ['n1', 'n2', 'n3', 'n4'].map((id) => {
     const isDown = down.split(' ').includes(id);
     const state = isDown ? ('down' as const) : ('up' as const);
-    return { ...founder, id, state, fencedThrough: isDown ? 1 : 0, ports: anyPorts };
+    return { ...founder, id, state, fencedThrough: isDown ? 1 : 0, ports: firstPorts };
   });
   const entry = {
     ...founded.placement[0],

@@ -2,6 +2,7 @@ import { createHubCounters, createRefusalCounts } from '@ingot/replication';
 import { describe, expect, test } from 'vitest';
 import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
 import { NO_FAILOVERS } from '../control/failover-log.ts';
+import { plainEntry, plainMap } from '../shared/map.fixture.ts';
 import { createMetrics } from './metrics.ts';
 import type { MetricSources, PartitionSample } from './sources.ts';
 
@@ -24,23 +25,11 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
   return {
     commands: COMMANDS,
     counters: [new WorkerCounters(createCounters()), new WorkerCounters(createCounters())],
-    map: () => ({
-      version: 4,
-      clusterId: 'c',
-      acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-      partitions: 1,
-      copies: 2,
-      capacityBytes: 1,
-      capacityMaxBytes: 1,
-      valueMaxBytes: 1,
-      eviction: 'sieve',
-      minIsr: 1,
-      uncleanFailover: true,
-      nodes: [],
-      placement: [{ epoch: 1, primary: null, followers: [], lost: true, inSync: [], lossy: true }],
-      operations: {},
-      wishes: { leaving: [], stopping: [], pins: [] },
-    }),
+    map: () =>
+      plainMap({
+        version: 4,
+        placement: [plainEntry(null, [], { lost: true, lossy: true })],
+      }),
     partitions: () => [
       led,
       { ...led, role: 'follower', keys: 7 },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { plainEntry, plainMap } from '../shared/map.fixture.ts';
 import type { ClusterMap, PlacementEntry } from '../shared/map.ts';
 import { LocalPartitions, roleName } from './local-partitions.ts';
 
@@ -6,27 +7,12 @@ const MIB = 1 << 20;
 const roomy = { bytes: 1 << 30, of: 'machine' } as const;
 
 function mapAt(version: number, ...placement: PlacementEntry[]): ClusterMap {
-  return {
-    version,
-    clusterId: 'c',
-    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-    partitions: placement.length,
-    copies: 2,
-    capacityBytes: placement.length * 8 * MIB,
-    capacityMaxBytes: placement.length * 8 * MIB,
-    valueMaxBytes: MIB,
-    eviction: 'sieve',
-    minIsr: 1,
-    uncleanFailover: true,
-    nodes: [],
-    placement,
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
-  };
+  const capacityBytes = placement.length * 8 * MIB;
+  return plainMap({ version, placement, capacityBytes, capacityMaxBytes: capacityBytes });
 }
 
 function entry(epoch: number, primary: string, ...followers: string[]): PlacementEntry {
-  return { epoch, primary, followers, lost: false, inSync: [], lossy: false };
+  return plainEntry(primary, followers, { epoch });
 }
 
 /** Local partitions, and what the rest of the node hears of them. */

@@ -1,34 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import type { ClusterMap, PlacementEntry } from '../shared/map.ts';
+import { plainEntry, plainMap } from '../shared/map.fixture.ts';
+import type { PlacementEntry } from '../shared/map.ts';
 import { type LocalCopy, planSteps, type Step } from './map-applier.ts';
 
 function entry(epoch: number, primary: string | null, ...followers: string[]): PlacementEntry {
-  return { epoch, primary, followers, lost: false, inSync: [], lossy: false };
-}
-
-function mapOf(...placement: PlacementEntry[]): ClusterMap {
-  return {
-    version: 7,
-    clusterId: 'c',
-    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-    partitions: placement.length,
-    copies: 2,
-    capacityBytes: 1 << 30,
-    capacityMaxBytes: 1 << 30,
-    valueMaxBytes: 1 << 20,
-    eviction: 'sieve',
-    minIsr: 1,
-    uncleanFailover: true,
-    nodes: [],
-    placement,
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
-  };
+  return plainEntry(primary, followers, { epoch });
 }
 
 function plan(placement: PlacementEntry[], local: Record<number, LocalCopy> = {}): string[] {
   const copies = new Map(Object.entries(local).map(([id, copy]) => [Number(id), copy]));
-  return planSteps(mapOf(...placement), 'me', copies).map(text);
+  return planSteps(plainMap({ placement }), 'me', copies).map(text);
 }
 
 function text(step: Step): string {

@@ -1,33 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { PartitionStatus } from '../control/types.ts';
+import { plainEntry, plainMap } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { reasonsNotReady } from './readiness.ts';
 
 function mapLedBy(...primaries: (string | null)[]): ClusterMap {
-  return {
-    version: 1,
-    clusterId: 'c',
-    acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-    partitions: primaries.length,
-    copies: 2,
-    capacityBytes: 1,
-    capacityMaxBytes: 1,
-    valueMaxBytes: 1,
-    eviction: 'sieve',
-    minIsr: 1,
-    uncleanFailover: true,
-    nodes: [],
-    placement: primaries.map((primary) => ({
-      epoch: 1,
-      primary,
-      followers: [],
-      lost: false,
-      inSync: [],
-      lossy: false,
-    })),
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
-  };
+  return plainMap({ placement: primaries.map((primary) => plainEntry(primary)) });
 }
 
 function copy(id: number, role: 'primary' | 'follower', consistent: boolean): PartitionStatus {

@@ -1,42 +1,21 @@
 import { expect, test } from 'vitest';
-import type { ClusterMap, MapNode } from '../shared/map.ts';
+import { firstPorts, plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import { replicationView } from './replication-view.ts';
 
-function node(id: string, incarnation: number): MapNode {
-  const ports = { client: 1, replication: 7_500, control: 3, http: 4, cluster: 5, follower: 6 };
-  return {
-    id,
-    incarnation,
-    state: 'up',
-    fencedThrough: 0,
-    acceptor: 'a1',
-    witness: false,
-    advertise: `${id}.test`,
-    ports,
-  };
-}
+const ports = { ...firstPorts, replication: 7_500 };
 
-const map: ClusterMap = {
+const map = plainMap({
   version: 9,
-  clusterId: 'c',
-  acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-  partitions: 3,
-  copies: 2,
-  capacityBytes: 1,
-  capacityMaxBytes: 1,
-  valueMaxBytes: 1,
-  eviction: 'sieve',
-  minIsr: 1,
-  uncleanFailover: true,
-  nodes: [node('n1', 4), node('n2', 1)],
-  placement: [
-    { epoch: 2, primary: 'n1', followers: ['n2'], lost: false, inSync: [], lossy: false },
-    { epoch: 3, primary: 'n2', followers: [], lost: false, inSync: [], lossy: false },
-    { epoch: 5, primary: null, followers: ['n2'], lost: false, inSync: [], lossy: false },
+  nodes: [
+    plainNode('n1', { incarnation: 4, advertise: 'n1.test', ports }),
+    plainNode('n2', { advertise: 'n2.test', ports }),
   ],
-  operations: {},
-  wishes: { leaving: [], stopping: [], pins: [] },
-};
+  placement: [
+    plainEntry('n1', ['n2'], { epoch: 2 }),
+    plainEntry('n2', [], { epoch: 3 }),
+    plainEntry(null, ['n2'], { epoch: 5 }),
+  ],
+});
 
 test('replication view: partitions with a copy here, and where their primaries listen', () => {
   const { mapVersion, partitions } = replicationView(map, 'n2');

@@ -18,6 +18,7 @@ import { FOREVER } from '../lease/lease-holder.ts';
 import { Counter, createCounters, WorkerCounters } from '../metrics/layout.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { NO_CREDENTIALS } from '../shared/credentials.ts';
+import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Ports, RespLimits, Settings } from '../shared/settings.ts';
 import { encode } from './peer-link.ts';
@@ -59,41 +60,19 @@ export class TestCluster {
     const cluster = new TestCluster();
     const ids = Array.from({ length: nodeCount }, (_, i) => `n${i}`);
     const ports = await Promise.all(ids.map(() => freePorts()));
-    const placement = Array.from({ length: partitions }, (_, id) => ({
-      epoch: 1,
-      primary: ids[id % nodeCount],
-      followers: [],
-      lost: false,
-      inSync: [],
-      lossy: false,
-    }));
+    const placement = Array.from({ length: partitions }, (_, id) =>
+      plainEntry(ids[id % nodeCount]),
+    );
     const geometry = planGeometry({ partitions, capacityBytes: partitions * 8 * MIB });
-    cluster.map = {
-      version: 1,
-      clusterId: 'test',
-      acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-      partitions,
+    cluster.map = plainMap({
       copies: 1,
       capacityBytes: partitions * 8 * MIB,
       capacityMaxBytes: partitions * 8 * MIB,
       valueMaxBytes: geometry.valueMaxBytes,
-      eviction: 'sieve',
       minIsr: options.minIsr ?? 1,
-      uncleanFailover: true,
-      nodes: ids.map((id, i) => ({
-        id,
-        incarnation: 1,
-        state: 'up',
-        fencedThrough: 0,
-        acceptor: 'a1',
-        witness: false,
-        advertise: HOST,
-        ports: ports[i],
-      })),
+      nodes: ids.map((id, i) => plainNode(id, { advertise: HOST, ports: ports[i] })),
       placement,
-      operations: {},
-      wishes: { leaving: [], stopping: [], pins: [] },
-    };
+    });
     for (const [i, id] of ids.entries()) {
       const handles = placement.map((_, partition) => createPartition(geometry, partition));
       handles.forEach((handle, partition) => {

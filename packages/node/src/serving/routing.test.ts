@@ -6,37 +6,16 @@ import {
   ROLE_FOLLOWER,
 } from '@ingot/store';
 import { describe, expect, it } from 'vitest';
+import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import { type RouteQuestion, route } from './routing.ts';
 
 const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 7802, follower: 6 };
 
 function mapWith(primary: string | null, state: 'up' | 'down' = 'up'): ClusterMap {
-  const life = { incarnation: 1, fencedThrough: 0, acceptor: 'a1', witness: false };
-  const node = { ...life, advertise: 'host', ports };
-  return {
-    ...{
-      version: 1,
-      clusterId: 'c',
-      acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-      partitions: 1,
-      copies: 1,
-      eviction: 'sieve',
-    },
-    ...{ minIsr: 1, uncleanFailover: true },
-    ...{
-      capacityBytes: 0,
-      capacityMaxBytes: 0,
-      valueMaxBytes: 0,
-      operations: {},
-      wishes: { leaving: [], stopping: [], pins: [] },
-    },
-    nodes: [
-      { ...node, id: 'me', state: 'up' },
-      { ...node, id: 'other', state },
-    ],
-    placement: [{ epoch: 1, primary, followers: [], lost: false, inSync: [], lossy: false }],
-  };
+  const place = { advertise: 'host', ports };
+  const nodes = [plainNode('me', place), plainNode('other', { ...place, state })];
+  return plainMap({ nodes, placement: [plainEntry(primary)] });
 }
 
 function partitionThat(prepare: (partition: Partition) => void): Partition {

@@ -7,44 +7,22 @@ import {
   holdsCopy,
   isUp,
   ledBy,
-  type MapNode,
   nodeOf,
   parseClusterMap,
   whoLeads,
 } from './map.ts';
+import { plainEntry, plainMap, plainNode } from './map.fixture.ts';
 
-const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 5, follower: 6 };
-const node = (id: string, state: MapNode['state'] = 'up'): MapNode => ({
-  id,
-  incarnation: 1,
-  state,
-  fencedThrough: 0,
-  acceptor: 'a1',
-  witness: false,
-  advertise: '127.0.0.1',
-  ports,
-});
-const map: ClusterMap = {
+const map = plainMap({
   version: 7,
-  clusterId: 'c',
-  acceptors: { current: [{ id: 'a1', node: 'n1' }], next: null },
-  partitions: 3,
-  copies: 2,
-  capacityBytes: 1,
-  capacityMaxBytes: 1,
-  valueMaxBytes: 1,
-  eviction: 'sieve',
-  minIsr: 1,
-  uncleanFailover: true,
-  nodes: [node('a'), node('b', 'down')],
-  wishes: { leaving: [], stopping: [], pins: [] },
+  nodes: [plainNode('a'), plainNode('b', { state: 'down' })],
   placement: [
-    { epoch: 1, primary: 'a', followers: ['b'], lost: false, inSync: [], lossy: false },
-    { epoch: 4, primary: 'b', followers: [], lost: false, inSync: [], lossy: false },
-    { epoch: 2, primary: null, followers: ['a'], lost: true, inSync: [], lossy: false },
+    plainEntry('a', ['b']),
+    plainEntry('b', [], { epoch: 4 }),
+    plainEntry(null, ['a'], { epoch: 2, lost: true }),
   ],
   operations: { a: 'x' },
-};
+});
 
 describe('cluster map', () => {
   test('answers who leads, who holds and who is up', () => {
@@ -58,8 +36,8 @@ describe('cluster map', () => {
   });
 
   test('addresses put IPv6 hosts in brackets', () => {
-    expect(addressOf(node('a'), 'client')).toBe('127.0.0.1:1');
-    expect(addressOf({ ...node('a'), advertise: '::1' }, 'follower')).toBe('[::1]:6');
+    expect(addressOf(plainNode('a'), 'client')).toBe('127.0.0.1:7401');
+    expect(addressOf(plainNode('a', { advertise: '::1' }), 'follower')).toBe('[::1]:7901');
   });
 
   test('a sound map survives JSON', () => {
@@ -68,7 +46,7 @@ describe('cluster map', () => {
 
   test.each<[string, Partial<ClusterMap>]>([
     ['one entry per partition', { partitions: 4 }],
-    ['node ids are unique', { nodes: [node('a'), node('b'), node('b')] }],
+    ['node ids are unique', { nodes: [plainNode('a'), plainNode('b'), plainNode('b')] }],
     [
       'on different nodes',
       { placement: map.placement.with(1, { ...map.placement[1], followers: ['b'] }) },
@@ -78,7 +56,7 @@ describe('cluster map', () => {
       { placement: map.placement.with(1, { ...map.placement[1], followers: ['c'] }) },
     ],
     ['version', { version: -1 }],
-    ['Invalid', { nodes: [node('not an id')] }],
+    ['Invalid', { nodes: [plainNode('not an id')] }],
   ])('a map that breaks a rule is refused: %s', (rule, change) => {
     expect(() => parseClusterMap({ ...map, ...change })).toThrow(rule);
   });
