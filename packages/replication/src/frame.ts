@@ -141,11 +141,17 @@ export function invalid(header: FrameHeader): string | null {
   return null;
 }
 
-/** @returns 48 fresh bytes. An invalid header is a bug of the sender. */
+/** @returns 48 fresh bytes. */
 export function encodeHeader(header: FrameHeader): Buffer {
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+  writeHeader(header, bytes);
+  return bytes;
+}
+
+/** Writes 48 bytes to the start of `bytes`. An invalid header is a bug of the sender. */
+export function writeHeader(header: FrameHeader, bytes: Buffer): void {
   const broken = invalid(header);
   invariant(broken === null, `frame: ${broken}`);
-  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
   bytes.writeUInt32LE(FRAME_MAGIC, AT.magic);
   bytes[AT.type] = header.type;
   bytes[AT.version] = FRAME_VERSION;
@@ -158,7 +164,6 @@ export function encodeHeader(header: FrameHeader): Buffer {
   bytes.writeDoubleLE(header.clockMs, AT.clockMs);
   bytes.writeUInt32LE(header.payloadCrc32, AT.payloadCrc32);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, AT.headerCrc32)), AT.headerCrc32);
-  return bytes;
 }
 
 /** @returns the header, or the rule that its bytes break. */

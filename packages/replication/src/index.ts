@@ -13,6 +13,7 @@ export {
 } from './certificates.ts';
 export { createHubCounters, type HubCounters } from './counters.ts';
 export { changedChunks, decideResync, type Resync, selectChunks } from './decide.ts';
+export { DirectWriter, type WritableHandle } from './direct-write.ts';
 export type { ReplicationEvent, ReplicationEventName } from './events.ts';
 export { Follower, type FollowerAction, type FollowerOptions } from './follower.ts';
 export {

@@ -3,7 +3,8 @@
  *  Before the first frame both ends prove that they hold the cluster's secret (`preamble.ts`);
  *  until then the owner hears nothing of what arrives.
  *  Sending: the frames of one batch leave in one gathered write, payloads as they are; a CHUNK's
- *  payload is a view of the live image, which only the kernel reads.
+ *  payload is a view of the live image, which only the kernel reads. Small batches, which are most
+ *  of them, bypass the stream (`direct-write.ts`).
  *  Receiving: the connecting side uses the public `onread` option with a function that returns the
  *  view where the next bytes belong, so chunks land in the image without a copy in user space. The
  *  accepting side only gets small frames, and copies them (`landing.ts`).
@@ -20,7 +21,8 @@ import {
   tlsOptions,
   tlsRefusal,
 } from './certificates.ts';
-import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts';
+import { encodeHeader, FRAME_HEADER_BYTES, type FrameHeader, writeHeader } from './frame.ts';
+import { DirectWriter } from './direct-write.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { canLandReads, landReads } from './landing.ts';
 import { type PeerRefusal, type PeerRefusalReason, peerRefusal } from './peer-refusals.ts';
@@ -39,6 +41,10 @@ const openTimeoutMs = 3_000;
 /** A refused peer gets so long to read why. */
 const lingerMs = 1_000;
 const keepAliveMs = 10_000;
+/** A batch up to this size is worth a copy. */
+const directBytesMax = 16_384;
+/** Batches are put together here; replaced where the kernel did not take all at once. */
+let departing = Buffer.allocUnsafeSlow(directBytesMax);
 /** What accepted links read is taken before the next read: one buffer is enough for all. */
 const landing = Buffer.allocUnsafeSlow(65_536);
 
@@ -82,8 +88,9 @@ export interface Link {
   readonly remote: string;
   /** Whether the peer has proved to be this node, as far as that is asked for. */
   names(node: string): boolean;
-  /** Hands a batch over. `written` runs once all of it was accepted, never before this returns. */
-  send(frames: readonly OutgoingFrame[], written?: () => void): void;
+  /** Hands a batch over. True: all of it was accepted at once. Otherwise `written` runs when it is, never before this
+   *  returns. */
+  send(frames: readonly OutgoingFrame[], written?: () => void): boolean;
   /** Ends the connection now: what came on it breaks this rule. */
   closeBroken(rule: string): void;
   /** Ends the connection now; what is queued is still tried when `flush` is set. */
@@ -114,6 +121,9 @@ export class TcpLink implements Link {
   #bytesSent = 0;
   #bytesReceived = 0;
   #brokenFrames = 0;
+  #direct: DirectWriter | null = null;
+  /** A direct write is under way. */
+  #afterDirect: (() => void) | null = null;
 
   private constructor(
     socket: Socket,
@@ -213,13 +223,53 @@ export class TcpLink implements Link {
     return !(this.#socket instanceof TLSSocket) || isNamed(this.#socket, node);
   }
 
-  /** Hands a batch to the kernel, and calls back when that has accepted all of it. */
-  send(frames: readonly OutgoingFrame[], written: () => void = (): void => {}): void {
-    if (this.#closed) return;
+  send(frames: readonly OutgoingFrame[], written: () => void = (): void => {}): boolean {
+    if (this.#closed) return false;
+    const bytes = frames.reduce((sum, { payload }) => sum + FRAME_HEADER_BYTES + payload.length, 0);
+    this.#bytesSent += bytes;
+    if (bytes > directBytesMax || !this.#mayWriteDirectly()) this.#sendByStream(frames, written);
+    else if (this.#sendDirectly(frames, bytes, written)) return true;
+    return false;
+  }
+
+  /** Nothing is queued that had to leave first. */
+  #mayWriteDirectly(): boolean {
+    const socket = this.#socket;
+    if (socket instanceof TLSSocket || socket.connecting || this.#afterDirect !== null)
+      return false;
+    this.#direct ??= DirectWriter.forSocket(socket, (status) => this.#directWritten(status));
+    return this.#direct?.ready === true && socket.writableLength === 0;
+  }
+
+  /** Small batches are copied together and given to the kernel without the stream around the socket, which costs more
+   *  than the system call. True: it took all. */
+  #sendDirectly(frames: readonly OutgoingFrame[], bytes: number, written: () => void): boolean {
+    const batch = departing.subarray(0, bytes);
+    let at = 0;
+    for (const { header, payload } of frames) {
+      writeHeader(header, at === 0 ? batch : batch.subarray(at));
+      at += FRAME_HEADER_BYTES;
+      at += payload.copy(batch, at);
+    }
+    const taken = this.#direct?.write(batch) ?? null;
+    if (taken === null) setImmediate(() => this.close('the connection is broken'));
+    if (taken !== false) return taken === true;
+    departing = Buffer.allocUnsafeSlow(directBytesMax);
+    this.#afterDirect = written;
+    return false;
+  }
+
+  #directWritten(status: number): void {
+    const written = this.#afterDirect;
+    this.#afterDirect = null;
+    if (status < 0) this.close('the connection is broken');
+    else written?.();
+  }
+
+  #sendByStream(frames: readonly OutgoingFrame[], written: () => void): void {
     const socket = this.#socket;
     socket.cork();
     frames.forEach(({ header, payload }, i) => {
-      this.#bytesSent += FRAME_HEADER_BYTES + payload.length;
       // The kernel often accepts at once; setImmediate lets other connections have their turn.
       const done = i < frames.length - 1 ? undefined : (): unknown => setImmediate(written);
       if (payload.length > 0) socket.write(encodeHeader(header));

@@ -189,10 +189,13 @@ export class SenderSession implements FrameSink {
       if (header.type === REDO) counters.redoBytesSent += payload.length;
     }
     this.#lastSentMs = this.#nowMs();
-    this.#link.send(frames, () => {
+    const written = (): void => {
       this.#lastProgressMs = this.#nowMs();
       this.step({ kind: 'written' });
-    });
+    };
+    if (!this.#link.send(frames, written)) return;
+    this.#lastProgressMs = this.#lastSentMs;
+    if (!this.#sender.taken()) this.#host.state.timers.soon(written);
   }
 
   #stepSoon(): void {

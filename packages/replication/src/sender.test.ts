@@ -9,6 +9,7 @@ import {
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { smallGeometry } from './cluster.fixture.ts';
 import { ACK, CHUNK, END, FLAG_ZERO, type FrameHeader, REDO } from './frame.ts';
+import type { Hello } from './hello.ts';
 import { offerCopy } from './offer.ts';
 import { Pacer, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
@@ -30,13 +31,20 @@ beforeEach(() => {
   sender = senderOf();
 });
 
-/** Of a follower that has nothing. */
+const follower = { clusterId: 'cluster', nodeId: 'b', incarnation: 1 };
+
+function offerOfNothing(): Hello {
+  const copy = attachPartition(createPartition(smallGeometry, 0));
+  copy.setRole(ROLE_FOLLOWER, EPOCH);
+  return offerCopy(copy, follower);
+}
+
+/** Of a follower that has nothing, unless it says so. */
 function senderOf(
   pacer: Pacer = unpaced(),
   bulksPending: () => boolean = (): boolean => false,
+  hello: Hello = offerOfNothing(),
 ): Sender {
-  const copy = attachPartition(createPartition(smallGeometry, 0));
-  copy.setRole(ROLE_FOLLOWER, EPOCH);
   return new Sender({
     pacer,
     bulksPending,
@@ -44,7 +52,7 @@ function senderOf(
     epoch: EPOCH,
     nodeId: 'a',
     incarnation: 1,
-    hello: offerCopy(copy, { clusterId: 'cluster', nodeId: 'b', incarnation: 1 }),
+    hello,
     ring: new RingReader(primary, new RedoBuffers()),
   });
 }
@@ -115,6 +123,34 @@ describe('sender: progress', () => {
     const { chunksDone, bytesPerSecond } = rows[0] as Record<string, number>;
     expect(chunksDone).toBeGreaterThan(5);
     expect(bytesPerSecond).toBeGreaterThan(10_000);
+  });
+});
+
+describe('sender: what the kernel took at once', () => {
+  const redoOf = (actions: readonly SenderAction[]): SenderAction[] =>
+    actions.filter((action) => action.kind === 'send' && action.header.type === REDO);
+
+  test('while streaming it makes room for the next redo, and does no more than that', () => {
+    fill(3);
+    const current = offerCopy(primary, follower);
+    sender = senderOf(undefined, undefined, { ...current, checked: true });
+    run({ kind: 'continue' });
+    expect(sender.state).toBe('streaming');
+    for (const sent of [1, 0]) {
+      fill(1);
+      expect(redoOf(sender.step({ kind: 'continue' }, 1))).toHaveLength(sent);
+    }
+    expect(sender.taken()).toBe(true);
+    expect(redoOf(sender.step({ kind: 'continue' }, 1))).toHaveLength(1);
+  });
+
+  test('a bulk goes on by itself, once others have had their turn', () => {
+    fill(30);
+    run({ kind: 'continue' });
+    run({ kind: 'bulkGranted' }, { batches: 2 });
+    expect(sender.taken()).toBe(false);
+    expect(run({ kind: 'continue' })).toEqual([]);
+    expect(run({ kind: 'written' })).not.toEqual([]);
   });
 });
 

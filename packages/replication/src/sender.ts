@@ -108,6 +108,19 @@ export class Sender {
     return out.end();
   }
 
+  /** What was sent is accepted. False where that makes room for something else than the next redo: `written` is due
+   *  then, once others have had their turn. */
+  taken(): boolean {
+    if (this.#phase !== 'streaming' || this.#checking.pending) return false;
+    this.#written();
+    return true;
+  }
+
+  #written(): void {
+    this.#out.writing = false;
+    this.#redo.release();
+  }
+
   /** The connection is gone: lets go of what others share. */
   close(): void {
     this.#phase = 'dropped';
@@ -131,8 +144,7 @@ export class Sender {
       case 'continue':
         return null;
       case 'written':
-        this.#out.writing = false;
-        this.#redo.release();
+        this.#written();
         return null;
       case 'bulkGranted':
         this.#bulk.granted();

@@ -15,8 +15,7 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { canLandReads, landReads } from '@ingot/replication';
-import { DirectWriter, type WritableHandle } from './direct-write.ts';
+import { canLandReads, DirectWriter, landReads, type WritableHandle } from '@ingot/replication';
 
 export interface WireEvents {
   /** `buffer[0 .. bytes)` arrived; valid during the call only. */
@@ -67,8 +66,7 @@ export class Wire {
       this.streamBehind = false;
       events.onDrain();
     };
-    const handle = (socket as unknown as WithHandle)._handle;
-    this.direct = DirectWriter.forHandle(handle, (status) => {
+    this.direct = DirectWriter.forSocket(socket, (status) => {
       if (status < 0) socket.destroy();
       else events.onDrain();
     });

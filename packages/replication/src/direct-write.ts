@@ -7,7 +7,7 @@
  *  write through the socket.
  *  Invariant: a request that went asynchronous is never used again, and holds its bytes. */
 
-export interface WriteRequest {
+interface WriteRequest {
   handle: unknown;
   buffer: Uint8Array | null;
   oncomplete: (status: number) => void;
@@ -32,12 +32,10 @@ export class DirectWriter {
     this.onComplete = onComplete;
   }
 
-  /** Null where handles do not look as expected. `onComplete` gets the status of a write that the
-   *  kernel did not take at once: below zero it failed. */
-  static forHandle(
-    handle: WritableHandle | null,
-    onComplete: (status: number) => void,
-  ): DirectWriter | null {
+  /** Null where the socket's handle does not look as expected. `onComplete` gets the status of a
+   *  write that the kernel did not take at once: below zero it failed. */
+  static forSocket(socket: object, onComplete: (status: number) => void): DirectWriter | null {
+    const { _handle: handle = null } = socket as { _handle?: WritableHandle | null };
     if (handle === null || typeof handle.writeBuffer !== 'function') return null;
     if (typeof handle.writeQueueSize !== 'number') return null;
     if (requestClass === null) learnFrom(handle as Required<WritableHandle>);
