@@ -1,6 +1,7 @@
 /** Connections between simulated hubs, in place of TCP: bytes arrive in order, late, or not at all.
  *
- *  What is handed over is taken piece by piece, a chunk of a live image as it is at that moment, and lands in pieces. At
+ *  A small batch is taken at once. Whatever else is handed over is taken piece by piece, a chunk of a live image as it
+ *  is at that moment, and lands in pieces. At
  *  most `inFlightBytesMax` are on their way: a reader that stands still stops its writer. In a direction that is cut,
  *  pieces wait and are sent again until it is mended; some connections break at once, and so do those whose peer
  *  is gone. What is on its way then is lost, and each end learns of it in its own time. */
@@ -16,6 +17,7 @@ import {
 import type { SimProcess } from './host.ts';
 
 const inFlightBytesMax = 200_000;
+const atOnceBytesMax = 16_384;
 const takeMsMax = 0.4;
 const againMs = 120;
 const noticeMsMax = 60;
@@ -130,8 +132,9 @@ export class SimLink implements Link {
     return true;
   }
 
-  send(frames: readonly OutgoingFrame[], written: () => void = () => {}): void {
-    if (this.#closed) return;
+  send(frames: readonly OutgoingFrame[], written: () => void = () => {}): boolean {
+    if (this.#closed) return false;
+    if (this.#takesAtOnce(frames)) return true;
     const last = frames.length - 1;
     frames.forEach(({ header, payload }, i) => {
       const done = i === last ? written : null;
@@ -140,6 +143,19 @@ export class SimLink implements Link {
       if (!isEmpty) this.#segments.push({ bytes: payload, written: done });
     });
     this.#takeSoon();
+    return false;
+  }
+
+  /** A small batch for which there is room. */
+  #takesAtOnce(frames: readonly OutgoingFrame[]): boolean {
+    if (this.#segments.length > 0 || this.#inFlightBytes >= inFlightBytesMax) return false;
+    const pieces = frames.flatMap(({ header, payload }) => [encodeHeader(header), payload]);
+    const bytes = Buffer.concat(pieces);
+    if (bytes.length > atOnceBytesMax || this.#broken || this.#taking) return false;
+    this.#inFlightBytes += bytes.length;
+    this.#inFlight.push(bytes);
+    this.#carry(this.#world.network.delayMs());
+    return true;
   }
 
   closeBroken(rule: string): void {
