@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { encodeHeader, type FrameHeader, payloadChecksum, PING, REDO } from './frame.ts';
 import { type Link, type LinkOwner, listenForLinks, type Listener } from './link.ts';
 
@@ -24,6 +23,17 @@ const headerOf = (type: number, payload: Buffer, seq: number): FrameHeader => ({
   payloadCrc32: payload.length === 0 ? 0 : payloadChecksum(payload),
 });
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function takeBytes(socket: Socket, bytes: number): Promise<Buffer> {
+  const received: Buffer[] = [];
+  let count = 0;
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    received.push(chunk as Buffer);
+    count += (chunk as Buffer).length;
+    if (count >= bytes) break;
+  }
+  return Buffer.concat(received);
+}
 
 describe('what a link sends', () => {
   let listener: Listener;
@@ -66,15 +76,9 @@ describe('what a link sends', () => {
   }
 
   async function receiveAll(): Promise<Buffer> {
-    const received: Buffer[] = [];
-    let missing = expected.reduce((sum, { length }) => sum + length, 0);
-    client.on('data', (bytes) => {
-      received.push(bytes);
-      missing -= bytes.length;
-    });
+    const bytes = expected.reduce((sum, { length }) => sum + length, 0);
     client.resume();
-    while (missing > 0) await once(client, 'data');
-    return Buffer.concat(received);
+    return takeBytes(client, bytes);
   }
 
   test('small batches are taken at once, and stay in order with large ones', async () => {
@@ -85,19 +89,16 @@ describe('what a link sends', () => {
   });
 
   test('where the kernel does not take all, `written` follows, once, and nothing is lost', async () => {
-    let calls = 0;
-    let late = 0;
-    while (late === 0) {
-      if (!send(REDO, 16_000, () => calls++)) late++;
-    }
-    send(REDO, 400, () => calls++);
-    late++;
+    const done = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const written = [vi.fn<() => void>(done[0].resolve), vi.fn<() => void>(done[1].resolve)];
+    while (send(REDO, 16_000, written[0])) expect(written[0]).not.toHaveBeenCalled();
+    send(REDO, 400, written[1]);
     await turn();
-    expect(calls).toBe(0);
+    for (const each of written) expect(each).not.toHaveBeenCalled();
     expect((await receiveAll()).equals(Buffer.concat(expected))).toBe(true);
-    while (calls < late) await turn();
+    await Promise.all(done.map(({ promise }) => promise));
     await turn();
-    expect(calls).toBe(late);
+    for (const each of written) expect(each).toHaveBeenCalledTimes(1);
     expect(send(REDO, 200)).toBe(true);
     expect(closed).toEqual([]);
   });
