@@ -3,7 +3,7 @@
  *
  *  What it saw counts if the gate did not move. Then every value must be whole, as it was at the seq of the copy, keys
  *  of a group must be of one transaction, and no key may be older than it was seen before. */
-import { ROLE_NONE, type StableView } from '@ingot/store';
+import { newStableView, ROLE_NONE } from '@ingot/store';
 import type { Random } from '../../packages/replication/src/random.fixture.ts';
 import {
   GROUPS,
@@ -33,21 +33,10 @@ interface Reading {
   half: { from: number; bytes: number; value: Buffer } | null;
 }
 
-const newView = (): StableView => ({
-  seq: 0,
-  generation: 0,
-  ringHead: 0,
-  ringTail: 0,
-  epoch: 0,
-  role: 0,
-  consistent: false,
-  checked: false,
-});
-
 export class Reader {
   readonly #copy: SimCopy;
   readonly #random: Random;
-  readonly #view = newView();
+  readonly #view = newStableView();
   readonly #seen = new Map<number, number>();
   #reading: Reading | null = null;
   #lastSeq = 0;

@@ -1,5 +1,5 @@
 /** A look at a partition under an even gate, for whoever must not wait for a writer. */
-import type { Partition, StableView } from '@ingot/store';
+import { newStableView, type Partition, type StableView } from '@ingot/store';
 
 /** A passage lasts microseconds, so a second look often finds the gate even. */
 export const gateLooksMax = 16;
@@ -7,16 +7,7 @@ export const gateLooksMax = 16;
 export class GateLook {
   readonly #partition: Partition;
   /** What the last look that succeeded saw. */
-  readonly view: StableView = {
-    seq: 0,
-    generation: 0,
-    ringHead: 0,
-    ringTail: 0,
-    epoch: 0,
-    role: 0,
-    consistent: false,
-    checked: false,
-  };
+  readonly view: StableView = newStableView();
 
   constructor(partition: Partition) {
     this.#partition = partition;

@@ -6,6 +6,7 @@ import {
   attachPartition,
   createPartition,
   hashKey,
+  newStableView,
   type Partition,
   type PartitionHandle,
 } from './index.ts';
@@ -134,16 +135,7 @@ describe('store: gate', () => {
 
   test('what needs a stable view without waiting is told that a writer is inside', () => {
     const [, partition] = newHandle();
-    const view = {
-      seq: 0,
-      generation: 0,
-      ringHead: 0,
-      ringTail: 0,
-      epoch: 0,
-      role: 0,
-      consistent: false,
-      checked: false,
-    };
+    const view = newStableView();
     partition.enter();
     expect(partition.tryStable(view)).toBe(false);
     partition.leave();

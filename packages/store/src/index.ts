@@ -34,7 +34,7 @@ export {
 export { type MutationStep, ROLE_FOLLOWER, ROLE_NONE, ROLE_PRIMARY } from './mutation.ts';
 export { PartitionMap, type ScanPage, type SetOptions, type SetResult } from './partition-map.ts';
 export { attachPartition, Partition } from './partition.ts';
-export type { PartitionStats, StableView } from './partition-state.ts';
+export { newStableView, type PartitionStats, type StableView } from './partition-state.ts';
 export { Prefetch } from './prefetch.ts';
 export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
 export { type Pin, type PinStats } from './pins.ts';

@@ -37,6 +37,13 @@ export interface StableView {
   checked: boolean;
 }
 
+export function newStableView(): StableView {
+  return {
+    ...{ seq: 0, generation: 0, ringHead: 0, ringTail: 0 },
+    ...{ epoch: 0, role: 0, consistent: false, checked: false },
+  };
+}
+
 export interface PartitionStats {
   /** Last committed seq of a primary, last applied one of a follower. */
   readonly seq: number;

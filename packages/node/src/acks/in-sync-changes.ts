@@ -4,6 +4,7 @@
 import type { FollowerReplicationStatus, PartitionReplicationStatus } from '@ingot/replication';
 import {
   type ClusterMap,
+  isSameLife,
   isStopping,
   type Life,
   nodeOf,
@@ -44,7 +45,7 @@ export function wantedChanges(
     };
     let left = entry.inSync.length;
     for (const life of entry.inSync) {
-      if (isLife(life, self)) continue;
+      if (isSameLife(life, self)) continue;
       const status = followers.find(({ node }) => node === life.node);
       const why = whyNoMember(map, entry, life, status);
       if (why === null || (why !== 'over' && left <= map.minIsr)) continue;
@@ -118,9 +119,5 @@ function isLive(map: ClusterMap, entry: PlacementEntry, { node, incarnation }: L
 }
 
 function hasMember(entry: PlacementEntry, life: Life): boolean {
-  return entry.inSync.some((member) => isLife(member, life));
-}
-
-function isLife(a: Life, b: Life): boolean {
-  return a.node === b.node && a.incarnation === b.incarnation;
+  return entry.inSync.some((member) => isSameLife(member, life));
 }

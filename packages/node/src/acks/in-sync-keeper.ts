@@ -10,7 +10,7 @@
 import type { PartitionReplicationStatus, PendingMembers } from '@ingot/replication';
 import type { MapChange } from '../register/map-proposer.ts';
 import type { Later } from '../shared/later.ts';
-import type { ClusterMap, Life } from '../shared/map.ts';
+import { type ClusterMap, isSameLife, type Life, nameOfLife } from '../shared/map.ts';
 import { type MemberChange, wantedChanges, withMembers } from './in-sync-changes.ts';
 
 /** Who has not been connected for so long is no member any more. */
@@ -215,12 +215,10 @@ function isReady(change: MemberChange, self: Life, ready: readonly PendingMember
     (each) =>
       each.partition === partition &&
       each.epoch === epoch &&
-      each.lives.some(
-        ({ node, incarnation }) => node === life.node && incarnation === life.incarnation,
-      ),
+      each.lives.some((other) => isSameLife(other, life)),
   );
 }
 
 function keyOf({ partition, epoch, life }: MemberChange): string {
-  return `${partition}/${epoch}/${life.node}/${life.incarnation}`;
+  return `${partition}/${epoch}/${nameOfLife(life)}`;
 }

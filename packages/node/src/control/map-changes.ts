@@ -5,6 +5,7 @@ import {
   type ClusterMap,
   copiesOf,
   holdsCopy,
+  isSameLife,
   type Life,
   type MapNode,
   type NodeId,
@@ -173,10 +174,6 @@ function withoutLead(entry: PlacementEntry, node: NodeId): PlacementEntry {
 
 function isInSync(entry: PlacementEntry, node: NodeId): boolean {
   return entry.inSync.some((life) => life.node === node);
-}
-
-function isSameLife(a: Life, b: Life): boolean {
-  return a.node === b.node && a.incarnation === b.incarnation;
 }
 
 function lifeOf(map: ClusterMap, node: NodeId): Life {

@@ -8,7 +8,7 @@ import { membersOf } from '../register/acceptor-set.ts';
 import { MapProposer } from '../register/map-proposer.ts';
 import type { ClusterMapStore } from '../register/map-store.ts';
 import { MemoryMapStore } from '../register/memory-map-store.ts';
-import { firstPorts, plainNode } from '../shared/map.fixture.ts';
+import { plainNode } from '../shared/map.fixture.ts';
 import {
   type ClusterMap,
   copiesOf,
@@ -46,14 +46,15 @@ export function mapFoundedBy(founder: NodeId, shape: Shape): ClusterMap {
       minIsr: 1,
       uncleanFailover,
     },
-    plainNode(founder, { acceptor: acceptorOf(founder) }),
+    plainNode(founder),
   );
 }
 
 /** What a node says that joins. */
 export function requestOf(id: NodeId, lastIncarnation: number) {
-  const member = { id, advertise: '127.0.0.1', ports: firstPorts, witness: false };
-  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0, acceptor: acceptorOf(id) };
+  const { acceptor, advertise, ports, witness } = plainNode(id);
+  const member = { id, acceptor, advertise, ports, witness };
+  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0 };
 }
 
 interface Timer {
@@ -368,10 +369,6 @@ export class SimulatedCluster {
   readonly #log = (fields: LogFields): void => {
     this.events.push(fields);
   };
-}
-
-function acceptorOf(id: NodeId): string {
-  return `acceptor-of-${id}`;
 }
 
 /** What a primary proposes: only for the epoch that it leads, and only while its life lasts. */

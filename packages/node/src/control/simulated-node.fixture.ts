@@ -1,8 +1,15 @@
 /** A node as the coordinator sees one, without memory, threads or sockets: copies are a few words
  *  each. What a copy holds is told by its seq alone, so "has the data" is "has the seq".
  *  It breaks with an error where the map asks for something that would lose data. */
-import { type ClusterMap, copiesOf, holdsCopy, type Life, type NodeId } from '../shared/map.ts';
-import { isSameLife } from './succession.ts';
+import {
+  type ClusterMap,
+  copiesOf,
+  holdsCopy,
+  isSameLife,
+  type Life,
+  nameOfLife,
+  type NodeId,
+} from '../shared/map.ts';
 import {
   type CopyRole,
   type FollowerState,
@@ -100,7 +107,7 @@ export class SimulatedNode implements NodeCallbacks {
     const copy = this.copies.get(partition);
     if (copy?.role !== 'primary' || nowMs >= this.servesUntilMs) return 0;
     const others = copy.awaited.filter(({ node }) => node !== this.id);
-    return Math.min(copy.seq, ...others.map((life) => copy.acked.get(nameOf(life)) ?? 0));
+    return Math.min(copy.seq, ...others.map((life) => copy.acked.get(nameOfLife(life)) ?? 0));
   }
 
   /** The lives that have all that this primary has. */
@@ -111,7 +118,7 @@ export class SimulatedNode implements NodeCallbacks {
       const incarnation = running(node)?.incarnation;
       if (incarnation === undefined) return [];
       const life = { node, incarnation };
-      return copy?.acked.get(nameOf(life)) === copy?.seq ? [life] : [];
+      return copy?.acked.get(nameOfLife(life)) === copy?.seq ? [life] : [];
     });
     return [own, ...others];
   }
@@ -126,7 +133,7 @@ export class SimulatedNode implements NodeCallbacks {
     copy.appliedEpoch = own.appliedEpoch;
     copy.consistent = true;
     own.followers.set(follower.id, 'streaming');
-    own.acked.set(nameOf({ node: follower.id, incarnation: follower.incarnation }), own.seq);
+    own.acked.set(nameOfLife({ node: follower.id, incarnation: follower.incarnation }), own.seq);
   }
 
   report(): NodeReport {
@@ -219,10 +226,6 @@ export class SimulatedNode implements NodeCallbacks {
 /** The same lives, in whatever order. */
 export function sameLives(a: readonly Life[], b: readonly Life[]): boolean {
   return a.length === b.length && a.every((life) => b.some((other) => isSameLife(life, other)));
-}
-
-function nameOf({ node, incarnation }: Life): string {
-  return `${node}:${incarnation}`;
 }
 
 function emptyCopy(): Copy {

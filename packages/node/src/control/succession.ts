@@ -11,8 +11,10 @@
  *  Invariant: a copy that is not consistent, or of another life than the one asked, never leads. */
 import {
   type ClusterMap,
+  isSameLife,
   isUp,
   type Life,
+  nameOfLife,
   type NodeId,
   nodeOf,
   type PlacementEntry,
@@ -101,10 +103,6 @@ export function isSameCase(a: PlacementEntry, b: PlacementEntry): boolean {
   );
 }
 
-export function isSameLife(a: Life, b: Life): boolean {
-  return a.node === b.node && a.incarnation === b.incarnation;
-}
-
 interface Candidate {
   readonly life: Life;
   readonly copy: SealedCopy;
@@ -148,8 +146,4 @@ function lostOrWaiting(
 
 function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item) => b.includes(item));
-}
-
-function nameOfLife({ node, incarnation }: Life): string {
-  return `${node}:${incarnation}`;
 }

@@ -8,7 +8,7 @@
  *  Fences are on disk before they are answered, and count here from the moment they are decided on.
  *  Owner: the node of the acceptor. Deterministic: clock and storage are passed in. */
 import { nameOfSet } from '../register/acceptor-set.ts';
-import { type ClusterMap, type Life, nodeOf } from '../shared/map.ts';
+import { type ClusterMap, type Life, nameOfLife, nodeOf } from '../shared/map.ts';
 import { fenceWaitShare, leaseMs } from './authority.ts';
 import type { BeatAnswer, BeatRefusal, FenceAnswer, FenceQuestion } from './fence-calls.ts';
 
@@ -70,7 +70,7 @@ export class LeaseKeeper {
     const refusal = this.#refusal(life);
     if (refusal !== null) return refusal;
     const nowMs = this.#options.nowMs();
-    const key = keyOf(life);
+    const key = nameOfLife(life);
     if (!this.#heardMs.has(key)) this.#forgetBefore(nowMs - fenceWaitMs);
     this.#heardMs.set(key, nowMs);
     return {
@@ -112,7 +112,7 @@ export class LeaseKeeper {
   /** How long it is until this life may be ended; 0: now. */
   #waitMs(life: Life): number {
     if (this.#namedMs === null) return fenceWaitMs;
-    const heardMs = this.#heardMs.get(keyOf(life)) ?? this.#bootMs;
+    const heardMs = this.#heardMs.get(nameOfLife(life)) ?? this.#bootMs;
     const sinceMs = Math.max(heardMs, this.#bootMs, this.#namedMs);
     return Math.max(0, sinceMs + fenceWaitMs - this.#options.nowMs());
   }
@@ -121,8 +121,4 @@ export class LeaseKeeper {
   #forgetBefore(ms: number): void {
     for (const [key, heardMs] of this.#heardMs) if (heardMs < ms) this.#heardMs.delete(key);
   }
-}
-
-function keyOf({ node, incarnation }: Life): string {
-  return `${node}:${incarnation}`;
 }

@@ -37,6 +37,15 @@ export interface Life {
   incarnation: number;
 }
 
+export function isSameLife(a: Life, b: Life): boolean {
+  return a.node === b.node && a.incarnation === b.incarnation;
+}
+
+/** One word for a life: a key of maps. */
+export function nameOfLife({ node, incarnation }: Life): string {
+  return `${node}:${incarnation}`;
+}
+
 export interface PlacementEntry {
   epoch: number;
   /** null while the primary's memory is gone and no follower has been named in its place yet. */
