@@ -1,11 +1,21 @@
-import { defineConfig } from 'vitest/config';
+import { availableParallelism } from 'node:os';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 // Where CI wants the counts; elsewhere there is only the report for people.
 const results = process.env['INGOT_TEST_RESULTS'];
 
 const limits = { testTimeout: 60_000, hookTimeout: 120_000 };
 
-// Suites beside the source run side by side. Those that start whole clusters follow, one file at a time: each takes the
+/** As many as the machine has. vitest would leave one out, which is every second one where CI runs. */
+const cores = availableParallelism();
+
+/** What waits for most of its time, beside what only computes, and leaves the processor to the other (nice). */
+const WAITING = 'test/chaos/cluster-chaos.test.ts';
+const COMPUTING = 'test/mutants/mutants.test.ts';
+/** Without processes, sockets or files of their own. */
+const WITHIN_ONE_PROCESS = ['test/sim/**/*.test.ts', 'test/support/{judges,linearizable}.test.ts'];
+
+// Suites within one process run side by side. Those that start whole clusters follow, one file at a time: each takes the
 // machine for itself.
 export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
@@ -18,8 +28,20 @@ export default defineConfig({
           ...limits,
           name: 'packages',
           pool: 'forks',
-          include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts'],
-          sequence: { groupOrder: 0 },
+          include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', ...WITHIN_ONE_PROCESS],
+          maxWorkers: cores,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...limits,
+          name: 'proofs',
+          pool: 'forks',
+          include: [WAITING, COMPUTING],
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -29,8 +51,9 @@ export default defineConfig({
           name: 'whole',
           pool: 'forks',
           include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, WAITING, COMPUTING, ...WITHIN_ONE_PROCESS],
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -14,6 +14,13 @@ const POLL_MS = 100;
 const CONVALESCENCE_MS = 5_000;
 const ASK_WITHIN_MS = 2_000;
 
+/** An ill that has begun. */
+interface Struck {
+  readonly end: () => void;
+  /** Whether anybody has felt it so far. */
+  readonly hasStruck: () => boolean;
+}
+
 export class Ailing {
   readonly done: Record<IllKind, number> = { kill: 0, stop: 0, cut: 0, oneWay: 0, slow: 0 };
   /** For people: what was done, and when. */
@@ -45,11 +52,11 @@ export class Ailing {
     this.#tell(describeIll(ill));
     this.#busy.add(ill.node);
     if (weakens(ill)) this.#weak.add(ill.node);
-    const end = await this.#strike(ill);
-    this.done[ill.kind]++;
+    const { end, hasStruck } = await this.#strike(ill);
     const course = delay(ill.lastsMs).then(() => {
       end();
-      this.#tell(`over: ${describeIll(ill)}`);
+      if (hasStruck()) this.done[ill.kind]++;
+      this.#tell(`${hasStruck() ? 'over' : 'over, and hurt nobody'}: ${describeIll(ill)}`);
     });
     this.#underWay.add(course);
     void course
@@ -77,16 +84,16 @@ export class Ailing {
     this.told.push(`${(this.#nowMs() / 1_000).toFixed(2).padStart(8)} s  ${text}`);
   }
 
-  async #strike(ill: Ill): Promise<() => void> {
+  async #strike(ill: Ill): Promise<Struck> {
     const node = this.#cluster.node(ill.node);
     switch (ill.kind) {
       case 'kill':
         await this.#cluster.kill(ill.node);
-        return () => this.#cluster.restart(ill.node);
+        return { end: () => this.#cluster.restart(ill.node), hasStruck: () => true };
       case 'stop': {
         const { pid } = node;
         process.kill(pid, 'SIGSTOP');
-        return () => void process.kill(pid, 'SIGCONT');
+        return { end: () => void process.kill(pid, 'SIGCONT'), hasStruck: () => true };
       }
       case 'cut':
         return this.#pass(ill, ['in', 'out'], ill.flag ? { refused: true } : { held: true });
@@ -97,23 +104,28 @@ export class Ailing {
     }
   }
 
-  #pass(ill: Ill, ways: readonly ('in' | 'out')[], passage: Partial<Passage>): () => void {
+  #pass(ill: Ill, ways: readonly ('in' | 'out')[], passage: Partial<Passage>): Struck {
     const { id } = this.#cluster.node(ill.node);
     const peers: readonly TestNode[] =
       ill.peer === null
         ? this.#cluster.nodes.filter((node) => node.id !== id)
         : [this.#cluster.node(ill.peer)];
+    const directions = peers.flatMap((peer) =>
+      ways.map((way) => (way === 'out' ? [id, peer.id] : [peer.id, id])),
+    );
     const opposite: Partial<Passage> = { held: false, refused: false, delayMs: 0 };
-    const set = (how: Partial<Passage>): void => {
-      for (const peer of peers) {
-        if (ways.includes('out')) this.#network.set(id, peer.id, how);
-        if (ways.includes('in')) this.#network.set(peer.id, id, how);
-      }
-    };
-    set(passage);
     const names = Object.keys(passage) as (keyof Passage)[];
     const undone = Object.fromEntries(names.map((name) => [name, opposite[name]]));
-    return () => set(undone);
+    const disturbed = (): number =>
+      directions.reduce((sum, [from, to]) => sum + this.#network.disturbed(from, to), 0);
+    const before = disturbed();
+    for (const [from, to] of directions) this.#network.set(from, to, passage);
+    return {
+      end: () => {
+        for (const [from, to] of directions) this.#network.set(from, to, undone);
+      },
+      hasStruck: () => disturbed() > before,
+    };
   }
 
   async #canBear(ill: Ill): Promise<boolean> {

@@ -33,6 +33,7 @@ export class Network {
   readonly #servers: Server[] = [];
   readonly #passages = new Map<string, Passage>();
   readonly #conversations = new Set<Conversation>();
+  readonly #disturbed = new Map<string, number>();
 
   private constructor(nodes: readonly TestNode[]) {
     this.#nodes = nodes;
@@ -55,9 +56,20 @@ export class Network {
     this.#passages.set(key, next);
     for (const conversation of this.#conversations) {
       if (!conversation.isBetween(from, to)) continue;
-      if (next.refused) conversation.reset();
-      else conversation.goOn();
+      if (next.refused) {
+        this.disturb(from, to);
+        conversation.reset();
+      } else conversation.goOn();
     }
+  }
+
+  /** How often something on its way from one to the other was held, delayed, reset or refused. */
+  disturbed(from: string, to: string): number {
+    return this.#disturbed.get(directionOf(from, to)) ?? 0;
+  }
+
+  disturb(from: string, to: string): void {
+    this.#disturbed.set(directionOf(from, to), 1 + this.disturbed(from, to));
   }
 
   passage(from: string, to: string): Passage {
@@ -88,6 +100,8 @@ export class Network {
   #accept(incoming: Socket, at: { host: string; port: number }, to: string): void {
     const from = this.#opener(incoming, at);
     if (this.passage(from, to).refused || this.passage(to, from).refused) {
+      this.disturb(from, to);
+      this.disturb(to, from);
       incoming.resetAndDestroy();
       return;
     }
@@ -124,8 +138,8 @@ class Conversation {
       this.#sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))),
     );
     this.#flows = [
-      new Flow(() => network.passage(from, to), incoming, outgoing),
-      new Flow(() => network.passage(to, from), outgoing, incoming),
+      new Flow(new Direction(network, from, to), incoming, outgoing),
+      new Flow(new Direction(network, to, from), outgoing, incoming),
     ];
     incoming.resume();
   }
@@ -143,6 +157,27 @@ class Conversation {
   }
 }
 
+/** From one node to another, now. */
+class Direction {
+  readonly #network: Network;
+  readonly #from: string;
+  readonly #to: string;
+
+  constructor(network: Network, from: string, to: string) {
+    this.#network = network;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  get passage(): Passage {
+    return this.#network.passage(this.#from, this.#to);
+  }
+
+  disturb(): void {
+    this.#network.disturb(this.#from, this.#to);
+  }
+}
+
 interface Piece {
   readonly dueMs: number;
   readonly what: Buffer | 'end' | 'reset';
@@ -150,15 +185,15 @@ interface Piece {
 
 /** One direction of a connection. Pieces leave in the order in which they came, each when it is due. */
 class Flow {
-  readonly #passage: () => Passage;
+  readonly #direction: Direction;
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #queue: Piece[] = [];
   #queuedBytes = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(passage: () => Passage, from: Socket, to: Socket) {
-    this.#passage = passage;
+  constructor(direction: Direction, from: Socket, to: Socket) {
+    this.#direction = direction;
     this.#from = from;
     this.#to = to;
     from.setNoDelay(true);
@@ -184,14 +219,16 @@ class Flow {
   }
 
   #push(what: Piece['what']): void {
-    this.#queue.push({ dueMs: performance.now() + this.#passage().delayMs, what });
+    const { held, delayMs } = this.#direction.passage;
+    if (held || delayMs > 0) this.#direction.disturb();
+    this.#queue.push({ dueMs: performance.now() + delayMs, what });
     if (this.#timer === null) this.#pump();
   }
 
   #pump(): void {
     for (;;) {
       const piece = this.#queue[0];
-      if (piece === undefined || this.#passage().held || this.#to.destroyed) break;
+      if (piece === undefined || this.#direction.passage.held || this.#to.destroyed) break;
       const waitMs = piece.dueMs - performance.now();
       if (waitMs > 0) {
         this.#timer = setTimeout(() => this.goOn(), waitMs);
@@ -212,10 +249,10 @@ class Flow {
     }
   }
 
-  /** Reads what comes only while it can be passed on. */
+  /** Reads what comes only while there is room for it, here and at the receiver. */
   #readOn(): void {
     const waits = this.#queuedBytes > QUEUE_BYTES_MAX || this.#to.writableNeedDrain;
-    if (waits || this.#passage().held) this.#from.pause();
+    if (waits) this.#from.pause();
     else this.#from.resume();
   }
 }

@@ -7,6 +7,8 @@ import { encode } from './resp-connection.ts';
 /** Commands under way at a time. */
 export const PIPELINE = 32;
 const KEYS = 5_000;
+/** Between two batches: the machine has to run the nodes, too. */
+const THINK_MS = 2;
 
 export interface LoadReport {
   /** Replies +OK. */
@@ -58,7 +60,7 @@ export class Writer {
       const lines = (rest + bytes.toString('latin1')).split('\r\n');
       rest = lines.pop() ?? '';
       for (const line of lines) this.#take(line);
-      if (this.#waiting === 0) this.#send(socket);
+      if (this.#waiting === 0) setTimeout(() => this.#send(socket), THINK_MS);
     });
     socket.on('error', () => undefined);
     socket.once('close', () => {
@@ -75,7 +77,7 @@ export class Writer {
   }
 
   #send(socket: Socket): void {
-    if (this.#stopped) return;
+    if (this.#stopped || socket.destroyed) return;
     const commands: Buffer[] = [];
     for (let i = 0; i < PIPELINE; i++) {
       const n = this.#next++;
