@@ -72,6 +72,8 @@ export class ClusterNode {
   joined = false;
   /** Its memory is that of this life; 0: it begins with none. */
   #memoryOf = 0;
+  /** Of the join that is under way. */
+  #joinId = '';
   #status: readonly PartitionReplicationStatus[] = [];
 
   constructor(run: ClusterRun, machine: ClusterMachine, process: SimProcess, map: ClusterMap) {
@@ -169,12 +171,14 @@ export class ClusterNode {
 
   join(): void {
     const { run, machine, process } = this;
+    if (this.#joinId === '') this.#joinId = `join ${++run.joins}`;
     const request: JoinRequest = {
       ...mapNode(this.id, machine.disk.id),
       witness: machine.isWitness,
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
       memoryOf: this.#memoryOf,
+      joinId: this.#joinId,
     };
     const others = run.world.hosts.filter(({ id }) => id !== this.id);
     const known = this.coordinator.activeNode()?.id ?? null;
@@ -209,6 +213,7 @@ export class ClusterNode {
     if (own === null || own.incarnation <= this.machine.incarnation) return this.join();
     this.machine.incarnation = own.incarnation;
     this.#memoryOf = own.incarnation;
+    this.#joinId = '';
     this.voter.begin({ node: this.id, incarnation: own.incarnation });
     this.#beginReplication(own.incarnation);
     this.joined = true;

@@ -50,6 +50,8 @@ export class ClusterRun {
   readonly machines: ClusterMachine[];
   readonly history: RegisterHistory;
   readonly forgetAfterMs = 30_000;
+  /** So far: each has an id of its own. */
+  joins = 0;
   /** By value: what has been written in this round. */
   readonly written = new Map<string, WrittenAt>();
   readonly clients: Clients;

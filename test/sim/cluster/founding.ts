@@ -11,7 +11,7 @@ const ports: MapNode['ports'] = {
 };
 
 export function mapNode(id: string, acceptor: string): MapNode {
-  const life = { incarnation: 1, fencedThrough: 0, state: 'up' as const };
+  const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
   return { id, ...life, acceptor, witness: false, advertise: '127.0.0.1', ports };
 }
 

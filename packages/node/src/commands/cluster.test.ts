@@ -10,6 +10,7 @@ function mapNode(i: number, state: MapNode['state'] = 'up'): MapNode {
     incarnation: i,
     state,
     fencedThrough: 0,
+    joinId: '',
     acceptor: 'a1',
     witness: false,
     advertise: `10.0.0.${i}`,

@@ -5,6 +5,7 @@
  *  (control-node.ts). Without a majority of the acceptors a node goes on with the last map it
  *  knows.
  *  Invariant: the map that listeners see only ever gets newer. */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PeerRefusalReason } from '@ingot/replication';
 import { Acceptor } from '../register/acceptor.ts';
@@ -228,7 +229,7 @@ export class ControlPlane implements ControlPlaneApi {
     if (!this.#settings.found || this.#identity.membership() !== null) return null;
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
-    const life = { incarnation: 1, fencedThrough: 0, state: 'up' as const };
+    const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
     const founder: MapNode = { id, advertise, ports, acceptor, witness, ...life };
     const map = await foundCluster(this.#settings, this.#identity, founder);
     this.#log.info({ event: 'cluster.founded', clusterId: map.clusterId });
@@ -350,7 +351,8 @@ export class ControlPlane implements ControlPlaneApi {
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
     const memoryOf = this.#isBetweenLives ? lastIncarnation : 0;
-    return { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness, memoryOf };
+    const member = { id, advertise, ports, clusterId, acceptor, witness };
+    return { ...member, lastIncarnation, memoryOf, joinId: randomUUID() };
   }
 
   #nextIncarnation(map: ClusterMap, acceptor: Acceptor): number {

@@ -3,7 +3,7 @@ import { copiesOf, ledBy, nodeOf } from '../shared/map.ts';
 import { downAfterMs, startGraceMs } from './cluster-view.ts';
 import { eventNames, leads, pass, threeNodes, writeEverywhere } from './coordinator.fixture.ts';
 import { vacancyPatienceMs } from './failover.ts';
-import { SimulatedCluster } from './simulated-cluster.fixture.ts';
+import { requestOf, SimulatedCluster } from './simulated-cluster.fixture.ts';
 
 describe('coordinator: nodes that go and return', () => {
   test('a dead node is suspect after a second, fenced after 1.03 leases, and leads nothing', async () => {
@@ -28,6 +28,30 @@ describe('coordinator: nodes that go and return', () => {
       node: 'n2',
       incarnation: 1,
     });
+  });
+
+  test('a join that is asked for again, by whatever way, enters one life', async () => {
+    const cluster = await threeNodes();
+    cluster.kill('n2');
+    const request = requestOf('n2', 1);
+    const asked = [1, 2, 3].map(() => cluster.coordinator.register(request));
+    const maps = await Promise.all(asked);
+    maps.push(await cluster.coordinator.register(request));
+    expect(maps.map((map) => nodeOf(map, 'n2')?.incarnation)).toEqual([2, 2, 2, 2]);
+    expect(nodeOf(cluster.map, 'n2')).toMatchObject({ state: 'up', fencedThrough: 1 });
+  });
+
+  test('a join whose life was ended before its answer came is told of that life, and no other begins', async () => {
+    const cluster = await threeNodes();
+    cluster.kill('n2');
+    const request = requestOf('n2', 1);
+    await cluster.coordinator.register(request);
+    await pass(cluster, startGraceMs + 3_000);
+    expect(nodeOf(cluster.map, 'n2')).toMatchObject({ state: 'down', fencedThrough: 2 });
+    const told = await cluster.coordinator.register(request);
+    expect(nodeOf(told, 'n2')).toMatchObject({ incarnation: 2, fencedThrough: 2 });
+    const next = await cluster.coordinator.register(requestOf('n2', 2));
+    expect(nodeOf(next, 'n2')).toMatchObject({ state: 'up', incarnation: 3 });
   });
 
   test('a coordinator that was held up blames nobody, and still notices who is gone', async () => {

@@ -28,7 +28,7 @@ import { HandOvers, type SealCalls, withHandOvers } from './handovers.ts';
 import { withNewLife } from './map-changes.ts';
 import { beatRefusal, verdictOn } from './life-verdict.ts';
 import { MapWaits } from './map-waits.ts';
-import { type JoinRequest, newLife } from './registration.ts';
+import { isOfJoin, type JoinRequest, newLife } from './registration.ts';
 import { logSteps } from './step-log.ts';
 import { applyStep, planHandOvers, planSteps, type Step } from './steps.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
@@ -151,6 +151,7 @@ export class Coordinator {
     for (let round = 0; round < registrationRoundsMax; round++) {
       const map = await this.#read();
       const known = nodeOf(map, id);
+      if (isOfJoin(known, request)) return map;
       newLife(map, request, this.#isAlive(map, id));
       if (known !== null && known.fencedThrough < known.incarnation) {
         const life = { node: id, incarnation: known.incarnation };
@@ -321,6 +322,7 @@ export class Coordinator {
     let isOver = true;
     const map = await this.#options.proposer.propose((current) => {
       const known = nodeOf(current, id);
+      if (isOfJoin(known, request)) return current;
       isOver = known === null || known.fencedThrough >= known.incarnation;
       if (!isOver) return current;
       return withNewLife(current, newLife(current, request, false), request.memoryOf);

@@ -16,6 +16,14 @@ export interface JoinRequest {
   witness: boolean;
   /** The process goes on with the memory of this life; 0: its memory is empty. */
   memoryOf: number;
+  /** Random, the same as long as nobody has answered: a call that timed out may still be under way,
+   *  and one join is to enter one life. */
+  joinId: string;
+}
+
+/** This life came in by that very join. */
+export function isOfJoin(node: MapNode | null, { joinId }: JoinRequest): boolean {
+  return joinId !== '' && node?.joinId === joinId;
 }
 
 /** The map's entry for a life that begins. `isAlive`: a node of that name is sending heartbeats;
@@ -23,6 +31,7 @@ export interface JoinRequest {
  *  refused. */
 export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean): MapNode {
   const { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = request;
+  const { joinId } = request;
   if (clusterId !== '' && clusterId !== map.clusterId) {
     throw refusal(
       'OTHER_CLUSTER',
@@ -40,5 +49,6 @@ export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean)
   }
   const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
   const fencedThrough = known?.fencedThrough ?? 0;
-  return { id, incarnation, fencedThrough, state: 'up', acceptor, witness, advertise, ports };
+  const life = { id, incarnation, fencedThrough, joinId, state: 'up' as const };
+  return { ...life, acceptor, witness, advertise, ports };
 }

@@ -50,11 +50,13 @@ export function mapFoundedBy(founder: NodeId, shape: Shape): ClusterMap {
   );
 }
 
-/** What a node says that joins. */
+let joins = 0;
+
+/** What a node says that joins, each time anew. */
 export function requestOf(id: NodeId, lastIncarnation: number) {
   const { acceptor, advertise, ports, witness } = plainNode(id);
   const member = { id, acceptor, advertise, ports, witness };
-  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0 };
+  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0, joinId: `join ${++joins}` };
 }
 
 interface Timer {

@@ -14,7 +14,7 @@ export const firstPorts: Ports = {
 
 /** In its first life, and up. */
 export function plainNode(id: string, change: Partial<MapNode> = {}): MapNode {
-  const life = { incarnation: 1, fencedThrough: 0, state: 'up' as const };
+  const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
   const place = { acceptor: `acceptor-${id}`, advertise: '127.0.0.1', ports: firstPorts };
   return { id, ...life, witness: false, ...place, ...change };
 }

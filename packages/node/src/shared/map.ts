@@ -20,6 +20,8 @@ export interface MapNode {
   incarnation: number;
   /** Lives up to this one are over for good: no lease is renewed for them, no proposal taken. */
   fencedThrough: number;
+  /** Of the join by which this life came in: whoever asks again with it is told of this life. */
+  joinId: string;
   /** 'down' once its last life is fenced, until another is registered; it leads nothing. */
   state: 'up' | 'down';
   /** The acceptor in the node's data dir: a random id, born with its file. */
@@ -137,6 +139,7 @@ export const mapNodeSchema: z.ZodType<MapNode> = z.object({
   id: nodeIdSchema,
   incarnation: countSchema,
   fencedThrough: countSchema,
+  joinId: z.string().max(64),
   state: z.enum(['up', 'down']),
   acceptor: acceptorIdSchema,
   witness: z.boolean(),
