@@ -26,7 +26,7 @@ export function addFailoverMetrics(registry: Registry, { map, failovers }: Metri
   gauge(
     registry,
     'partitions_lossy',
-    'Partitions of the cluster that were once led by a copy that was not in sync',
+    'Partitions of the cluster whose last failover gave the lead to a copy that was not in sync',
     () => map().placement.filter(({ lossy }) => lossy).length,
   );
   gauge(

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { commandIndexByName } from '../commands/table.ts';
 import { Args } from '../resp/args.ts';
 import { TestCluster } from './cluster.fixture.ts';
-import { Forwarding } from './forwarding.ts';
+import { Forwarding, WAITING_BYTES_MAX } from './forwarding.ts';
 
 let cluster: TestCluster;
 const strangers: Server[] = [];
@@ -180,6 +180,44 @@ describe('forwarding: what is counted and what ends', () => {
     forwarding.forward(map.nodes[1], { protocol: 2, inSync: false }, 1, null, args, 0, sink);
     forwarding.close();
     expect(replies).toEqual([expect.stringMatching(/^-CLUSTERDOWN /)]);
+  });
+
+  it('what lines up for a node that is gone is bounded; others are not held up by it', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const { map, counters } = cluster.nodes[0].worker;
+    let known = map;
+    const forwarding = new Forwarding(
+      {
+        counters,
+        settings: { failoverWaitMs: 60_000 },
+        monotonicMs: () => 0,
+        get map() {
+          return known;
+        },
+      },
+      2,
+    );
+    const mode = { protocol: 2, inSync: false } as const;
+    const [here, gone] = map.nodes;
+    const value = 'v'.repeat(WAITING_BYTES_MAX / 4);
+    const args = Args.of('SET', cluster.keyIn(1), value);
+    const sink = { settle: () => undefined };
+    const send = (): void => forwarding.forward(gone, mode, 1, null, args, 0, sink);
+    send();
+    // Nobody owns the partition any more, so what had not left lines up, and what comes after it.
+    const placement = map.placement.map((entry) => ({ ...entry, primary: null }));
+    known = { ...map, placement, nodes: [here] };
+    forwarding.mapChanged();
+    const told: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      expect(forwarding.hasRoom(gone, mode, () => told.push('room'))).toBe(true);
+      send();
+    }
+    expect(forwarding.hasRoom(gone, mode, () => told.push('room'))).toBe(false);
+    expect(forwarding.hasRoom(here, mode, () => undefined)).toBe(true);
+    forwarding.mapChanged();
+    expect(told).toContain('room');
+    forwarding.close();
   });
 
   it('a FLUSHALL of the whole cluster wakes replication', async () => {

@@ -13,7 +13,8 @@
  *  replies.
  *  A client's commands to one partition therefore never overtake each other.
  *  Bounds: a command is tried for --failover-wait after its first refusal, or after it first could
- *  not leave; a command that may have been executed is never sent again. */
+ *  not leave; WAITING_BYTES_MAX for one node line up, then callers wait; a command that may have been
+ *  executed is never sent again. */
 
 import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
@@ -31,6 +32,7 @@ import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
 
 export const RETRY_MS = 25;
+export const WAITING_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Nobody listens where the owner should be. */
 const RECONNECT_MS = 100;
 
@@ -60,6 +62,8 @@ export class Forwarding {
   private readonly host: ForwardingHost;
   private readonly links: Map<string, PeerLink> = new Map();
   private readonly waiting: Map<number, WaitingCommand[]> = new Map();
+  /** By the node that they were sent to last. */
+  private readonly waitingBytes: Map<string, number> = new Map();
   private readonly wantRoom: Set<() => void> = new Set();
   /** Per partition: commands on their way or waiting here, and the node that got the latest. */
   private readonly unsettled: Int32Array;
@@ -77,9 +81,11 @@ export class Forwarding {
     return this.unsettled[partitionId] > 0 && this.sentTo[partitionId] !== to;
   }
 
-  /** False when the link to this node has all it may hold: `onRoom` is called once it has room. */
+  /** False when the link to this node has all it may hold, or too much waits for it here: `onRoom` is
+   *  called once there is room. */
   hasRoom(node: MapNode, mode: LinkMode, onRoom: () => void): boolean {
-    if (!this.link(node, mode).full) return true;
+    const waitingBytes = this.waitingBytes.get(node.id) ?? 0;
+    if (waitingBytes < WAITING_BYTES_MAX && !this.link(node, mode).full) return true;
     this.wantRoom.add(onRoom);
     return false;
   }
@@ -97,8 +103,7 @@ export class Forwarding {
   ): void {
     this.host.counters.add(Counter.forwarded, 1);
     this.unsettled[partitionId]++;
-    const waiting = this.waiting.get(partitionId);
-    if (waiting === undefined) {
+    if (!this.waiting.has(partitionId)) {
       const link = this.link(node, mode);
       this.sentTo[partitionId] = node.id;
       link.resume(partitionId);
@@ -107,7 +112,7 @@ export class Forwarding {
     }
     const parts: Uint8Array[] = name === null ? [] : [Buffer.from(name)];
     for (let i = from; i < args.count; i++) parts.push(args.copy(i));
-    waiting.push({
+    this.wait(partitionId, {
       command: encode(parts),
       mode: modeOf(mode),
       sink,
@@ -151,9 +156,8 @@ export class Forwarding {
   refused(call: ForwardedCall): void {
     const { link, partitionId } = call;
     link.refusing.add(partitionId);
-    const waiting = this.waitingFor(partitionId);
     const refused = [call, ...(link.callsOf(partitionId) as ForwardedCall[])];
-    for (const each of refused) if (!each.settled) this.lineUp(waiting, each);
+    for (const each of refused) if (!each.settled) this.lineUp(each);
     this.retryIn(RETRY_MS);
   }
 
@@ -169,27 +173,27 @@ export class Forwarding {
       this.settle(call.partitionId, call.sink, errorLine(DOWN_TEXT));
       return;
     }
-    this.lineUp(this.waitingFor(call.partitionId), call);
+    this.lineUp(call);
     this.retryIn(RECONNECT_MS);
   }
 
-  private waitingFor(partitionId: number): WaitingCommand[] {
-    let waiting = this.waiting.get(partitionId);
-    if (waiting === undefined) {
-      waiting = [];
-      this.waiting.set(partitionId, waiting);
-    }
-    return waiting;
-  }
-
-  private lineUp(waiting: WaitingCommand[], call: ForwardedCall): void {
+  private lineUp(call: ForwardedCall): void {
     call.settled = true;
-    waiting.push({
+    this.wait(call.partitionId, {
       command: call.link.commandOf(call),
       mode: call.link.mode,
       sink: call.sink,
       refusedSinceMs: call.refusedSinceMs || this.host.monotonicMs(),
     });
+  }
+
+  private wait(partitionId: number, command: WaitingCommand): void {
+    const waiting = this.waiting.get(partitionId);
+    if (waiting === undefined) this.waiting.set(partitionId, [command]);
+    else waiting.push(command);
+    const node = this.sentTo[partitionId];
+    const bytes = (this.waitingBytes.get(node) ?? 0) + command.command.length;
+    this.waitingBytes.set(node, bytes);
   }
 
   private retryIn(ms: number): void {
@@ -201,8 +205,10 @@ export class Forwarding {
     this.retryTimer = null;
     const batches = [...this.waiting];
     this.waiting.clear();
+    this.waitingBytes.clear();
     for (const [partitionId, commands] of batches) this.retryPartition(partitionId, commands);
     this.flush();
+    if (batches.length > 0) this.giveRoom();
   }
 
   private retryPartition(partitionId: number, commands: readonly WaitingCommand[]): void {
@@ -214,7 +220,7 @@ export class Forwarding {
         const text = owner === null ? DOWN_TEXT : UNSETTLED_TEXT;
         this.settle(partitionId, sink, errorLine(text));
       } else if (owner === null) {
-        this.waitingFor(partitionId).push(waiting);
+        this.wait(partitionId, waiting);
         this.retryIn(RECONNECT_MS);
       } else {
         this.sentTo[partitionId] = owner.id;
