@@ -49,6 +49,25 @@ describe('replication over TCP', () => {
     ]);
   });
 
+  test('digest: another text for each change of state, the same while records are written', async () => {
+    const texts: string[] = [];
+    cluster.lead(a, [b]);
+    texts.push(a.hub.digest());
+    await until('it streams', () => a.hub.status()[0]?.followers[0]?.state === 'streaming');
+    const settled = a.hub.digest();
+    a.set('key', 'value');
+    expect(await a.hub.awaitAck(0, 'b', a.partition.stats().seq, 10_000)).toBe(true);
+    expect(a.hub.digest()).toBe(settled);
+    texts.push(settled);
+    cluster.lead(a, []);
+    texts.push(a.hub.digest());
+    a.partition.setRole(ROLE_FOLLOWER, a.partition.epoch());
+    texts.push(a.hub.digest());
+    a.partition.setRole(ROLE_FOLLOWER, a.partition.epoch() + 1);
+    texts.push(a.hub.digest());
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
   test('awaitAck: false once the time is up, for a follower that is not there', async () => {
     cluster.lead(a, []);
     expect(await a.hub.awaitAck(0, 'nobody', 1, 20)).toBe(false);

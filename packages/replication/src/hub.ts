@@ -135,6 +135,19 @@ export class ReplicationHub {
     });
   }
 
+  /** Changes when the state of a copy or of a follower does, and not with what counts up: who asks often asks for this
+   *  first. */
+  digest(): string {
+    let text = '';
+    for (const partition of this.#state.partitions.values()) {
+      const { id } = partition;
+      const flags = `${partition.consistent()},${partition.checked()}`;
+      const followers = this.#leading.digestOf(id);
+      text += `${id},${partition.role()},${partition.epoch()},${flags},${followers};`;
+    }
+    return text;
+  }
+
   counters(): HubCounters {
     return structuredClone(this.#state.counters);
   }

@@ -157,6 +157,23 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     });
   }
 
+  /** The part of `followersOf` that somebody acts on. */
+  digestOf(partition: number): string {
+    if (!this.state.leads(partition)) return '';
+    const followers = this.state.views.get(partition)?.followers ?? [];
+    let text = '';
+    for (const node of followers) {
+      const session = this.#sessions.get(keyOf(partition, node));
+      const marks =
+        session === undefined
+          ? '0:connecting'
+          : `${session.incarnation}:${session.followerState}` +
+            `${this.#leaving.has(session) ? '-' : ''}${session.stalled ? '!' : ''}`;
+      text += `${node}/${marks} `;
+    }
+    return text;
+  }
+
   get bulks(): BulkCounts {
     const { running, waiting } = this.#bulks;
     return { running, waiting };

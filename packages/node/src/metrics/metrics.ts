@@ -21,7 +21,8 @@ const MISNAMED_DEFAULTS = [
   'nodejs_active_requests_total',
   'nodejs_active_resources_total',
 ];
-const EVENT_LOOP_PRECISION_MS = 100;
+/** Each look wakes the main thread. */
+const EVENT_LOOP_PRECISION_MS = 500;
 
 export function createMetrics(sources: MetricSources): Registry {
   const registry = new Registry();

@@ -49,7 +49,8 @@ export class HeartbeatCopies {
   readonly #keptMs: number;
   #replication: ReplicationStatus | null = null;
   #madeAtMs = 0;
-  #states: readonly number[] = [];
+  /** STATE_WORDS per copy. */
+  readonly #states: number[] = [];
   #copies: PartitionStatus[] = [];
 
   constructor(keptMs: number) {
@@ -62,25 +63,35 @@ export class HeartbeatCopies {
     replication: ReplicationStatus,
     nowMs: number,
   ): PartitionStatus[] {
-    const states = partitions.flatMap(stateOf);
-    const isSame =
-      this.#replication === replication &&
-      nowMs - this.#madeAtMs < this.#keptMs &&
-      states.length === this.#states.length &&
-      states.every((word, i) => word === this.#states[i]);
-    if (isSame) return this.#copies;
+    const isKept = this.#replication === replication && nowMs - this.#madeAtMs < this.#keptMs;
+    if (!this.#noteStates(partitions) && isKept) return this.#copies;
     this.#replication = replication;
     this.#madeAtMs = nowMs;
-    this.#states = states;
     this.#copies = partitionStatuses(partitions, replication);
     return this.#copies;
   }
+
+  /** Whether one of them is new. */
+  #noteStates(partitions: readonly Partition[]): boolean {
+    const states = this.#states;
+    let isNew = states.length !== partitions.length * STATE_WORDS;
+    states.length = partitions.length * STATE_WORDS;
+    let at = 0;
+    const note = (word: number): void => {
+      isNew ||= states[at] !== word;
+      states[at++] = word;
+    };
+    for (const partition of partitions) {
+      note(partition.id);
+      note(partition.role());
+      note(partition.epoch());
+      note((partition.consistent() ? 1 : 0) + (partition.checked() ? 2 : 0));
+    }
+    return isNew;
+  }
 }
 
-function stateOf(partition: Partition): number[] {
-  const flags = (partition.consistent() ? 1 : 0) + (partition.checked() ? 2 : 0);
-  return [partition.id, partition.role(), partition.epoch(), flags];
-}
+const STATE_WORDS = 4;
 
 function statusOf(
   partition: Partition,

@@ -10,7 +10,6 @@ import { ClientLoadMeter } from './client-load.ts';
 import { monotonicMs } from './monotonic-clock.ts';
 import { bindError } from './ports.ts';
 import { replicationView } from './replication-view.ts';
-import { statusDigest } from './status-digest.ts';
 import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.ts';
 
 /** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
@@ -120,7 +119,7 @@ function status(): ReplicationStatus {
 
 /** An idle node says nothing. */
 function tellStatus(): void {
-  const digest = statusDigest({ partitions: hub.status() });
+  const digest = hub.digest();
   if (digest === toldDigest) return;
   toldDigest = digest;
   post({ kind: 'replicationStatus', status: status() });

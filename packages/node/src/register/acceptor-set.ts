@@ -17,9 +17,18 @@ export function hasQuorum({ current, next }: AcceptorSet, ids: ReadonlySet<strin
 }
 
 /** One word for a set: equal for the same sets, different for others. */
-export function nameOfSet({ current, next }: AcceptorSet): string {
-  return next === null ? nameOf(current) : `${nameOf(current)}>${nameOf(next)}`;
+export function nameOfSet(set: AcceptorSet): string {
+  let name = names.get(set);
+  if (name === undefined) {
+    const { current, next } = set;
+    name = next === null ? nameOf(current) : `${nameOf(current)}>${nameOf(next)}`;
+    names.set(set, name);
+  }
+  return name;
 }
+
+/** Every heartbeat asks, and sets do not change in place. */
+const names = new WeakMap<AcceptorSet, string>();
 
 export function isSameSet(a: AcceptorSet, b: AcceptorSet): boolean {
   return nameOfSet(a) === nameOfSet(b);
