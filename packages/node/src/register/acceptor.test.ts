@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 import type { ClusterMap, Life } from '../shared/map.ts';
-import { Acceptor } from './acceptor.ts';
+import { Acceptor, NotWritten } from './acceptor.ts';
 import type { AcceptedMap, Ballot } from './acceptor-calls.ts';
 import { LmdbAcceptorStorage } from './lmdb-acceptor-storage.ts';
 import { MemoryAcceptorStorage } from './memory-acceptor-storage.ts';
@@ -189,6 +189,41 @@ describe('acceptor: disk', () => {
     storage.isFull = false;
     expect(await acceptor.prepare(life, ballot(1))).toEqual({ kind: 'promised', accepted: null });
     expect(told).toEqual(['ENOSPC', 'ENOSPC', 'ENOSPC', null]);
+  });
+
+  test('what came to nothing on disk is answered by nobody, and may be tried again', async () => {
+    let isFull = true;
+    const storage = new MemoryAcceptorStorage('a1', async () => {
+      if (isFull) throw new NotWritten('ENOSPC');
+    });
+    const acceptor = new Acceptor(storage);
+    await expect(acceptor.prepare(life, ballot(1))).rejects.toThrow('ENOSPC');
+    await expect(acceptor.accept(life, ballot(1), mapOf(1))).rejects.toThrow('ENOSPC');
+    await expect(acceptor.fence({ node: 'n2', incarnation: 1 })).rejects.toThrow('ENOSPC');
+    isFull = false;
+    expect((await acceptor.prepare(life, ballot(2))).kind).toBe('promised');
+    expect((await acceptor.accept(life, ballot(2), mapOf(2))).kind).toBe('accepted');
+    storage.crash();
+    expect(new Acceptor(storage).accepted).toEqual(mapOf(2));
+  });
+
+  test('a fence that came to nothing is written again, whatever was written since', async () => {
+    const put: string[] = [];
+    let isFull = true;
+    const storage = new MemoryAcceptorStorage('a1', async () => {
+      if (isFull) throw new NotWritten('ENOSPC');
+    });
+    const putFence = storage.putFence.bind(storage);
+    storage.putFence = (fenced) => {
+      put.push(`${fenced.node}:${fenced.incarnation}`);
+      putFence(fenced);
+    };
+    const acceptor = new Acceptor(storage);
+    await expect(acceptor.fence(life)).rejects.toThrow('ENOSPC');
+    isFull = false;
+    await acceptor.fence(life);
+    await acceptor.fence(life);
+    expect(put).toEqual([`n1:${life.incarnation}`, `n1:${life.incarnation}`]);
   });
 
   test('a disk that failed to flush is not believed again', async () => {

@@ -2,7 +2,8 @@
  *  remembers which lives are fenced.
  *  Owner: the node's main thread. The lease room asks and adds to the fences.
  *  Invariants: what an answer rests on is on disk before the answer leaves; a promise is never
- *  taken back, a fence neither. A disk that failed to flush is not believed again: the acceptor
+ *  taken back, a fence neither. What is on its way to the disk counts already: of what it refuses, and
+ *  of what it says it accepted. A disk that failed to flush is not believed again: the acceptor
  *  then answers nothing more until its process starts anew from what is on that disk.
  *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
 import { type ClusterMap, type Life, type NodeId, nodeOf } from '../shared/map.ts';
@@ -18,7 +19,8 @@ export interface AcceptorState {
 }
 
 /** Where it remembers. A `put` throws where it cannot be, and then nothing was changed; what was put
- *  may be lost with the process until `flushed`, called after it, resolves. */
+ *  may be lost with the process until `flushed`, called after it, resolves. That rejects with
+ *  NotWritten where something that was put is not there, and what was there before still is. */
 export interface AcceptorStorage {
   /** Random, born with the storage: whoever lost its memory is another acceptor. */
   readonly id: string;
@@ -30,9 +32,14 @@ export interface AcceptorStorage {
   flushed(): Promise<void>;
 }
 
+/** Weather, such as a full disk: it may be tried again. */
+export class NotWritten extends Error {}
+
 export class Acceptor {
   readonly #storage: AcceptorStorage;
   readonly #fences: Map<NodeId, number>;
+  /** Those of them that are on disk for certain. */
+  readonly #durableFences: Map<NodeId, number>;
   readonly #listeners = new Set<(map: ClusterMap) => void>();
   readonly #wrote: (failure: Error | null) => void;
   #promised: Ballot;
@@ -47,6 +54,7 @@ export class Acceptor {
     this.#promised = higherOf(promised, accepted?.ballot ?? noBallot);
     this.#accepted = accepted;
     this.#fences = new Map(fences);
+    this.#durableFences = new Map(fences);
   }
 
   get id(): string {
@@ -77,11 +85,12 @@ export class Acceptor {
   /** Whether that may be done is the lease room's to know. Resolves once the fence is on disk. */
   async fence({ node, incarnation }: Life): Promise<void> {
     this.#checkDisk();
-    if (incarnation > (this.#fences.get(node) ?? 0)) {
-      this.#write(() => this.#storage.putFence({ node, incarnation }));
-      this.#fences.set(node, incarnation);
-    }
+    if (incarnation <= (this.#durableFences.get(node) ?? 0)) return;
+    const through = Math.max(incarnation, this.#fences.get(node) ?? 0);
+    this.#write(() => this.#storage.putFence({ node, incarnation: through }));
+    this.#fences.set(node, through);
     await this.#flushed();
+    this.#durableFences.set(node, Math.max(through, this.#durableFences.get(node) ?? 0));
   }
 
   async prepare(from: Life, ballot: Ballot): Promise<PrepareAnswer> {
@@ -122,8 +131,9 @@ export class Acceptor {
       await this.#storage.flushed();
       this.#wrote(null);
     } catch (error) {
+      this.#wrote(error as Error);
+      if (error instanceof NotWritten) throw error;
       this.#trouble = error as Error;
-      this.#wrote(this.#trouble);
     }
     this.#checkDisk();
   }

@@ -1,11 +1,13 @@
 /** An acceptor's memory in an LMDB file of its own, so that no other write waits for its flushes.
- *  Each put is a transaction that ends with fdatasync, not one of those that lmdb flushes later: an
- *  answer must not leave before, and with `overlappingSync` off nothing depends on when lmdb gets
- *  round to it. Owner: the main thread of the process that holds the data dir's lock. */
+ *  A put is written by a thread of lmdb's, in a transaction that ends with fdatasync, so a slow disk holds up
+ *  the answers that rest on it and nothing else: heartbeats go on. `overlappingSync` is off, so that a
+ *  transaction is on disk once its promise resolves. `eventTurnBatching` is off because with it lmdb
+ *  makes promises that nobody can handle, and that reject where the disk is full.
+ *  Owner: the main thread of the process that holds the data dir's lock. */
 import { randomUUID } from 'node:crypto';
 import { type Database, open } from 'lmdb';
 import { type Life, type NodeId, parseClusterMap } from '../shared/map.ts';
-import type { AcceptorState, AcceptorStorage } from './acceptor.ts';
+import { type AcceptorState, type AcceptorStorage, NotWritten } from './acceptor.ts';
 import type { AcceptedMap, Ballot } from './acceptor-calls.ts';
 import { noBallot } from './ballots.ts';
 
@@ -17,10 +19,12 @@ const fencePrefix = 'fence:';
 export class LmdbAcceptorStorage implements AcceptorStorage {
   readonly id: string;
   readonly #file: Database<unknown, string>;
+  /** Whether what was put last is on disk: null, or why not. Transactions end in the order of puts. */
+  #written: Promise<NotWritten | null> = Promise.resolve(null);
 
   /** Creates the file where there is none. */
   constructor(path: string) {
-    this.#file = open({ path, encoding: 'json', overlappingSync: false });
+    this.#file = open({ path, encoding: 'json', overlappingSync: false, eventTurnBatching: false });
     this.id = (this.#file.get(idKey) as string | undefined) ?? this.#born();
   }
 
@@ -42,23 +46,28 @@ export class LmdbAcceptorStorage implements AcceptorStorage {
   }
 
   putPromised(ballot: Ballot): void {
-    this.#file.putSync(promisedKey, ballot);
+    this.#put(promisedKey, ballot);
   }
 
   putAccepted(accepted: AcceptedMap): void {
-    this.#file.putSync(acceptedKey, accepted);
+    this.#put(acceptedKey, accepted);
   }
 
   putFence({ node, incarnation }: Life): void {
-    this.#file.putSync(fencePrefix + node, incarnation);
+    this.#put(fencePrefix + node, incarnation);
   }
 
   async flushed(): Promise<void> {
-    await this.#file.flushed;
+    const failure = await this.#written;
+    if (failure !== null) throw failure;
   }
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  #put(key: string, value: unknown): void {
+    this.#written = this.#file.put(key, value).then(() => null, whyNotWritten);
   }
 
   #born(): string {
@@ -66,4 +75,15 @@ export class LmdbAcceptorStorage implements AcceptorStorage {
     this.#file.putSync(idKey, id);
     return id;
   }
+}
+
+/** lmdb says only later why a commit has failed. */
+async function whyNotWritten(
+  error: Error & { commitError?: Promise<unknown> },
+): Promise<NotWritten> {
+  const why = await (error.commitError ?? Promise.reject(error)).then(
+    () => error,
+    (reason: Error) => reason,
+  );
+  return new NotWritten(why.message);
 }
