@@ -79,11 +79,12 @@ export class LmdbAcceptorStorage implements AcceptorStorage {
 
 /** lmdb says only later why a commit has failed. */
 async function whyNotWritten(
-  error: Error & { commitError?: Promise<unknown> },
+  failure: Error & { commitError?: Promise<unknown> },
 ): Promise<NotWritten> {
-  const why = await (error.commitError ?? Promise.reject(error)).then(
-    () => error,
-    (reason: Error) => reason,
-  );
-  return new NotWritten(why.message);
+  try {
+    await failure.commitError;
+    return new NotWritten(failure.message);
+  } catch (error) {
+    return new NotWritten((error as Error).message);
+  }
 }
