@@ -10,13 +10,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PeerRefusalReason } from '@ingot/replication';
 import { Acceptor } from '../register/acceptor.ts';
 import { nextAcceptors } from '../register/acceptor-choice.ts';
+import { membersOf } from '../register/acceptor-set.ts';
 import type { MapChange } from '../register/map-proposer.ts';
 import { MapWatchers } from '../register/map-watchers.ts';
 import type { Credentials } from '../shared/credentials.ts';
 import { IngotError, refusal, usageError } from '../shared/errors.ts';
 import { later } from '../shared/later.ts';
 import {
-  addressOf,
   type ClusterMap,
   isLeaving,
   ledBy,
@@ -25,13 +25,15 @@ import {
   type NodeId,
   nodeOf,
 } from '../shared/map.ts';
+import { AcceptorLog } from './acceptor-log.ts';
 import { AcceptorPeers } from './acceptor-peers.ts';
 import { ControlNode } from './control-node.ts';
 import { ControlServer } from './control-server.ts';
+import { drained } from './draining.ts';
 import { type FailoverFigures, NO_FAILOVERS } from './failover-log.ts';
 import { foundCluster, refuseOtherClusters } from './founding.ts';
 import type { Identity } from './identity.ts';
-import { joinCluster } from './joining.ts';
+import { joinCluster, whereToAsk } from './joining.ts';
 import { beatRefusal, verdictOn } from './life-verdict.ts';
 import { Leases } from './leases.ts';
 import { MapRegister } from './map-register.ts';
@@ -39,6 +41,7 @@ import type { ControlAccess } from './peer-credentials.ts';
 import { Peers } from './peers.ts';
 import { RefusalLog } from './refusal-log.ts';
 import type { JoinRequest } from './registration.ts';
+import { SavedMap } from './saved-map.ts';
 import { SealGuard } from './seal-guard.ts';
 import type {
   ControlLog,
@@ -51,14 +54,10 @@ import type {
 
 /** How long a node that joins for the first time looks for somebody to join through. */
 const joinPatienceMs = 10_000;
-/** So long a newer map may be known and not be saved. */
-const saveDelayMs = 200;
 /** How long a node that has joined waits for its first lease before it goes on. */
 const firstLeaseMs = 1_000;
 /** How long a drained life waits for the map to say that it is over. */
 const stoppedWithinMs = 1_000;
-/** Whoever coordinated may just have gone. */
-const drainRetryMs = 100;
 
 export interface ControlPlaneOptions {
   settings: ControlSettings;
@@ -83,6 +82,8 @@ export class ControlPlane implements ControlPlaneApi {
   readonly #log: ControlLog;
   readonly #node: NodeCallbacks;
   readonly #refusals: RefusalLog;
+  readonly #acceptorLog: AcceptorLog;
+  readonly #savedMap: SavedMap;
   readonly #access: ControlAccess;
   readonly #server: ControlServer;
   readonly #watchers = new MapWatchers();
@@ -96,10 +97,6 @@ export class ControlPlane implements ControlPlaneApi {
   #isMember = false;
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
-  #canWrite = true;
-  /** By node: why it refused this life last. */
-  readonly #refusedBy = new Map<NodeId, string>();
-  #saving: NodeJS.Timeout | null = null;
   /** By this process itself. */
   #isLeaving = false;
   /** By whoever; the map says so. */
@@ -113,6 +110,8 @@ export class ControlPlane implements ControlPlaneApi {
     this.#node = node;
     const refusals = new RefusalLog(log);
     this.#refusals = refusals;
+    this.#acceptorLog = new AcceptorLog(log);
+    this.#savedMap = new SavedMap((map) => identity.saveMap(map), log);
     this.#access = {
       credentials,
       refused: (address, refusal) => refusals.connected(address, refusal),
@@ -178,25 +177,12 @@ export class ControlPlane implements ControlPlaneApi {
     if (!this.#isMember) return;
     const { control } = this.#joined();
     const life = this.#life();
-    const expired = AbortSignal.timeout(timeoutMs);
-    const gaveUp = delay(timeoutMs, 'late' as const, { ref: false });
-    for (let why = ''; ; ) {
-      const drained = control.drain(life).then(
-        () => 'drained' as const,
-        (error: Error) => error,
-      );
-      const outcome = await Promise.race([drained, gaveUp]);
-      if (outcome === 'drained') return await this.#stopLife(life);
-      if (outcome !== 'late') why = outcome.message;
-      if (expired.aborted || outcome === 'late') {
-        this.#log.warn(
-          { event: 'node.notDrained', leads: ledBy(this.map(), life.node).length, why },
-          'stops although it still leads partitions: nobody took them over in time',
-        );
-        return;
-      }
-      await delay(drainRetryMs);
-    }
+    const why = await drained(() => control.drain(life), timeoutMs);
+    if (why === null) return await this.#stopLife(life);
+    this.#log.warn(
+      { event: 'node.notDrained', leads: ledBy(this.map(), life.node).length, why },
+      'stops although it still leads partitions: nobody took them over in time',
+    );
   }
 
   /** A life that is drained ends here, before its process does: nobody has to miss it first. One that
@@ -221,7 +207,7 @@ export class ControlPlane implements ControlPlaneApi {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#remember();
+    this.#savedMap.flush();
     for (const end of this.#endings.splice(0).toReversed()) end();
   }
 
@@ -243,8 +229,9 @@ export class ControlPlane implements ControlPlaneApi {
     const node = this.#node;
     const peers = new Peers(map.clusterId, this.#access);
     this.#endings.push(() => peers.close());
+    const acceptorLog = this.#acceptorLog;
     const acceptor = new Acceptor(this.#identity.acceptorStorage, (failure) =>
-      this.#logWrite(failure),
+      acceptorLog.wrote(failure),
     );
     this.#incarnation = this.#nextIncarnation(map, acceptor);
     const calls = new AcceptorPeers({
@@ -266,7 +253,7 @@ export class ControlPlane implements ControlPlaneApi {
         renewed: (servedUntil) => node.leaseRenewed(servedUntil),
         refused: (peer, reason) => this.#refused(peer, reason),
         behind: (version, peer) => register.heardOf(version, peer),
-        connected: (peer, isConnected) => this.#logLink(peer, isConnected),
+        connected: (peer, isConnected) => acceptorLog.connected(peer, isConnected),
       },
       map,
     );
@@ -313,7 +300,7 @@ export class ControlPlane implements ControlPlaneApi {
     }
     const request = this.#joinRequest(membership?.clusterId ?? '', membership?.incarnation ?? 0);
     return joinCluster({
-      addresses: () => this.#whereToAsk(),
+      addresses: () => whereToAsk(this.#settings, this.#cluster?.register.known() ?? null),
       request,
       ownWay: () => this.#ownWay(request),
       access: this.#access,
@@ -323,19 +310,13 @@ export class ControlPlane implements ControlPlaneApi {
     });
   }
 
-  #whereToAsk(): string[] {
-    const { id, join } = this.#settings;
-    const known = (this.#cluster?.register.known().nodes ?? []).filter((node) => node.id !== id);
-    return [...new Set([...join, ...known.map((node) => addressOf(node, 'control'))])];
-  }
-
   /** A node with a voice may register itself: everything goes by compare-and-set on the map, so it does
    *  no harm if somebody else acts too. */
   #ownWay(request: JoinRequest): (() => Promise<ClusterMap>) | null {
     if (this.#cluster === null) return null;
     const { register, control } = this.#cluster;
-    const { current, next } = register.known().acceptors;
-    if (![...current, ...(next ?? [])].some(({ id }) => id === request.acceptor)) return null;
+    const voices = membersOf(register.known().acceptors);
+    if (!voices.some(({ id }) => id === request.acceptor)) return null;
     return async () => {
       try {
         return await control.register(request);
@@ -388,7 +369,7 @@ export class ControlPlane implements ControlPlaneApi {
     const { incarnation } = nodeOf(map, nodeId) as MapNode;
     await this.#identity.enter({ nodeId, clusterId, incarnation }, map);
     this.#incarnation = incarnation;
-    this.#refusedBy.clear();
+    this.#acceptorLog.lifeBegan();
     this.#isMember = true;
     register.learn(map);
     this.#adopt(register.known());
@@ -403,34 +384,8 @@ export class ControlPlane implements ControlPlaneApi {
     this.#map = map;
     if (isLeaving(map, this.#settings.id)) this.#isAskedToLeave = true;
     this.#watchers.tell(map);
-    this.#rememberSoon();
+    this.#savedMap.follow(map);
     this.#judge(map);
-  }
-
-  /** A hint for the next start, which may be late: a change of the map waits for no disk but those of
-   *  the acceptors. */
-  #rememberSoon(): void {
-    this.#saving ??= setTimeout(() => this.#remember(), saveDelayMs);
-  }
-
-  #remember(): void {
-    if (this.#saving === null) return;
-    clearTimeout(this.#saving);
-    this.#saving = null;
-    try {
-      this.#identity.saveMap(this.map());
-    } catch (error) {
-      this.#log.warn({ event: 'map.notSaved', why: (error as Error).message });
-    }
-  }
-
-  /** One line for as long as it cannot. */
-  #logWrite(failure: Error | null): void {
-    if (failure !== null && this.#canWrite) {
-      const text = 'the acceptor of this node has no say while it cannot write';
-      this.#log.error({ event: 'map.notWritten', why: failure.message }, text);
-    }
-    this.#canWrite = failure === null;
   }
 
   /** Whoever holds a lease cannot have been ended for its silence: somebody else goes by its name, or it
@@ -446,13 +401,10 @@ export class ControlPlane implements ControlPlaneApi {
     else this.#retire('another process with a copy of its data dir has taken its place');
   }
 
-  #refused(peer: NodeId, { code, message }: IngotError): void {
+  #refused(peer: NodeId, reason: IngotError): void {
     const { leases, register } = this.#joined();
-    // Whoever is refused asks again and again.
-    if (this.#refusedBy.get(peer) !== code) {
-      this.#refusedBy.set(peer, code);
-      this.#log.warn({ event: 'acceptor.refused', peer, code }, message);
-    }
+    this.#acceptorLog.refused(peer, reason);
+    const { code, message } = reason;
     if (code === 'FENCED' && !leases.hasLease()) this.#beginAnew(message);
     else if (code !== 'FENCED') register.heardOf(register.known().version + 1, peer);
   }
@@ -495,11 +447,6 @@ export class ControlPlane implements ControlPlaneApi {
 
   #report(): NodeReport {
     return { ...this.#node.report(), node: this.#settings.id, incarnation: this.#incarnation };
-  }
-
-  #logLink(peer: NodeId, isConnected: boolean): void {
-    if (isConnected) this.#log.info({ event: 'acceptor.connected', peer });
-    else this.#log.warn({ event: 'acceptor.away', peer }, `${peer} does not answer heartbeats`);
   }
 
   #joined(): Cluster {

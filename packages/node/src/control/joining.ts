@@ -5,11 +5,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceError } from '@grpc/grpc-js';
 import { IngotError, unreachable } from '../shared/errors.ts';
-import type { ClusterMap } from '../shared/map.ts';
+import { addressOf, type ClusterMap } from '../shared/map.ts';
 import { ControlClient } from './control-client.ts';
 import type { ControlAccess } from './peer-credentials.ts';
 import type { JoinRequest } from './registration.ts';
-import type { ControlLog } from './types.ts';
+import type { ControlLog, ControlSettings } from './types.ts';
 
 const retryMs = 250;
 const complainEveryMs = 5_000;
@@ -66,6 +66,12 @@ export async function joinCluster(options: JoinOptions): Promise<ClusterMap> {
     }
     await delay(retryMs, undefined, { signal });
   }
+}
+
+/** The addresses of the start command, then those of all other nodes that are known. */
+export function whereToAsk({ id, join }: ControlSettings, map: ClusterMap | null): string[] {
+  const others = (map?.nodes ?? []).filter((node) => node.id !== id);
+  return [...new Set([...join, ...others.map((node) => addressOf(node, 'control'))])];
 }
 
 /** The cluster ids of those of the addresses that answer; one that is not there has none. */
