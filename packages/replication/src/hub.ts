@@ -35,6 +35,8 @@ export interface HubOptions extends NodeIdentity {
   readonly scrubEveryMs?: number;
   /** Sleeps on `wake` unless given. */
   readonly sleeper?: Sleep;
+  /** Every 200 ms, once the hub has looked after its connections. */
+  readonly ticked?: () => void;
 }
 
 export class ReplicationHub {
@@ -224,6 +226,7 @@ export class ReplicationHub {
   #tickLater(): void {
     this.#callOffTick = this.#state.timers.later(tickMs, () => {
       this.#tick();
+      this.#options.ticked?.();
       if (this.#running) this.#tickLater();
     });
   }

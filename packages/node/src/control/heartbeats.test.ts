@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { BeatStream } from './beat-stream.ts';
 import { ClusterView } from './cluster-view.ts';
+import { nextBeatMs } from './heartbeats.ts';
 import { mapFoundedBy } from './simulated-cluster.fixture.ts';
 import { saysTheSame } from './report-changes.ts';
 import type { NodeReport, PartitionReport } from './types.ts';
@@ -46,6 +47,16 @@ describe('heartbeats: what is said again', () => {
     const written = withCopy({ seq: 9, followers: [{ ...follower, ackedSeq: 9 }] });
     expect(saysTheSame(report, written)).toBe(true);
   });
+});
+
+test('heartbeats: at whole quarters of a second, never much sooner or later than the one before', () => {
+  for (let wallMs = 0; wallMs < 1_000; wallMs++) {
+    const leftMs = nextBeatMs(wallMs);
+    expect((wallMs + leftMs) % 250).toBe(0);
+    expect(leftMs).toBeGreaterThanOrEqual(50);
+    expect(leftMs).toBeLessThan(300);
+  }
+  expect(nextBeatMs(1_000)).toBe(250);
 });
 
 describe('heartbeats: how often all is said', () => {

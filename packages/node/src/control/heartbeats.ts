@@ -1,6 +1,8 @@
 /** The heartbeats of one life of this node: one every 250 ms, to the node of each acceptor that the
  *  map names, over a stream each; to its own acceptor without a network. A beat has one number,
  *  wherever it goes; what is answered to it lengthens the lease.
+ *  They go out at whole quarters of a second, as far as clocks agree: a node that hears and answers
+ *  all others while it is awake anyway wakes up less often. Nothing rests on that.
  *  Owner: the main thread. */
 import { membersOf } from '../register/acceptor-set.ts';
 import type { IngotError } from '../shared/errors.ts';
@@ -18,6 +20,7 @@ export interface HeartbeatOptions {
   holder: LeaseHolder;
   client: (node: MapNode) => Pick<ControlClient, 'heartbeat'>;
   report: () => NodeReport;
+  wallMs: () => number;
   /** This node is one of those asked. */
   ownBeat: (report: NodeReport, beat: number) => void;
   answered: (node: NodeId, ack: HeartbeatAck) => void;
@@ -28,14 +31,14 @@ export interface HeartbeatOptions {
 
 export class Heartbeats {
   readonly #options: HeartbeatOptions;
-  readonly #interval: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   /** By node and address. */
   readonly #streams = new Map<string, BeatStream>();
   #beatsItself = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
-    this.#interval = setInterval(() => this.beat(), heartbeatIntervalMs);
+    this.#beatLater();
   }
 
   /** The acceptors of this map are asked from now on. */
@@ -64,9 +67,16 @@ export class Heartbeats {
   }
 
   stop(): void {
-    clearInterval(this.#interval);
+    clearTimeout(this.#timer);
     for (const stream of this.#streams.values()) stream.stop();
     this.#streams.clear();
+  }
+
+  #beatLater(): void {
+    this.#timer = setTimeout(() => {
+      this.#beatLater();
+      this.beat();
+    }, nextBeatMs(this.#options.wallMs()));
   }
 
   #open(node: MapNode): void {
@@ -81,6 +91,12 @@ export class Heartbeats {
     this.#streams.set(keyOf(node), stream);
     stream.start();
   }
+}
+
+/** Until the next whole quarter of a second; the one after it where that is too soon. */
+export function nextBeatMs(wallMs: number): number {
+  const leftMs = heartbeatIntervalMs - (wallMs % heartbeatIntervalMs);
+  return leftMs < heartbeatIntervalMs / 5 ? leftMs + heartbeatIntervalMs : leftMs;
 }
 
 const keyOf = (node: MapNode): string => `${node.id}@${addressOf(node, 'control')}`;

@@ -90,6 +90,7 @@ export class Leases {
       holder,
       client,
       report,
+      wallMs: processClocks.wallMs,
       ownBeat: (own, beat) => this.#beatItself(own, beat),
       answered: (node, ack) => {
         this.#answered(holder, ack.acceptor, Number(ack.beat), ack.acceptorSet);

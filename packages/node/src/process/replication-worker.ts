@@ -12,9 +12,6 @@ import { bindError } from './ports.ts';
 import { replicationView } from './replication-view.ts';
 import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.ts';
 
-/** How often the main thread hears of a change; it needs it for heartbeats and readiness. */
-const STATUS_INTERVAL_MS = 200;
-
 /** So often a follower hears within --stale-max, at least. */
 const SIGNS_OF_LIFE = 2.5;
 const SIGN_OF_LIFE_MS_MAX = 2_000;
@@ -40,11 +37,12 @@ const hub = new ReplicationHub({
   scrubEveryMs: settings.scrubEveryMs,
   log: ({ level, event, ...fields }) => log(level, event, fields),
   nowMs: Date.now,
+  // The main thread hears of changes: it needs them for heartbeats and readiness.
+  ticked: tellStatus,
   pacing: { rate: settings.syncRate, load: () => clientLoad.read() },
 });
 
 let toldDigest = '';
-const statusTimer = setInterval(tellStatus, STATUS_INTERVAL_MS);
 
 onMessage((message: ToReplicationWorker) => {
   switch (message.kind) {
@@ -102,7 +100,6 @@ async function start(): Promise<void> {
 }
 
 async function stop(): Promise<void> {
-  clearInterval(statusTimer);
   await hub.close();
   clientLoad.close();
   closeLine();
