@@ -16,6 +16,7 @@ import {
   newFollower,
   newPrimary,
   Pair,
+  patterned,
   RingReader,
   SMALL,
   sweepAll,
@@ -104,6 +105,47 @@ describe('store: copies: bulk', () => {
     expect(pair.follower.readEnd(token)).toBe(false);
     expect(endBulk(pair.primary, pair.follower)).toBeNull();
     expect(pair.follower.consistent()).toBe(true);
+  });
+
+  test('chunks of extents that are torn, reused and freed while they are sent are whole after the redo', () => {
+    const primary = newPrimary();
+    const map = new PartitionMap(primary);
+    for (let i = 0; i < 8; i++) map.set(bytesOf(`k${i}`), patterned(500_000, i), 1);
+    const follower = newFollower();
+    const { seq } = primary.stats();
+    const reader = new RingReader(primary, seq + 1);
+    follower.beginBulk(seq);
+    let n = 0;
+    const write = (): void => {
+      const key = bytesOf(`k${(n * 5) % 9}`);
+      if (n % 7 === 3) map.delete(key, 2);
+      else if (n % 3 === 0) map.set(key, patterned(60_000 + ((n * 77_777) % 500_000), n), 2);
+      else if (n % 3 === 1) map.append(key, patterned(90_000, n), 2);
+      else map.setRange(key, (n * 33_333) % 400_000, patterned(80_000, n), 2);
+      n++;
+    };
+    for (const chunk of usedChunksOf(primary)) {
+      const generation = primary.stamps[chunk];
+      follower.chunkLands(chunk);
+      for (const [from, to] of [
+        [0, 20_000],
+        [20_000, CHUNK_BYTES],
+      ]) {
+        const half = primary.chunkBytesView(chunk, from, to);
+        half.copy(follower.chunkBytesView(chunk, from, to));
+        write();
+        reader.feed(follower);
+      }
+      follower.chunkLanded(chunk, generation);
+    }
+    expect(endBulk(primary, follower)).toBeNull();
+    assertEqualCopies(primary, follower);
+    write();
+    reader.feed(follower);
+    assertEqualCopies(primary, follower);
+    follower.promote(2, 3);
+    sweepAll(follower, 3);
+    expect(follower.verify()).toBeNull();
   });
 
   test('a follower that was promoted allocates where its primary would not overwrite anything', () => {

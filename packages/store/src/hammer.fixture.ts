@@ -1,8 +1,7 @@
 /** Worker thread of gate.test.ts: writes or reads self-checksummed values as fast as it can.
- *
- *  A value is [u32 bytes, u32 stamp, filler of the stamp's low byte ..., u32 stamp]: whoever reads bytes of two
- *  writes sees stamps or fillers that differ. `honest` false leaves out what the control is about. */
+ *  `honest` false leaves out what the control is about. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { fillValue, isWhole } from './whole-value.fixture.ts';
 import { attachPartition, hashKey, type Partition, type PartitionHandle } from './index.ts';
 
 export interface HammerTask {
@@ -28,21 +27,6 @@ const keys = Array.from({ length: HAMMER_KEYS }, (_, i) => Buffer.from(`hammer:$
 const hashes = keys.map((key) => hashKey(key, 0, key.length));
 const NOW_MS = 1_000;
 
-export function fillValue(value: Buffer, bytes: number, stamp: number): void {
-  value.fill(stamp & 0xff, 0, bytes);
-  value.writeUInt32LE(bytes, 0);
-  value.writeUInt32LE(stamp, 4);
-  value.writeUInt32LE(stamp, bytes - 4);
-}
-
-function isWhole(value: Buffer, bytes: number): boolean {
-  if (bytes < 16 || bytes > VALUE_BYTES_MAX || value.readUInt32LE(0) !== bytes) return false;
-  const stamp = value.readUInt32LE(4);
-  if (value.readUInt32LE(bytes - 4) !== stamp) return false;
-  for (let i = 8; i < bytes - 4; i++) if (value[i] !== (stamp & 0xff)) return false;
-  return true;
-}
-
 function write(partition: Partition, { rounds, seed, honest, control }: HammerTask): HammerReport {
   const value = Buffer.alloc(VALUE_BYTES_MAX);
   for (let i = 0; i < rounds && Atomics.load(control, 0) === 0; i++) {
@@ -62,8 +46,7 @@ function copyOut(partition: Partition, at: number, into: Buffer): number {
   const ref = partition.find(hashes[at], keys[at], 0, keys[at].length, NOW_MS);
   if (ref === 0) return -1;
   const bytes = partition.valueBytes(ref);
-  const from = partition.valueOffset(ref);
-  partition.imageBuffer.copy(into, 0, from, from + Math.min(bytes, VALUE_BYTES_MAX));
+  partition.copyValue(ref, 0, Math.min(bytes, VALUE_BYTES_MAX), into, 0);
   return bytes;
 }
 

@@ -6,6 +6,7 @@ import {
   createPartition,
   type EvictionPolicy,
   type Geometry,
+  hashKey,
   type Partition,
   PartitionMap,
   type PartitionHandle,
@@ -22,6 +23,19 @@ export const SMALL: Geometry = planGeometry({
 });
 
 export const bytesOf = (text: string): Buffer => Buffer.from(text);
+
+/** Bytes that differ from place to place and from seed to seed. */
+export function patterned(bytes: number, seed: number): Buffer {
+  const value = Buffer.allocUnsafe(bytes);
+  for (let i = 0; i < bytes; i++) value[i] = (i * 31 + (i >>> 8) * 7 + seed * 13) & 0xff;
+  return value;
+}
+
+/** The record of a key, for tests that look behind the API. */
+export function refOf(partition: Partition, key: string): number {
+  const name = bytesOf(key);
+  return partition.find(hashKey(name, 0, name.length), name, 0, name.length, 1);
+}
 
 export function newPrimary(
   eviction: EvictionPolicy = 'sieve',

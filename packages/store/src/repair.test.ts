@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CHUNK_BYTES, hashKey, PartitionMap, ROLE_FOLLOWER, ROLE_PRIMARY } from './index.ts';
 import {
+  CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_HEADER,
   CHUNK_INDEX,
@@ -19,6 +20,7 @@ import {
   bytesOf,
   flush,
   Pair,
+  patterned,
   RingReader,
   usedChunksOf,
 } from './pair.fixture.ts';
@@ -30,6 +32,7 @@ const KINDS = {
   index: CHUNK_INDEX,
   overflow: CHUNK_OVERFLOW,
   slab: CHUNK_SLAB,
+  extent: CHUNK_EXTENT,
   free: CHUNK_FREE,
 };
 
@@ -47,6 +50,7 @@ function wellUsedPair(): Pair {
   each(60, 1, (i) => pair.map.set(bytesOf(`l${i}`), Buffer.alloc(30_000), 1));
   each(60, 1, (i) => pair.map.delete(bytesOf(`l${i}`), 1));
   each(6_000, 5, (i) => pair.map.delete(bytesOf(`k${i}`), 1));
+  each(3, 1, (i) => pair.map.set(bytesOf(`x${i}`), patterned(70_000 + i * 99_999, i), 1));
   pair.primary.sweep(0, 1_000, 1);
   pair.stream();
   return pair;
@@ -176,6 +180,19 @@ describe('store: repair', () => {
     pair.primary.repairChunk(chunkOfKind(pair, CHUNK_INDEX), nowMs);
     pair.assertEqualAndSound();
     expect(pair.follower.accessMarks.every((word) => word === 0)).toBe(true);
+  });
+
+  test('neither does an extent, even after a flush', () => {
+    flush(pair.primary, nowMs);
+    pair.map.set(bytesOf('x9'), patterned(300_000, 9), nowMs);
+    pair.stream();
+    const ref = refOf(pair, 'x9');
+    pair.follower.mark(ref);
+    const chunk = chunkOfKind(pair, CHUNK_EXTENT);
+    damage(pair, chunk, 3_000);
+    pair.primary.repairChunk(chunk, nowMs);
+    pair.assertEqualAndSound();
+    expect(pair.follower.accessMarks.some((word) => word !== 0)).toBe(true);
   });
 
   test('after a flush it does: a damaged seq would have miscounted the keys', () => {

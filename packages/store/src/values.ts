@@ -170,6 +170,7 @@ export class Values {
       value = target ?? Buffer.allocUnsafe(length);
       copied += piece;
       if (copied >= value.length) return value;
+      if (target !== null && piece === 0) return undefined; // a damaged record leads nowhere
       torn = 0;
     }
     return undefined;
