@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { StoreError } from './index.ts';
+import { planGeometry, StoreError } from './index.ts';
 import { flush, Pair, sweepAll } from './pair.fixture.ts';
 
 type Step =
@@ -14,6 +14,8 @@ type Step =
       xx: boolean;
       keepTtl: boolean;
     }
+  | { op: 'append'; key: number; bytes: number }
+  | { op: 'setRange'; key: number; offset: number; bytes: number }
   | { op: 'delete'; key: number }
   | { op: 'persist'; key: number }
   | { op: 'get'; key: number }
@@ -23,13 +25,21 @@ type Step =
   | { op: 'sweep' };
 
 const key = fc.nat(60);
+/** More than any history here fills: nothing is to be evicted. */
+const ROOMY = planGeometry({ partitions: 1, capacityBytes: 64 << 20, capacityMaxBytes: 64 << 20 });
+const valueBytes = fc.oneof(
+  { weight: 8, arbitrary: fc.nat(200) },
+  { weight: 8, arbitrary: fc.nat(65_000) },
+  { weight: 1, arbitrary: fc.integer({ min: 65_400, max: 65_600 }) },
+  { weight: 1, arbitrary: fc.nat(1 << 20) },
+);
 const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
       op: fc.constant('set' as const),
       key,
-      bytes: fc.oneof(fc.nat(200), fc.nat(65_000)),
+      bytes: valueBytes,
       ttlMs: fc.constantFrom(0, 0, 5, 50),
       nx: fc.boolean(),
       xx: fc.boolean(),
@@ -41,6 +51,23 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       op: fc.constantFrom('delete' as const, 'persist' as const, 'get' as const),
       key,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('append' as const),
+      key,
+      bytes: fc.oneof(fc.nat(100), fc.nat(90_000)),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('setRange' as const),
+      key,
+      offset: fc.oneof(fc.nat(100), fc.nat(150_000)),
+      bytes: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 90_000 })),
     }),
   },
   {
@@ -58,7 +85,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 const keyOf = (n: number): Buffer => Buffer.from(`key:${n}`);
 
 function runModel(steps: Step[]): void {
-  const pair = new Pair('sieve');
+  const pair = new Pair('sieve', ROOMY);
   const oracle = new Map<number, { value: Buffer; expiresAtMs: number }>();
   let nowMs = 1_000;
   const live = (n: number) => {
@@ -92,6 +119,21 @@ function runModel(steps: Step[]): void {
           value,
           expiresAtMs: expiresAtMs ?? (step.keepTtl ? (before?.expiresAtMs ?? 0) : 0),
         });
+    } else if (step.op === 'append' || step.op === 'setRange') {
+      const entry = live(step.key);
+      const before = entry?.value ?? Buffer.alloc(0);
+      const offset = step.op === 'append' ? before.length : step.offset;
+      const bytes = Buffer.alloc(step.bytes, step.key + 7);
+      const value = Buffer.alloc(Math.max(before.length, offset + bytes.length));
+      before.copy(value);
+      bytes.copy(value, offset);
+      if (value.length > pair.primary.geometry.valueMaxBytes) continue;
+      const length =
+        step.op === 'append'
+          ? pair.map.append(keyOf(step.key), bytes, nowMs)
+          : pair.map.setRange(keyOf(step.key), offset, bytes, nowMs);
+      assert.equal(length, value.length);
+      oracle.set(step.key, { value, expiresAtMs: entry?.expiresAtMs ?? 0 });
     } else if (step.op === 'delete') {
       assert.equal(pair.map.delete(keyOf(step.key), nowMs), live(step.key) !== undefined);
       oracle.delete(step.key);
