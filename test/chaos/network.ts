@@ -6,7 +6,7 @@
  *  when the direction is open again, as on a cable that was pulled for a while.
  *  Bounded: what one side sends is read no faster than the other side takes it. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { connectingProcess } from '../support/connecting-process.ts';
+import { connectingProcesses } from '../support/connecting-process.ts';
 import type { TestNode } from '../support/local-cluster.ts';
 
 /** What happens to bytes from one node to another. */
@@ -22,6 +22,20 @@ const HOST = '127.0.0.1';
 /** Who is no node: clients, and tools. */
 const OUTSIDE = 'outside';
 const QUEUE_BYTES_MAX = 1 << 20;
+/** A new connection waits for so long until it is looked at. */
+const ADMIT_EVERY_MS = 5;
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A connection to the node `to` of which nobody knows yet whose it is. */
+interface Arrival {
+  readonly incoming: Socket;
+  readonly at: Address;
+  readonly to: string;
+}
 
 /** Where others find node i. */
 export function advertised(i: number): string {
@@ -34,6 +48,8 @@ export class Network {
   readonly #passages = new Map<string, Passage>();
   readonly #conversations = new Set<Conversation>();
   readonly #disturbed = new Map<string, number>();
+  readonly #arrivals: Arrival[] = [];
+  #admission: NodeJS.Timeout | null = null;
 
   private constructor(nodes: readonly TestNode[]) {
     this.#nodes = nodes;
@@ -83,6 +99,8 @@ export class Network {
 
   close(): void {
     for (const server of this.#servers) server.close();
+    if (this.#admission !== null) clearTimeout(this.#admission);
+    for (const { incoming } of this.#arrivals) incoming.destroy();
     for (const conversation of this.#conversations) conversation.reset();
   }
 
@@ -97,8 +115,33 @@ export class Network {
     this.#servers.push(server);
   }
 
-  #accept(incoming: Socket, at: { host: string; port: number }, to: string): void {
-    const from = this.#opener(incoming, at);
+  #accept(incoming: Socket, at: Address, to: string): void {
+    incoming.on('error', () => undefined); // whoever it is for is told by its end
+    this.#arrivals.push({ incoming, at, to });
+    this.#admission ??= setTimeout(() => this.#admit(), ADMIT_EVERY_MS);
+  }
+
+  /** All that have come meanwhile: to find out who they are takes as long for many as for one. */
+  #admit(): void {
+    this.#admission = null;
+    const arrivals = this.#arrivals.splice(0);
+    const running = this.#nodes.filter((node) => node.isRunning);
+    const connections = arrivals.map(({ incoming, at }) => {
+      const { remoteAddress: host = '', remotePort: port = 0 } = incoming;
+      return { from: { host, port }, to: at };
+    });
+    const pids = connectingProcesses(
+      connections,
+      running.map(({ pid }) => pid),
+    );
+    for (const [i, arrival] of arrivals.entries()) {
+      const from = running.find((node) => node.pid === pids[i])?.id ?? OUTSIDE;
+      this.#connect(from, arrival);
+    }
+  }
+
+  #connect(from: string, { incoming, at, to }: Arrival): void {
+    if (incoming.destroyed) return;
     if (this.passage(from, to).refused || this.passage(to, from).refused) {
       this.disturb(from, to);
       this.disturb(to, from);
@@ -109,14 +152,6 @@ export class Network {
     const conversation = new Conversation(this, from, to, incoming, outgoing);
     this.#conversations.add(conversation);
     void conversation.ended.then(() => this.#conversations.delete(conversation));
-  }
-
-  #opener(socket: Socket, at: { host: string; port: number }): string {
-    const { remoteAddress = '', remotePort = 0 } = socket;
-    const running = this.#nodes.filter((node) => node.isRunning);
-    const pids = running.map(({ pid }) => pid);
-    const pid = connectingProcess({ host: remoteAddress, port: remotePort }, at, pids);
-    return running.find((node) => node.pid === pid)?.id ?? OUTSIDE;
   }
 }
 

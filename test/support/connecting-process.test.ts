@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { Child } from './child.ts';
-import { connectingProcess } from './connecting-process.ts';
+import { connectingProcesses } from './connecting-process.ts';
 
 const HOST = '127.0.0.9';
 
@@ -14,14 +14,14 @@ test('who connects is told from who only might have', async () => {
   const [one, other] = [new Child(process.execPath, ['--eval', script]), idle()];
   try {
     const [socket] = (await once(server, 'connection')) as [Socket];
-    expect(opener(socket, port, [other.pid, one.pid])).toBe(one.pid);
-    expect(opener(socket, port, [other.pid])).toBeNull();
-    socket.destroy();
+    expect(openers([socket], port, [other.pid, one.pid])).toEqual([one.pid]);
+    expect(openers([socket], port, [other.pid])).toEqual([null]);
 
     connect(port, HOST).unref();
     const [own] = (await once(server, 'connection')) as [Socket];
-    expect(opener(own, port, [other.pid, process.pid])).toBe(process.pid);
-    own.destroy();
+    const pids = [other.pid, process.pid, one.pid];
+    expect(openers([own, socket], port, pids)).toEqual([process.pid, one.pid]);
+    for (const each of [own, socket]) each.destroy();
   } finally {
     await Promise.all([one, other].map((child) => child.signal('SIGKILL')));
     server.close();
@@ -32,7 +32,10 @@ function idle(): Child {
   return new Child(process.execPath, ['--eval', 'setInterval(() => {}, 1_000)']);
 }
 
-function opener(socket: Socket, port: number, pids: number[]): number | null {
-  const { remoteAddress: host = '', remotePort = 0 } = socket;
-  return connectingProcess({ host, port: remotePort }, { host: HOST, port }, pids);
+function openers(sockets: readonly Socket[], port: number, pids: number[]): (number | null)[] {
+  const connections = sockets.map(({ remoteAddress: host = '', remotePort = 0 }) => ({
+    from: { host, port: remotePort },
+    to: { host: HOST, port },
+  }));
+  return connectingProcesses(connections, pids);
 }

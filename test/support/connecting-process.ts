@@ -7,47 +7,62 @@ const LOCAL = 1;
 const REMOTE = 2;
 const INODE = 9;
 
-/** Of those processes the one that holds the connecting end; null where it is another one, or gone. */
-export function connectingProcess(
-  from: { readonly host: string; readonly port: number },
-  to: { readonly host: string; readonly port: number },
-  pids: readonly number[],
-): number | null {
-  const inode = inodeOf(kernelAddress(from), kernelAddress(to));
-  if (inode === null) return null;
-  return pids.find((pid) => holds(pid, inode)) ?? null;
+interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
-function inodeOf(local: string, remote: string): string | null {
+export interface Connection {
+  /** The connecting end. */
+  readonly from: Address;
+  readonly to: Address;
+}
+
+/** Of each connection, and of those processes, the one that holds the connecting end; null where it is another one, or
+ *  gone. All in one look, because a look takes some ms. */
+export function connectingProcesses(
+  connections: readonly Connection[],
+  pids: readonly number[],
+): (number | null)[] {
+  const wanted = new Set(connections.map(nameOf));
+  const inodes = new Map<string, string>();
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
-    if (!line.includes(local)) continue;
     const fields = line.trim().split(/\s+/);
-    if (fields[LOCAL] === local && fields[REMOTE] === remote) return fields[INODE];
+    const name = `${fields[LOCAL]} ${fields[REMOTE]}`;
+    if (wanted.has(name)) inodes.set(`socket:[${fields[INODE]}]`, name);
   }
-  return null;
+  const holders = new Map(
+    pids.flatMap((pid) => holding(pid, inodes).map((name) => [name, pid] as const)),
+  );
+  return connections.map((connection) => holders.get(nameOf(connection)) ?? null);
+}
+
+function nameOf({ from, to }: Connection): string {
+  return `${kernelAddress(from)} ${kernelAddress(to)}`;
 }
 
 /** As in /proc/net/tcp: the four bytes of the address backwards, in hexadecimal, and the port. */
-function kernelAddress({ host, port }: { host: string; port: number }): string {
+function kernelAddress({ host, port }: Address): string {
   const hex = (value: number, digits: number): string =>
     value.toString(16).toUpperCase().padStart(digits, '0');
   const bytes = host.split('.').map(Number).toReversed();
   return `${bytes.map((byte) => hex(byte, 2)).join('')}:${hex(port, 4)}`;
 }
 
-function holds(pid: number, inode: string): boolean {
+/** Names of those connections that the process holds. */
+function holding(pid: number, inodes: ReadonlyMap<string, string>): string[] {
   const folder = `/proc/${pid}/fd`;
   try {
-    return readdirSync(folder).some((fd) => isSocket(`${folder}/${fd}`, inode));
+    return readdirSync(folder).flatMap((fd) => inodes.get(targetOf(`${folder}/${fd}`)) ?? []);
   } catch {
-    return false; // it has ended meanwhile
+    return []; // it has ended meanwhile
   }
 }
 
-function isSocket(path: string, inode: string): boolean {
+function targetOf(path: string): string {
   try {
-    return readlinkSync(path) === `socket:[${inode}]`;
+    return readlinkSync(path);
   } catch {
-    return false; // closed meanwhile
+    return ''; // closed meanwhile
   }
 }
