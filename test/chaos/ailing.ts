@@ -133,15 +133,31 @@ export class Ailing {
     if (ill.kind === 'slow') return true;
     if (!weakens(ill)) return ill.peer === null || !this.#busy.has(ill.peer);
     if (this.#weak.size + 1 > Math.floor((this.#cluster.nodes.length - 1) / 2)) return false;
-    const why = standsWithout(await this.#map(), (id) => this.#canCountOn(id, ill.node));
+    const map = await this.#map();
+    const ready = await this.#readyBut(ill.node);
+    const why = standsWithout(map, (id) => ready.has(id));
     if (why !== null) throw new Error(why);
     return true;
   }
 
-  #canCountOn(id: string, victim: number): boolean {
-    const i = 1 + this.#cluster.nodes.findIndex((node) => node.id === id);
-    const node = this.#cluster.node(i);
-    return i !== victim && !this.#weak.has(i) && node.isRunning && !isBetweenLives(node);
+  /** Those that can be counted on, the victim aside: no ill weakens them, and they say themselves that they have a lease
+   *  and all their copies. */
+  async #readyBut(victim: number): Promise<Set<string>> {
+    const others = this.#cluster.nodes.filter(
+      (node, i) => i + 1 !== victim && !this.#weak.has(i + 1) && node.isRunning,
+    );
+    const answers = await Promise.allSettled(
+      others.map(({ ports }) =>
+        fetch(`http://127.0.0.1:${ports.http}/readyz`, {
+          signal: AbortSignal.timeout(ASK_WITHIN_MS),
+        }),
+      ),
+    );
+    const isReady = (i: number): boolean => {
+      const answer = answers[i];
+      return answer.status === 'fulfilled' && answer.value.ok;
+    };
+    return new Set(others.filter((_, i) => isReady(i)).map(({ id }) => id));
   }
 
   /** The newest that a node knows which can be counted on. */
@@ -164,12 +180,6 @@ export class Ailing {
       client.close();
     }
   }
-}
-
-/** Its life was ended, which the map need not say yet. */
-function isBetweenLives(node: TestNode): boolean {
-  const last = node.process.stdoutLines.findLast((line) => line.includes('"event":"life.'));
-  return last?.includes('"event":"life.ended"') === true;
 }
 
 /** Null where each partition has a member in sync, alive in the life that the set names, that can be counted on. */

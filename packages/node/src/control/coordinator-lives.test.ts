@@ -232,6 +232,29 @@ describe('coordinator: the last life in sync', () => {
     }
   });
 
+  test('so does a primary whose only follower in sync died with it', async () => {
+    const cluster = await threeNodes({ partitions: 6, copies: 2, uncleanFailover: false });
+    const led = ledBy(cluster.map, 'n1').filter((partition) =>
+      cluster.map.placement[partition].followers.includes('n2'),
+    );
+    expect(led.length).toBeGreaterThan(0);
+    writeEverywhere(cluster);
+    cluster.noteAnswers();
+    cluster.kill('n2');
+    cluster.mute('n1');
+    await pass(cluster, 4_000);
+    for (const partition of led) expect(cluster.map.placement[partition].primary).toBeNull();
+    await cluster.start('n2');
+    await cluster.unmute('n1');
+    await pass(cluster, 2_000);
+    for (const partition of led) {
+      const { primary, lossy } = cluster.map.placement[partition];
+      expect(lossy).toBe(false);
+      const leader = cluster.nodes.get(primary ?? '');
+      expect(leader?.copies.get(partition)?.seq).toBe(cluster.answered[partition]);
+    }
+  });
+
   test('... and nobody leads where its memory is gone, until somebody accepts the loss', async () => {
     const { cluster, led } = await lastOneEnded();
     cluster.kill('n1');

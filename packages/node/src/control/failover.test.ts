@@ -280,7 +280,7 @@ describe('failover', () => {
     scene.ring();
     await ended;
     expect(scene.map.placement[0]).toMatchObject({
-      ...{ primary: null, epoch: 4, inSync: lives('n2'), lossy: false },
+      ...{ primary: null, epoch: 4, inSync: lives('n1', 'n2'), lossy: false },
     });
     const vacancy = { partition: 0, isImpatient: true };
     scene.copies['n2'] = { epoch: 4, applied: 10, consistent: true };

@@ -103,6 +103,23 @@ describe('map changes', () => {
     expect(ended.placement[1].inSync).toEqual([{ node: 'n2', incarnation: 1 }]);
   });
 
+  test('all lives in sync stay listed where nobody leads: whoever keeps its memory may lead', () => {
+    const [other, entry, another] = joined.placement;
+    const inSync = [{ node: 'n2', incarnation: 1 }, ...entry.inSync];
+    const two = { ...joined, placement: [other, { ...entry, inSync }, another] };
+    const first = withLifeEnded(two, { node: 'n1', incarnation: 1 });
+    const both = withLifeEnded(first, { node: 'n2', incarnation: 1 });
+    expect(both.placement[1]).toMatchObject({ primary: null, inSync });
+    const reborn = { ...both.nodes[0], incarnation: 2, state: 'up' as const };
+    expect(withNewLife(both, reborn, 1).placement[1].inSync).toEqual([
+      { node: 'n2', incarnation: 1 },
+      { node: 'n1', incarnation: 2 },
+    ]);
+    expect(withNewLife(both, reborn, 0).placement[1].inSync).toEqual([
+      { node: 'n2', incarnation: 1 },
+    ]);
+  });
+
   test('the last life in sync stays listed where nobody leads, for a life with its memory', () => {
     const ended = withLifeEnded(joined, { node: 'n1', incarnation: 1 });
     expect(ended.placement[1].inSync).toEqual([{ node: 'n1', incarnation: 1 }]);

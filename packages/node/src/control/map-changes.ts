@@ -78,8 +78,8 @@ export function withNodeState(map: ClusterMap, node: NodeId, state: MapNode['sta
 }
 
 /** A life is fenced: it is down, in sync with nobody, and leads nothing any more. Its copies stay
- *  listed; its memory may come back. That is why the last life in sync stays listed where nobody
- *  leads: it is over, but nobody else has all that was answered. */
+ *  listed; its memory may come back. That is why lives in sync stay listed where nobody leads: they
+ *  are over, but each has all that was answered, and whichever comes back first may lead. */
 export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
   const { node: id, incarnation } = life;
   const down = withNodeState(map, id, 'down');
@@ -91,8 +91,7 @@ export function withLifeEnded(map: ClusterMap, life: Life): ClusterMap {
     }),
     placement: down.placement.map((entry) => {
       const next = withoutLead(withoutLife(entry, id), id);
-      const isLast = next.primary === null && next.inSync.length === 0;
-      return isLast ? { ...next, inSync: entry.inSync } : next;
+      return next.primary === null ? { ...next, inSync: entry.inSync } : next;
     }),
   };
 }
