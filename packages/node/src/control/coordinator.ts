@@ -36,7 +36,7 @@ import type { ControlLog, Heartbeat } from './types.ts';
 /** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
 export const absenceMs = 700;
 /** Partitions without a primary are looked at this often. */
-export const settleEveryMs = 500;
+const settleEveryMs = 500;
 const registrationRoundsMax = 8;
 
 export interface CoordinatorOptions {

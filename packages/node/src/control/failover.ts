@@ -49,7 +49,7 @@ export const vacancyPatienceMs = 5_000;
 /** Of an acceptor that could not be asked. */
 const fenceRetryMs = 100;
 /** Each round that begins anew means that somebody else has changed the map. */
-export const failoverRoundsMax = 16;
+const failoverRoundsMax = 16;
 
 /** How the copies are reached. Rejects where the node does not answer within a deadline, or is
  *  another life by now. */

@@ -19,7 +19,7 @@ export const sealKeptMs = 3_000;
 /** A handover that failed is tried again after this long. */
 export const handOverRetryMs = 1_000;
 /** At most this many partitions are sealed at a time; clients of each wait meanwhile. */
-export const handOversMax = 32;
+const handOversMax = 32;
 
 /** How the coordinator reaches primaries. Neither call rejects for want of an answer for long: both
  *  are bounded by a deadline. */

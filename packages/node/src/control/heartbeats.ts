@@ -13,7 +13,7 @@ import type { ControlClient } from './control-client.ts';
 import type { HeartbeatAck } from './gen/ingot_pb.ts';
 import type { NodeReport } from './types.ts';
 
-export const heartbeatIntervalMs = 250;
+const heartbeatIntervalMs = 250;
 
 export interface HeartbeatOptions {
   self: NodeId;

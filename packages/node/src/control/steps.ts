@@ -25,7 +25,7 @@ import { withFollowerAdded, withFollowerDropped, withNodeRemoved } from './map-c
 
 /** At most so many partitions that are not small are handed over by one node at a time, where there is no
  *  hurry; clients of each wait meanwhile. */
-export const balanceHandOversMax = 4;
+const balanceHandOversMax = 4;
 
 export type StepKind = 'nodeRemoved' | 'followerAdded' | 'followerDropped';
 

@@ -72,7 +72,7 @@ export function successionOf(map: ClusterMap, question: SuccessionQuestion): Suc
 }
 
 /** The lives in sync that are not known to be over. */
-export function awaitedLives(
+function awaitedLives(
   map: ClusterMap,
   entry: PlacementEntry,
   former: Life | null,

@@ -31,8 +31,8 @@ export const phaseTimeoutMs = 500;
 export const roundsMax = 24;
 export const silencesMax = 2;
 /** Bounds of the wait before the round after one that was outbid; the wait is random below them. */
-export const firstBackoffMs = 8;
-export const lastBackoffMs = 128;
+const firstBackoffMs = 8;
+const lastBackoffMs = 128;
 
 /** No quorum answered in time: weather. Whoever read may ask again. */
 export class NoQuorum extends Error {
