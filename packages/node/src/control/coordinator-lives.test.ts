@@ -54,6 +54,19 @@ describe('coordinator: nodes that go and return', () => {
     expect(nodeOf(next, 'n2')).toMatchObject({ state: 'up', incarnation: 3 });
   });
 
+  test('an old join that was long on its way ends no living life', async () => {
+    const cluster = await threeNodes();
+    const old = { ...requestOf('n2', 1), joinId: 'an older start' };
+    cluster.kill('n2');
+    await cluster.start('n2');
+    await cluster.settle();
+    const late = cluster.coordinator.register(old);
+    await expect(late).rejects.toMatchObject({ code: 'MAP_CHANGED' });
+    expect(nodeOf(cluster.map, 'n2')).toMatchObject({ incarnation: 2, fencedThrough: 1 });
+    await pass(cluster, 3_000);
+    expect(nodeOf(cluster.map, 'n2')).toMatchObject({ state: 'up', incarnation: 2 });
+  });
+
   test('a coordinator that was held up blames nobody, and still notices who is gone', async () => {
     const cluster = await threeNodes();
     cluster.kill('n2');
