@@ -96,6 +96,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/process\/client-load\.ts$/, // the kernel's account of this process's threads
       /^node\/src\/commands\/version\.ts$/, // the version in package.json
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
+      /^node\/src\/register\/lmdb-acceptor-storage\.ts$/, // whether its file is a copy
     ],
   },
 ];

@@ -18,6 +18,16 @@ export class AcceptorLog {
     this.#refusedBy.clear();
   }
 
+  /** What became of the acceptor here where its file is a copy of the one it had. */
+  opened(copied: 'begins anew' | 'goes on' | null): void {
+    if (copied === null) return;
+    const what =
+      copied === 'begins anew'
+        ? 'its voice may have forgotten what it promised, and is replaced'
+        : 'its voice decides alone, and what it has decided since is forgotten';
+    this.#log.warn({ event: 'acceptor.copied' }, `the data dir is a copy: ${what}`);
+  }
+
   /** The acceptor here has written, or could not. */
   wrote(failure: Error | null): void {
     if (failure !== null && this.#canWrite) {

@@ -233,6 +233,7 @@ export class ControlPlane implements ControlPlaneApi {
     const acceptor = new Acceptor(this.#identity.acceptorStorage, (failure) =>
       acceptorLog.wrote(failure),
     );
+    acceptorLog.opened(this.#identity.acceptorStorage.copied);
     this.#incarnation = this.#nextIncarnation(map, acceptor);
     const calls = new AcceptorPeers({
       ...{ self, acceptor, peers },

@@ -84,6 +84,13 @@ export class AcceptorNetwork {
     member.acceptor = new Acceptor(member.storage);
   }
 
+  /** Its disk is as it was when it had accepted this map. */
+  putBack(node: NodeId, map: ClusterMap): void {
+    const storage = new MemoryAcceptorStorage(`a-${node}`);
+    storage.putAccepted({ ballot: { round: 1, proposer: 'founder' }, map });
+    this.#members.set(node, { storage, acceptor: new Acceptor(storage) });
+  }
+
   /** Its disk is gone: another acceptor is born there. */
   wipe(node: NodeId, id: string): void {
     const storage = new MemoryAcceptorStorage(id);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import { mapFoundedBy } from '../control/simulated-cluster.fixture.ts';
 import type { ClusterMap, Life } from '../shared/map.ts';
 import { Acceptor, NotWritten } from './acceptor.ts';
 import type { AcceptedMap, Ballot } from './acceptor-calls.ts';
+import { noBallot } from './ballots.ts';
 import { LmdbAcceptorStorage } from './lmdb-acceptor-storage.ts';
 import { MemoryAcceptorStorage } from './memory-acceptor-storage.ts';
 
@@ -272,5 +273,40 @@ describe('acceptor: LMDB', () => {
     const other = new LmdbAcceptorStorage(join(folder, 'other.mdb'));
     expect(other.id).not.toBe(first.id);
     await other.close();
+  });
+
+  /** A file is moved, and put back from a copy. */
+  async function afterCopy(
+    decidesAlone: boolean,
+  ): Promise<{ moved: LmdbAcceptorStorage; copy: LmdbAcceptorStorage }> {
+    const file = (name: string): string => join(folder, `${name}.mdb`);
+    const first = new LmdbAcceptorStorage(file('first'));
+    const others = decidesAlone ? [] : firstMap.acceptors.current;
+    const current = [...others, { id: first.id, node: 'n1' }];
+    const acceptor = new Acceptor(first);
+    await acceptor.accept(life, ballot(4), { ...mapOf(6), acceptors: { current, next: null } });
+    await acceptor.fence({ node: 'n2', incarnation: 5 });
+    await first.close();
+    renameSync(file('first'), file('moved'));
+    cpSync(file('moved'), file('copy'));
+    const moved = new LmdbAcceptorStorage(file('moved'));
+    expect(moved).toMatchObject({ id: first.id, copied: null });
+    return { moved, copy: new LmdbAcceptorStorage(file('copy')) };
+  }
+
+  test('a copy of the file is another acceptor, which has promised and accepted nothing', async () => {
+    const { moved, copy } = await afterCopy(false);
+    expect(copy.copied).toBe('begins anew');
+    expect(copy.id).not.toBe(moved.id);
+    const fences = new Map([['n2', 5]]);
+    expect(copy.load()).toEqual({ promised: noBallot, accepted: null, fences });
+    await Promise.all([moved.close(), copy.close()]);
+  });
+
+  test('... but where it decides alone it goes on: nobody else could let it in again', async () => {
+    const { moved, copy } = await afterCopy(true);
+    expect(copy).toMatchObject({ id: moved.id, copied: 'goes on' });
+    expect(copy.load().accepted?.map.version).toBe(6);
+    await Promise.all([moved.close(), copy.close()]);
   });
 });

@@ -65,6 +65,21 @@ describe('caspaxos: quorums', () => {
     expect(await network.settled(proposal)).toBe('unknown');
   });
 
+  test('an acceptor that went back in time makes nobody forget what was chosen', async () => {
+    const map = mapDecidedBy(['n1', 'n2', 'n3']);
+    const network = AcceptorNetwork.of(nodes, map);
+    const store = network.store(map.acceptors);
+    network.stop('n3');
+    expect(await network.settled(store.compareAndSet(1n, nextOf(map, 'a'), 'a'))).toBe('ok');
+    network.start('n3');
+    network.putBack('n2', map);
+    network.stop('n1');
+    await expect(network.settled(store.read())).rejects.toThrow('forgotten map version 2');
+    network.start('n1');
+    network.stop('n3');
+    expect((await network.settled(store.read())).version).toBe(2n);
+  });
+
   test('of a joint set both halves must agree', async () => {
     const map = mapDecidedBy(['n1', 'n2', 'n3'], ['n3', 'n4', 'n5']);
     const network = AcceptorNetwork.of(nodes, map);

@@ -8,7 +8,8 @@
  *  older one.
  *  Invariants: a round counts only if the map that it read names the very acceptors that were
  *  asked; otherwise another begins with those. 'conflict' is answered only once a map without the
- *  operation is chosen, so what conflicted can never come about after all.
+ *  operation is chosen, so what conflicted can never come about after all. A round that reads an
+ *  older map than one known to be chosen when it began goes no further.
  *  Source: Rystsov, CASPaxos: Replicated State Machines without logs (2018). */
 import { IngotError, refusal } from '../shared/errors.ts';
 import type { Later } from '../shared/later.ts';
@@ -163,6 +164,7 @@ export class CasPaxosMapStore implements ClusterMapStore {
   async #runRound(from: Life, decide: (read: ClusterMap) => ClusterMap): Promise<Round> {
     const { calls, later, proposer } = this.#options;
     const set = this.#acceptors;
+    const known = this.#known;
     const ballot: Ballot = { round: ++this.#round, proposer };
     const phase = { set, later, timeoutMs: phaseTimeoutMs };
     const prepared = await runPhase({
@@ -172,8 +174,11 @@ export class CasPaxosMapStore implements ClusterMapStore {
     if (prepared.kind !== 'quorum') return prepared;
     const read = newestOf(prepared.answers.map(({ accepted }) => accepted));
     if (read === null) return { kind: 'silence', why: 'no map has been accepted there' };
+    if (known !== null && read.version < known.version) {
+      return { kind: 'silence', why: forgotten(known.version, read.version) };
+    }
     const isOtherSet = !isSameSet(read.acceptors, set);
-    if (isOtherSet) this.#acceptors = read.acceptors;
+    if (isOtherSet && !this.#isOutdated(read)) this.#acceptors = read.acceptors;
     // The last step of a change may be with a few of the joint set only, and its proposer gone. Its
     // own acceptors need not know of it and would lead back to the joint set, without end. They are
     // one half of those who promised here, so it may be finished: as it is, by the joint set.
@@ -186,6 +191,11 @@ export class CasPaxosMapStore implements ClusterMapStore {
     if (accepted.kind !== 'quorum') return accepted;
     this.#isChosen(map);
     return isOtherSet ? { kind: 'otherSet' } : { kind: 'chosen', map };
+  }
+
+  /** A newer map has become known since the round began, and who decides with it. */
+  #isOutdated(read: ClusterMap): boolean {
+    return this.#known !== null && read.version < this.#known.version;
   }
 
   #isChosen(map: ClusterMap): void {
@@ -207,6 +217,15 @@ export class CasPaxosMapStore implements ClusterMapStore {
     this.#last = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** What was chosen is found by every quorum, unless an acceptor went back in time. Nothing is built
+ *  on such an answer: it might be chosen a second time. */
+function forgotten(known: number, read: number): string {
+  return (
+    `they have forgotten map version ${known} and know ${read}: ` +
+    'a data dir was put back from a copy; start that node with an empty one'
+  );
 }
 
 /** Of what a quorum has accepted, what counts. */
