@@ -189,7 +189,9 @@ export class ControlPlane implements ControlPlaneApi {
    *  still leads something, because nobody could take it, is missed like any other. */
   async #stopLife(life: Life): Promise<void> {
     const { control, leases, register } = this.#joined();
-    if (ledBy(register.known(), life.node).length > 0) return;
+    // What the last handover has changed may not be known here yet.
+    const map = await register.read().catch(() => register.known());
+    if (ledBy(map, life.node).length > 0) return;
     this.#isBetweenLives = true;
     leases.end();
     this.#node.lifeEnded();
