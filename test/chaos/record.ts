@@ -7,6 +7,7 @@ import { Loss } from '../support/loss.ts';
 /** Said before anything was done. */
 const REFUSED = /^(CLUSTERDOWN|MOVED|TRYAGAIN|NOREPLICAS)\b/;
 const UNKNOWN = /\bunknown\b/;
+const READ_AGAIN = /; read again$/;
 
 export type Outcome = 'done' | 'refused' | 'unknown';
 
@@ -46,7 +47,8 @@ export class RunRecord {
   /** Whether this is an error to a read, rather than a value: values of a run have no space in them. */
   isRefusal(reply: string): boolean {
     if (!reply.includes(' ')) return false;
-    if (!REFUSED.test(reply) && !UNKNOWN.test(reply)) this.unexpected.push(reply);
+    const isKnown = [REFUSED, UNKNOWN, READ_AGAIN].some((pattern) => pattern.test(reply));
+    if (!isKnown) this.unexpected.push(reply);
     return true;
   }
 }

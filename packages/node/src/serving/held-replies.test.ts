@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
-import { NOT_IN_SYNC_TEXT, NOREPLICAS_TEXT } from './held-replies.ts';
+import { NOREPLICAS_TEXT, NOT_IN_SYNC_TEXT, NOT_READABLE_TEXT } from './held-replies.ts';
 
 const UNKNOWN = `-${NOT_IN_SYNC_TEXT}`;
+const NOT_READABLE = `-${NOT_READABLE_TEXT}`;
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
@@ -143,8 +144,26 @@ describe('held replies: acks=isr', () => {
     ]);
     board(0).end();
     board(1).ack();
-    expect(await replies).toEqual([UNKNOWN, 'PONG', 1, UNKNOWN]);
-    expect(cluster.counter(0, 'acksUnknown')).toBe(2);
+    expect(await replies).toEqual([UNKNOWN, 'PONG', 1, NOT_READABLE]);
+    expect(cluster.counter(0, 'acksUnknown')).toBe(1);
+  });
+
+  it('a transaction over several partitions of which one is over: unknown, if any part of it wrote', async () => {
+    cluster = await TestCluster.start(1, 2);
+    const [a, b] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const client = await inSyncClient();
+    await (await cluster.client()).call('MSET', a, '1', b, '1');
+    for (const [command, expected] of [
+      [['SET', b, '2'], UNKNOWN],
+      [['GET', b], NOT_READABLE],
+    ] as const) {
+      board(0).lead(2);
+      board(1).lead(2);
+      const [replies] = await held(client, [['MULTI'], ['GET', a], [...command], ['EXEC']]);
+      board(0).end();
+      board(1).ack();
+      expect((await replies).at(-1)).toBe(expected);
+    }
   });
 
   it('another epoch of the same node is no answer for the one before', async () => {

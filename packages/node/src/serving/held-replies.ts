@@ -7,7 +7,8 @@
  *  The AckBoard says when: the replication worker writes it and wakes this thread.
  *  Of a need that can no longer be met (the epoch is over, the in-sync set has become smaller than
  *  --min-isr, nobody answered for HELD_MS_MAX) nobody can say what became of it: the replies that
- *  have it become errors, the others of the batch leave as they are.
+ *  have it become errors, the others of the batch leave as they are. Of a reply that only reads the
+ *  error says so: nothing was done.
  *  Owner: one per worker, for all its connections. Bounds: those of each connection's queue. */
 
 import { Buffer } from 'node:buffer';
@@ -22,6 +23,9 @@ export const NOREPLICAS_TEXT = 'NOREPLICAS Not enough good replicas to write.';
 export const NOT_IN_SYNC_TEXT: string =
   'ERR not enough copies in sync have acknowledged this; ' +
   'the outcome of the command is unknown';
+/** Nothing was done, and what it saw may be taken back by a failover. */
+export const NOT_READABLE_TEXT: string =
+  'ERR not enough copies in sync have acknowledged what was read; read again';
 /** With more replies held than this, writes of a millisecond travel together as they do without: then
  *  it costs little more to wait for followers than not to. With fewer, each is sent at once. */
 const HURRIED_REPLIES_MAX = 64;
@@ -29,6 +33,9 @@ const HURRIED_REPLIES_MAX = 64;
 export const HELD_MS_MAX = 5_000;
 
 const NOT_IN_SYNC: Buffer = Buffer.from(`-${NOT_IN_SYNC_TEXT}\r\n`);
+const NOT_READABLE: Buffer = Buffer.from(`-${NOT_READABLE_TEXT}\r\n`);
+/** In a range, beside the index of its need, which is a multiple of 4. */
+const RANGE_WRITES = 1;
 
 export interface HeldRepliesHost {
   readonly map: ClusterMap;
@@ -212,7 +219,7 @@ export class HeldReply implements BoardWaiter {
   private readonly sinceMs: number;
   /** partition, epoch, seq, writes */
   private readonly needs: number[] = [];
-  /** from, to, index of the need */
+  /** from, to, index of the need with RANGE_WRITES */
   private readonly ranges: number[] = [];
   /** Needs before it are met, or failed. */
   private next = 0;
@@ -237,7 +244,7 @@ export class HeldReply implements BoardWaiter {
     if (at === needs.length) {
       needs.push(partitionId, epoch, this.committedAt(partitionId, epoch), writes);
     } else if (writes === 1) needs[at + 3] = 1;
-    this.ranges.push(from, to, at);
+    this.ranges.push(from, to, at | (writes === 1 ? RANGE_WRITES : 0));
   }
 
   /** Out of reach where the epoch is over: the seq may be another's already. */
@@ -300,16 +307,26 @@ export class HeldReply implements BoardWaiter {
     this.next += 4;
   }
 
+  /** Whether the command of the reply that begins there wrote, to whatever partition. */
+  private writesFrom(from: number): boolean {
+    const { ranges } = this;
+    for (let i = 0; i < ranges.length; i += 3) {
+      if (ranges[i] === from && (ranges[i + 2] & RANGE_WRITES) !== 0) return true;
+    }
+    return false;
+  }
+
   /** Ranges are in order; a reply that needs several partitions has one for each. */
   private withErrors(failed: ReadonlySet<number>): Buffer {
     const { ranges, bytes, host } = this;
     const pieces: Buffer[] = [];
     let at = 0;
     for (let i = 0; i < ranges.length; i += 3) {
-      const [from, to, need] = [ranges[i], ranges[i + 1], ranges[i + 2]];
+      const [from, to, need] = [ranges[i], ranges[i + 1], ranges[i + 2] & ~RANGE_WRITES];
       if (!failed.has(need) || from < at) continue;
-      pieces.push(bytes.subarray(at, from), NOT_IN_SYNC);
-      host.counters.add(Counter.acksUnknown, 1);
+      const writes = this.writesFrom(from);
+      pieces.push(bytes.subarray(at, from), writes ? NOT_IN_SYNC : NOT_READABLE);
+      if (writes) host.counters.add(Counter.acksUnknown, 1);
       at = to;
     }
     pieces.push(bytes.subarray(at));
