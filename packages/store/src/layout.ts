@@ -185,6 +185,14 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['lastRecordWord', 248, 4], // ring word of the newest redo record, -1 = none in this transaction
   ['freeChunkHint', 252, 4],
   ['baseHistoryCount', 256, 4],
+  ['drainChunk', 260, 4], // slab chunk that is being emptied, 0 = none
+  ['drainSlot', 264, 4], // its slots below are empty
+  ['evictedBytes', 268, 4], // since classes were last compared
+  ['comparisons', 272, 4], // since the distances of the hands were last halved
+  ['gatherClass', 276, 4], // volatile-ttl: class that gives up records for a chunk
+  ['moves', 280, 8], // records moved to other slots
+  ['drains', 288, 8], // chunks emptied and given back
+  ['roomWork', 296, 8], // units of work spent on making room
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
   ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
@@ -197,7 +205,9 @@ export const CLASS_FIELDS: readonly LayoutRow[] = [
   ['handChunk', 8, 4], // SIEVE hand
   ['handSlot', 12, 4],
   ['usedSlots', 16, 4],
-  ['reserved', 20, 12],
+  ['youngSlots', 20, 4], // used, and not yet passed by the hand
+  ['phase', 24, 4], // whom the hand looks for: SIEVE_YOUNG or SIEVE_OLD
+  ['walked', 28, 4], // slots that the hand passed lately
 ];
 
 export const SCRATCH_GATE_WORD = 0;
@@ -234,6 +244,14 @@ export const SCRATCH_TRANSACTION_WORD = 61;
 export const SCRATCH_LAST_RECORD_WORD = 62;
 export const SCRATCH_FREE_CHUNK_HINT_WORD = 63;
 export const SCRATCH_BASE_HISTORY_COUNT_WORD = 64;
+export const SCRATCH_DRAIN_CHUNK_WORD = 65;
+export const SCRATCH_DRAIN_SLOT_WORD = 66;
+export const SCRATCH_EVICTED_BYTES_WORD = 67;
+export const SCRATCH_COMPARISONS_WORD = 68;
+export const SCRATCH_GATHER_CLASS_WORD = 69;
+export const SCRATCH_MOVES_F64 = 35;
+export const SCRATCH_DRAINS_F64 = 36;
+export const SCRATCH_ROOM_WORK_F64 = 37;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;
 export const PIN_TIMES = 64;
@@ -244,6 +262,9 @@ export const CLASS_CHUNK_COUNT = 1;
 export const CLASS_HAND_CHUNK = 2;
 export const CLASS_HAND_SLOT = 3;
 export const CLASS_USED_SLOTS = 4;
+export const CLASS_YOUNG_SLOTS = 5;
+export const CLASS_PHASE = 6;
+export const CLASS_WALKED = 7;
 export const CLASSES_MAX = 128;
 /** Extents have the words of a class of their own: how many chunks there are, and where the hand is. */
 export const EXTENT_CLASS: number = CLASSES_MAX - 1;
