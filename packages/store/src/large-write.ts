@@ -185,7 +185,7 @@ export class LargeWrite {
       return OUT_OF_MEMORY;
     }
     const ref = writer.placed;
-    const classAndFlags = plan.sizeClass | (plan.flags << 8);
+    const classAndFlags = writer.placedClass | (plan.flags << 8);
     const { seqLow, seqHigh } = mutation;
     const { valueBytes } = this;
     records.writeHeader(ref, key.length, valueBytes, classAndFlags, expiresAtMs, seqLow, seqHigh);

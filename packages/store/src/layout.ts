@@ -206,7 +206,7 @@ export const CLASS_FIELDS: readonly LayoutRow[] = [
   ['handSlot', 12, 4],
   ['usedSlots', 16, 4],
   ['youngSlots', 20, 4], // used, and not yet passed by the hand
-  ['phase', 24, 4], // whom the hand looks for: SIEVE_YOUNG or SIEVE_OLD
+  ['phase', 24, 4], // whom the hand looks for: -1 the old, else the young
   ['walked', 28, 4], // slots that the hand passed lately
 ];
 

@@ -27,9 +27,16 @@ import {
   SLOT_BITS_PER_CHUNK_WORDS,
 } from './layout.ts';
 
-export type EvictionPolicy = 'sieve' | 'noeviction';
+/** What a full partition does: drop what is not read, drop what has an expiry (the nearest first), or refuse. */
+export type EvictionPolicy = 'sieve' | 'volatile-ttl' | 'noeviction';
 export const POLICY_SIEVE = 0;
 export const POLICY_NOEVICTION = 1;
+export const POLICY_VOLATILE_TTL = 2;
+const POLICY_WORDS: Readonly<Record<EvictionPolicy, number>> = {
+  sieve: POLICY_SIEVE,
+  noeviction: POLICY_NOEVICTION,
+  'volatile-ttl': POLICY_VOLATILE_TTL,
+};
 
 /** What a worker needs to attach: structured-cloneable, shares the memory. */
 export interface PartitionHandle {
@@ -74,7 +81,7 @@ export function createPartition(
   const handle = { id: partitionId, geometry, image, scratch };
   writeEmptyImage(geometry, partitionId, new Int32Array(image));
   const words = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
-  words[SCRATCH_POLICY_WORD] = options.eviction === 'noeviction' ? POLICY_NOEVICTION : POLICY_SIEVE;
+  words[SCRATCH_POLICY_WORD] = POLICY_WORDS[options.eviction ?? 'sieve'];
   words[SCRATCH_CAPACITY_CHUNKS_WORD] = geometry.capacityChunks;
   words[SCRATCH_USED_CHUNKS_WORD] = firstFreeChunk(geometry);
   words[SCRATCH_LAST_RECORD_WORD] = -1;

@@ -9,15 +9,19 @@ import {
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CHECKED_WORD,
   SCRATCH_CONSISTENT_WORD,
+  SCRATCH_DRAIN_CHUNK_WORD,
+  SCRATCH_DRAINS_F64,
   SCRATCH_EPOCH_WORD,
   SCRATCH_EVICTIONS_F64,
   SCRATCH_EXPIRIES_F64,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_MOVES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_RING_HEAD_F64,
   SCRATCH_RING_TAIL_F64,
   SCRATCH_ROLE_WORD,
+  SCRATCH_ROOM_WORK_F64,
   SCRATCH_SEALED_WORD,
   SCRATCH_SEQ_F64,
   SCRATCH_USED_CHUNKS_WORD,
@@ -53,6 +57,14 @@ export interface PartitionStats {
   readonly capacityBytes: number;
   readonly evictions: number;
   readonly expiries: number;
+  /** Records that changed their slot, so that a chunk came free. */
+  readonly moves: number;
+  /** Chunks that were emptied and given back. */
+  readonly drains: number;
+  /** Chunks being emptied: 0 or 1. */
+  readonly draining: number;
+  /** Units of work spent on making room by draining: slots looked at, and 8 per record moved or removed. */
+  readonly roomWork: number;
 }
 
 export class PartitionState {
@@ -179,6 +191,10 @@ export class PartitionState {
       capacityBytes: this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD] * CHUNK_BYTES,
       evictions: this.#scratch64[SCRATCH_EVICTIONS_F64],
       expiries: this.#scratch64[SCRATCH_EXPIRIES_F64],
+      moves: this.#scratch64[SCRATCH_MOVES_F64],
+      drains: this.#scratch64[SCRATCH_DRAINS_F64],
+      draining: this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] === 0 ? 0 : 1,
+      roomWork: this.#scratch64[SCRATCH_ROOM_WORK_F64],
     };
   }
 

@@ -119,6 +119,7 @@ export class Partition extends PartitionState {
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 1);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    this.#slab.cancelDrain();
     const startSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     this.#extents.forgetOrphans();
     this.#mutation.startGeneration(startSeq, nowMs);

@@ -313,6 +313,12 @@ export class Records {
     if ((count & 1) === 0) this.#image32[word + 1 + count] = 0;
   }
 
+  writeClass(ref: number, sizeClass: number): void {
+    const word = (ref >>> 2) + 1;
+    this.#image32[word] =
+      (this.#image32[word] & ~(0xff << CLASS_SHIFT)) | (sizeClass << CLASS_SHIFT);
+  }
+
   writeExpiry(ref: number, expiresAtMs: number, seqLow: number, seqHigh: number): void {
     this.#image64[(ref >>> 3) + 1] = expiresAtMs;
     this.#image32[(ref >>> 2) + 4] = seqLow;

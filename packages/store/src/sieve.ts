@@ -1,30 +1,48 @@
 /** SIEVE: which record of a class to evict.
  *
- *  The hand walks the slots of a class in slab order. A record that was read since the hand last passed (its access
- *  mark is set) is spared and unmarked; the first that was not is the victim. New records take freed slots,
- *  which the hand has just left behind. Marks are set by readers without the gate, only when clear; a
- *  lost mark costs one wrong guess. What readers no longer see (expired, flushed) is not spared.
- *  Bounded: after SPARED_MAX spared records the next one goes, so that a passage stays short, and readers
- *  that mark as fast as the hand unmarks cannot keep it walking.
+ *  The paper keeps a queue: new records at the head, a hand that goes from the tail to the head and then begins
+ *  anew at the tail. A record that was read since the hand last passed (its access mark is set) is spared and
+ *  unmarked; the first that was not is the victim.
+ *
+ *  Here nothing is moved: the hand walks the slots of a class in slab order, and a new record takes the slot that
+ *  the hand has just left behind. That alone would be CLOCK, whose new records have a whole round to be read in.
+ *  So a record is young until the hand has passed it once, and the hand makes passes: over the old ones (young ones
+ *  are not looked at), then over the young ones, as the hand in the queue comes to those at the head last. While a pass
+ *  leaves many young (YOUNG_SHARE), the next is over the young again: what nobody asks for goes soon, and what
+ *  is old and read stays (bench/eviction compares this with the queue and with LRU).
+ *
+ *  Marks are set by readers without the gate, only when clear; a lost mark costs one wrong guess. What readers no
+ *  longer see (expired, flushed) is not spared. Bounded: after SPARED_MAX slots the next one goes, so that a passage
+ *  stays short, and readers that mark as fast as the hand unmarks cannot keep it walking.
  *  Source: Zhang et al., SIEVE is simpler than LRU, NSDI 2024. */
 import { InvariantError } from './errors.ts';
 import type { Extents } from './extents.ts';
 import {
   CHUNK_EXTENT,
   CHUNK_SHIFT,
-  CHUNK_SLAB,
   CLASS_HAND_CHUNK,
   CLASS_HAND_SLOT,
   EXTENT_CLASS,
+  CLASS_PHASE,
+  CLASS_WALKED,
+  SCRATCH_DRAIN_CHUNK_WORD,
   SLOT_BIT_SHIFT,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Records } from './record.ts';
-import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 import { classWord, type Slab } from './slab.ts';
 
-/** Records that one search spares at most. */
+/** Slots that one search passes at most. */
 export const SPARED_MAX = 1_024;
+/** Whom the hand looks for: the old, or the young for the n-th time in a row, from 0 on. */
+const PHASE_OLD = -1;
+/** One in so many is young: the next pass is over the young. */
+const YOUNG_SHARE = 8;
+/** After so many passes over the young the old are looked at whatever there is of them: nobody stays for ever. */
+export const YOUNG_PASSES_MAX = 32;
+/** Records with an expiry among which a search of `volatile-ttl` chooses the nearest. */
+const VOLATILE_CANDIDATES = 64;
 
 export class Sieve {
   readonly #scratch32: Int32Array;
@@ -46,19 +64,60 @@ export class Sieve {
     if ((this.#marks[bit >>> 5] & mask) === 0) this.#marks[bit >>> 5] |= mask;
   }
 
-  /** The record of a class to evict, or 0 when it has none. Inside a passage. */
-  victim(sizeClass: number, nowMs: number): number {
-    for (let left = Math.min(this.#slab.usedSlots(sizeClass), SPARED_MAX); left > 0; left--) {
+  /** The record of a class to evict, or 0 when it has none; passes `slotsMax` slots at most. Inside a passage. */
+  victim(sizeClass: number, slotsMax: number, nowMs: number): number {
+    const reachable = this.#reachable(sizeClass);
+    if (reachable === 0) return 0;
+    const phaseAt = classWord(sizeClass) + CLASS_PHASE;
+    this.#choosePass(sizeClass, false);
+    for (let left = Math.min(2 * reachable, slotsMax); left > 0; left--) {
       const ref = this.#advance(sizeClass);
+      const isYoung = this.#slab.isYoung(ref, sizeClass);
+      if (isYoung !== (this.#scratch32[phaseAt] !== PHASE_OLD)) continue;
       if (!this.#unmark(ref) || this.#records.isAbsent(ref, nowMs)) return ref;
+      if (isYoung) this.#slab.grownOld(ref, sizeClass);
     }
-    return this.#slab.usedSlots(sizeClass) === 0 ? 0 : this.#advance(sizeClass);
+    return this.#advance(sizeClass);
+  }
+
+  /** At the end of a pass chooses the next; in the middle of one only where it looks for what is not there. */
+  #choosePass(sizeClass: number, atEnd: boolean): void {
+    const phaseAt = classWord(sizeClass) + CLASS_PHASE;
+    const young = this.#slab.youngSlots(sizeClass);
+    const used = this.#slab.usedSlots(sizeClass);
+    const passes = this.#scratch32[phaseAt];
+    if (young === 0) this.#scratch32[phaseAt] = PHASE_OLD;
+    else if (young === used) this.#scratch32[phaseAt] = 0;
+    else if (atEnd) {
+      const again = young * YOUNG_SHARE >= used && passes < YOUNG_PASSES_MAX;
+      this.#scratch32[phaseAt] = again ? passes + 1 : PHASE_OLD;
+    }
+  }
+
+  /** For `volatile-ttl`: of the next VOLATILE_CANDIDATES records with an expiry under the hand the one that is nearest
+   *  to it; 0 when there is none in `slotsMax` slots. Inside a passage. */
+  nearestExpiry(sizeClass: number, slotsMax: number, nowMs: number): number {
+    let nearest = 0;
+    let nearestMs = Number.POSITIVE_INFINITY;
+    let candidates = 0;
+    for (let left = Math.min(this.#reachable(sizeClass), slotsMax); left > 0; left--) {
+      const ref = this.#advance(sizeClass);
+      if (this.#records.isAbsent(ref, nowMs)) return ref;
+      const expiresAtMs = this.#records.expiresAtMs(ref);
+      if (expiresAtMs === 0) continue;
+      if (expiresAtMs < nearestMs) {
+        nearest = ref;
+        nearestMs = expiresAtMs;
+      }
+      if (++candidates === VOLATILE_CANDIDATES) break;
+    }
+    return nearest;
   }
 
   /** A record of a class that readers no longer see, among the next SPARED_MAX under the hand, or 0. For
    *  those who may not evict. Inside a passage. */
   absentRecord(sizeClass: number, nowMs: number): number {
-    for (let left = Math.min(this.#slab.usedSlots(sizeClass), SPARED_MAX); left > 0; left--) {
+    for (let left = Math.min(this.#reachable(sizeClass), SPARED_MAX); left > 0; left--) {
       const ref = this.#advance(sizeClass);
       if (this.#records.isAbsent(ref, nowMs)) return ref;
     }
@@ -66,30 +125,44 @@ export class Sieve {
   }
 
   /** The record of a large value to evict, or 0. The hand walks the first extents of values in the order of the chunks,
-   *  and asks each who refers to it. `anyRecord` false: only what readers no longer see. Inside a passage. */
-  extentVictim(extents: Extents, anyRecord: boolean, nowMs: number): number {
+   *  and asks each who refers to it. Inside a passage. */
+  extentVictim(extents: Extents, nowMs: number): number {
+    return this.#walkExtents(extents, true, false, nowMs);
+  }
+
+  /** One that readers no longer see, or that has an expiry where `orExpiring`. */
+  absentExtent(extents: Extents, orExpiring: boolean, nowMs: number): number {
+    return this.#walkExtents(extents, false, orExpiring, nowMs);
+  }
+
+  #walkExtents(extents: Extents, anyRecord: boolean, orExpiring: boolean, nowMs: number): number {
     const touched = this.#slab.chunksTouched;
-    const handAt = classWord(EXTENT_CLASS) + CLASS_HAND_CHUNK;
+    const classAt = classWord(EXTENT_CLASS);
     let spared = 0;
     let victim = 0;
     // Twice around at most: the first time may only clear marks.
-    for (
-      let left = extents.count === 0 ? 0 : 2 * touched;
-      left > 0 && spared < SPARED_MAX;
-      left--
-    ) {
+    let left = extents.count === 0 ? 0 : 2 * touched;
+    for (; left > 0 && spared < SPARED_MAX; left--) {
+      const handAt = classAt + CLASS_HAND_CHUNK;
       const chunk = this.#scratch32[handAt] + 1 < touched ? this.#scratch32[handAt] + 1 : 0;
       this.#scratch32[handAt] = chunk;
       if (this.#slab.kind(chunk) !== CHUNK_EXTENT || this.#slab.position(chunk) !== 0) continue;
       const ref = extents.ownerOf(chunk);
       if (ref === 0) continue;
+      this.#scratch32[classAt + CLASS_WALKED] += this.#records.extentCount(ref);
       if (this.#records.isAbsent(ref, nowMs)) return ref;
+      if (orExpiring && this.#records.expiresAtMs(ref) !== 0) return ref;
       if (!anyRecord) continue;
       if (!this.#unmark(ref)) return ref;
       spared++;
       victim = ref;
     }
     return victim;
+  }
+
+  isMarked(ref: number): boolean {
+    const bit = ref >>> SLOT_BIT_SHIFT;
+    return (this.#marks[bit >>> 5] & (1 << (bit & 31))) !== 0;
   }
 
   /** Clears the access mark. Returns whether it was set. */
@@ -101,16 +174,27 @@ export class Sieve {
     return marked;
   }
 
-  /** Moves the hand of a class that has used slots past the next of them, and returns its ref. */
+  /** Used slots of a class that the hand may come to: not those of a chunk that is being emptied. */
+  #reachable(sizeClass: number): number {
+    const used = this.#slab.usedSlots(sizeClass);
+    const draining = this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD];
+    if (draining === 0 || !this.#slab.isSlabOf(draining, sizeClass)) return used;
+    return used - (SLOTS_PER_CHUNK[sizeClass] - this.#slab.freeSlots(draining));
+  }
+
+  /** Moves the hand of a class that has reachable slots past the next of them, and returns its ref. */
   #advance(sizeClass: number): number {
     const words = this.#scratch32;
     const handAt = classWord(sizeClass);
+    words[handAt + CLASS_WALKED]++;
     let chunk = words[handAt + CLASS_HAND_CHUNK];
     let slot = words[handAt + CLASS_HAND_SLOT];
     let ref = 0;
     do {
-      if (slot >= SLOTS_PER_CHUNK[sizeClass] || !this.#isSlabOf(chunk, sizeClass)) {
-        chunk = this.#nextChunk(chunk, sizeClass);
+      if (slot >= SLOTS_PER_CHUNK[sizeClass] || !this.#isWalked(chunk, sizeClass)) {
+        const next = this.#nextChunk(chunk, sizeClass);
+        if (next <= chunk) this.#choosePass(sizeClass, true);
+        chunk = next;
         slot = 0;
       }
       ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
@@ -121,23 +205,15 @@ export class Sieve {
     return ref;
   }
 
-  /** A chunk to be emptied for another class: the next under the hand of the class that has the most, or 0. */
-  victimChunk(): number {
-    let richest = 0;
-    let most = 0;
-    for (let sizeClass = OVERFLOW_CLASS + 1; sizeClass < CLASS_COUNT; sizeClass++) {
-      const chunks = this.#slab.classChunkCount(sizeClass);
-      if (chunks > most) {
-        richest = sizeClass;
-        most = chunks;
-      }
-    }
-    if (richest === 0) return 0;
-    return this.#nextChunk(this.#scratch32[classWord(richest) + CLASS_HAND_CHUNK], richest);
+  /** The chunk that the hand of a class comes to next. The class has one that is not being emptied. */
+  nextUnderHand(sizeClass: number): number {
+    return this.#nextChunk(this.#scratch32[classWord(sizeClass) + CLASS_HAND_CHUNK], sizeClass);
   }
 
-  #isSlabOf(chunk: number, sizeClass: number): boolean {
-    return this.#slab.kind(chunk) === CHUNK_SLAB && this.#slab.sizeClass(chunk) === sizeClass;
+  #isWalked(chunk: number, sizeClass: number): boolean {
+    return (
+      this.#slab.isSlabOf(chunk, sizeClass) && chunk !== this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD]
+    );
   }
 
   /** The next chunk of a class after `chunk`, around the image. The class has one. */
@@ -146,7 +222,7 @@ export class Sieve {
     let next = chunk;
     for (let step = 0; step < touched; step++) {
       next = next + 1 < touched ? next + 1 : 0;
-      if (this.#isSlabOf(next, sizeClass)) return next;
+      if (this.#isWalked(next, sizeClass)) return next;
     }
     throw new InvariantError('a class with chunks has one in the chunk table');
   }

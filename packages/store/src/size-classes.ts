@@ -6,6 +6,8 @@ import { invariant } from './errors.ts';
 import { BUCKET_BYTES, CHUNK_BYTES, CLASSES_MAX } from './layout.ts';
 
 export const OVERFLOW_CLASS = 0;
+/** Slots of this class and those below have one bit of the bitmaps each, larger ones at least two. */
+export const LAST_TINY_CLASS = 2;
 const RECORD_SLOT_BYTES_MIN = 32;
 const FINE_STEP_BYTES = 16;
 const FINE_BYTES_MAX = 1_024;
@@ -32,6 +34,10 @@ export const SLOTS_PER_CHUNK: Int32Array = SLOT_BYTES.map((bytes) =>
   Math.floor(CHUNK_BYTES / bytes),
 );
 export const CLASS_COUNT: number = SLOT_BYTES.length;
+invariant(
+  SLOT_BYTES[LAST_TINY_CLASS] < 64 && SLOT_BYTES[LAST_TINY_CLASS + 1] >= 64,
+  'a slot that is not tiny starts in a pair of bits of its own',
+);
 invariant(CLASS_COUNT < CLASSES_MAX, 'every class has its words in scratch, and so have extents');
 
 /** The smallest class whose slots hold 16 x i bytes, by i. */

@@ -3,7 +3,8 @@
  *  What the image says of it (the chunk table, chunksTouched) changes by mutations; the rest (used bits, free
  *  counts, lists of chunks with free slots) is scratch: free = unreachable from buckets. Owner: whoever is inside
  *  the gate. On followers the same calls keep it current, so that promotion scans nothing.
- *  Invariant: a chunk is in its class's free list exactly when its free count is above zero. */
+ *  Invariant: a chunk is in its class's free list exactly when its free count is above zero. One chunk at a time may be
+ *  draining: it is in no list, so that none of its slots is handed out, and its free count is DRAINING lower. */
 import { tableChunks } from './geometry.ts';
 import {
   CHUNK_BYTES,
@@ -19,11 +20,14 @@ import {
   CLASS_FREE_HEAD,
   CLASS_USED_SLOTS,
   CLASS_WORDS,
+  CLASS_YOUNG_SLOTS,
   CLASSES_MAX,
   EXTENT_CLASS,
   HEADER_CHUNKS_TOUCHED,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CLASSES_WORD,
+  SCRATCH_DRAIN_CHUNK_WORD,
+  SCRATCH_DRAIN_SLOT_WORD,
   SCRATCH_FREE_CHUNK_HINT_WORD,
   SCRATCH_PIN_COUNT_WORD,
   SCRATCH_USED_CHUNKS_WORD,
@@ -34,12 +38,14 @@ import {
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
-import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { LAST_TINY_CLASS, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 
 const TOUCHED_WORD = HEADER_CHUNKS_TOUCHED >>> 2;
 const CLASS_SHIFT = 8;
 /** Pinned chunks that a search for a free slot passes by; behind them it takes a new chunk. */
 const PINNED_HOPS_MAX = 64;
+/** Below every count, so that a draining chunk's never comes to zero, where lists change. */
+const DRAINING = 1 << 20;
 
 export class Slab {
   readonly #memory: PartitionMemory;
@@ -76,6 +82,10 @@ export class Slab {
   /** Of an extent: which of its value's extents it is. */
   position(chunk: number): number {
     return this.#image32[tableWord(chunk) + TABLE_POSITION_WORD];
+  }
+
+  isSlabOf(chunk: number, sizeClass: number): boolean {
+    return (this.#image32[tableWord(chunk)] & 0xffff) === (CHUNK_SLAB | (sizeClass << CLASS_SHIFT));
   }
 
   get chunksTouched(): number {
@@ -174,8 +184,36 @@ export class Slab {
     if (kind === CHUNK_EXTENT) this.#scratch32[classWord(EXTENT_CLASS) + CLASS_CHUNK_COUNT]--;
     if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
     this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT]--;
-    this.#unlinkFree(chunk, sizeClass);
+    if (this.isDraining(chunk)) this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] = 0;
+    else this.#unlinkFree(chunk, sizeClass);
     this.#freeCounts[chunk] = 0;
+  }
+
+  // ------------------------------------------------------------ draining
+
+  /** The slab chunk whose slots are not handed out, because it is being emptied; 0 = none. */
+  get drainChunk(): number {
+    return this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD];
+  }
+
+  isDraining(chunk: number): boolean {
+    return this.#freeCounts[chunk] < 0;
+  }
+
+  beginDrain(chunk: number): void {
+    if (this.#freeCounts[chunk] > 0) this.#unlinkFree(chunk, this.sizeClass(chunk));
+    this.#freeCounts[chunk] -= DRAINING;
+    this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] = chunk;
+    this.#scratch32[SCRATCH_DRAIN_SLOT_WORD] = 0;
+  }
+
+  /** The draining chunk, if there is one, serves its class again. */
+  cancelDrain(): void {
+    const chunk = this.drainChunk;
+    if (chunk === 0) return;
+    this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] = 0;
+    this.#freeCounts[chunk] += DRAINING;
+    if (this.#freeCounts[chunk] > 0) this.#linkFree(chunk, this.sizeClass(chunk));
   }
 
   // ------------------------------------------------------------ slots
@@ -203,6 +241,10 @@ export class Slab {
     return this.#scratch32[classWord(sizeClass) + CLASS_CHUNK_COUNT];
   }
 
+  youngSlots(sizeClass: number): number {
+    return this.#scratch32[classWord(sizeClass) + CLASS_YOUNG_SLOTS];
+  }
+
   usedSlots(sizeClass: number): number {
     return this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS];
   }
@@ -222,11 +264,24 @@ export class Slab {
   }
 
   freeSlots(chunk: number): number {
-    return this.#freeCounts[chunk];
+    const count = this.#freeCounts[chunk];
+    return count < 0 ? count + DRAINING : count;
+  }
+
+  usedIn(chunk: number): number {
+    return SLOTS_PER_CHUNK[this.sizeClass(chunk)] - this.freeSlots(chunk);
   }
 
   isEmpty(chunk: number): boolean {
-    return this.#freeCounts[chunk] === SLOTS_PER_CHUNK[this.sizeClass(chunk)];
+    return this.freeSlots(chunk) === SLOTS_PER_CHUNK[this.sizeClass(chunk)];
+  }
+
+  /** Free slots of a class that may be handed out. */
+  freeSlotsOf(sizeClass: number): number {
+    const chunk = this.drainChunk;
+    const slots = this.classChunkCount(sizeClass) * SLOTS_PER_CHUNK[sizeClass];
+    const free = slots - this.usedSlots(sizeClass);
+    return chunk !== 0 && this.isSlabOf(chunk, sizeClass) ? free - this.freeSlots(chunk) : free;
   }
 
   /** Takes a free slot, inside a mutation, from the chunk that `freeChunkOf` gave; from a new one if that was 0. */
@@ -250,10 +305,26 @@ export class Slab {
     return (this.#usedBits[bit >>> 5] & (1 << (bit & 31))) !== 0;
   }
 
+  /** Whether the record came since SIEVE's hand last passed its slot. A slot of two bits or more keeps that in
+   *  the other bit of the pair in which it starts, where no other slot starts; tiny ones are always young. */
+  isYoung(ref: number, sizeClass: number): boolean {
+    const bit = (ref >>> SLOT_BIT_SHIFT) ^ (sizeClass > LAST_TINY_CLASS ? 1 : 0);
+    return (this.#usedBits[bit >>> 5] & (1 << (bit & 31))) !== 0;
+  }
+
+  grownOld(ref: number, sizeClass: number): void {
+    if (sizeClass <= LAST_TINY_CLASS) return;
+    const bit = (ref >>> SLOT_BIT_SHIFT) ^ 1;
+    this.#usedBits[bit >>> 5] &= ~(1 << (bit & 31));
+    this.#scratch32[classWord(sizeClass) + CLASS_YOUNG_SLOTS]--;
+  }
+
   markUsed(ref: number, sizeClass: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
-    this.#usedBits[bit >>> 5] |= 1 << (bit & 31);
-    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]++;
+    this.#usedBits[bit >>> 5] |= sizeClass > LAST_TINY_CLASS ? 3 << (bit & 30) : 1 << (bit & 31);
+    const classAt = classWord(sizeClass);
+    this.#scratch32[classAt + CLASS_USED_SLOTS]++;
+    this.#scratch32[classAt + CLASS_YOUNG_SLOTS]++;
     const chunk = ref >>> CHUNK_SHIFT;
     if (--this.#freeCounts[chunk] === 0) this.#unlinkFree(chunk, sizeClass);
   }
@@ -261,9 +332,11 @@ export class Slab {
   /** Frees a slot; its access mark goes with it. */
   markFree(ref: number, sizeClass: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
-    this.#usedBits[bit >>> 5] &= ~(1 << (bit & 31));
+    const classAt = classWord(sizeClass);
+    if (this.isYoung(ref, sizeClass)) this.#scratch32[classAt + CLASS_YOUNG_SLOTS]--;
+    this.#usedBits[bit >>> 5] &= ~(sizeClass > LAST_TINY_CLASS ? 3 << (bit & 30) : 1 << (bit & 31));
     this.#memory.accessMarks[bit >>> 5] &= ~(1 << (bit & 31));
-    this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS]--;
+    this.#scratch32[classAt + CLASS_USED_SLOTS]--;
     const chunk = ref >>> CHUNK_SHIFT;
     const slot = ((ref & CHUNK_MASK) / SLOT_BYTES[sizeClass]) | 0;
     if (slot < this.#hints[chunk]) this.#hints[chunk] = slot;
@@ -289,7 +362,7 @@ export class Slab {
 
   // ------------------------------------------------------------ rebuilding after a bulk
 
-  /** Only the bit: its count comes with `slotsUsed`. */
+  /** Only the bit: its count comes with `slotsUsed`. Nobody knows how old it is: old. */
   setUsed(ref: number): void {
     const bit = ref >>> SLOT_BIT_SHIFT;
     this.#usedBits[bit >>> 5] |= 1 << (bit & 31);
@@ -299,6 +372,9 @@ export class Slab {
   slotsUsed(chunk: number, count: number): void {
     const sizeClass = this.kind(chunk) === CHUNK_OVERFLOW ? OVERFLOW_CLASS : this.sizeClass(chunk);
     this.#scratch32[classWord(sizeClass) + CLASS_USED_SLOTS] += count;
+    if (sizeClass <= LAST_TINY_CLASS) {
+      this.#scratch32[classWord(sizeClass) + CLASS_YOUNG_SLOTS] += count;
+    }
     this.#freeCounts[chunk] -= count;
     if (this.#freeCounts[chunk] === 0) this.#unlinkFree(chunk, sizeClass);
   }
@@ -319,6 +395,7 @@ export class Slab {
     const classWords = CLASSES_MAX * CLASS_WORDS;
     this.#scratch32.fill(0, SCRATCH_CLASSES_WORD, SCRATCH_CLASSES_WORD + classWords);
     this.#freeCounts.fill(0);
+    this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] = 0;
     const fixedChunks = 1 + tableChunks(geometry);
     this.#scratch32[SCRATCH_USED_CHUNKS_WORD] = fixedChunks;
     this.#scratch32[SCRATCH_FREE_CHUNK_HINT_WORD] = fixedChunks;

@@ -2,7 +2,8 @@
  *
  *  Owner: the storage worker, for partitions led here. It looks without the gate and goes through it only where
  *  there is something to do, a few records a passage, so that writers never wait long.
- *  Also gives empty chunks and orphaned extents back and, once a flush has emptied the index, makes it small again. */
+ *  Also makes room ahead of need, gives empty chunks and orphaned extents back and, once a flush has emptied the
+ *  index, makes it small again. */
 import type { Buckets } from './buckets.ts';
 import type { Extents } from './extents.ts';
 import { enterGate, leaveGate } from './gate.ts';
@@ -63,6 +64,7 @@ export class Sweeper {
     const end = Math.min(cursorChunk + chunkBudget, this.#slab.chunksTouched);
     for (let chunk = cursorChunk; chunk < end; chunk++) this.#sweepChunk(chunk, nowMs);
     for (let i = cursorChunk; i < end && this.#reclaimOrphan(nowMs); i++);
+    for (let passages = chunkBudget; passages > 0 && this.#tend(nowMs); passages--);
     if (end < this.#slab.chunksTouched) return end;
     this.#shrinkIndex(nowMs);
     return 0;
@@ -127,6 +129,14 @@ export class Sweeper {
     const reclaimed = this.#mayMutate() && this.#extents.reclaimOrphan(nowMs);
     leaveGate(this.#scratch32);
     return reclaimed;
+  }
+
+  /** One passage: goes on making room ahead of need. */
+  #tend(nowMs: number): boolean {
+    enterGate(this.#scratch32);
+    const more = this.#mayMutate() && this.#writer.room.tend(nowMs);
+    leaveGate(this.#scratch32);
+    return more;
   }
 
   #releaseIfEmpty(chunk: number, nowMs: number): void {

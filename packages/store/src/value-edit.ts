@@ -383,15 +383,13 @@ export class ValueEdit {
       this.#finishInPlace(nowMs);
       return this.#after;
     }
-    for (let tries = 0; tries < ROOM_TRIES_MAX; tries++) {
-      if (writer.hasRoomFor(this.#plan.sizeClass)) {
-        this.#finishInNewSlot(nowMs);
-        return this.#after;
-      }
-      if (!writer.makeRoomFor(this.#plan.sizeClass, nowMs)) return OUT_OF_MEMORY;
+    const { sizeClass } = this.#plan;
+    if (!writer.hasRoomFor(sizeClass)) {
+      if (!writer.makeRoomFor(sizeClass, nowMs)) return OUT_OF_MEMORY;
       if (!this.#isBaseThere(nowMs)) return CHANGED;
     }
-    return OUT_OF_MEMORY;
+    this.#finishInNewSlot(nowMs);
+    return this.#after;
   }
 
   #finishInPlace(nowMs: number): void {
@@ -431,8 +429,8 @@ export class ValueEdit {
   }
 
   #writeHeader(ref: number, expiresAtMs: number): void {
-    const { mutation } = this.#parts;
-    const classAndFlags = this.#plan.sizeClass | (this.#plan.flags << 8);
+    const { mutation, slab } = this.#parts;
+    const classAndFlags = slab.sizeClass(ref >>> CHUNK_SHIFT) | (this.#plan.flags << 8);
     const { seqLow, seqHigh } = mutation;
     const after = this.#after;
     this.#records.writeHeader(
@@ -454,7 +452,7 @@ export class ValueEdit {
     const [key, start, bytes] = [this.#key, this.#keyStart, this.#keyBytes];
     const expiresAtMs = base === 0 ? 0 : records.expiresAtMs(base);
     this.#listExtents();
-    writer.placeChosen(this.#hash, key, start, bytes, plan.sizeClass, this.#old, nowMs, base !== 0);
+    writer.placeChosen(this.#hash, key, start, bytes, this.#old, nowMs, base !== 0);
     this.#patchExtents();
     const ref = writer.placed;
     this.#writeHeader(ref, expiresAtMs);

@@ -191,7 +191,7 @@ function brokenClass(slab: Slab, sizeClass: number, used: number, chunks: number
     if (listed > chunks * SLOTS_PER_CHUNK[sizeClass])
       return `class ${sizeClass}: its list is endless`;
   }
-  const free = chunks * SLOTS_PER_CHUNK[sizeClass] - used;
+  const free = slab.freeSlotsOf(sizeClass); // without those of a draining chunk, which is in no list
   return listed === free ? null : `class ${sizeClass}: ${listed} of ${free} free slots are listed`;
 }
 

@@ -12,15 +12,15 @@ import {
   SCRATCH_EVICTIONS_F64,
   SCRATCH_EXPIRIES_F64,
   SCRATCH_KEY_COUNT_WORD,
-  SCRATCH_POLICY_WORD,
   SCRATCH_RECORD_COUNT_WORD,
 } from './layout.ts';
 import type { Extents } from './extents.ts';
-import { type PartitionMemory, POLICY_NOEVICTION } from './memory.ts';
+import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
 import type { Records } from './record.ts';
+import { DRAIN_WORK, Room } from './room.ts';
 import type { Sieve } from './sieve.ts';
-import { classOfRecord, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { classOfRecord } from './size-classes.ts';
 import type { Slab } from './slab.ts';
 import { ValuePlan } from './value-plan.ts';
 
@@ -34,10 +34,6 @@ export const NEEDS_PASSAGES = -3;
 const LOAD_MAX = 4.5;
 /** Above this the index takes a chunk from the records rather than grow longer chains. */
 const LOAD_URGENT = 6.5;
-/** Records evicted and chunks reclaimed for one `set`, at most. */
-const ROOM_ROUNDS_MAX = 4;
-/** The same, for one extent: what is evicted may be pinned, and then gives nothing. */
-const EXTENT_ROUNDS_MAX = 16;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
 
 export class Writer {
@@ -47,15 +43,17 @@ export class Writer {
   readonly #buckets: Buckets;
   readonly #records: Records;
   readonly #slab: Slab;
-  readonly #sieve: Sieve;
   readonly #mutation: Mutation;
   readonly #extents: Extents;
   readonly #plan: ValuePlan = new ValuePlan();
   /** Slot that the running write writes, whether its key is new, and whether it let go of extents. */
   placed = 0;
+  /** Class of that slot: that of the record's size, or a larger one where there was no room. */
+  placedClass = 0;
+  readonly room: Room;
   #added = false;
   #letGo = false;
-  /** Where `#hasRoom` found a free slot, 0 = a new chunk is to be taken. */
+  /** Where `#choose` found a free slot, 0 = a new chunk is to be taken. */
   #freeChunk = 0;
 
   constructor(
@@ -75,9 +73,9 @@ export class Writer {
     this.#buckets = parts.buckets;
     this.#records = parts.records;
     this.#slab = parts.slab;
-    this.#sieve = parts.sieve;
     this.#mutation = parts.mutation;
     this.#extents = parts.extents;
+    this.room = new Room(memory, parts, this);
   }
 
   // ------------------------------------------------------------ set
@@ -110,12 +108,21 @@ export class Writer {
       if (this.#records.isExpired(old, nowMs)) this.#countExpiry();
       this.#mutation.begin(this.#buckets.head, nowMs);
       this.placed = old;
+      this.placedClass = sizeClass;
     } else if (!this.placeRecord(hash, key, keyStart, keyBytes, sizeClass, old, nowMs)) {
       return OUT_OF_MEMORY;
     }
     const ref = this.placed;
     const { seqLow, seqHigh } = this.#mutation;
-    this.#records.writeHeader(ref, keyBytes, valueBytes, sizeClass, expiresAtMs, seqLow, seqHigh);
+    this.#records.writeHeader(
+      ref,
+      keyBytes,
+      valueBytes,
+      this.placedClass,
+      expiresAtMs,
+      seqLow,
+      seqHigh,
+    );
     const valueAt = ref + RECORD_HEADER_BYTES + keyBytes;
     this.#records.writeBytes(valueAt, value, valueStart, valueBytes);
     this.finishRecord(recordBytes, nowMs);
@@ -161,23 +168,32 @@ export class Writer {
     let old = replaced;
     if (!this.hasRoomFor(sizeClass)) {
       if (!this.makeRoomFor(sizeClass, nowMs)) return false;
-      old = this.#buckets.locate(hash, key, keyStart, keyBytes); // making room may have evicted it
+      old = this.#buckets.locate(hash, key, keyStart, keyBytes); // it may have been evicted, or moved
     }
-    this.placeChosen(hash, key, keyStart, keyBytes, sizeClass, old, nowMs);
+    this.placeChosen(hash, key, keyStart, keyBytes, old, nowMs);
     return true;
   }
 
-  /** Whether a record of this class fits where the last locate looked; chooses the slot's chunk for `placeChosen`. */
+  /** Whether a record of this class fits where the last locate looked; chooses its class and chunk for `placeChosen`. */
   hasRoomFor(sizeClass: number): boolean {
     const grows = this.#buckets.entryWord === 0;
-    return (!grows || this.#buckets.chainMayGrow()) && this.#hasRoom(sizeClass, grows);
+    this.#choose(sizeClass);
+    return (!grows || this.#buckets.chainMayGrow()) && this.room.isThere(this.#freeChunk, grows);
   }
 
   /** Makes such a record fit, if that may be; any record may have been evicted then, so locate again. */
   makeRoomFor(sizeClass: number, nowMs: number): boolean {
     const grows = this.#buckets.entryWord === 0;
     if (grows && !this.#buckets.chainMayGrow()) return false;
-    return this.#makeRoom(sizeClass, grows, nowMs);
+    const target = this.room.make(sizeClass, grows, nowMs);
+    if (target === 0) return false;
+    this.#choose(target);
+    return this.room.isThereAtLast(this.#freeChunk, grows); // pins come and go
+  }
+
+  #choose(sizeClass: number): void {
+    this.placedClass = sizeClass;
+    this.#freeChunk = this.#slab.freeChunkOf(sizeClass);
   }
 
   /** As `placeRecord`, after `hasRoomFor` or `makeRoomFor` said yes and the last locate found `old`, whose extents the new
@@ -187,14 +203,13 @@ export class Writer {
     key: Uint8Array,
     keyStart: number,
     keyBytes: number,
-    sizeClass: number,
     old: number,
     nowMs: number,
     keepsExtents = false,
   ): void {
     this.#mutation.begin(this.#buckets.head, nowMs);
     if (this.#buckets.entryWord === 0) this.#buckets.growChain(this.#mutation);
-    const ref = this.#slab.takeSlot(this.#mutation, sizeClass, this.#freeChunk);
+    const ref = this.#slab.takeSlot(this.#mutation, this.placedClass, this.#freeChunk);
     this.#records.writeBytes(ref + RECORD_HEADER_BYTES, key, keyStart, keyBytes);
     this.#buckets.writeEntry(this.#mutation, hash, ref);
     if (old !== 0) {
@@ -223,100 +238,16 @@ export class Writer {
     const { count } = this.#buckets;
     if (records <= LOAD_MAX * count || this.#buckets.atMaximum()) return;
     if (this.#buckets.nextNeedsChunk() && !this.#slab.hasFreeChunks(1)) {
-      if (records <= LOAD_URGENT * count || !this.#reclaimChunk(nowMs)) return;
-      if (!this.#slab.hasFreeChunks(1)) return;
+      if (records <= LOAD_URGENT * count || !this.room.drain(1, DRAIN_WORK, nowMs)) return;
     }
     this.#mutation.begin(this.#buckets.nextSplitSource(), nowMs);
     this.#buckets.split(this.#mutation);
     this.#mutation.commit();
   }
 
-  // ------------------------------------------------------------ room
-
-  /** Whether a record of this class fits, and one more bucket if the chain `grows`. Chooses the chunk that its slot
-   *  is taken from. */
-  #hasRoom(sizeClass: number, grows: boolean): boolean {
-    this.#freeChunk = this.#slab.freeChunkOf(sizeClass);
-    const forRecord = this.#freeChunk === 0 ? 1 : 0;
-    const forBucket = grows && this.#slab.freeChunkOf(OVERFLOW_CLASS) === 0 ? 1 : 0;
-    return this.#slab.hasFreeChunks(forRecord + forBucket);
-  }
-
-  /** Makes a record of this class fit, if that may be: evicts one of its own class, else takes a chunk from the
-   *  class with the most. Each round leaves fewer records, so it ends; ROOM_ROUNDS_MAX keeps it short where
-   *  the capacity was lowered far below what is used. */
-  #makeRoom(sizeClass: number, grows: boolean, nowMs: number): boolean {
-    for (let round = 0; round < ROOM_ROUNDS_MAX; round++) {
-      if (this.#extents.reclaimOrphan(nowMs) && this.#hasRoom(sizeClass, grows)) return true;
-      if (this.#slab.freeChunkOf(sizeClass) === 0 && this.#evictOne(sizeClass, nowMs)) {
-        if (this.#hasRoom(sizeClass, grows)) return true;
-      }
-      if (!this.#reclaimChunk(nowMs) && !this.#evictLarge(nowMs)) return false;
-      if (this.#hasRoom(sizeClass, grows)) return true;
-    }
-    return false;
-  }
-
-  /** Frees a slot of this class; false when it has none to give. */
-  #evictOne(sizeClass: number, nowMs: number): boolean {
-    const victim = this.#mayEvict()
-      ? this.#sieve.victim(sizeClass, nowMs)
-      : this.#sieve.absentRecord(sizeClass, nowMs);
-    if (victim !== 0) this.#evict(victim, nowMs);
-    return victim !== 0;
-  }
-
-  #mayEvict(): boolean {
-    return this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_NOEVICTION;
-  }
-
-  /** Makes `Extents.take` find a chunk, if that may be: an orphan, a large value evicted, or a chunk of records. */
+  /** Makes `Extents.take` find a chunk, if that may be. */
   makeRoomForExtent(nowMs: number): boolean {
-    for (let round = 0; round < EXTENT_ROUNDS_MAX; round++) {
-      if (this.#extents.mayTake()) return true;
-      if (!this.#evictLarge(nowMs) && !this.#reclaimChunk(nowMs)) return false;
-    }
-    return this.#extents.mayTake();
-  }
-
-  /** Evicts a large value: its extents are orphans then. False when there is none to give. */
-  #evictLarge(nowMs: number): boolean {
-    const victim = this.#sieve.extentVictim(this.#extents, this.#mayEvict(), nowMs);
-    if (victim !== 0) this.#evict(victim, nowMs);
-    return victim !== 0;
-  }
-
-  /** Takes a chunk from the class that has the most; false when no class has one to give. */
-  #reclaimChunk(nowMs: number): boolean {
-    const chunk = this.#sieve.victimChunk();
-    if (
-      chunk === 0 ||
-      this.#slab.isPinned(chunk) ||
-      (!this.#mayEvict() && !this.#holdsOnlyAbsent(chunk, nowMs))
-    )
-      return false;
-    this.#emptyChunk(chunk, nowMs);
-    return true;
-  }
-
-  #holdsOnlyAbsent(chunk: number, nowMs: number): boolean {
-    const sizeClass = this.#slab.sizeClass(chunk);
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
-      if (this.#slab.isUsed(ref) && !this.#records.isAbsent(ref, nowMs)) return false;
-    }
-    return true;
-  }
-
-  #emptyChunk(chunk: number, nowMs: number): void {
-    const sizeClass = this.#slab.sizeClass(chunk);
-    const slotBytes = SLOT_BYTES[sizeClass];
-    const base = chunk << CHUNK_SHIFT;
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
-      const ref = base + slot * slotBytes;
-      if (this.#slab.isUsed(ref)) this.#evict(ref, nowMs);
-    }
-    this.releaseChunk(chunk, nowMs);
+    return this.room.makeForExtent(nowMs);
   }
 
   releaseChunk(chunk: number, nowMs: number): void {
@@ -326,7 +257,7 @@ export class Writer {
   }
 
   /** Only what readers still saw counts as an eviction. */
-  #evict(ref: number, nowMs: number): void {
+  evict(ref: number, nowMs: number): void {
     if (!this.#records.isFlushed(ref)) {
       if (this.#records.isExpired(ref, nowMs)) this.#countExpiry();
       else this.#scratch64[SCRATCH_EVICTIONS_F64]++;

@@ -1,0 +1,497 @@
+/** Room: where a record goes when its class has no free slot and no chunk may simply be taken.
+ *
+ *  In this order: a slot of its own class, by eviction; the chunk in reserve; a larger class's slot; a chunk of another
+ *  class. No class keeps chunks for ever: one chunk at a time is *drained*, a few records per passage (DRAIN_WORK), by
+ *  every writer that needs room and by the storage worker. Its records move into free slots of their class; where
+ *  there are none those that were read push out others of their class, and the rest is evicted. Readers go on.
+ *
+ *  Who gives a chunk: a class with a whole chunk's worth of free slots, which loses nothing; else the one whose hand went
+ *  the shortest way for its size lately, that is, whose oldest records are the oldest of all. Who gets one:
+ *  each time that a chunk's worth of bytes was evicted, the class of the last, if its hand went
+ *  PRESSURE_RATIO as far. So hands go round at about the same rate everywhere, as one hand over all would.
+ *
+ *  Owner: whoever is inside the gate of a partition it leads. Each step is a mutation of its own. */
+import type { Buckets } from './buckets.ts';
+import type { Extents } from './extents.ts';
+import {
+  CHUNK_BYTES,
+  CHUNK_SHIFT,
+  CLASS_HAND_CHUNK,
+  CLASS_HAND_SLOT,
+  CLASS_WALKED,
+  EXTENT_CLASS,
+  SCRATCH_CAPACITY_CHUNKS_WORD,
+  SCRATCH_COMPARISONS_WORD,
+  SCRATCH_DRAIN_SLOT_WORD,
+  SCRATCH_DRAINS_F64,
+  SCRATCH_EVICTED_BYTES_WORD,
+  SCRATCH_GATHER_CLASS_WORD,
+  SCRATCH_MOVES_F64,
+  SCRATCH_POLICY_WORD,
+  SCRATCH_ROOM_WORK_F64,
+} from './layout.ts';
+import {
+  type PartitionMemory,
+  POLICY_NOEVICTION,
+  POLICY_SIEVE,
+  POLICY_VOLATILE_TTL,
+} from './memory.ts';
+import type { Mutation } from './mutation.ts';
+import type { Records } from './record.ts';
+import { type Sieve, SPARED_MAX } from './sieve.ts';
+import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { classWord, type Slab } from './slab.ts';
+
+/** Units of work: a slot that is looked at is one, a record that is moved or removed RECORD_WORK. */
+export const RECORD_WORK = 8;
+/** A chunk that is given back: it is filled with zeros. */
+const CHUNK_WORK = 64;
+/** Of one passage that needs room, on the chunk that is being drained. */
+export const DRAIN_WORK = 256;
+/** Of a passage whose record finds no slot otherwise, before it takes one of a larger class. */
+export const URGENT_WORK = 1_024;
+/** Of a passage whose record finds none there either: what the fullest chunk takes, whatever becomes of it. */
+export const LAST_WORK = 32_768;
+/** Free chunks for who has none yet, or comes to need more than others: kept where records may be evicted. */
+const RESERVE_CHUNKS = 1;
+const PRESSURE_RATIO = 1.5;
+/** Slots that a record pushed out of a draining chunk looks at to find one that is less asked for. */
+const PUSHED_MAX = 64;
+/** Records of its class that give way to one: a slot in a pinned chunk is not handed out. */
+const PINNED_VICTIMS_MAX = 4;
+/** Evictions for one extent: what is evicted may be pinned, and then gives nothing. */
+const EXTENT_ROUNDS_MAX = 16;
+/** Chunks of a class among which the emptiest is looked for. */
+const SPARSE_MAX = 16;
+/** Slots of a class that `volatile-ttl` looks at for a record with an expiry, of its own class and of another. */
+const VOLATILE_SLOTS_MAX = 16_384;
+const GATHER_SLOTS_MAX = 4_096;
+/** How much larger than its own a class may be that a record is put into. */
+const HOST_RATIO = 8;
+/** Below this share of free chunks the storage worker packs sparse ones. */
+const PACK_SHARE = 8;
+
+/** Takes records out of the index: the writer. */
+export interface Evictor {
+  /** Removes the record at `ref`, whatever its key, and counts why. */
+  evict(ref: number, nowMs: number): void;
+  releaseChunk(chunk: number, nowMs: number): void;
+}
+
+export class Room {
+  readonly #memory: PartitionMemory;
+  readonly #scratch32: Int32Array;
+  readonly #scratch64: Float64Array;
+  readonly #buckets: Buckets;
+  readonly #records: Records;
+  readonly #slab: Slab;
+  readonly #sieve: Sieve;
+  readonly #mutation: Mutation;
+  readonly #extents: Extents;
+  readonly #evictor: Evictor;
+  /** What is left of the work of the running call. */
+  #work = 0;
+
+  constructor(
+    memory: PartitionMemory,
+    parts: {
+      buckets: Buckets;
+      records: Records;
+      slab: Slab;
+      sieve: Sieve;
+      mutation: Mutation;
+      extents: Extents;
+    },
+    evictor: Evictor,
+  ) {
+    this.#memory = memory;
+    this.#scratch32 = memory.scratch32;
+    this.#scratch64 = memory.scratch64;
+    this.#buckets = parts.buckets;
+    this.#records = parts.records;
+    this.#slab = parts.slab;
+    this.#sieve = parts.sieve;
+    this.#mutation = parts.mutation;
+    this.#extents = parts.extents;
+    this.#evictor = evictor;
+  }
+
+  // ------------------------------------------------------------ for a record
+
+  /** Whether a record (and one more bucket, if its chain `grows`) fits as things are: into `freeChunk`, or, where that
+   *  is 0, into a chunk to be taken. */
+  isThere(freeChunk: number, grows: boolean): boolean {
+    const forRecord = freeChunk === 0 ? 1 : 0;
+    const needed = forRecord + this.#bucketChunks(grows);
+    return needed === 0 || this.#freeChunks() >= needed + forRecord * this.#reserve();
+  }
+
+  /** Makes a record of this class fit. Returns the class whose slot it gets, 0 = none may be had. */
+  make(sizeClass: number, grows: boolean, nowMs: number): number {
+    const forBucket = this.#bucketChunks(grows);
+    this.drain(this.#reserve() + forBucket, DRAIN_WORK, nowMs);
+    const target = this.#slotFor(sizeClass, forBucket, nowMs);
+    if (target === 0 || forBucket === 0) return target;
+    const needed = forBucket + (this.#hasFreeSlot(target) ? 0 : 1);
+    return this.drain(needed, LAST_WORK, nowMs) ? target : 0;
+  }
+
+  #slotFor(sizeClass: number, forBucket: number, nowMs: number): number {
+    if (this.#hasFreeSlot(sizeClass)) return sizeClass;
+    const mayTake = this.#freeChunks() > forBucket;
+    if (mayTake && this.#deservesChunk(sizeClass)) return sizeClass;
+    for (let tries = 0; tries < PINNED_VICTIMS_MAX && this.#evictOne(sizeClass, nowMs); tries++) {
+      if (this.#hasFreeSlot(sizeClass)) return sizeClass;
+    }
+    if (mayTake || this.drain(1 + forBucket, URGENT_WORK, nowMs)) return sizeClass;
+    const host = this.#host(sizeClass, nowMs);
+    if (host !== 0) return host;
+    return this.drain(1 + forBucket, LAST_WORK, nowMs) ? sizeClass : 0;
+  }
+
+  /** Makes `Extents.take` find a chunk, if that may be: an orphan, a large value evicted, or a chunk of records. */
+  makeForExtent(nowMs: number): boolean {
+    for (let round = 0; round < EXTENT_ROUNDS_MAX; round++) {
+      if (this.#extents.mayTake()) return true;
+      const evicted = !this.#deservesChunk(EXTENT_CLASS) && this.#evictLarge(nowMs);
+      if (!evicted && !this.drain(1, LAST_WORK, nowMs)) return false;
+    }
+    return this.#extents.mayTake();
+  }
+
+  /** Evicts a large value: its extents are orphans then. False when there is none to give. */
+  #evictLarge(nowMs: number): boolean {
+    const policy = this.#scratch32[SCRATCH_POLICY_WORD];
+    const victim =
+      policy === POLICY_SIEVE
+        ? this.#sieve.extentVictim(this.#extents, nowMs)
+        : this.#sieve.absentExtent(this.#extents, policy === POLICY_VOLATILE_TTL, nowMs);
+    if (victim === 0) return false;
+    this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] += CHUNK_BYTES * this.#records.extentCount(victim);
+    this.#evictor.evict(victim, nowMs);
+    return true;
+  }
+
+  #hasFreeSlot(sizeClass: number): boolean {
+    return this.#slab.freeChunkOf(sizeClass) !== 0;
+  }
+
+  /** As `isThere`, the reserve included. */
+  isThereAtLast(freeChunk: number, grows: boolean): boolean {
+    return this.#slab.hasFreeChunks((freeChunk === 0 ? 1 : 0) + this.#bucketChunks(grows));
+  }
+
+  /** Chunks that one more bucket of a chain takes. */
+  #bucketChunks(grows: boolean): number {
+    return grows && !this.#hasFreeSlot(OVERFLOW_CLASS) ? 1 : 0;
+  }
+
+  #freeChunks(): number {
+    return this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD] - this.#slab.usedChunks;
+  }
+
+  #reserve(): number {
+    return this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_SIEVE ? RESERVE_CHUNKS : 0;
+  }
+
+  /** Frees a slot of this class; false when it has none to give. */
+  #evictOne(sizeClass: number, nowMs: number): boolean {
+    const victim = this.#victim(sizeClass, nowMs);
+    if (victim === 0) return false;
+    this.#evictor.evict(victim, nowMs);
+    this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] += SLOT_BYTES[sizeClass];
+    return true;
+  }
+
+  #victim(sizeClass: number, nowMs: number): number {
+    const policy = this.#scratch32[SCRATCH_POLICY_WORD];
+    if (policy === POLICY_SIEVE) return this.#sieve.victim(sizeClass, SPARED_MAX, nowMs);
+    if (policy === POLICY_NOEVICTION) return this.#sieve.absentRecord(sizeClass, nowMs);
+    return this.#sieve.nearestExpiry(sizeClass, VOLATILE_SLOTS_MAX, nowMs);
+  }
+
+  /** A class with larger slots that has one free, or gives one up. */
+  #host(sizeClass: number, nowMs: number): number {
+    const bytesMax = SLOT_BYTES[sizeClass] * HOST_RATIO;
+    for (let host = sizeClass + 1; host < CLASS_COUNT && SLOT_BYTES[host] <= bytesMax; host++) {
+      if (this.#hasFreeSlot(host)) return host;
+      if (this.#evictOne(host, nowMs) && this.#hasFreeSlot(host)) return host;
+    }
+    return 0;
+  }
+
+  // ------------------------------------------------------------ who gives, who gets
+
+  /** Whether a class may have the chunk in reserve rather than evict of its own. */
+  #deservesChunk(sizeClass: number): boolean {
+    if (this.#slab.classChunkCount(sizeClass) === 0) return true;
+    if (this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] < CHUNK_BYTES) return false;
+    this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] = 0;
+    const donor = this.#donor();
+    this.#forget();
+    return donor !== 0 && this.#pressure(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
+  }
+
+  /** How often the hand of a class went round lately. Half a chunk is added to its way, so that classes of
+   *  a few records are not robbed of their only chunk for having evicted nothing. */
+  #pressure(sizeClass: number): number {
+    const walked = this.#scratch32[classWord(sizeClass) + CLASS_WALKED];
+    if (sizeClass === EXTENT_CLASS) return (walked + 0.5) / Math.max(this.#extents.count, 1);
+    return (walked + SLOTS_PER_CHUNK[sizeClass] / 2) / Math.max(this.#slab.usedSlots(sizeClass), 1);
+  }
+
+  /** Lately: halves the ways of all hands each time that a quarter of all chunks was compared for. */
+  #forget(): void {
+    const comparisons = ++this.#scratch32[SCRATCH_COMPARISONS_WORD];
+    if (comparisons * 4 < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]) return;
+    this.#scratch32[SCRATCH_COMPARISONS_WORD] = 0;
+    for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
+      this.#scratch32[classWord(sizeClass) + CLASS_WALKED] >>>= 1;
+    }
+    this.#scratch32[classWord(EXTENT_CLASS) + CLASS_WALKED] >>>= 1;
+  }
+
+  /** The class that loses least by giving up a chunk; 0 = there is none. */
+  #donor(): number {
+    const sparse = this.#sparseClass();
+    if (sparse !== 0) return sparse;
+    let donor = this.#extents.count === 0 ? 0 : EXTENT_CLASS;
+    let least = donor === 0 ? Number.POSITIVE_INFINITY : this.#pressure(EXTENT_CLASS);
+    for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
+      if (this.#slab.classChunkCount(sizeClass) === 0) continue;
+      const pressure = this.#pressure(sizeClass);
+      if (pressure < least) {
+        donor = sizeClass;
+        least = pressure;
+      }
+    }
+    return donor;
+  }
+
+  /** The class with the most chunks' worth of free slots, at least one; 0 = there is none. */
+  #sparseClass(): number {
+    let sparse = 0;
+    let most = 1;
+    for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
+      const chunks = this.#slab.freeSlotsOf(sizeClass) / SLOTS_PER_CHUNK[sizeClass];
+      if (chunks < most) continue;
+      sparse = sizeClass;
+      most = chunks;
+    }
+    return sparse;
+  }
+
+  // ------------------------------------------------------------ draining
+
+  /** Empties chunks until `chunks` are free, at the price of `work` at most. Returns whether they are. */
+  drain(chunks: number, work: number, nowMs: number): boolean {
+    this.#work = work;
+    while (!this.#slab.hasFreeChunks(chunks) && this.#work > 0) {
+      this.#work -= RECORD_WORK;
+      if (this.#extents.reclaimOrphan(nowMs)) this.#work -= CHUNK_WORK;
+      else if (!this.#advance(nowMs)) break;
+    }
+    this.#scratch64[SCRATCH_ROOM_WORK_F64] += work - this.#work;
+    return this.#slab.hasFreeChunks(chunks);
+  }
+
+  /** Ahead of need, in a passage of the storage worker: the reserve, and classes with a chunk's worth of free
+   *  slots where chunks are scarce. Returns whether there is more to do. */
+  tend(nowMs: number): boolean {
+    const reserve = this.#reserve();
+    const scarce = this.#freeChunks() * PACK_SHARE < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD];
+    if (this.#slab.drainChunk === 0 && this.#slab.hasFreeChunks(reserve)) {
+      const sparse = scarce ? this.#sparseClass() : 0;
+      if (sparse === 0 || !this.#beginIn(sparse)) return false;
+    }
+    this.#work = DRAIN_WORK;
+    if (!this.#advance(nowMs)) return false;
+    this.#scratch64[SCRATCH_ROOM_WORK_F64] += DRAIN_WORK - this.#work;
+    return true;
+  }
+
+  /** Goes on emptying a chunk, begins to, or evicts a large value. False: nothing may go. */
+  #advance(nowMs: number): boolean {
+    if (this.#slab.drainChunk !== 0) {
+      this.#step(nowMs);
+      return true;
+    }
+    if (this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_SIEVE) {
+      return this.#beginWithoutEviction(nowMs) || this.#evictLarge(nowMs) || this.#gather(nowMs);
+    }
+    const donor = this.#donor();
+    if (donor === EXTENT_CLASS) return this.#evictLarge(nowMs);
+    return donor !== 0 && this.#beginIn(donor);
+  }
+
+  #beginWithoutEviction(nowMs: number): boolean {
+    const sparse = this.#sparseClass();
+    return sparse === 0 ? this.#beginInAbsent(nowMs) : this.#beginIn(sparse);
+  }
+
+  #beginIn(sizeClass: number): boolean {
+    const sparsest = this.#sparsest(sizeClass);
+    const chunk = sparsest === 0 ? this.#sieve.nextUnderHand(sizeClass) : sparsest;
+    if (this.#slab.isPinned(chunk)) {
+      this.#passHand(sizeClass, chunk);
+      return false;
+    }
+    this.#slab.beginDrain(chunk);
+    this.#scratch32[classWord(sizeClass) + CLASS_WALKED] += this.#slab.usedIn(chunk);
+    return true;
+  }
+
+  /** For who may not evict: the chunk that is next in the class with the most, if readers see nothing of it. */
+  #beginInAbsent(nowMs: number): boolean {
+    let richest = 0;
+    let most = 0;
+    for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
+      const chunks = this.#slab.classChunkCount(sizeClass);
+      if (chunks <= most) continue;
+      richest = sizeClass;
+      most = chunks;
+    }
+    if (richest === 0) return false;
+    const chunk = this.#sieve.nextUnderHand(richest);
+    if (this.#slab.isPinned(chunk) || !this.#holdsOnlyAbsent(chunk, richest, nowMs)) return false;
+    this.#slab.beginDrain(chunk);
+    return true;
+  }
+
+  #holdsOnlyAbsent(chunk: number, sizeClass: number, nowMs: number): boolean {
+    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      if (this.#slab.isUsed(ref) && !this.#records.isAbsent(ref, nowMs)) return false;
+    }
+    return true;
+  }
+
+  /** Of the first few chunks of a class with free slots the one with the most, 0 = all are rather full: the newest
+   *  records are in those. */
+  #sparsest(sizeClass: number): number {
+    let sparsest = 0;
+    let most = SLOTS_PER_CHUNK[sizeClass] / 2;
+    let chunk = this.#slab.firstFree(sizeClass);
+    for (let left = SPARSE_MAX; left > 0 && chunk !== 0; left--) {
+      const free = this.#slab.freeSlots(chunk);
+      if (free >= most && !this.#slab.isPinned(chunk)) {
+        sparsest = chunk;
+        most = free;
+      }
+      chunk = this.#slab.nextFree(chunk);
+    }
+    return sparsest;
+  }
+
+  /** One slot behind the other, until the chunk is empty and given back, or no work is left. */
+  #step(nowMs: number): void {
+    const chunk = this.#slab.drainChunk;
+    const sizeClass = this.#slab.sizeClass(chunk);
+    const slots = SLOTS_PER_CHUNK[sizeClass];
+    let slot = this.#scratch32[SCRATCH_DRAIN_SLOT_WORD];
+    for (; slot < slots && this.#work > 0; slot++) {
+      this.#work--;
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      if (!this.#slab.isUsed(ref)) continue;
+      this.#work -= RECORD_WORK;
+      if (this.#vacate(ref, sizeClass, nowMs)) continue;
+      this.#giveUp(chunk, sizeClass);
+      return;
+    }
+    this.#scratch32[SCRATCH_DRAIN_SLOT_WORD] = slot;
+    if (slot < slots) return;
+    if (this.#slab.isPinned(chunk)) return this.#giveUp(chunk, sizeClass);
+    this.#work -= CHUNK_WORK;
+    this.#evictor.releaseChunk(chunk, nowMs);
+    this.#scratch64[SCRATCH_DRAINS_F64]++;
+  }
+
+  #giveUp(chunk: number, sizeClass: number): void {
+    this.#slab.cancelDrain();
+    this.#passHand(sizeClass, chunk);
+  }
+
+  /** The next search of this class begins behind `chunk`. */
+  #passHand(sizeClass: number, chunk: number): void {
+    this.#scratch32[classWord(sizeClass) + CLASS_HAND_CHUNK] = chunk;
+    this.#scratch32[classWord(sizeClass) + CLASS_HAND_SLOT] = SLOTS_PER_CHUNK[sizeClass];
+  }
+
+  /** Frees a slot of the draining chunk; false when its record may neither stay elsewhere nor go. */
+  #vacate(ref: number, sizeClass: number, nowMs: number): boolean {
+    if (this.#records.isAbsent(ref, nowMs)) this.#evictor.evict(ref, nowMs);
+    else {
+      const freeChunk = this.#slab.freeChunkOf(sizeClass);
+      if (freeChunk !== 0) this.#move(ref, sizeClass, freeChunk, nowMs);
+      else if (this.#mayGo(ref)) this.#evictor.evict(ref, nowMs);
+      else return this.#pushOut(ref, sizeClass, nowMs);
+    }
+    return true;
+  }
+
+  #mayGo(ref: number): boolean {
+    const policy = this.#scratch32[SCRATCH_POLICY_WORD];
+    if (policy === POLICY_SIEVE) return !this.#sieve.isMarked(ref);
+    return policy === POLICY_VOLATILE_TTL && this.#records.expiresAtMs(ref) !== 0;
+  }
+
+  /** A record that was read, or that has no expiry under `volatile-ttl`, takes the slot of one that goes; of a larger
+   *  class, if its own has none but in this chunk. */
+  #pushOut(ref: number, sizeClass: number, nowMs: number): boolean {
+    const victim = this.#lesser(sizeClass, nowMs);
+    this.#work -= RECORD_WORK;
+    if (victim !== 0) this.#evictor.evict(victim, nowMs);
+    const target = victim !== 0 ? sizeClass : this.#host(sizeClass, nowMs);
+    const freeChunk = target === 0 ? 0 : this.#slab.freeChunkOf(target);
+    if (freeChunk !== 0) this.#move(ref, target, freeChunk, nowMs);
+    else if (this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_SIEVE) this.#evictor.evict(ref, nowMs);
+    else return false;
+    return true;
+  }
+
+  #lesser(sizeClass: number, nowMs: number): number {
+    const policy = this.#scratch32[SCRATCH_POLICY_WORD];
+    if (policy === POLICY_SIEVE) return this.#sieve.victim(sizeClass, PUSHED_MAX, nowMs);
+    if (policy === POLICY_NOEVICTION) return 0;
+    return this.#sieve.nearestExpiry(sizeClass, GATHER_SLOTS_MAX, nowMs);
+  }
+
+  /** The whole slot goes to a free one, header and seq as they are: what WATCH compares stays. */
+  #move(ref: number, toClass: number, freeChunk: number, nowMs: number): void {
+    const sizeClass = this.#records.sizeClass(ref);
+    const hash = this.#buckets.hashOfRecord(ref);
+    this.#buckets.locateRef(hash, ref);
+    this.#mutation.begin(this.#buckets.head, nowMs);
+    const to = this.#slab.takeSlot(this.#mutation, toClass, freeChunk);
+    const bytes = SLOT_BYTES[sizeClass];
+    this.#memory.imageBuffer.copyWithin(to, ref, ref + bytes);
+    if (toClass !== sizeClass) this.#records.writeClass(to, toClass);
+    this.#mutation.patch(to, bytes);
+    this.#buckets.writeEntry(this.#mutation, hash, to);
+    if (this.#sieve.isMarked(ref)) this.#sieve.mark(to);
+    if (!this.#slab.isYoung(ref, sizeClass)) this.#slab.grownOld(to, toClass);
+    this.#slab.markFree(ref, sizeClass);
+    this.#mutation.commit();
+    this.#scratch64[SCRATCH_MOVES_F64]++;
+  }
+
+  /** Under `volatile-ttl`, where no class has a chunk's worth of free slots: one record with an expiry goes, of one
+   *  class after the other, so that some class has. */
+  #gather(nowMs: number): boolean {
+    if (this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_VOLATILE_TTL) return false;
+    for (let left = CLASS_COUNT; left > 0 && this.#work > 0; left--) {
+      const sizeClass = this.#scratch32[SCRATCH_GATHER_CLASS_WORD];
+      const isThere = sizeClass > OVERFLOW_CLASS && this.#slab.usedSlots(sizeClass) > 0;
+      if (isThere) {
+        this.#work -= RECORD_WORK;
+        const victim = this.#sieve.nearestExpiry(sizeClass, GATHER_SLOTS_MAX, nowMs);
+        if (victim !== 0) {
+          this.#evictor.evict(victim, nowMs);
+          return true;
+        }
+      }
+      this.#scratch32[SCRATCH_GATHER_CLASS_WORD] = (sizeClass + 1) % CLASS_COUNT;
+    }
+    return false;
+  }
+}
