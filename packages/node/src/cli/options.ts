@@ -140,9 +140,9 @@ export const CLUSTER_OPTIONS: readonly OptionRow[] = [
   ),
   choice(
     'eviction',
-    ['sieve', 'noeviction'],
+    ['sieve', 'volatile-ttl', 'noeviction'],
     'sieve',
-    'when memory is full: drop what is not read, or refuse writes',
+    'when memory is full: drop what is not read, what is nearest to its expiry, or refuse writes',
   ),
   integer(
     'min-isr',

@@ -92,7 +92,10 @@ describe('options: a wrong value is refused in one sentence that says where it s
       '--scrub-every must be 0 or a time from 1s to 30d, such as 90s or 1h, not "60"',
     ],
     [{ flags: { 'scrub-every': '1ms' } }, '--scrub-every must be 0 or a time from 1s'],
-    [{ flags: { eviction: 'lru' } }, '--eviction must be one of sieve, noeviction, not "lru"'],
+    [
+      { flags: { eviction: 'lru' } },
+      '--eviction must be one of sieve, volatile-ttl, noeviction, not "lru"',
+    ],
     [{ flags: { join: 'somewhere' } }, '--join must be control addresses such as'],
     [{ environment: { INGOT_INSECURE: 'yes' } }, 'INGOT_INSECURE must be true or false'],
     [

@@ -7,6 +7,7 @@ import type { Execution } from '../serving/execution.ts';
 import { container } from './container.ts';
 import { globMatches } from './glob.ts';
 import { partitionTotals } from './partition-totals.ts';
+import { POLICY_NAMES } from './policy-names.ts';
 import type { CommandRow } from './row.ts';
 
 const PARAMETERS: readonly {
@@ -23,7 +24,7 @@ const PARAMETERS: readonly {
   { name: 'dir', value: ({ worker }) => worker.settings.dataDir },
   { name: 'io-threads', value: ({ worker }) => worker.settings.workers },
   { name: 'maxmemory', value: ({ worker }) => partitionTotals(worker).capacityBytes },
-  { name: 'maxmemory-policy', value: ({ worker }) => worker.map.eviction },
+  { name: 'maxmemory-policy', value: ({ worker }) => POLICY_NAMES[worker.map.eviction] },
   { name: 'notify-keyspace-events', value: () => '' },
   { name: 'port', value: ({ worker, session }) => worker.settings.ports[session.listener] },
   { name: 'proto-max-bulk-len', value: ({ worker }) => worker.settings.limits.maxBulkBytes },

@@ -10,6 +10,7 @@ import type { WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind } from '../serving/session.ts';
 import { nodeOf } from '../shared/map.ts';
 import type { NodeStats } from '../shared/messages.ts';
+import { POLICY_NAMES } from './policy-names.ts';
 import { INGOT_VERSION, REDIS_VERSION } from './version.ts';
 
 export interface InfoSource {
@@ -80,7 +81,7 @@ function memory({ worker, totals }: InfoSource): Fields {
     ['total_system_memory_human', human(totalmem())],
     ['maxmemory', totals.capacityBytes],
     ['maxmemory_human', human(totals.capacityBytes)],
-    ['maxmemory_policy', worker.map.eviction],
+    ['maxmemory_policy', POLICY_NAMES[worker.map.eviction]],
     ['mem_allocator', 'arena'],
   ];
 }

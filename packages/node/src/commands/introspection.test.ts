@@ -104,8 +104,15 @@ describe('CONFIG GET', () => {
       'maxmemory',
       String(8 * 2 ** 20),
       'maxmemory-policy',
-      'sieve',
+      'allkeys-lru',
     ]);
+    for (const eviction of ['volatile-ttl', 'noeviction'] as const) {
+      const other = new SingleNode({ eviction });
+      expect(other.ask('CONFIG', 'GET', 'maxmemory-policy')).toEqual([
+        'maxmemory-policy',
+        eviction,
+      ]);
+    }
     expect(node.ask('CONFIG', 'GET', 'nosuch')).toEqual([]);
   });
 

@@ -16,5 +16,9 @@ export function partitionTotals(worker: WorkerContext): PartitionStats {
     capacityBytes: sum('capacityBytes'),
     evictions: sum('evictions'),
     expiries: sum('expiries'),
+    moves: sum('moves'),
+    drains: sum('drains'),
+    draining: sum('draining'),
+    roomWork: sum('roomWork'),
   };
 }

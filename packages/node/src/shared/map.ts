@@ -105,7 +105,7 @@ export interface ClusterMap {
   capacityBytes: number;
   capacityMaxBytes: number;
   valueMaxBytes: number;
-  eviction: 'sieve' | 'noeviction';
+  eviction: 'sieve' | 'volatile-ttl' | 'noeviction';
   /** A write with acks=isr is refused while fewer copies than this, the primary among them, are in
    *  sync. */
   minIsr: number;
@@ -182,7 +182,7 @@ const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   capacityBytes: countSchema,
   capacityMaxBytes: countSchema,
   valueMaxBytes: countSchema,
-  eviction: z.enum(['sieve', 'noeviction']),
+  eviction: z.enum(['sieve', 'volatile-ttl', 'noeviction']),
   minIsr: z.int().min(1).max(16),
   uncleanFailover: z.boolean(),
   acceptors: z.object({ current: acceptorRefsSchema, next: acceptorRefsSchema.nullable() }),

@@ -24,7 +24,7 @@ export const PORT_FLAGS: Readonly<Record<keyof Ports, string>> = {
   follower: '--follower-port',
 };
 
-export type EvictionPolicy = 'sieve' | 'noeviction';
+export type EvictionPolicy = 'sieve' | 'volatile-ttl' | 'noeviction';
 /** local: the primary has it. isr: every copy in sync has it. */
 export type Acks = 'local' | 'isr';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
