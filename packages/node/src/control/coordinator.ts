@@ -266,7 +266,10 @@ export class Coordinator {
     this.#settling = true;
     this.#failover
       .settle(this.#map, vacancies)
-      .then((map) => this.follow(map))
+      .then((map) => {
+        this.failoverLog.couldSettle();
+        this.follow(map);
+      })
       .catch((error: Error) => this.failoverLog.notSettled(error))
       .finally(() => {
         this.#settling = false;

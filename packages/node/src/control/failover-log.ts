@@ -38,9 +38,14 @@ const noSeconds: FailoverSeconds = {
 
 export const NO_FAILOVERS: FailoverFigures = { silent: noSeconds, restarted: noSeconds };
 
+/** No node's name. */
+const SETTLING = '';
+
 export class FailoverLog {
   readonly #log: ControlLog;
   #figures = NO_FAILOVERS;
+  /** By what could not be done, and is tried again several times a second: why. */
+  readonly #troubles = new Map<string, string>();
 
   constructor(log: ControlLog) {
     this.#log = log;
@@ -64,10 +69,15 @@ export class FailoverLog {
     );
   }
 
-  notSealed(node: NodeId, error: Error): void {
+  sealed(node: NodeId): void {
+    this.#troubles.delete(node);
+  }
+
+  notSealed(node: NodeId, { message }: Error): void {
+    if (!this.#isNews(node, message)) return;
     this.#log.warn(
-      { event: 'copies.notSealed', peer: node, why: error.message },
-      `${node} did not say how far its copies are: ${error.message}`,
+      { event: 'copies.notSealed', peer: node, why: message },
+      `${node} did not say how far its copies are: ${message}`,
     );
   }
 
@@ -78,8 +88,20 @@ export class FailoverLog {
     );
   }
 
+  /** Partitions without a primary could be looked after. */
+  couldSettle(): void {
+    this.#troubles.delete(SETTLING);
+  }
+
   notSettled({ message }: Error): void {
+    if (!this.#isNews(SETTLING, message)) return;
     this.#log.error({ event: 'failover.failed', why: message }, message);
+  }
+
+  #isNews(about: string, why: string): boolean {
+    if (this.#troubles.get(about) === why) return false;
+    this.#troubles.set(about, why);
+    return true;
   }
 
   ended(

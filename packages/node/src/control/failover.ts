@@ -217,6 +217,7 @@ export class Failover {
         (copies) => {
           const byId = new Map(copies.map((copy) => [copy.id, copy]));
           answers.set(node.id, { incarnation, copies: byId });
+          this.#options.log.sealed(node.id);
           heardFrom(node.id);
         },
         (error: Error) => {
