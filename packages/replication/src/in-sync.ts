@@ -89,7 +89,8 @@ export class InSync {
   /** Published for this partition: every awaited follower has `seq`. */
   has(partition: number, seq: number): boolean {
     const view = this.#state.views.get(partition);
-    return view !== undefined && this.#leads.has(partition) && this.#reached(view) >= seq;
+    if (view === undefined || !this.#leads.has(partition)) return false;
+    return this.#reached(view, this.#awaited(view)) >= seq;
   }
 
   #awaited({ id, epoch, inSync = [] }: PartitionView): MemberLife[] {
@@ -98,9 +99,10 @@ export class InSync {
     return lives.filter(({ node }) => node !== this.#state.identity.nodeId);
   }
 
-  #reached(view: PartitionView): number {
-    const seqs = this.#awaited(view).map((life) => this.#acked(view.id, life));
-    return Math.min(Number.MAX_SAFE_INTEGER, ...seqs);
+  #reached({ id }: PartitionView, awaited: readonly MemberLife[]): number {
+    let seq = Number.MAX_SAFE_INTEGER;
+    for (const life of awaited) seq = Math.min(seq, this.#acked(id, life));
+    return seq;
   }
 
   #publish(view: PartitionView): void {
@@ -108,6 +110,7 @@ export class InSync {
     if (board === null) return;
     board.acked(view.id, this.#ackedByAll(view.id));
     // With nobody to wait for it is what is committed, whatever that is by now: readers know.
-    if (this.#awaited(view).length > 0) board.reached(view.id, this.#reached(view));
+    const awaited = this.#awaited(view);
+    if (awaited.length > 0) board.reached(view.id, this.#reached(view, awaited));
   }
 }

@@ -13,7 +13,7 @@ import { InSync, type PendingMembers } from './in-sync.ts';
 import { Inspections, type InspectionsHost, type ScrubStatus } from './inspections.ts';
 import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
-import { type SenderHost, SenderSession } from './sender-session.ts';
+import { type SenderHost, SenderSession, sessionKey } from './sender-session.ts';
 import { pause } from './timers.ts';
 import type { VerifyReport } from './verify.ts';
 import type { FollowerReplicationStatus, MemberLife } from './view.ts';
@@ -31,13 +31,12 @@ const inSyncPollMs = 5;
 /** Who holds many replies waits so long for acknowledgements that are on their way. */
 const notifyAllMs = 1;
 
-const keyOf = (partition: number, node: string): string => `${partition}/${node}`;
-const keyOfSession = ({ partition, node }: SenderSession): string => keyOf(partition.id, node);
-
 export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   readonly state: NodeState;
   readonly #handshakes = new Set<Handshake>();
   readonly #sessions = new Map<string, SenderSession>();
+  /** The same by partition: found for every ACK, without making a key. */
+  readonly #sessionsOf = new Map<number, SenderSession[]>();
   readonly #bulks = new BulkSlots<SenderSession>((session) => {
     session.step({ kind: 'bulkGranted' });
   });
@@ -141,7 +140,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     if (!this.state.leads(partition.id)) return [];
     const followers = this.state.views.get(partition.id)?.followers ?? [];
     return followers.map((node) => {
-      const session = this.#sessions.get(keyOf(partition.id, node));
+      const session = this.#sessionOf(partition.id, node);
       const ackedSeq = session?.ackedSeq ?? 0;
       return {
         node,
@@ -185,7 +184,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {
-    return this.#acks.wait(keyOf(partition, node), seq, timeoutMs);
+    return this.#acks.wait(sessionKey(partition, node), seq, timeoutMs);
   }
 
   /** From now on awaits `kept`, come what may, and those of `joining` that are in step, in place of those that were
@@ -240,18 +239,22 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   #inStep({ partition }: PendingMembers, { node, incarnation }: MemberLife): boolean {
-    const session = this.#sessions.get(keyOf(partition, node));
+    const session = this.#sessionOf(partition, node);
     return session?.incarnation === incarnation && session.followerState === 'streaming';
   }
 
+  #sessionOf(partition: number, node: string): SenderSession | undefined {
+    return this.#sessionsOf.get(partition)?.findLast((session) => session.node === node);
+  }
+
   #confirmedSeq(partition: number, { node, incarnation }: MemberLife): number {
-    const session = this.#sessions.get(keyOf(partition, node));
+    const session = this.#sessionOf(partition, node);
     return session?.incarnation === incarnation ? session.confirmedSeq : -1;
   }
 
   #confirmedByAll(partition: number): number[] {
     const followers = this.state.views.get(partition)?.followers ?? [];
-    return followers.map((node) => this.#sessions.get(keyOf(partition, node))?.confirmedSeq ?? -1);
+    return followers.map((node) => this.#sessionOf(partition, node)?.confirmedSeq ?? -1);
   }
 
   /** Whoever is not awaited any more gets the bulk that it waits for. */
@@ -338,7 +341,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   #stateOf(partition: number, node: string): FollowerReplicationStatus['state'] {
-    return this.#sessions.get(keyOf(partition, node))?.followerState ?? 'connecting';
+    return this.#sessionOf(partition, node)?.followerState ?? 'connecting';
   }
 
   // ------------------------------------------------------------ what the inspections ask
@@ -388,9 +391,10 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   begin(handshake: Handshake, admitted: Admitted): SenderSession {
     this.#handshakes.delete(handshake);
     const session = new SenderSession(this, admitted);
-    const key = keyOfSession(session);
+    const { key, partition } = session;
     this.#sessions.get(key)?.close('the follower connected again');
     this.#sessions.set(key, session);
+    this.#sessionsOf.set(partition.id, [...(this.#sessionsOf.get(partition.id) ?? []), session]);
     this.#wake(); // from now on writes are of interest
     return session;
   }
@@ -418,7 +422,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   acknowledged(session: SenderSession, seq: number): void {
     session.confirmedSeq = seq;
-    this.#acks.acknowledged(keyOfSession(session), seq);
+    this.#acks.acknowledged(session.key, seq);
     this.#inSync.moved(session.partition.id);
     this.#notifySoon();
   }
@@ -430,11 +434,16 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   ended(session: SenderSession, reason: string): void {
-    const key = keyOfSession(session);
+    const { key } = session;
     this.#releaseBulk(session);
     this.#leaving.delete(session);
     this.#lost(session, 'the connection was lost');
     if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+    const others = this.#sessionsOf.get(session.partition.id) ?? [];
+    this.#sessionsOf.set(
+      session.partition.id,
+      others.filter((other) => other !== session),
+    );
     this.#inSync.moved(session.partition.id);
     const { partition, node } = session;
     const level = 'warn';
@@ -455,7 +464,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   #lost(session: SenderSession, why: string): void {
     session.confirmedSeq = -1;
-    this.#acks.forget(keyOfSession(session));
+    this.#acks.forget(session.key);
     this.#inspections.lost(session.partition.id, session.node, why);
   }
 }

@@ -23,6 +23,8 @@ const stalledTicks = 2;
  *  to be read. */
 const absenceMs = 1_000;
 
+export const sessionKey = (partition: number, node: string): string => `${partition}/${node}`;
+
 export interface SenderHost {
   readonly state: NodeState;
   /** A session wants to be stepped again within a millisecond or so. */
@@ -38,6 +40,8 @@ export interface SenderHost {
 export class SenderSession implements FrameSink {
   readonly partition: Partition;
   readonly epoch: number;
+  /** Of the partition and the follower. */
+  readonly key: string;
   /** The follower. */
   readonly node: string;
   readonly incarnation: number;
@@ -60,6 +64,7 @@ export class SenderSession implements FrameSink {
     this.partition = partition;
     this.epoch = epoch;
     this.node = hello.nodeId;
+    this.key = sessionKey(partition.id, hello.nodeId);
     this.incarnation = hello.incarnation;
     this.#host = host;
     this.#link = link;

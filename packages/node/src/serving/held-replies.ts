@@ -31,11 +31,11 @@ export const NOT_READABLE_TEXT: string =
 const HURRIED_REPLIES_MAX = 64;
 /** Less than another node's patience with a link on which replies are due. */
 export const HELD_MS_MAX = 5_000;
+const NOTE_WORDS = 5;
+const KEPT_NOTE_WORDS_MAX: number = NOTE_WORDS * 1_024;
 
 const NOT_IN_SYNC: Buffer = Buffer.from(`-${NOT_IN_SYNC_TEXT}\r\n`);
 const NOT_READABLE: Buffer = Buffer.from(`-${NOT_READABLE_TEXT}\r\n`);
-/** In a range, beside the index of its need, which is a multiple of 4. */
-const RANGE_WRITES = 1;
 
 export interface HeldRepliesHost {
   readonly map: ClusterMap;
@@ -60,8 +60,12 @@ export class HeldReplies {
   private readonly host: HeldRepliesHost;
   /** Of the commands run since they were last taken: partition, epoch, writes. */
   private fresh: number[] = [];
-  /** Of the batch's replies: partition, epoch, writes, from, to. */
-  private notes: number[] = [];
+  /** Of the batch's replies: partition, epoch, writes, from, to; those before `noteEnd` count. An
+   *  array that is emptied loses its memory, and has to grow again. */
+  private readonly notes: number[] = [];
+  private noteEnd = 0;
+  /** Where the needs of a reply are put together. */
+  private readonly needs: number[] = [];
   private waiters: BoardWaiter[] = [];
   /** Replies that wait. */
   private count = 0;
@@ -87,7 +91,23 @@ export class HeldReplies {
 
   /** The reply of one plain command is out[from .. to). */
   note(partitionId: number, epoch: number, writes: boolean, from: number, to: number): void {
-    this.notes.push(partitionId, epoch, writes ? 1 : 0, from, to);
+    this.addNote(partitionId, epoch, writes ? 1 : 0, from, to);
+  }
+
+  private addNote(
+    partitionId: number,
+    epoch: number,
+    writes: number,
+    from: number,
+    to: number,
+  ): void {
+    const { notes, noteEnd } = this;
+    notes[noteEnd] = partitionId;
+    notes[noteEnd + 1] = epoch;
+    notes[noteEnd + 2] = writes;
+    notes[noteEnd + 3] = from;
+    notes[noteEnd + 4] = to;
+    this.noteEnd = noteEnd + NOTE_WORDS;
   }
 
   /** What was needed since is told by out[from .. to). */
@@ -95,7 +115,7 @@ export class HeldReplies {
     const { fresh } = this;
     if (fresh.length === 0) return;
     for (let i = 0; i < fresh.length; i += 3) {
-      this.notes.push(fresh[i], fresh[i + 1], fresh[i + 2], from, to);
+      this.addNote(fresh[i], fresh[i + 1], fresh[i + 2], from, to);
     }
     fresh.length = 0;
   }
@@ -117,13 +137,11 @@ export class HeldReplies {
 
   /** What the batch's output waits for; null where it may leave at once. */
   takeBatch(out: ReplyWriter): HeldReply | null {
-    const { notes } = this;
-    if (notes.length === 0) return null;
-    const held = new HeldReply(this, this.host);
-    for (let i = 0; i < notes.length; i += 5) {
-      held.add(notes[i], notes[i + 1], notes[i + 2], notes[i + 3], notes[i + 4]);
-    }
-    notes.length = 0;
+    const { notes, noteEnd } = this;
+    if (noteEnd === 0) return null;
+    this.noteEnd = 0;
+    const held = this.draft(notes.slice(0, noteEnd));
+    if (notes.length > KEPT_NOTE_WORDS_MAX) notes.length = 0;
     if (held.met()) return null;
     held.bytes = out.take();
     return held;
@@ -132,7 +150,7 @@ export class HeldReplies {
   /** The batch's output is told to nobody: what it needs is not that of the next one. */
   forgetBatch(): void {
     this.fresh.length = 0;
-    this.notes.length = 0;
+    this.noteEnd = 0;
   }
 
   /** `reply` goes to `sink` once what was needed since is in sync. */
@@ -142,17 +160,47 @@ export class HeldReplies {
       sink.settle(reply);
       return;
     }
-    const held = new HeldReply(this, this.host);
+    const notes: number[] = [];
     for (let i = 0; i < fresh.length; i += 3) {
-      held.add(fresh[i], fresh[i + 1], fresh[i + 2], 0, reply.length);
+      notes.push(fresh[i], fresh[i + 1], fresh[i + 2], 0, reply.length);
     }
     fresh.length = 0;
+    const held = this.draft(notes);
     if (held.met()) {
       sink.settle(reply);
       return;
     }
     held.bytes = reply;
     this.hold(held, sink);
+  }
+
+  /** Needs of the same partition and epoch are one. The notes become the reply's: in place of the
+   *  partition each gets the index of its need. */
+  private draft(notes: number[]): HeldReply {
+    const { needs } = this;
+    let needEnd = 0;
+    for (let i = 0; i < notes.length; i += NOTE_WORDS) {
+      const partitionId = notes[i];
+      const epoch = notes[i + 1];
+      let at = 0;
+      while (at < needEnd && (needs[at] !== partitionId || needs[at + 1] !== epoch)) at += 4;
+      if (at === needEnd) {
+        needs[at] = partitionId;
+        needs[at + 1] = epoch;
+        needs[at + 2] = this.committedAt(partitionId, epoch);
+        needs[at + 3] = notes[i + 2];
+        needEnd = at + 4;
+      } else if (notes[i + 2] === 1) needs[at + 3] = 1;
+      notes[i] = at;
+    }
+    return new HeldReply(this, this.host, needs.slice(0, needEnd), notes);
+  }
+
+  /** Out of reach where the epoch is over: the seq may be another's already. */
+  private committedAt(partitionId: number, epoch: number): number {
+    const partition = this.host.partitions[partitionId];
+    const seq = partition?.committedSeq() ?? 0;
+    return partition?.epoch() === epoch ? seq : Number.MAX_SAFE_INTEGER;
   }
 
   hold(held: HeldReply, sink: ReplySink): void {
@@ -199,11 +247,12 @@ export class HeldReplies {
     const { board, host } = this;
     this.watching = true;
     while (this.waiters.length > 0) {
-      board.announce(host.workerIndex, this.count > HURRIED_REPLIES_MAX);
+      const many = this.count > HURRIED_REPLIES_MAX;
+      board.announce(host.workerIndex, many);
       this.look();
       if (this.waiters.length === 0) break;
+      if (many && this.count <= HURRIED_REPLIES_MAX) continue; // what is left is in more of a hurry
       await board.sleep(host.workerIndex);
-      this.look();
     }
     this.watching = false;
   }
@@ -218,14 +267,21 @@ export class HeldReply implements BoardWaiter {
   private readonly host: HeldRepliesHost;
   private readonly sinceMs: number;
   /** partition, epoch, seq, writes */
-  private readonly needs: number[] = [];
-  /** from, to, index of the need with RANGE_WRITES */
-  private readonly ranges: number[] = [];
+  private readonly needs: readonly number[];
+  /** index of the need, epoch, writes, from, to */
+  private readonly notes: readonly number[];
   /** Needs before it are met, or failed. */
   private next = 0;
   private failed: Set<number> | null = null;
 
-  constructor(owner: HeldReplies, host: HeldRepliesHost) {
+  constructor(
+    owner: HeldReplies,
+    host: HeldRepliesHost,
+    needs: readonly number[],
+    notes: readonly number[],
+  ) {
+    this.needs = needs;
+    this.notes = notes;
     this.owner = owner;
     this.board = owner.board;
     this.host = host;
@@ -234,24 +290,7 @@ export class HeldReply implements BoardWaiter {
 
   /** Replies that wait. */
   get count(): number {
-    return this.ranges.length / 3;
-  }
-
-  add(partitionId: number, epoch: number, writes: number, from: number, to: number): void {
-    const { needs } = this;
-    let at = 0;
-    while (at < needs.length && (needs[at] !== partitionId || needs[at + 1] !== epoch)) at += 4;
-    if (at === needs.length) {
-      needs.push(partitionId, epoch, this.committedAt(partitionId, epoch), writes);
-    } else if (writes === 1) needs[at + 3] = 1;
-    this.ranges.push(from, to, at | (writes === 1 ? RANGE_WRITES : 0));
-  }
-
-  /** Out of reach where the epoch is over: the seq may be another's already. */
-  private committedAt(partitionId: number, epoch: number): number {
-    const partition = this.host.partitions[partitionId];
-    const seq = partition?.committedSeq() ?? 0;
-    return partition?.epoch() === epoch ? seq : Number.MAX_SAFE_INTEGER;
+    return this.notes.length / NOTE_WORDS;
   }
 
   /** Everything is in sync already. */
@@ -309,20 +348,20 @@ export class HeldReply implements BoardWaiter {
 
   /** Whether the command of the reply that begins there wrote, to whatever partition. */
   private writesFrom(from: number): boolean {
-    const { ranges } = this;
-    for (let i = 0; i < ranges.length; i += 3) {
-      if (ranges[i] === from && (ranges[i + 2] & RANGE_WRITES) !== 0) return true;
+    const { notes } = this;
+    for (let i = 0; i < notes.length; i += NOTE_WORDS) {
+      if (notes[i + 3] === from && notes[i + 2] === 1) return true;
     }
     return false;
   }
 
-  /** Ranges are in order; a reply that needs several partitions has one for each. */
+  /** Notes are in order; a reply that needs several partitions has one for each. */
   private withErrors(failed: ReadonlySet<number>): Buffer {
-    const { ranges, bytes, host } = this;
+    const { notes, bytes, host } = this;
     const pieces: Buffer[] = [];
     let at = 0;
-    for (let i = 0; i < ranges.length; i += 3) {
-      const [from, to, need] = [ranges[i], ranges[i + 1], ranges[i + 2] & ~RANGE_WRITES];
+    for (let i = 0; i < notes.length; i += NOTE_WORDS) {
+      const [need, from, to] = [notes[i], notes[i + 3], notes[i + 4]];
       if (!failed.has(need) || from < at) continue;
       const writes = this.writesFrom(from);
       pieces.push(bytes.subarray(at, from), writes ? NOT_IN_SYNC : NOT_READABLE);
