@@ -100,9 +100,8 @@ export class InSync {
   }
 
   #reached({ id }: PartitionView, awaited: readonly MemberLife[]): number {
-    let seq = Number.MAX_SAFE_INTEGER;
-    for (const life of awaited) seq = Math.min(seq, this.#acked(id, life));
-    return seq;
+    const seqs = awaited.map((life) => this.#acked(id, life));
+    return Math.min(Number.MAX_SAFE_INTEGER, ...seqs);
   }
 
   #publish(view: PartitionView): void {
