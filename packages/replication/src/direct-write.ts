@@ -5,12 +5,15 @@
  *  does not export; it is learned from the first ordinary socket.write of the process. Nothing here
  *  is documented by Node, so each piece is checked, and without it `ready` stays false and callers
  *  write through the socket.
- *  Invariant: a request that went asynchronous is never used again, and holds its bytes. */
+ *  Invariant: a request that went asynchronous is never used again, and holds its bytes; whether it
+ *  did is asked of the request itself. */
 
 interface WriteRequest {
   handle: unknown;
   buffer: Uint8Array | null;
   oncomplete: (status: number) => void;
+  /** Below zero until the request is under way. */
+  getAsyncId(): number;
 }
 
 export interface WritableHandle {
@@ -53,7 +56,9 @@ export class DirectWriter {
     this.request ??= this.newRequest();
     const { request } = this;
     if (handle.writeBuffer(request, bytes) !== 0) return null;
-    if (handle.writeQueueSize === 0) return true;
+    // The queue may be empty again, because the kernel took the rest a moment later: the request is
+    // under way all the same, until it completes. Node ends the process where one is used twice.
+    if (handle.writeQueueSize === 0 && request.getAsyncId() < 0) return true;
     request.buffer = bytes;
     this.request = null;
     return false;
@@ -74,7 +79,8 @@ function learnFrom(handle: Required<WritableHandle>): void {
   own.writeBuffer = (request, bytes) => {
     delete own.writeBuffer;
     const { constructor } = request as { constructor: unknown };
-    if ((constructor as { name?: string }).name === 'WriteWrap') {
+    const isKnown = (constructor as { name?: string }).name === 'WriteWrap';
+    if (isKnown && typeof request.getAsyncId === 'function') {
       requestClass = constructor as WriteRequestClass;
     }
     return original.call(handle, request, bytes);

@@ -162,7 +162,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     const followers = this.state.views.get(partition)?.followers ?? [];
     let text = '';
     for (const node of followers) {
-      const session = this.#sessions.get(keyOf(partition, node));
+      const session = this.#sessionOf(partition, node);
       const marks =
         session === undefined
           ? '0:connecting'

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { DirectWriter } from './direct-write.ts';
+
+/** As Node has it: under way from the moment the kernel did not take all, until it completes. */
+class WriteWrap {
+  asyncId = -1;
+  oncomplete: (status: number) => void = () => {};
+
+  getAsyncId(): number {
+    return this.asyncId;
+  }
+}
+
+/** Takes what it is told to take. */
+class Handle {
+  readonly requests: WriteWrap[] = [];
+  writeQueueSize = 0;
+  next: 'taken' | 'queued' | 'taken a moment later' = 'taken';
+
+  writeBuffer(request: WriteWrap, bytes: Uint8Array): number {
+    expect(request.asyncId).toBe(-1);
+    this.requests.push(request);
+    if (this.next !== 'taken') request.asyncId = this.requests.length;
+    if (this.next === 'queued') this.writeQueueSize += bytes.length;
+    return 0;
+  }
+}
+
+test('a request that is under way is not used again, even where the queue is empty', () => {
+  const handle = new Handle();
+  const completed: number[] = [];
+  const writer = DirectWriter.forSocket({ _handle: handle }, (status) => completed.push(status));
+  expect(writer?.ready).toBe(false);
+  handle.writeBuffer(new WriteWrap(), Buffer.alloc(1)); // an ordinary write, which shows what requests are
+  expect(writer?.ready).toBe(true);
+  expect(writer?.write(Buffer.alloc(5))).toBe(true);
+  expect(writer?.write(Buffer.alloc(5))).toBe(true);
+  handle.next = 'taken a moment later';
+  expect(writer?.write(Buffer.alloc(5))).toBe(false);
+  handle.next = 'queued';
+  expect(writer?.write(Buffer.alloc(5))).toBe(false);
+  const [, first, second, third, fourth] = handle.requests;
+  expect(second).toBe(first);
+  expect(third).toBe(first);
+  expect(fourth).not.toBe(first);
+  first.oncomplete(0);
+  expect(completed).toEqual([0]);
+});
