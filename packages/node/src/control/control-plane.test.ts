@@ -136,6 +136,19 @@ describe('control plane: going and returning', () => {
     client.close();
   });
 
+  test('a member that is told to leave ends as one that has left', async () => {
+    const [n1, , n3] = await members.three();
+    const client = new ControlClient(controlAddress(n1), null);
+    const left = client.leave('n3');
+    await until(() => {
+      members.replicate();
+      return n3.node.hasLeft;
+    });
+    await left;
+    expect(n3.node.retirements).toEqual([]);
+    client.close();
+  });
+
   test('a member that leaves hands over first, and is out of the map', async () => {
     const [n1, n2, n3] = await members.three();
     for (const partition of ledBy(n1.plane.map(), 'n3')) n3.node.write(partition);
