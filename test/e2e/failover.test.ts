@@ -130,7 +130,14 @@ class User {
 }
 
 function ioredis(name: string, port: number): Library {
-  const client = new Redis(port);
+  return reconnecting(name, new Redis(port));
+}
+
+function ioredisCluster(name: string, seeds: { host: string; port: number }[]): Library {
+  return reconnecting(name, new Cluster(seeds));
+}
+
+function reconnecting(name: string, client: Redis | Cluster): Library {
   client.on('error', () => undefined); // each call that fails says so itself
   return {
     name,
@@ -140,34 +147,21 @@ function ioredis(name: string, port: number): Library {
   };
 }
 
-function ioredisCluster(name: string, seeds: { host: string; port: number }[]): Library {
-  const client = new Cluster(seeds);
-  client.on('error', () => undefined);
-  return {
-    name,
-    set: (key, value) => client.set(key, value),
-    get: (key) => client.get(key),
-    close: () => client.disconnect(),
-  };
-}
-
 async function nodeRedis(name: string, port: number): Promise<Library> {
-  const client = createClient({ url: `redis://127.0.0.1:${port}` });
-  client.on('error', () => undefined);
-  await client.connect();
-  return {
-    name,
-    set: (key, value) => client.set(key, value),
-    get: (key) => client.get(key),
-    close: () => client.destroy(),
-  };
+  return await connected(name, createClient({ url: `redis://127.0.0.1:${port}` }));
 }
 
 async function nodeRedisCluster(
   name: string,
   seeds: { host: string; port: number }[],
 ): Promise<Library> {
-  const client = createCluster({ rootNodes: seeds.map((socket) => ({ socket })) });
+  return await connected(name, createCluster({ rootNodes: seeds.map((socket) => ({ socket })) }));
+}
+
+async function connected(
+  name: string,
+  client: ReturnType<typeof createClient> | ReturnType<typeof createCluster>,
+): Promise<Library> {
   client.on('error', () => undefined);
   await client.connect();
   return {

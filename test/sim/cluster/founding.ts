@@ -1,18 +1,9 @@
 /** The map that a simulated cluster begins with. */
+import { plainMap, plainNode } from '../../../packages/node/src/shared/map.fixture.ts';
 import type { AcceptorSet, ClusterMap, MapNode } from '../../../packages/node/src/shared/map.ts';
 
-const ports: MapNode['ports'] = {
-  client: 7401,
-  replication: 7501,
-  control: 7601,
-  http: 7701,
-  cluster: 7801,
-  follower: 7901,
-};
-
 export function mapNode(id: string, acceptor: string): MapNode {
-  const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
-  return { id, ...life, acceptor, witness: false, advertise: '127.0.0.1', ports };
+  return plainNode(id, { acceptor });
 }
 
 export function foundingMap(
@@ -20,22 +11,13 @@ export function foundingMap(
   acceptors: AcceptorSet,
   shape: Partial<ClusterMap> = {},
 ): ClusterMap {
-  return {
-    version: 1,
+  return plainMap({
     clusterId: 'simulated',
     partitions: 1,
-    copies: 2,
-    capacityBytes: 2 ** 30,
     capacityMaxBytes: 2 ** 33,
-    valueMaxBytes: 2 ** 20,
     eviction: 'noeviction',
-    minIsr: 1,
-    uncleanFailover: true,
     acceptors,
     nodes: nodes.map(({ id, acceptor }) => mapNode(id, acceptor)),
-    placement: [],
-    operations: {},
-    wishes: { leaving: [], stopping: [], pins: [] },
     ...shape,
-  };
+  });
 }
