@@ -1,4 +1,5 @@
 /** @ingot/store: a hash map in shared memory for every worker thread of a process. */
+export { type Budget, IMAGE_LINES, SCRATCH_LINES, sumOfBudgets } from './budget.ts';
 export {
   type ApplyOutcome,
   type CheckOutcome,

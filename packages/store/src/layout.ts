@@ -193,6 +193,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['moves', 280, 8], // records moved to other slots
   ['drains', 288, 8], // chunks emptied and given back
   ['roomWork', 296, 8], // units of work spent on making room
+  ['measuredBytes', 304, 8], // of records, as the sweeper last went round; 0 = not yet
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
   ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
@@ -252,6 +253,7 @@ export const SCRATCH_GATHER_CLASS_WORD = 69;
 export const SCRATCH_MOVES_F64 = 35;
 export const SCRATCH_DRAINS_F64 = 36;
 export const SCRATCH_ROOM_WORK_F64 = 37;
+export const SCRATCH_MEASURED_BYTES_F64 = 38;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;
 export const PIN_TIMES = 64;

@@ -65,6 +65,30 @@ function planScratch(geometry: Geometry): ScratchPlan {
   return { bitmapsAt, marksAt, ringAt, bytes: ringAt + geometry.ringBytes };
 }
 
+/** What the scratch of a partition is made of; `scratchBytes` is the sum. */
+export function scratchLines(geometry: Geometry): {
+  words: number;
+  chunkArrays: number;
+  bitmaps: number;
+  ring: number;
+  ringMarks: number;
+  padding: number;
+  scratchBytes: number;
+} {
+  const { bitmapsAt, marksAt, bytes } = planScratch(geometry);
+  const bitmaps = 2 * geometry.chunkCount * SLOT_BITS_PER_CHUNK_WORDS * 4;
+  const ringMarks = (geometry.ringBytes / RING_SEGMENT_BYTES) * RING_MARK_BYTES;
+  return {
+    words: SCRATCH_ARRAYS,
+    chunkArrays: bitmapsAt - SCRATCH_ARRAYS,
+    bitmaps,
+    ring: geometry.ringBytes,
+    ringMarks,
+    padding: marksAt - bitmapsAt - bitmaps + (bytes - geometry.ringBytes - marksAt - ringMarks),
+    scratchBytes: bytes,
+  };
+}
+
 /** Bytes of shared memory that one partition of this geometry reserves (touched only as it fills). */
 export function partitionBytes(geometry: Geometry): { image: number; scratch: number } {
   return { image: geometry.imageBytes, scratch: planScratch(geometry).bytes };

@@ -7,6 +7,7 @@
  *  Roles: a primary is written through set/remove/...; a follower through applyRedo and landing chunks.
  *  Knows nothing of sockets, timers or clocks: `nowMs` (unix ms) is passed in. */
 import { crc32 } from 'node:zlib';
+import { type Budget, budgetOf } from './budget.ts';
 import { Buckets } from './buckets.ts';
 import { type ApplyOutcome, Copy, type Offer } from './copy.ts';
 import { invariant } from './errors.ts';
@@ -308,6 +309,11 @@ export class Partition extends PartitionState {
   /** Frees expired and flushed records. Returns where to go on, 0 = once around. */
   sweep(cursorChunk: number, chunkBudget: number, nowMs: number): number {
     return this.#sweeper.sweep(cursorChunk, chunkBudget, nowMs);
+  }
+
+  /** A line for each byte of image and scratch. Takes no gate. */
+  budget(): Budget {
+    return budgetOf(this.#memory, this.#slab, this.#buckets);
   }
 
   /** Walks image and scratch; returns the first broken rule, or null. Writers wait meanwhile. */

@@ -188,6 +188,13 @@ export class Records {
     return bytes <= SLOT_BYTES[sizeClass];
   }
 
+  /** Bytes from the slot's start to the record's end: header, key, and what of the value is not in extents. */
+  bytesInSlot(ref: number): number {
+    return this.isPlain(ref)
+      ? RECORD_HEADER_BYTES + this.keyBytes(ref) + this.valueBytes(ref)
+      : this.#endOf(ref) - (ref & CHUNK_MASK);
+  }
+
   /** Where in its chunk a record with flags ends; behind the chunk where its lengths make no sense. */
   #endOf(ref: number): number {
     const flags = this.flags(ref);

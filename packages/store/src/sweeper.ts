@@ -14,6 +14,7 @@ import {
   CHUNK_SHIFT,
   CHUNK_SLAB,
   SCRATCH_ORPHAN_HEAD_WORD,
+  SCRATCH_MEASURED_BYTES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEALED_WORD,
@@ -31,11 +32,14 @@ const BUCKETS_PER_PASSAGE = 256;
 export class Sweeper {
   readonly #memory: PartitionMemory;
   readonly #scratch32: Int32Array;
+  readonly #scratch64: Float64Array;
   readonly #buckets: Buckets;
   readonly #records: Records;
   readonly #slab: Slab;
   readonly #writer: Writer;
   readonly #mutation: Mutation;
+  /** Of the chunks passed so far in this round. */
+  #measuredBytes = 0;
   readonly #extents: Extents;
 
   constructor(
@@ -51,6 +55,7 @@ export class Sweeper {
   ) {
     this.#memory = memory;
     this.#scratch32 = memory.scratch32;
+    this.#scratch64 = memory.scratch64;
     this.#buckets = parts.buckets;
     this.#records = parts.records;
     this.#slab = parts.slab;
@@ -62,10 +67,12 @@ export class Sweeper {
   /** Sweeps up to `chunkBudget` chunks from `cursorChunk` on. Returns where to go on; 0 = once around. */
   sweep(cursorChunk: number, chunkBudget: number, nowMs: number): number {
     const end = Math.min(cursorChunk + chunkBudget, this.#slab.chunksTouched);
+    if (cursorChunk === 0) this.#measuredBytes = 0;
     for (let chunk = cursorChunk; chunk < end; chunk++) this.#sweepChunk(chunk, nowMs);
     for (let i = cursorChunk; i < end && this.#reclaimOrphan(nowMs); i++);
     for (let passages = chunkBudget; passages > 0 && this.#tend(nowMs); passages--);
     if (end < this.#slab.chunksTouched) return end;
+    this.#scratch64[SCRATCH_MEASURED_BYTES_F64] = this.#measuredBytes;
     this.#shrinkIndex(nowMs);
     return 0;
   }
@@ -81,6 +88,18 @@ export class Sweeper {
       }
     }
     if (this.#slab.isEmpty(chunk)) this.#releaseIfEmpty(chunk, nowMs);
+    else if (kind === CHUNK_SLAB) this.#measure(chunk);
+  }
+
+  /** Adds up what records take of their slots. Looks without the gate: a figure for people. */
+  #measure(chunk: number): void {
+    const sizeClass = this.#slab.sizeClass(chunk);
+    const slots = SLOTS_PER_CHUNK[sizeClass] ?? 0;
+    for (let slot = 0; slot < slots; slot++) {
+      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      if (!this.#slab.isUsed(ref)) continue;
+      this.#measuredBytes += Math.min(this.#records.bytesInSlot(ref), SLOT_BYTES[sizeClass]);
+    }
   }
 
   /** The first slot from `slot` on that seems to hold an absent record, or -1. Looks without the gate. */

@@ -5,10 +5,11 @@
 
 import { createHash } from 'node:crypto';
 import { totalmem } from 'node:os';
-import type { PartitionStats } from '@ingot/store';
+import { type Budget, IMAGE_LINES, type PartitionStats, SCRATCH_LINES } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind } from '../serving/session.ts';
 import { nodeOf } from '../shared/map.ts';
+import { snakeCase } from '../shared/snake-case.ts';
 import type { NodeStats } from '../shared/messages.ts';
 import { POLICY_NAMES } from './policy-names.ts';
 import { INGOT_VERSION, REDIS_VERSION } from './version.ts';
@@ -19,6 +20,7 @@ export interface InfoSource {
   readonly nowMs: number;
   readonly node: NodeStats;
   readonly totals: PartitionStats;
+  readonly budget: Budget;
 }
 
 type Fields = readonly (readonly [name: string, value: string | number])[];
@@ -69,7 +71,8 @@ function clients({ node }: InfoSource): Fields {
   ];
 }
 
-function memory({ worker, totals }: InfoSource): Fields {
+/** used_memory is what image chunks in use take; the lines of image and scratch account for all. */
+function memory({ worker, totals, budget }: InfoSource): Fields {
   const rssBytes = process.memoryUsage.rss();
   return [
     ['used_memory', totals.usedBytes],
@@ -83,6 +86,8 @@ function memory({ worker, totals }: InfoSource): Fields {
     ['maxmemory_human', human(totals.capacityBytes)],
     ['maxmemory_policy', POLICY_NAMES[worker.map.eviction]],
     ['mem_allocator', 'arena'],
+    ...IMAGE_LINES.map((line) => [`image_${snakeCase(line)}`, budget[line]] as const),
+    ...SCRATCH_LINES.map((line) => [`scratch_${snakeCase(line)}`, budget[line]] as const),
   ];
 }
 

@@ -6,7 +6,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import type { NodeStats } from '../shared/messages.ts';
 import { INFO_SECTIONS, type InfoSection, type InfoSource } from './info-sections.ts';
-import { partitionTotals } from './partition-totals.ts';
+import { budgetTotals, partitionTotals } from './partition-totals.ts';
 import { type CommandRow, command } from './row.ts';
 
 /** Words that stand for all sections. */
@@ -21,7 +21,8 @@ function info(execution: Execution, args: Args, out: ReplyWriter): void {
   session.replyLater(
     stats.then((node) => (late) => {
       const totals = partitionTotals(worker);
-      late.verbatim(render(sections, { worker, listener, nowMs, node, totals }));
+      const budget = budgetTotals(worker);
+      late.verbatim(render(sections, { worker, listener, nowMs, node, totals, budget }));
     }),
   );
 }

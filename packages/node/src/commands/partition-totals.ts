@@ -1,6 +1,6 @@
 /** Sums over the partitions that this node leads: what it calls its own keys and memory. */
 
-import type { PartitionStats } from '@ingot/store';
+import { type Budget, type PartitionStats, sumOfBudgets } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';
 import { partitionsLed } from './key-walk.ts';
 
@@ -21,4 +21,8 @@ export function partitionTotals(worker: WorkerContext): PartitionStats {
     draining: sum('draining'),
     roomWork: sum('roomWork'),
   };
+}
+
+export function budgetTotals(worker: WorkerContext): Budget {
+  return sumOfBudgets(partitionsLed(worker).map((partition) => partition.budget()));
 }

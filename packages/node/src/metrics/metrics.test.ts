@@ -1,4 +1,5 @@
 import { createHubCounters, createRefusalCounts } from '@ingot/replication';
+import { sumOfBudgets } from '@ingot/store';
 import { describe, expect, test } from 'vitest';
 import { Counter, createCounters, LATENCY_BOUNDS_SECONDS, WorkerCounters } from './layout.ts';
 import { NO_FAILOVERS } from '../control/failover-log.ts';
@@ -19,6 +20,8 @@ const led: PartitionSample = {
   capacityBytes: 10 * 65_536,
   evictions: 2,
   expiries: 1,
+  moves: 4,
+  drains: 1,
 };
 
 function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
@@ -35,7 +38,8 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
       { ...led, role: 'follower', keys: 7 },
       { ...led, role: 'follower', checked: false, consistent: false },
     ],
-    gone: () => ({ evictions: 10, expiries: 20 }),
+    gone: () => ({ evictions: 10, expiries: 20, moves: 30, drains: 40 }),
+    budget: () => ({ ...sumOfBudgets([]), records: 77, freeSlots: 5, ring: 9 }),
     inSync: () => ({ node: 'n1', changes: { added: 3, removed: 1 } }),
     replication: () => ({
       partitions: [],
@@ -125,7 +129,16 @@ describe('metrics', () => {
     expect(await valueOf(sourcesOf(), 'ingot_used_bytes{role="follower"}')).toBe(2 * 196_608);
   });
 
+  test('each line of the budget has its series', async () => {
+    const value = (labels: string) => valueOf(sourcesOf(), `ingot_memory_bytes{${labels}}`);
+    expect(await value('memory="image",line="records"')).toBe(77);
+    expect(await value('memory="image",line="free_slots"')).toBe(5);
+    expect(await value('memory="scratch",line="ring"')).toBe(9);
+  });
+
   test('counters of copies that are gone still count', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_moved_records_total')).toBe(42);
+    expect(await valueOf(sourcesOf(), 'ingot_drained_chunks_total')).toBe(43);
     expect(await valueOf(sourcesOf(), 'ingot_evictions_total')).toBe(16);
     expect(await valueOf(sourcesOf(), 'ingot_expiries_total')).toBe(23);
   });

@@ -4,7 +4,9 @@
  *  Labels are bounded: command by the command table, worker by the threads, peer by the nodes of
  *  the cluster map. Keys, clients and partitions are never labels. */
 
+import { IMAGE_LINES, SCRATCH_LINES } from '@ingot/store';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { snakeCase } from '../shared/snake-case.ts';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
 import { addInSyncMetrics } from './in-sync-metrics.ts';
@@ -13,7 +15,7 @@ import { addLeaseMetrics } from './lease-metrics.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
 import { addReplicationMetrics } from './replication-metrics.ts';
 import { type HistogramSeries, SharedHistogram } from './shared-histogram.ts';
-import type { MetricSources, PartitionSample } from './sources.ts';
+import type { GoneCounts, MetricSources, PartitionSample } from './sources.ts';
 
 /** Process defaults of prom-client that break Prometheus' naming rules (a gauge named _total). */
 const MISNAMED_DEFAULTS = [
@@ -136,16 +138,32 @@ function addMemoryMetrics(registry: Registry, sources: MetricSources): void {
     byRole((sample) => sample.capacityBytes),
     'role',
   );
-  counter(
+  gauge(
     registry,
-    'evictions_total',
-    'Records evicted to make room',
-    () => gone().evictions + sum(partitions().map(({ evictions }) => evictions)),
+    'memory_bytes',
+    'What the shared memory of the copies held here is used for, a line for each byte',
+    () => {
+      const budget = sources.budget();
+      return [
+        ...IMAGE_LINES.map((line): Labelled => ['image', snakeCase(line), budget[line]]),
+        ...SCRATCH_LINES.map((line): Labelled => ['scratch', snakeCase(line), budget[line]]),
+      ];
+    },
+    'memory',
+    'line',
   );
-  counter(
-    registry,
-    'expiries_total',
-    'Records removed because their time was over',
-    () => gone().expiries + sum(partitions().map(({ expiries }) => expiries)),
-  );
+  for (const [name, row, help] of PARTITION_COUNTERS) {
+    counter(registry, name, help, () => gone()[row] + sum(partitions().map((copy) => copy[row])));
+  }
 }
+
+const PARTITION_COUNTERS: readonly (readonly [
+  name: string,
+  row: keyof GoneCounts,
+  help: string,
+])[] = [
+  ['evictions_total', 'evictions', 'Records evicted to make room'],
+  ['expiries_total', 'expiries', 'Records removed because their time was over'],
+  ['moved_records_total', 'moves', 'Records moved to other slots so that a chunk comes free'],
+  ['drained_chunks_total', 'drains', 'Chunks emptied for records of another size'],
+];

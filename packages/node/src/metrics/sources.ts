@@ -2,6 +2,7 @@
  *  process/node.ts provides it; tests provide their own. */
 
 import type { PeerRefusalReason } from '@ingot/replication';
+import type { Budget } from '@ingot/store';
 import type { FailoverFigures } from '../control/failover-log.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { ReplicationStatus } from '../shared/messages.ts';
@@ -16,6 +17,16 @@ export interface PartitionSample {
   readonly capacityBytes: number;
   readonly evictions: number;
   readonly expiries: number;
+  readonly moves: number;
+  readonly drains: number;
+}
+
+/** Of copies that were here and are gone. */
+export interface GoneCounts {
+  readonly evictions: number;
+  readonly expiries: number;
+  readonly moves: number;
+  readonly drains: number;
 }
 
 export interface ThreadUse {
@@ -31,8 +42,10 @@ export interface MetricSources {
   readonly counters: readonly WorkerCounters[];
   readonly map: () => ClusterMap;
   readonly partitions: () => readonly PartitionSample[];
-  /** of copies that were here and are gone, so that counters never fall */
-  readonly gone: () => { readonly evictions: number; readonly expiries: number };
+  /** so that counters never fall */
+  readonly gone: () => GoneCounts;
+  /** of all copies held here */
+  readonly budget: () => Budget;
   /** this node, and how many members it took into in-sync sets and out of them */
   readonly inSync: () => {
     readonly node: string;

@@ -86,7 +86,7 @@ describe('local partitions', () => {
     local.apply(mapAt(2, entry(2, 'b', 'c')));
     expect(heard.slice(-2)).toEqual(['map 2', 'detach 0']);
     expect(local.all()).toEqual([]);
-    expect(local.gone()).toEqual({ evictions: 0, expiries: 0 });
+    expect(local.gone()).toEqual({ evictions: 0, expiries: 0, moves: 0, drains: 0 });
   });
 
   test('copies that do not fit in memory are left out, with the numbers, and tried again', () => {

@@ -5,6 +5,7 @@
 
 import {
   attachPartition,
+  type Budget,
   createPartition,
   type Geometry,
   type Partition,
@@ -13,8 +14,9 @@ import {
   ROLE_FOLLOWER,
   ROLE_NONE,
   ROLE_PRIMARY,
+  sumOfBudgets,
 } from '@ingot/store';
-import type { PartitionSample } from '../metrics/sources.ts';
+import type { GoneCounts, PartitionSample } from '../metrics/sources.ts';
 import type { IngotError } from '../shared/errors.ts';
 import { type ClusterMap, copiesOn } from '../shared/map.ts';
 import type { NodeLog } from './log.ts';
@@ -59,7 +61,7 @@ export class LocalPartitions {
   readonly #log: NodeLog;
   readonly #surroundings: CopySurroundings;
   readonly #held = new Map<number, Held>();
-  #gone = { evictions: 0, expiries: 0 };
+  readonly #gone = { evictions: 0, expiries: 0, moves: 0, drains: 0 };
   #refusal: IngotError | null = null;
   #appliedVersion = 0;
 
@@ -127,9 +129,14 @@ export class LocalPartitions {
     }));
   }
 
-  /** Evictions and expiries of copies that were here once. */
-  gone(): { evictions: number; expiries: number } {
+  /** What happened in copies that were here once. */
+  gone(): GoneCounts {
     return this.#gone;
+  }
+
+  /** Of all copies held, a line for each byte. */
+  budget(): Budget {
+    return sumOfBudgets(this.all().map((partition) => partition.budget()));
   }
 
   #copies(): Map<number, LocalCopy> {
@@ -190,9 +197,11 @@ export class LocalPartitions {
   }
 
   #drop(id: number, partition: Partition): void {
-    const { evictions, expiries } = partition.stats();
+    const { evictions, expiries, moves, drains } = partition.stats();
     this.#gone.evictions += evictions;
     this.#gone.expiries += expiries;
+    this.#gone.moves += moves;
+    this.#gone.drains += drains;
     this.#held.delete(id);
     this.#listener.detach(id);
   }

@@ -302,6 +302,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       map: () => control.map(),
       partitions: () => this.#partitions.samples(),
       gone: () => this.#partitions.gone(),
+      budget: () => this.#partitions.budget(),
       inSync: () => ({
         node: this.#settings.id,
         changes: this.#keeper?.changes ?? { added: 0, removed: 0 },

@@ -14,6 +14,7 @@ import {
   ROUND_INTERVAL_MS,
   STEP_INTERVAL_MS,
   SweepRounds,
+  RECORDS_PER_SECOND_MAX,
 } from './sweep-rounds.ts';
 
 const NOW_MS = 1_800_000_000_000;
@@ -77,6 +78,22 @@ describe('sweep rounds', () => {
     runOneRound(rounds, NOW_MS);
     // The index may keep a chunk of overflow buckets.
     expect(partition.stats().usedBytes).toBeLessThanOrEqual(emptyBytes + CHUNK_BYTES);
+  });
+
+  test('what expires all at once goes at a bounded rate', () => {
+    const partition = led();
+    fill(partition, 5_000, NOW_MS + 10);
+    const rounds = roundsOver(partition);
+    let nowMs = NOW_MS + 20;
+    for (let steps = 0; partition.stats().records > 0 && steps < 1_000; steps++) {
+      const { expiries } = partition.stats();
+      const waitMs = rounds.step(nowMs);
+      const removed = partition.stats().expiries - expiries;
+      expect(waitMs).toBeGreaterThanOrEqual((removed * 1_000) / RECORDS_PER_SECOND_MAX);
+      nowMs += waitMs;
+    }
+    expect(partition.stats()).toMatchObject({ records: 0, expiries: 5_000 });
+    expect(nowMs).toBeLessThan(NOW_MS + 2_000);
   });
 
   test('a follower is left alone: it removes what its primary removes', () => {

@@ -14,6 +14,11 @@ export const CHUNKS_PER_STEP = 16;
 export const CHUNKS_PER_FLUSHED_STEP = 64;
 export const STEP_INTERVAL_MS = 200;
 export const BUSY_STEP_INTERVAL_MS = 20;
+/** Records that all steps together remove or move, at most: twice what a node is meant to keep up
+ *  with. Flushed ones do not count: they go at once. */
+export const RECORDS_PER_SECOND_MAX = 200_000;
+/** The store's units of work for each record moved or removed to make room. */
+const WORK_PER_RECORD = 8;
 export const ROUND_INTERVAL_MS = 1_000;
 /** After a round that found nothing. */
 export const IDLE_ROUND_INTERVAL_MS = 3_000;
@@ -52,15 +57,16 @@ export class SweepRounds {
       this.#roundIntervalMs = IDLE_ROUND_INTERVAL_MS;
       this.#queue = this.#led().map(({ id }) => id);
     }
-    if (!this.#visit(nowMs)) return STEP_INTERVAL_MS;
+    const records = this.#visit(nowMs);
+    if (records === 0) return STEP_INTERVAL_MS;
     this.#roundIntervalMs = ROUND_INTERVAL_MS;
-    return BUSY_STEP_INTERVAL_MS;
+    return Math.max(BUSY_STEP_INTERVAL_MS, (records * 1_000) / RECORDS_PER_SECOND_MAX);
   }
 
   /** Spends the budget of one step, on several small partitions or on a part of a large one.
-   *  Returns whether anything was removed. */
-  #visit(nowMs: number): boolean {
-    let removed = 0;
+   *  Returns about how many records it removed or moved. */
+  #visit(nowMs: number): number {
+    let records = 0;
     let budget = CHUNKS_PER_STEP;
     while (budget > 0 && this.#queue.length > 0) {
       const partition = this.#partitions.get(this.#queue[0]);
@@ -69,13 +75,13 @@ export class SweepRounds {
         continue;
       }
       const from = this.#cursors.get(partition.id) ?? 0;
-      const { expiries } = partition.stats();
+      const before = workOf(partition);
       const next = this.#sweep(partition, budget, nowMs);
-      removed += partition.stats().expiries - expiries;
+      records += workOf(partition) - before;
       if (next === 0) this.#queue.shift();
       budget -= Math.max((next === 0 ? partition.chunksTouched() : next) - from, 1);
     }
-    return removed > 0;
+    return Math.round(records);
   }
 
   #sweep(partition: Partition, chunkBudget: number, nowMs: number): number {
@@ -94,4 +100,9 @@ export class SweepRounds {
 function holdsFlushed(partition: Partition): boolean {
   const { keys, records } = partition.stats();
   return records > keys && !partition.sealed();
+}
+
+function workOf(partition: Partition): number {
+  const { expiries, roomWork } = partition.stats();
+  return expiries + roomWork / WORK_PER_RECORD;
 }

@@ -1,0 +1,120 @@
+/** The budget: a line for each byte of a partition's two memories.
+ *
+ *  Lines of the image add up to what of it was ever in use (`imageBytes`), those of the scratch to all that is reserved
+ *  for it (`scratchBytes`); pages that were never written cost nothing, which `scratchTouchedBytes` allows for.
+ *  What is in the slots is measured by the sweeper as it goes round (`measuredBytes`): between rounds the line between
+ *  `records` and `rounding` is where it was, and a copy that nobody sweeps counts whole slots as records. */
+import type { Buckets } from './buckets.ts';
+import { tableChunks } from './geometry.ts';
+import {
+  BUCKETS_PER_CHUNK,
+  CHUNK_BYTES,
+  EXTENT_CLASS,
+  SCRATCH_ARRAYS,
+  SCRATCH_MEASURED_BYTES_F64,
+} from './layout.ts';
+import { type PartitionMemory, scratchLines } from './memory.ts';
+import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import type { Slab } from './slab.ts';
+
+export interface Budget {
+  /** Header, key and value of what is in slots. */
+  readonly records: number;
+  /** Of used slots: behind their records. */
+  readonly rounding: number;
+  /** Slots without a record, in chunks of a class. */
+  readonly freeSlots: number;
+  /** Of chunks: behind their last slot. */
+  readonly tails: number;
+  /** Chunks of large values. */
+  readonly extents: number;
+  /** Buckets, and those of chains. */
+  readonly index: number;
+  readonly overflow: number;
+  readonly header: number;
+  readonly chunkTable: number;
+  /** Chunks that were in use and are not. */
+  readonly freeChunks: number;
+  /** All of the above. */
+  readonly imageBytes: number;
+  /** Named words, arrays by chunk (stamps, free lists, pins), bitmaps (used slots, access marks). */
+  readonly words: number;
+  readonly chunkArrays: number;
+  readonly bitmaps: number;
+  readonly ring: number;
+  readonly ringMarks: number;
+  readonly padding: number;
+  /** All of the scratch. */
+  readonly scratchBytes: number;
+  /** Of it, but for the ring, what belongs to chunks in use. */
+  readonly scratchTouchedBytes: number;
+}
+
+export const IMAGE_LINES: readonly (keyof Budget)[] = [
+  'records',
+  'rounding',
+  'freeSlots',
+  'tails',
+  'extents',
+  'index',
+  'overflow',
+  'header',
+  'chunkTable',
+  'freeChunks',
+];
+
+export const SCRATCH_LINES: readonly (keyof Budget)[] = [
+  'words',
+  'chunkArrays',
+  'bitmaps',
+  'ring',
+  'ringMarks',
+  'padding',
+];
+
+export function budgetOf(memory: PartitionMemory, slab: Slab, buckets: Buckets): Budget {
+  let usedSlotBytes = 0;
+  let freeSlots = 0;
+  let tails = 0;
+  for (let sizeClass = OVERFLOW_CLASS + 1; sizeClass < CLASS_COUNT; sizeClass++) {
+    const chunks = slab.classChunkCount(sizeClass);
+    const used = slab.usedSlots(sizeClass);
+    usedSlotBytes += used * SLOT_BYTES[sizeClass];
+    freeSlots += (chunks * SLOTS_PER_CHUNK[sizeClass] - used) * SLOT_BYTES[sizeClass];
+    tails += chunks * (CHUNK_BYTES - SLOTS_PER_CHUNK[sizeClass] * SLOT_BYTES[sizeClass]);
+  }
+  const measured = memory.scratch64[SCRATCH_MEASURED_BYTES_F64];
+  const records = measured === 0 ? usedSlotBytes : Math.min(measured, usedSlotBytes);
+  const touched = slab.chunksTouched;
+  const scratch = scratchLines(memory.geometry);
+  const perChunk = (scratch.chunkArrays + scratch.bitmaps) / memory.geometry.chunkCount;
+  return {
+    records,
+    rounding: usedSlotBytes - records,
+    freeSlots,
+    tails,
+    extents: slab.classChunkCount(EXTENT_CLASS) * CHUNK_BYTES,
+    index: Math.ceil(buckets.count / BUCKETS_PER_CHUNK) * CHUNK_BYTES,
+    overflow: slab.classChunkCount(OVERFLOW_CLASS) * CHUNK_BYTES,
+    header: CHUNK_BYTES,
+    chunkTable: tableChunks(memory.geometry) * CHUNK_BYTES,
+    freeChunks: (touched - slab.usedChunks) * CHUNK_BYTES,
+    imageBytes: touched * CHUNK_BYTES,
+    ...scratch,
+    scratchTouchedBytes: SCRATCH_ARRAYS + touched * perChunk,
+  };
+}
+
+/** Line by line. */
+export function sumOfBudgets(budgets: readonly Budget[]): Budget {
+  const names = Object.keys(NOTHING) as (keyof Budget)[];
+  const sums = names.map((name) => [name, budgets.reduce((sum, each) => sum + each[name], 0)]);
+  return { ...NOTHING, ...Object.fromEntries(sums) };
+}
+
+const NOTHING: Budget = {
+  ...{ records: 0, rounding: 0, freeSlots: 0, tails: 0, extents: 0, index: 0, overflow: 0 },
+  ...{ header: 0, chunkTable: 0, freeChunks: 0, imageBytes: 0 },
+  ...{ words: 0, chunkArrays: 0, bitmaps: 0, ring: 0, ringMarks: 0, padding: 0 },
+  ...{ scratchBytes: 0, scratchTouchedBytes: 0 },
+};
