@@ -3,6 +3,7 @@
 import type { Partition } from '@ingot/store';
 import { linearizabilityBroken, type Operation } from '../../support/linearizable.ts';
 import { Broken } from '../trace.ts';
+import type { ClusterNode } from './cluster-node.ts';
 import type { ClusterRun, WrittenAt } from './cluster-run.ts';
 import type { SimProcess } from './host.ts';
 import type { Command, Reply } from './serving.ts';
@@ -72,9 +73,17 @@ export class Clients {
     void this.#send({ kind: 'read', acks: 'isr', partition, key, value: '' }, node);
   }
 
-  writeAt(node: string, partition: number): void {
+  /** Returns the key. */
+  writeAt(node: string, partition: number): string {
     const key = this.#key(partition, 'isr0');
     void this.#send({ kind: 'write', acks: 'isr', partition, key, value: '' }, node);
+    return key;
+  }
+
+  /** From a client on the machine itself, at this very moment. */
+  writeInside(node: string, partition: number): void {
+    const key = this.#key(partition, 'isr1');
+    void this.#send({ kind: 'write', acks: 'isr', partition, key, value: '' }, node, true);
   }
 
   /** Large values, one after the other and faster than anybody else writes. */
@@ -87,14 +96,18 @@ export class Clients {
   }
 
   /** Returns whether it was executed and answered. */
-  async #send(command: Command, at: string | null = null): Promise<boolean> {
+  async #send(command: Command, at: string | null = null, isInside = false): Promise<boolean> {
     const { world } = this.#run;
     const { partition, key, kind, acks } = command;
     const era = this.#eras[partition];
     const value = kind === 'write' ? `v${++this.#values}` : '';
     const start = world.scheduler.eventCount;
     this.#underWay++;
-    const reply = await this.#ask({ ...command, value }, at);
+    const asked = { ...command, value };
+    const inside = this.#run.nodes().find(({ id }) => isInside && id === at);
+    const reply = await (inside === undefined
+      ? this.#ask(asked, at)
+      : this.#askHere(asked, inside));
     this.#underWay--;
     const end = world.scheduler.eventCount;
     world.trace.count(`${kind}s with acks=${acks}: ${reply.kind}`);
@@ -110,6 +123,14 @@ export class Clients {
       this.#history.push({ ...seen, value: reply.value, end });
     }
     return reply.kind === 'ok';
+  }
+
+  /** The process may end with the answer. */
+  #askHere(command: Command, { serving }: ClusterNode): Promise<Reply> {
+    return new Promise((resolve) => {
+      this.#process.later(answerMs, () => resolve({ kind: 'unknown' }));
+      void serving.serve(command, false).then(resolve);
+    });
   }
 
   async #ask(command: Command, at: string | null): Promise<Reply> {

@@ -105,8 +105,11 @@ export class ClusterFaults {
     const { id } = machine.host;
     for (const { host } of machines) if (host.id !== id) network.cut(id, host.id);
     const { process } = machine.host;
-    world.after(25, () => {
+    // Where no clock ends its lease it may as well go on, and learn of its end later.
+    const livesOn = world.clocksAreWild && random.chance(0.5);
+    world.after(livesOn ? 1_000 + random.below(4_000) : 25, () => {
       for (const { host } of machines) network.mend(id, host.id);
+      if (livesOn) return;
       if (machine.host.process !== process) return;
       this.#run.kill(machine);
       world.after(500 + random.below(3_000), () => {
@@ -114,6 +117,24 @@ export class ClusterFaults {
       });
     });
     trace.count('fault: primary dies with a write of its own');
+    return true;
+  }
+
+  /** The same, cut off from one follower before it has all that others need not have. */
+  lastJoin(machine: ClusterMachine, joining: string): boolean {
+    const { world } = this.#run;
+    if (!this.active || !world.random.chance(0.1)) return false;
+    const { id, process } = machine.host;
+    world.network.cut(id, joining);
+    world.after(350 + world.random.below(300), () => {
+      world.network.mend(id, joining);
+      if (machine.host.process === null || machine.host.process !== process) return;
+      this.#run.kill(machine);
+      world.after(500 + world.random.below(3_000), () => {
+        if (!machine.isOut) this.#run.start(machine);
+      });
+    });
+    world.trace.count('fault: primary dies after a follower was late to join');
     return true;
   }
 
@@ -171,7 +192,24 @@ export class ClusterFaults {
         network.mend(other, id);
       });
     }
+    if (sides === null) world.after(ms * 0.9, () => this.#askWhoWasIsolated(machine));
     return true;
+  }
+
+  /** Others may lead by now what it led: clients that still reach it must not be told what was. */
+  #askWhoWasIsolated({ host: { id }, node }: ClusterMachine): void {
+    const { world, history, clients } = this.#run;
+    for (const partition of node?.applied.placement.keys() ?? []) {
+      const { primary } = history.latest.placement[partition];
+      if (primary === id || primary === null || node?.applied.placement[partition].primary !== id) {
+        continue;
+      }
+      const key = clients.writeAt(primary, partition);
+      for (const ms of [20, 60, 120]) {
+        world.after(ms, () => clients.readAt(id, partition, key));
+      }
+      world.trace.count('reads of a node whose partition others lead');
+    }
   }
 
   setClock(): boolean {

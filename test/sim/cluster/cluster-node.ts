@@ -48,6 +48,7 @@ const inSyncMs = 200;
 const sealCopiesMs = 300;
 const drainMs = 10_000;
 const drainRetryMs = 100;
+const stoppedMs = 1_000;
 const joiningAckMs = 500;
 const ringBytes = 131_072;
 
@@ -95,8 +96,10 @@ export class ClusterNode {
       map: () => this.applied,
       nowMs: process.nowMs,
       later: process.later,
-      awaitMembers: (kept, joining) =>
-        this.#asksHub(({ hub }) => hub.awaitMembers(kept, joining, joiningAckMs)),
+      awaitMembers: (kept, joining) => {
+        for (const each of joining) run.joins(this, each);
+        return this.#asksHub(({ hub }) => hub.awaitMembers(kept, joining, joiningAckMs));
+      },
       propose: (change) => this.voter.propose(change),
       failed: () => run.world.trace.count('in-sync changes that failed'),
     });
@@ -200,7 +203,7 @@ export class ClusterNode {
               joinMs,
             );
           },
-          { timeoutMs: joinMs },
+          { timeoutMs: joinMs, mayDouble: true },
         );
     ask.then(
       (map) => this.#enters(map),
@@ -341,7 +344,7 @@ export class ClusterNode {
     const partition = this.copy(id);
     const leads = this.applied.placement[id].primary === this.id;
     if (partition === undefined || !leads) return { ok: false, seq: 0, why: 'it does not lead' };
-    const seq = partition.seal(true);
+    const seq = this.serving.overtaken(id, () => partition.seal(true));
     const caughtUp = await this.#asksHub(({ hub }) => hub.awaitAck(id, to, seq, sealAckMs));
     if (caughtUp) {
       await this.#asksHub(({ hub }) => hub.awaitInSync(id, seq, inSyncMs));
@@ -394,19 +397,38 @@ export class ClusterNode {
     const { process, life } = this;
     const giveUpMs = process.nowMs() + drainMs;
     while (process.nowMs() < giveUpMs) {
-      const active = this.coordinator.activeNode();
       const leftMs = giveUpMs - process.nowMs();
       try {
-        if (active === null) throw new Error('nobody coordinates');
-        if (active.id !== this.id)
-          await this.#call(active.id, ({ coordinator }) => coordinator.drain(life), leftMs);
-        else await this.#within(leftMs, this.coordinator.drain(life));
+        await this.#askActive(leftMs, (coordinator) => coordinator.drain(life));
+        await this.#stopLife();
         return true;
       } catch {
         await this.#within(drainRetryMs, new Promise(() => {})).catch(() => undefined);
       }
     }
     return false;
+  }
+
+  /** It serves nothing any more, and says so: nobody has to miss it first. */
+  async #stopLife(): Promise<void> {
+    const { life, voter } = this;
+    const leads = voter.map.placement.some(({ primary }) => primary === this.id);
+    if (leads || !this.joined) return;
+    this.joined = false;
+    this.partitions.standDown();
+    this.#rolesMoved();
+    voter.stopLife();
+    await this.#askActive(stoppedMs, (coordinator) => coordinator.stopped(life)).then(
+      () => this.run.world.trace.count('lives that ended in order'),
+      () => undefined,
+    );
+  }
+
+  async #askActive(ms: number, ask: (coordinator: Coordinator) => Promise<void>): Promise<void> {
+    const active = this.coordinator.activeNode();
+    if (active === null) throw new Error('nobody coordinates');
+    if (active.id === this.id) await this.#within(ms, ask(this.coordinator));
+    else await this.#call(active.id, ({ coordinator }) => ask(coordinator), ms);
   }
 
   #within<T>(ms: number, what: Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 /** A whole cluster under trouble, round after round: each ends with a healing after which everything must settle. */
+import type { PendingMembers } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
 import { ROLE_PRIMARY } from '@ingot/store';
 import {
@@ -214,6 +215,12 @@ export class ClusterRun {
   /** What it wrote is there as long as this seq is of this epoch. */
   wrote({ value }: Command, at: WrittenAt): void {
     this.written.set(value, at);
+  }
+
+  /** Now and then a primary takes a write that somebody lacks who is about to be in sync with it. */
+  joins({ machine, id }: ClusterNode, { partition, lives }: PendingMembers): void {
+    const [joining] = lives;
+    if (this.#faults.lastJoin(machine, joining.node)) this.clients.writeInside(id, partition);
   }
 
   /** Now and then the primary dies before it knows that the set has grown, with a write that the new member lacks. */

@@ -103,6 +103,14 @@ export class Voter {
     this.process.host.world.note(`${this.process.name} is life ${life.incarnation}`);
   }
 
+  /** The life ends in order; what is proposed from here on is the next one's. */
+  stopLife(): void {
+    const { node, incarnation } = this.life;
+    this.begin({ node, incarnation: incarnation + 1 });
+    this.#isOver = true;
+    this.holder.end();
+  }
+
   /** By the whole lease, not by the part of it in which it serves. */
   get holdsLease(): boolean {
     const { nowMs, wallMs } = this.holder.until();
