@@ -43,6 +43,8 @@ const threadMsMax = 3;
 const joinRetryMs = 250;
 const callMs = 1_000;
 const joinMs = 8_000;
+const lateJoinShare = 0.2;
+const lateJoinMsMax = 3_000;
 const sealAckMs = 1_000;
 const inSyncMs = 200;
 const sealCopiesMs = 300;
@@ -189,26 +191,33 @@ export class ClusterNode {
     const at = run.world.random.chance(0.5) ? known : (run.world.pick(others)?.id ?? null);
     const ask = asksItself
       ? this.coordinator.register(request)
-      : run.world.network.call(
-          process,
-          at ?? this.id,
-          async (target) => {
-            const node = run.nodeAt(target);
-            if (node === null || !node.joined) throw new Error('the node is still starting');
-            const active = node.coordinator.activeNode();
-            if (active === null || active.id === node.id) return node.coordinator.register(request);
-            return await node.#call(
-              active.id,
-              (other) => other.coordinator.register(request),
-              joinMs,
-            );
-          },
-          { timeoutMs: joinMs, mayDouble: true },
-        );
+      : this.#askToJoin(at ?? this.id, request);
     ask.then(
       (map) => this.#enters(map),
       () => void process.later(joinRetryMs, () => this.join()),
     );
+  }
+
+  /** Some requests arrive once more, long after their answer. */
+  #askToJoin(at: string, request: JoinRequest): Promise<ClusterMap> {
+    const { run, process } = this;
+    const { world } = run;
+    const asked = async (target: SimProcess): Promise<ClusterMap> => {
+      const node = run.nodeAt(target);
+      if (node === null || !node.joined) throw new Error('the node is still starting');
+      const active = node.coordinator.activeNode();
+      if (active === null || active.id === node.id) return node.coordinator.register(request);
+      return await node.#call(active.id, (other) => other.coordinator.register(request), joinMs);
+    };
+    if (world.random.chance(lateJoinShare)) {
+      world.after(world.random.below(lateJoinMsMax), () => {
+        world.network.send(this.id, at, (target) => {
+          world.trace.count('requests to join that came late');
+          asked(target).catch(() => undefined);
+        });
+      });
+    }
+    return world.network.call(process, at, asked, { timeoutMs: joinMs });
   }
 
   #enters(map: ClusterMap): void {
