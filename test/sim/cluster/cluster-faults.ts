@@ -181,7 +181,7 @@ export class ClusterFaults {
     if (machine === null) return false;
     const { id } = machine.host;
     const choice = random.below(3);
-    const ms = 500 + random.below(7_000);
+    const ms = 500 + random.below(8_000);
     const sides = random.chance(0.3) ? [...machines.map(({ host }) => host.id), 'clients'] : null;
     for (const other of sides ?? machines.map(({ host }) => host.id)) {
       if (other === id) continue;
@@ -192,7 +192,11 @@ export class ClusterFaults {
         network.mend(other, id);
       });
     }
-    if (sides === null) world.after(ms * 0.9, () => this.#askWhoWasIsolated(machine));
+    if (sides === null) {
+      for (const share of [0.5, 0.7, 0.9]) {
+        world.after(ms * share, () => this.#askWhoWasIsolated(machine));
+      }
+    }
     return true;
   }
 

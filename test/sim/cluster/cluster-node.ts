@@ -207,7 +207,14 @@ export class ClusterNode {
       if (node === null || !node.joined) throw new Error('the node is still starting');
       const active = node.coordinator.activeNode();
       if (active === null || active.id === node.id) return node.coordinator.register(request);
-      return await node.#call(active.id, (other) => other.coordinator.register(request), joinMs);
+      return await node.#call(
+        active.id,
+        async ({ joined, coordinator }) => {
+          if (!joined) throw new Error('the node is still starting');
+          return await coordinator.register(request);
+        },
+        joinMs,
+      );
     };
     if (world.random.chance(lateJoinShare)) {
       world.after(world.random.below(lateJoinMsMax), () => {
