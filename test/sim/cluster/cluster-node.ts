@@ -99,7 +99,7 @@ export class ClusterNode {
       nowMs: process.nowMs,
       later: process.later,
       awaitMembers: (kept, joining) => {
-        for (const each of joining) run.joins(this, each);
+        for (const each of joining) run.willJoin(this, each);
         return this.#asksHub(({ hub }) => hub.awaitMembers(kept, joining, joiningAckMs));
       },
       propose: (change) => this.voter.propose(change),

@@ -218,7 +218,7 @@ export class ClusterRun {
   }
 
   /** Now and then a primary takes a write that somebody lacks who is about to be in sync with it. */
-  joins({ machine, id }: ClusterNode, { partition, lives }: PendingMembers): void {
+  willJoin({ machine, id }: ClusterNode, { partition, lives }: PendingMembers): void {
     const [joining] = lives;
     if (this.#faults.lastJoin(machine, joining.node)) this.clients.writeInside(id, partition);
   }
@@ -353,7 +353,9 @@ export class ClusterRun {
     }
     for (const [partition, { primary, followers }] of latest.placement.entries()) {
       if (primary !== null || active === undefined) continue;
-      const node = this.world.pick(followers);
+      const whole = this.nodes().filter((node) => node.copy(partition)?.consistent() === true);
+      const able = followers.filter((id) => whole.some((node) => node.id === id));
+      const node = this.world.pick(able.length > 0 ? able : followers);
       if (node === null) continue;
       this.world.note(`the operator promotes ${node} for ${partition}`);
       active.coordinator.promote(partition, node, true).then(
