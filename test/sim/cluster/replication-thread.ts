@@ -48,6 +48,7 @@ export class ReplicationThread {
     const { world } = process.host;
     const { event, kind, reason, code } = told;
     const what = kind === undefined ? (code ?? reason ?? '') : `${kind}, ${reason}`;
+    if (event === 'syncFinished') world.trace.count(`replication: ${kind} syncs`);
     const [short] = `${what}`.split(':');
     world.trace.count(`replication: ${event} ${short}`.trimEnd());
     world.note(`${process.name} ${JSON.stringify(told)}`);
