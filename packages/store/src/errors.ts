@@ -12,6 +12,10 @@ export const STORE_ERRORS = {
     'others write so many large values, or change this one so often, that it could not be written: try again',
   NOT_LED: 'this copy takes no writes, or is led by another since the write began: ask the primary',
   PIN_RELEASED: 'the pin was let go of before: its views are not to be read any more',
+  NOT_AN_INTEGER: 'the value is no 64-bit integer: only such values are counted with',
+  COUNTER_OVERFLOW: 'the sum would leave 64 bits',
+  CURSOR_INVALID: 'no scan of this map has such a cursor: begin again with 0',
+  TTL_INVALID: 'a time to live is more than 0 ms: delete the key instead',
   HANDLE_INVALID: 'the memory does not carry a partition of this format',
 } as const;
 

@@ -7,11 +7,21 @@ export {
   LANDED_SINCE_BASE,
   type Offer,
 } from './copy.ts';
+export { Counter, NOT_AN_INTEGER, WOULD_OVERFLOW } from './counter.ts';
 export { invariant, InvariantError, StoreError, type StoreErrorCode } from './errors.ts';
 export { TORN_READS_MAX } from './gate.ts';
 export { type Geometry, type GeometryRequest, planGeometry } from './geometry.ts';
 export { HASH_SLOTS, hashKey, partitionOfSlot, slotOfKey } from './hash.ts';
 export type { HistoryEntry } from './history.ts';
+export {
+  INT64_MAX,
+  INT64_MIN,
+  type Int64,
+  negateInt64,
+  readInt64,
+  readInteger,
+  readSafeInteger,
+} from './int64.ts';
 export {
   CHUNK_BYTES,
   FORMAT_VERSION,
@@ -43,3 +53,15 @@ export { BUSY, type LargeWrite, VOID } from './large-write.ts';
 export { APPEND, MORE, type ValueEdit } from './value-edit.ts';
 export { Values } from './values.ts';
 export { NEEDS_PASSAGES, OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';
+export {
+  attachMap,
+  type Bytes,
+  type Clock,
+  createMap,
+  type MapHandle,
+  type MapOptions,
+  type MapPage,
+  type MapStats,
+  SharedMap,
+  type SetOptions as MapSetOptions,
+} from './shared-map.ts';

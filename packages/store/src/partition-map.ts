@@ -1,8 +1,11 @@
 /** A partition as a map of byte keys to byte values: the plain way in, with its own gate handling.
  *
  *  For library users, tests and cold paths; the RESP data plane batches on Partition itself. */
+import { Counter, NOT_AN_INTEGER, WOULD_OVERFLOW } from './counter.ts';
 import { StoreError } from './errors.ts';
+import { TORN_READS_MAX } from './gate.ts';
 import { hashKey } from './hash.ts';
+import type { Int64 } from './int64.ts';
 import { BUSY, type LargeWrite, VOID } from './large-write.ts';
 import { CHUNK_BYTES, RECORD_HEADER_BYTES } from './layout.ts';
 import type { Partition } from './partition.ts';
@@ -42,20 +45,100 @@ function refusal(code: number, bytes: number): StoreError {
   return new StoreError(code === BUSY ? 'VALUE_BUSY' : 'OUT_OF_MEMORY');
 }
 
+/** In the place of an expiry: what the key has. */
+const KEEP_EXPIRY = -1;
+
 export class PartitionMap {
   readonly partition: Partition;
+  readonly #counter: Counter = new Counter();
 
   constructor(partition: Partition) {
     this.partition = partition;
   }
 
   /** A copy of the value, or null. */
-  get(key: Buffer, nowMs: number): Buffer | null {
-    return this.partition.values.copy(hashKey(key, 0, key.length), key, 0, key.length, nowMs);
+  get(key: Uint8Array, nowMs: number): Buffer | null {
+    const { partition } = this;
+    const hash = hashKey(key, 0, key.length);
+    for (let torn = 0; torn < TORN_READS_MAX; torn++) {
+      const token = partition.readBegin();
+      const ref = partition.find(hash, key, 0, key.length, nowMs);
+      if (ref !== 0 && !partition.isInOnePiece(ref)) break;
+      const value = ref === 0 ? null : this.#value(ref);
+      if (!partition.readEnd(token)) continue;
+      if (ref !== 0) partition.mark(ref);
+      return value;
+    }
+    return partition.values.copy(hash, key, 0, key.length, nowMs);
+  }
+
+  /** Copies the value into `target` from `at` on, as far as there is room. Returns the bytes that the value has, or -1. */
+  getInto(key: Uint8Array, target: Buffer, at: number, nowMs: number): number {
+    const { partition } = this;
+    const hash = hashKey(key, 0, key.length);
+    for (let torn = 0; ; torn++) {
+      const isLast = torn === TORN_READS_MAX;
+      const token = isLast ? this.#enter() : partition.readBegin();
+      const ref = partition.find(hash, key, 0, key.length, nowMs);
+      const bytes = ref === 0 ? -1 : partition.valueBytes(ref);
+      if (bytes > 0) partition.copyValue(ref, 0, target.length - at, target, at);
+      if (isLast) partition.leave();
+      else if (!partition.readEnd(token)) continue;
+      if (ref !== 0) partition.mark(ref);
+      return bytes;
+    }
+  }
+
+  #enter(): number {
+    this.partition.enter();
+    return 0;
+  }
+
+  /** Whether the key is there. */
+  has(key: Uint8Array, nowMs: number): boolean {
+    return this.expiresAtMs(key, nowMs) !== null;
+  }
+
+  /** Adds to the integer that the value spells, 0 where there is none. Returns the sum.
+   *  @throws StoreError NOT_AN_INTEGER, COUNTER_OVERFLOW or OUT_OF_MEMORY; nothing has changed then. */
+  increment(key: Uint8Array, by: Int64, nowMs: number): Int64 {
+    const { partition } = this;
+    const hash = hashKey(key, 0, key.length);
+    partition.enter();
+    const code = this.#counter.add(partition, hash, key, 0, key.length, by, nowMs);
+    partition.leave();
+    if (code === NOT_AN_INTEGER) throw new StoreError('NOT_AN_INTEGER');
+    if (code === WOULD_OVERFLOW) throw new StoreError('COUNTER_OVERFLOW');
+    if (code !== SET_OK) throw refusal(code, 0);
+    return this.#counter.sum;
+  }
+
+  /** Sets the value if the key has exactly `expected` now; null expects that it is absent. The expiry stays. Returns
+   *  whether it did. Errors as of `set`. */
+  compareAndSet(
+    key: Uint8Array,
+    expected: Uint8Array | null,
+    next: Uint8Array,
+    nowMs: number,
+  ): boolean {
+    return this.#store(key, next, nowMs, (ref) =>
+      expected === null ? ref === 0 : ref !== 0 && this.#valueIs(ref, expected),
+    );
+  }
+
+  #valueIs(ref: number, expected: Uint8Array): boolean {
+    const { partition } = this;
+    if (partition.valueBytes(ref) !== expected.length) return false;
+    if (partition.isInOnePiece(ref)) {
+      const at = partition.valueOffset(ref);
+      const image = partition.imageBuffer;
+      return image.compare(expected, 0, expected.length, at, at + expected.length) === 0;
+    }
+    return this.#value(ref).equals(expected);
   }
 
   /** Unix ms at which the key expires, 0 = never, or null when it is absent. */
-  expiresAtMs(key: Buffer, nowMs: number): number | null {
+  expiresAtMs(key: Uint8Array, nowMs: number): number | null {
     const hash = hashKey(key, 0, key.length);
     return this.partition.readStable(() => {
       const ref = this.partition.find(hash, key, 0, key.length, nowMs);
@@ -64,18 +147,39 @@ export class PartitionMap {
   }
 
   /** @throws StoreError OUT_OF_MEMORY or VALUE_TOO_LARGE; nothing has changed then. */
-  set(key: Buffer, value: Buffer, nowMs: number, options: SetOptions = {}): SetResult {
+  set(key: Uint8Array, value: Uint8Array, nowMs: number, options: SetOptions = {}): SetResult {
+    let previous: Buffer | null = null;
+    const applied = this.#store(
+      key,
+      value,
+      nowMs,
+      (ref) => {
+        if (options.get === true && ref !== 0) previous = this.#value(ref);
+        return ref === 0 ? options.xx !== true : options.nx !== true;
+      },
+      options.expiresAtMs ?? (options.keepTtl === true ? KEEP_EXPIRY : 0),
+    );
+    return { applied, previous };
+  }
+
+  /** Writes a value if `mayApply` says so of the record that the key has then (0 = none), inside the passage. */
+  #store(
+    key: Uint8Array,
+    value: Uint8Array,
+    nowMs: number,
+    mayApply: (ref: number) => boolean,
+    expiry: number = KEEP_EXPIRY,
+  ): boolean {
     const { partition } = this;
     const hash = hashKey(key, 0, key.length);
     const large = this.#writeLarge(hash, key, value, nowMs);
     partition.enter();
     const ref = partition.find(hash, key, 0, key.length, nowMs);
-    const applied = ref === 0 ? options.xx !== true : options.nx !== true;
-    const previous = options.get === true && ref !== 0 ? this.#value(ref) : null;
-    const kept = options.keepTtl === true && ref !== 0 ? partition.expiresAtMs(ref) : 0;
-    const expiresAtMs = options.expiresAtMs ?? kept;
+    const applies = mayApply(ref);
+    const kept = ref === 0 ? 0 : partition.expiresAtMs(ref);
+    const expiresAtMs = expiry === KEEP_EXPIRY ? kept : expiry;
     let outcome = SET_OK;
-    if (!applied) large?.abortInside(nowMs);
+    if (!applies) large?.abortInside(nowMs);
     else if (large !== null) outcome = large.publishInside(expiresAtMs, nowMs);
     else {
       const [bytes, valueBytes] = [key.length, value.length];
@@ -83,11 +187,11 @@ export class PartitionMap {
     }
     partition.leave();
     if (outcome !== SET_OK) throw refusal(outcome, value.length);
-    return { applied, previous };
+    return applies;
   }
 
   /** What does not fit one chunk, written and ready to be published; null: it fits one. */
-  #writeLarge(hash: number, key: Buffer, value: Buffer, nowMs: number): LargeWrite | null {
+  #writeLarge(hash: number, key: Uint8Array, value: Uint8Array, nowMs: number): LargeWrite | null {
     if (RECORD_HEADER_BYTES + key.length + value.length <= CHUNK_BYTES) return null;
     const write = this.partition.values.beginLarge(hash, key, 0, key.length, value.length);
     if (typeof write === 'number') throw refusal(write, value.length);
@@ -101,17 +205,17 @@ export class PartitionMap {
 
   /** Adds to the end of a value, or makes it. Returns its bytes.
    *  @throws StoreError OUT_OF_MEMORY, VALUE_TOO_LARGE or VALUE_BUSY; nothing has changed then. */
-  append(key: Buffer, bytes: Buffer, nowMs: number): number {
+  append(key: Uint8Array, bytes: Uint8Array, nowMs: number): number {
     return this.#edit(key, APPEND, bytes, nowMs);
   }
 
   /** Writes bytes over those of a value from `offset` on, and makes it longer where it ends before, with zeros in between.
    *  Returns its bytes. Errors as of `append`. */
-  setRange(key: Buffer, offset: number, bytes: Buffer, nowMs: number): number {
+  setRange(key: Uint8Array, offset: number, bytes: Uint8Array, nowMs: number): number {
     return this.#edit(key, offset, bytes, nowMs);
   }
 
-  #edit(key: Buffer, offset: number, bytes: Buffer, nowMs: number): number {
+  #edit(key: Uint8Array, offset: number, bytes: Uint8Array, nowMs: number): number {
     const { partition } = this;
     const { values } = partition;
     const hash = hashKey(key, 0, key.length);
@@ -130,27 +234,28 @@ export class PartitionMap {
     return result;
   }
 
-  /** Bytes `from` to `to` of a value, as far as it goes, or null. */
-  getRange(key: Buffer, from: number, to: number, nowMs: number): Buffer | null {
+  /** Bytes `from` (0 where it is less) to `to` of a value, as far as it goes, or null. */
+  getRange(key: Uint8Array, from: number, to: number, nowMs: number): Buffer | null {
     const { partition } = this;
+    const first = Math.max(from, 0);
     const hash = hashKey(key, 0, key.length);
     return partition.readStable(() => {
       const ref = partition.find(hash, key, 0, key.length, nowMs);
       if (ref === 0) return null;
-      const bytes = Math.max(Math.min(to, partition.valueBytes(ref)) - from, 0);
+      const bytes = Math.max(Math.min(to, partition.valueBytes(ref)) - first, 0);
       const range = Buffer.allocUnsafe(bytes);
-      partition.copyValue(ref, from, bytes, range, 0);
+      partition.copyValue(ref, first, bytes, range, 0);
       return range;
     });
   }
 
   /** See Values.pin. */
-  pin(key: Buffer, nowMs: number): Pin | null {
+  pin(key: Uint8Array, nowMs: number): Pin | null {
     return this.partition.values.pin(hashKey(key, 0, key.length), key, 0, key.length, nowMs);
   }
 
   /** Whether a live key was removed. */
-  delete(key: Buffer, nowMs: number): boolean {
+  delete(key: Uint8Array, nowMs: number): boolean {
     const { partition } = this;
     partition.enter();
     const removed = partition.remove(hashKey(key, 0, key.length), key, 0, key.length, nowMs);
@@ -159,7 +264,7 @@ export class PartitionMap {
   }
 
   /** Whether the key is there; it now expires at `expiresAtMs`. */
-  expire(key: Buffer, expiresAtMs: number, nowMs: number): boolean {
+  expire(key: Uint8Array, expiresAtMs: number, nowMs: number): boolean {
     const { partition } = this;
     const hash = hashKey(key, 0, key.length);
     partition.enter();
@@ -169,7 +274,7 @@ export class PartitionMap {
   }
 
   /** Whether the key was there and had an expiry, which it no longer has. */
-  persist(key: Buffer, nowMs: number): boolean {
+  persist(key: Uint8Array, nowMs: number): boolean {
     const { partition } = this;
     const hash = hashKey(key, 0, key.length);
     partition.enter();

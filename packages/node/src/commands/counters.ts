@@ -1,40 +1,45 @@
 /** INCR, DECR, INCRBY, DECRBY: values that spell 64-bit integers.
  *  The expiry of the key stays; an absent key counts from 0. */
 
+import {
+  Counter,
+  KEY_BYTES_MAX,
+  type Int64,
+  NOT_AN_INTEGER as NO_INTEGER_THERE,
+  negateInt64,
+  OUT_OF_MEMORY as STORE_OUT_OF_MEMORY,
+  readInteger,
+  SET_OK,
+  WOULD_OVERFLOW as OVERFLOWS,
+} from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import { DECREMENT_WOULD_OVERFLOW, NOT_AN_INTEGER, WOULD_OVERFLOW } from './errors.ts';
 import {
-  addInt64,
-  INT64_TEXT_BYTES_MAX,
-  type Int64,
-  negateInt64,
-  readInteger,
-  writeInteger,
-} from './int64.ts';
-import { find, replyInteger, storeBytes } from './records.ts';
+  DECREMENT_WOULD_OVERFLOW,
+  keyTooLarge,
+  NOT_AN_INTEGER,
+  OUT_OF_MEMORY,
+  WOULD_OVERFLOW,
+} from './errors.ts';
 import { type CommandRow, command, FIRST_KEY, type Run } from './row.ts';
 
-/** The new value's digits, on their way into the store. */
-const digits = Buffer.allocUnsafeSlow(INT64_TEXT_BYTES_MAX);
+const counterOfWorker = new Counter();
+
+/** Why a counter was not changed, by the store's code. */
+const REFUSALS: ReadonlyMap<number, string> = new Map([
+  [NO_INTEGER_THERE, NOT_AN_INTEGER],
+  [OVERFLOWS, WOULD_OVERFLOW],
+  [STORE_OUT_OF_MEMORY, OUT_OF_MEMORY],
+]);
 
 function add(execution: Execution, args: Args, delta: Int64, out: ReplyWriter): void {
-  const { partition } = execution;
-  const ref = find(execution, args, 1);
-  let current: Int64 | null = 0;
-  let expiresAtMs = 0;
-  if (ref !== 0) {
-    const image = partition.imageBuffer;
-    const [start, bytes] = [partition.valueOffset(ref), partition.valueBytes(ref)];
-    current = partition.isInOnePiece(ref) ? readInteger(image, start, bytes) : null;
-    expiresAtMs = partition.expiresAtMs(ref);
-  }
-  if (current === null) return out.error(NOT_AN_INTEGER);
-  const sum = addInt64(current, delta);
-  if (sum === null) return out.error(WOULD_OVERFLOW);
-  const bytes = writeInteger(digits, sum);
-  replyInteger(storeBytes(execution, args, 1, digits, 0, bytes, expiresAtMs), sum, out);
+  const { partition, nowMs } = execution;
+  const hash = execution.hash(args, 1);
+  const [start, bytes] = [args.start(1), args.bytes(1)];
+  const code = counterOfWorker.add(partition, hash, args.buf, start, bytes, delta, nowMs);
+  if (code === SET_OK) out.integer(counterOfWorker.sum);
+  else out.error(REFUSALS.get(code) ?? keyTooLarge(bytes, KEY_BYTES_MAX));
 }
 
 function incrby(execution: Execution, args: Args, out: ReplyWriter): void {

@@ -4,7 +4,7 @@
  *  Argument 0 is the command name. Reading never allocates, except `text`, `copy` and `bigint`. */
 
 import { Buffer } from 'node:buffer';
-import { readInt64, readSafeInteger } from './integers.ts';
+import { readInt64, readSafeInteger } from '@ingot/store';
 
 export class Args {
   /** Where the bytes of every argument are. */
