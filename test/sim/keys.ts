@@ -10,7 +10,8 @@ export const GROUPS = 3;
 export const GROUP_KEYS = 4;
 export const KEY_COUNT: number = SINGLE_KEYS + GROUPS * GROUP_KEYS;
 export const VALUE_BYTES_MIN = 16;
-export const VALUE_BYTES_MAX = 64_000;
+/** Some values take a few passages: more than a chunk. */
+export const VALUE_BYTES_MAX = 200_000;
 
 export interface Key {
   readonly index: number;
@@ -63,6 +64,7 @@ const FLUSH_SEQ_WORD = 8;
 /** Reads the index and the record's first bytes, whatever the clock says; inside a passage or at rest. */
 export function rawRecord(partition: Partition, key: Key): RawRecord | null {
   const { image32, imageBuffer } = partition;
+  const head = Buffer.alloc(4);
   const flushSeq = (image32[FLUSH_SEQ_WORD] >>> 0) + image32[FLUSH_SEQ_WORD + 1] * 4_294_967_296;
   let found: RawRecord | null = null;
   const bucket = (key.hash >>> 0) % partition.bucketCount();
@@ -70,8 +72,8 @@ export function rawRecord(partition: Partition, key: Key): RawRecord | null {
     if (hash !== key.hash || partition.recordSeq(ref) < flushSeq) return;
     const at = partition.keyOffset(ref);
     if (!imageBuffer.subarray(at, at + partition.keyBytes(ref)).equals(key.bytes)) return;
-    const stamp = imageBuffer.readUInt32LE(partition.valueOffset(ref));
-    found = { stamp, expiresAtMs: partition.expiresAtMs(ref) };
+    partition.copyValue(ref, 0, 4, head, 0);
+    found = { stamp: head.readUInt32LE(0), expiresAtMs: partition.expiresAtMs(ref) };
   });
   return found;
 }

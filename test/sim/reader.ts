@@ -30,7 +30,7 @@ interface Reading {
   readonly keys: readonly Key[];
   readonly looks: Look[];
   /** Of the key at hand: its value, half read. */
-  half: { from: number; bytes: number; value: Buffer } | null;
+  half: { ref: number; bytes: number; value: Buffer } | null;
 }
 
 export class Reader {
@@ -80,15 +80,15 @@ export class Reader {
         reading.looks.push({ key, bytes: -1, value: Buffer.alloc(0) });
         return;
       }
-      const [from, bytes] = [partition.valueOffset(ref), partition.valueBytes(ref)];
+      const bytes = partition.valueBytes(ref);
       const value = Buffer.alloc(Math.min(bytes, VALUE_BYTES_MAX));
-      partition.imageBuffer.copy(value, 0, from, from + (value.length >>> 1));
-      reading.half = { from, bytes, value };
+      partition.copyValue(ref, 0, value.length >>> 1, value, 0);
+      reading.half = { ref, bytes, value };
       return;
     }
-    const { from, bytes, value } = reading.half;
+    const { ref, bytes, value } = reading.half;
     const middle = value.length >>> 1;
-    partition.imageBuffer.copy(value, middle, from + middle, from + value.length);
+    partition.copyValue(ref, middle, value.length - middle, value, middle);
     reading.half = null;
     reading.looks.push({ key, bytes, value });
   }

@@ -26,6 +26,8 @@ describe('simulation: real machines and a real store under every kind of trouble
     ['flipped frames refused', 15],
     ['consistent points', 20_000],
     ['reads', 7_000],
+    ['large values published', 30],
+    ['large values given up', 5],
     ['reads that a passage disturbed', 10_000],
     ['events in the middle of a passage', 100_000],
     ['pieces taken in the middle of a passage', 20_000],

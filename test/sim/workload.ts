@@ -1,6 +1,8 @@
 /** Clients of the simulated cluster: every copy that believes it leads is written to, fast and slowly by turns.
  *
- *  Sets and deletes of single keys, expiries, transactions over the keys of a group, sweeps, now and then a flush. */
+ *  Sets and deletes of single keys, expiries, transactions over the keys of a group, sweeps, now and then a flush. Some
+ *  values take more than a chunk: their passages lie among those of the other writes, and whatever else happens. */
+import { type LargeWrite, SET_OK } from '@ingot/store';
 import type { SimCopy } from './copy.ts';
 import {
   fillValue,
@@ -9,6 +11,7 @@ import {
   KEYS,
   keysOfGroup,
   SINGLE_KEYS,
+  VALUE_BYTES_MAX,
   VALUE_BYTES_MIN,
 } from './keys.ts';
 import type { World } from './world.ts';
@@ -22,6 +25,8 @@ const PACES: readonly (readonly [gapMs: number, share: number, msMax: number])[]
   [2_000, 4, 8_000],
 ];
 
+const LARGE_BYTES_MIN = 66_000;
+
 export class Workload {
   readonly #world: World;
   /** Cleared while the cluster comes to rest. */
@@ -29,6 +34,7 @@ export class Workload {
   #gapMs = 30;
   #moodUntilMs = 0;
   #stamp = 0;
+  readonly #larges = new Map<SimCopy, { write: LargeWrite; value: Buffer }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -77,7 +83,9 @@ export class Workload {
     const choice = random.next();
     trace.count('writes');
     const key = KEYS[random.below(SINGLE_KEYS)];
-    if (choice < 0.62) this.#passage(copy, () => this.#set(copy, key, nowMs));
+    if (this.#larges.has(copy) && random.chance(0.4)) this.#writeLarge(copy, nowMs);
+    else if (choice < 0.02) this.#beginLarge(copy, key);
+    else if (choice < 0.62) this.#passage(copy, () => this.#set(copy, key, nowMs));
     else if (choice < 0.7) {
       this.#passage(copy, () => partition.remove(key.hash, key.bytes, 0, key.bytes.length, nowMs));
     } else if (choice < 0.76) {
@@ -124,6 +132,33 @@ export class Workload {
     partition.endTransaction();
     copy.inTransaction = false;
     timeline?.endTransaction();
+  }
+
+  #beginLarge(copy: SimCopy, key: Key): void {
+    if (this.#larges.has(copy)) return;
+    const { random } = this.#world;
+    const size = LARGE_BYTES_MIN + random.below(VALUE_BYTES_MAX - LARGE_BYTES_MIN);
+    const { values } = copy.partition;
+    const write = values.beginLarge(key.hash, key.bytes, 0, key.bytes.length, size);
+    if (typeof write === 'number') return;
+    const value = Buffer.allocUnsafe(size);
+    fillValue(value, key, ++this.#stamp, size);
+    this.#larges.set(copy, { write, value });
+  }
+
+  /** One passage of a value that takes a few; the last publishes it. */
+  #writeLarge(copy: SimCopy, nowMs: number): void {
+    const { trace, random } = this.#world;
+    const large = this.#larges.get(copy);
+    if (large === undefined) return;
+    const { write, value } = large;
+    const left = value.length - write.written;
+    if (random.chance(0.03)) write.abort(nowMs);
+    else if (left > 0) write.write(value, write.written, left, nowMs);
+    else if (write.publish(0, nowMs) === SET_OK) trace.count('large values published');
+    if (write.isOpen) return;
+    if (left > 0) trace.count('large values given up');
+    this.#larges.delete(copy);
   }
 
   #put(copy: SimCopy, key: Key, stamp: number, bytes: number, nowMs: number): void {
