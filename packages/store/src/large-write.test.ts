@@ -20,6 +20,7 @@ import {
   Pair,
   patterned,
   refOf,
+  RingReader,
   SMALL,
   sweepAll,
 } from './pair.fixture.ts';
@@ -307,14 +308,31 @@ describe('store: large writes and who leads', () => {
 
   test('a primary that follows for a while and leads again forgets its list of orphans', () => {
     const pair = new Pair();
-    for (let i = 0; i < 5; i++) pair.map.set(bytesOf(`k${i}`), patterned(MIB, i), NOW_MS);
-    pair.reader.position = pair.primary.ringHead();
-    const { primary } = pair;
+    const { primary, follower } = pair;
+    const put = (map: PartitionMap, prefix: string): void => {
+      for (let i = 0; i < 5; i++) {
+        map.set(bytesOf(`${prefix}${i}`), patterned(900_000, i), NOW_MS);
+        if (primary.epoch() === 1) pair.stream();
+      }
+    };
+    put(pair.map, 'k');
     for (let i = 0; i < 5; i++) pair.map.delete(bytesOf(`k${i}`), NOW_MS); // most is left in the list
     expect(primary.stats().usedBytes).toBeGreaterThan(FIXED_BYTES + 20 * CHUNK_BYTES);
-    primary.setRole(ROLE_FOLLOWER, 1);
-    primary.promote(2, NOW_MS);
-    for (let i = 0; i < 20; i++) pair.map.set(bytesOf(`n${i}`), patterned(900_000, i), NOW_MS);
+    pair.stream();
+    primary.setRole(ROLE_FOLLOWER, 2);
+    follower.promote(2, NOW_MS);
+    const back = new RingReader(follower, follower.stats().seq);
+    const map = new PartitionMap(follower);
+    sweepAll(follower, NOW_MS);
+    for (let i = 0; i < 5; i++) {
+      map.set(bytesOf(`n${i}`), patterned(900_000, i), NOW_MS); // in the chunks of the list
+      back.feed(primary);
+    }
+    primary.promote(3, NOW_MS);
+    put(pair.map, 'm');
+    for (let i = 0; i < 5; i++) {
+      expect(pair.map.get(bytesOf(`m${i}`), NOW_MS)?.equals(patterned(900_000, i))).toBe(true);
+    }
     expect(primary.verify()).toBeNull();
     flush(primary, NOW_MS);
     expect(usedAfterSweep(primary)).toBe(FIXED_BYTES);
@@ -350,6 +368,26 @@ describe('store: large values that go', () => {
     pair.map.delete(bytesOf('key'), NOW_MS);
     expect(pair.primary.stats().seq - seq).toBe(5);
     pair.assertEqualAndSound();
+  });
+
+  test('so does an overwrite, even by what fits the slot of the record that listed them', () => {
+    const pair = new Pair();
+    pair.map.set(bytesOf('key'), patterned(4 * CHUNK_BYTES, 1), NOW_MS);
+    pair.map.set(bytesOf('key'), patterned(33, 1), NOW_MS);
+    expect(pair.primary.stats().usedBytes).toBe(FIXED_BYTES + CHUNK_BYTES);
+    pair.assertEqualAndSound();
+  });
+
+  test('an extent that is used again holds nothing of what it held', () => {
+    const pair = new Pair();
+    for (const bytes of [65_521, 65_523, 65_530, 65_533]) {
+      pair.map.set(bytesOf('other'), Buffer.alloc(MIB, 0xff), NOW_MS);
+      pair.stream();
+      pair.map.delete(bytesOf('other'), NOW_MS);
+      pair.map.set(bytesOf(`set${bytes}`), patterned(bytes, 1), NOW_MS);
+      pair.map.setRange(bytesOf(`range${bytes}`), bytes - 5, bytesOf('bytes'), NOW_MS);
+      pair.assertEqualAndSound(); // which looks at the zeros
+    }
   });
 
   test('overwrites with full memory take what the former value leaves, and evict nobody for it', () => {

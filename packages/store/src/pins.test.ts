@@ -1,6 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { CHUNK_BYTES, hashKey, PartitionMap, type Pin, ROLE_FOLLOWER } from './index.ts';
-import { bytesOf, newPrimary, Pair, patterned, refOf, sweepAll } from './pair.fixture.ts';
+import {
+  attachPartition,
+  CHUNK_BYTES,
+  createPartition,
+  hashKey,
+  PartitionMap,
+  type Pin,
+  ROLE_FOLLOWER,
+  TORN_READS_MAX,
+} from './index.ts';
+import { PartitionMemory } from './memory.ts';
+import { bytesOf, newPrimary, Pair, patterned, refOf, SMALL, sweepAll } from './pair.fixture.ts';
+import { Pins } from './pins.ts';
+import { Records } from './record.ts';
 
 const NOW_MS = 10;
 const KEY = bytesOf('key');
@@ -169,6 +181,52 @@ describe('store: pins', () => {
     pin.unpin();
     pair.primary.setRole(ROLE_FOLLOWER, 2);
     expect(pair.map.pin(KEY, NOW_MS)).toBeNull();
+  });
+
+  /** A partition with one value, and pins made from outside of it, so that `find` may do what it likes. */
+  function looser(bytes: number): { map: PartitionMap; memory: PartitionMemory; pins: Pins } {
+    const handle = createPartition(SMALL, 0);
+    const primary = attachPartition(handle);
+    primary.promote(1, 1);
+    const map = new PartitionMap(primary);
+    map.set(KEY, patterned(bytes, 1), NOW_MS);
+    const memory = new PartitionMemory(handle);
+    return { map, memory, pins: new Pins(memory, new Records(memory)) };
+  }
+
+  test.each(SIZES)(
+    'of %i bytes, replaced while it is looked for: the pin is of the new value',
+    (bytes) => {
+      const { map, memory, pins } = looser(bytes);
+      let looks = 0;
+      const pin = pins.pin(() => {
+        const ref = refOf(map.partition, 'key');
+        if (++looks > 3) return ref;
+        map.delete(KEY, NOW_MS);
+        map.set(bytesOf(`other${looks}`), patterned(bytes, 50), NOW_MS); // where it was
+        map.set(KEY, patterned(bytes, 1 + looks), NOW_MS);
+        return ref;
+      }, NOW_MS);
+      expect(looks).toBe(4);
+      expect(pin === null ? null : bytesAt(pin).equals(patterned(bytes, 4))).toBe(true);
+      pin?.unpin();
+      expect(pins.stats(NOW_MS)).toEqual({ pins: 0, oldestPinMs: 0 });
+      expect(memory.pins.every((count) => count === 0)).toBe(true);
+    },
+  );
+
+  test('one that is disturbed every time is made through the gate', () => {
+    const { map, memory, pins } = looser(100_000);
+    let looks = 0;
+    const pin = pins.pin(() => {
+      if (++looks <= TORN_READS_MAX) map.set(bytesOf('other'), patterned(10, looks), NOW_MS);
+      return refOf(map.partition, 'key');
+    }, NOW_MS);
+    expect(looks).toBe(TORN_READS_MAX + 1);
+    expect(pin === null ? null : bytesAt(pin).equals(patterned(100_000, 1))).toBe(true);
+    pin?.unpin();
+    expect(memory.pins.every((count) => count === 0)).toBe(true);
+    expect(map.delete(KEY, NOW_MS)).toBe(true); // the gate is open
   });
 
   test('inside a passage a record is pinned as it is', () => {

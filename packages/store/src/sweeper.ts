@@ -13,7 +13,6 @@ import {
   CHUNK_OVERFLOW,
   CHUNK_SHIFT,
   CHUNK_SLAB,
-  SCRATCH_ORPHAN_HEAD_WORD,
   SCRATCH_MEASURED_BYTES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
@@ -69,7 +68,6 @@ export class Sweeper {
     const end = Math.min(cursorChunk + chunkBudget, this.#slab.chunksTouched);
     if (cursorChunk === 0) this.#measuredBytes = 0;
     for (let chunk = cursorChunk; chunk < end; chunk++) this.#sweepChunk(chunk, nowMs);
-    for (let i = cursorChunk; i < end && this.#reclaimOrphan(nowMs); i++);
     for (let passages = chunkBudget; passages > 0 && this.#tend(nowMs); passages--);
     if (end < this.#slab.chunksTouched) return end;
     this.#scratch64[SCRATCH_MEASURED_BYTES_F64] = this.#measuredBytes;
@@ -135,19 +133,10 @@ export class Sweeper {
 
   /** An extent that nobody refers to, nor fills, nor reads. Looks without the gate first. */
   #releaseIfOrphan(chunk: number, nowMs: number): void {
-    if (this.#slab.isPinned(chunk) || this.#extents.ownerOf(chunk) !== 0) return;
+    if (this.#extents.ownerOf(chunk) !== 0) return;
     enterGate(this.#scratch32);
     if (this.#mayMutate()) this.#extents.releaseIfOrphan(chunk, nowMs);
     leaveGate(this.#scratch32);
-  }
-
-  /** One of those that were let go of here. */
-  #reclaimOrphan(nowMs: number): boolean {
-    if (this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD] === 0) return false;
-    enterGate(this.#scratch32);
-    const reclaimed = this.#mayMutate() && this.#extents.reclaimOrphan(nowMs);
-    leaveGate(this.#scratch32);
-    return reclaimed;
   }
 
   /** One passage: goes on making room ahead of need. */
