@@ -212,6 +212,7 @@ export class PartitionMap {
   /** Writes bytes over those of a value from `offset` on, and makes it longer where it ends before, with zeros in between.
    *  Returns its bytes. Errors as of `append`. */
   setRange(key: Uint8Array, offset: number, bytes: Uint8Array, nowMs: number): number {
+    if (!(offset >= 0)) throw new RangeError(`a value has no byte ${offset}`);
     return this.#edit(key, offset, bytes, nowMs);
   }
 

@@ -105,7 +105,10 @@ export class Partition extends PartitionState {
       mutation,
       extents,
     });
-    this.values = new Values({ memory, buckets, records, slab, writer, mutation, extents, pins });
+    this.values = new Values(
+      { memory, buckets, records, slab, writer, mutation, extents, pins },
+      sieve,
+    );
     this.#copy = new Copy(this.#parts, ring);
   }
 

@@ -154,6 +154,15 @@ describe('store: pins', () => {
     second.unpin();
   });
 
+  test('a value that was pinned counts as read', () => {
+    const { pair, pin } = specimen(100);
+    const marked = (): boolean => pair.primary.accessMarks.some((word) => word !== 0);
+    expect(marked()).toBe(true);
+    pin.unpin();
+    pair.map.delete(KEY, NOW_MS);
+    expect(marked()).toBe(false);
+  });
+
   test('how many there are and how old the oldest is, is told', () => {
     const { pair, pin } = specimen(100);
     const { values } = pair.primary;

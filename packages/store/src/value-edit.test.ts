@@ -168,6 +168,7 @@ describe('store: changes of a part of a value', () => {
     specimen.set(SMALL.valueMaxBytes - 10);
     const { seq } = specimen.primary.stats();
     expect(() => specimen.map.append(KEY, bytesOf('eleven byte'), NOW_MS)).toThrow(/too large/);
+    expect(() => specimen.map.setRange(KEY, -1, bytesOf('x'), NOW_MS)).toThrow(RangeError);
     expect(() => specimen.map.setRange(KEY, 2 ** 31, bytesOf('x'), NOW_MS)).toThrow(/too large/);
     expect(specimen.primary.stats().seq).toBe(seq);
     specimen.change(APPEND, 10);

@@ -8,6 +8,7 @@ import { LargeWrite, type LargeWriteParts } from './large-write.ts';
 import { CHUNK_BYTES } from './layout.ts';
 import type { Pin, Pins, PinStats } from './pins.ts';
 import type { Records } from './record.ts';
+import type { Sieve } from './sieve.ts';
 import { APPEND, ValueEdit } from './value-edit.ts';
 import { valueBytesMaxOf } from './value-plan.ts';
 import { SET_OK } from './writer.ts';
@@ -22,9 +23,11 @@ export class Values {
   readonly #scratch32: Int32Array;
   readonly #pins: Pins;
   readonly #edit: ValueEdit;
+  readonly #sieve: Sieve;
 
-  constructor(parts: LargeWriteParts) {
+  constructor(parts: LargeWriteParts, sieve: Sieve) {
     this.#parts = parts;
+    this.#sieve = sieve;
     this.#buckets = parts.buckets;
     this.#records = parts.records;
     this.#scratch32 = parts.memory.scratch32;
@@ -107,9 +110,12 @@ export class Values {
   // ------------------------------------------------------------ reading
 
   /** Pins a value: views of its bytes in the image, which stay as they are until `unpin`. Null: there is no such key, or
-   *  this copy is not led here. Outside the gate. */
+   *  this copy is not led here. Notes the read. Outside the gate. */
   pin(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): Pin | null {
-    return this.#pins.pin(() => this.#find(hash, key, start, bytes, nowMs), nowMs);
+    let ref = 0;
+    const pin = this.#pins.pin(() => (ref = this.#find(hash, key, start, bytes, nowMs)), nowMs);
+    if (pin !== null) this.#sieve.mark(ref);
+    return pin;
   }
 
   /** Pins the value of a record that was found inside this passage. */

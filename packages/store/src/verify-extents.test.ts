@@ -7,7 +7,8 @@ import {
   type Partition,
   PartitionMap,
 } from './index.ts';
-import { EXTENT_CLASS } from './layout.ts';
+import { EXTENT_CLASS, SCRATCH_ORPHAN_HEAD_WORD } from './layout.ts';
+import { PartitionMemory } from './memory.ts';
 import {
   bulk,
   bytesOf,
@@ -188,6 +189,30 @@ describe('store: verify: extents', () => {
     const { partition, handle } = new Specimen();
     wordsOf(handle)[classWord(EXTENT_CLASS) + 1]++;
     expect(partition.verify()).toMatch(/^extents are 5, the chunk table has 4/);
+  });
+
+  test.each([
+    ['a chunk that is no extent', (): number => 2, /^orphans: chunk 2 is no extent/],
+    [
+      'one that a record refers to',
+      (s: Specimen): number => s.chunk(1),
+      /^orphans: a record refers/,
+    ],
+  ])('names in the list of orphans %s', (_, chunk, rule) => {
+    const specimen = new Specimen();
+    wordsOf(specimen.handle)[SCRATCH_ORPHAN_HEAD_WORD] = chunk(specimen);
+    expect(specimen.partition.verify()).toMatch(rule);
+  });
+
+  test('names a list of orphans without end', () => {
+    const { partition, handle } = new Specimen();
+    const memory = new PartitionMemory(handle);
+    new PartitionMap(partition).set(bytesOf('gone'), patterned(900_000, 1), 1);
+    new PartitionMap(partition).delete(bytesOf('gone'), 1);
+    const head = wordsOf(handle)[SCRATCH_ORPHAN_HEAD_WORD];
+    expect(partition.verify()).toBeNull();
+    memory.nextFree[head] = head;
+    expect(partition.verify()).toMatch(/^orphans: their list is endless/);
   });
 
   test('readers of a damaged record stay inside the image, and throw nothing', () => {

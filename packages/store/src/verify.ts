@@ -14,10 +14,13 @@ import {
   RECORD_STRUCT,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_ORPHAN_HEAD_WORD,
   SCRATCH_RECORD_COUNT_WORD,
+  SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
+import { ROLE_PRIMARY } from './mutation.ts';
 import { brokenExtents, brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts';
 import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
 import type { Slab } from './slab.ts';
@@ -27,7 +30,13 @@ export const FLAGS_KNOWN: number = RECORD_EXTENTS | RECORD_STRUCT;
 
 /** The first broken rule, or null. Nobody may write meanwhile. */
 export function verifyImage(parts: ImageParts): string | null {
-  return brokenFrame(parts) ?? brokenHistory(parts) ?? brokenIndex(parts) ?? brokenChunks(parts);
+  return (
+    brokenFrame(parts) ??
+    brokenHistory(parts) ??
+    brokenIndex(parts) ??
+    brokenChunks(parts) ??
+    brokenOrphans(parts)
+  );
 }
 
 export function brokenHistory({ memory }: ImageParts): string | null {
@@ -193,6 +202,21 @@ function brokenClass(slab: Slab, sizeClass: number, used: number, chunks: number
   }
   const free = slab.freeSlotsOf(sizeClass); // without those of a draining chunk, which is in no list
   return listed === free ? null : `class ${sizeClass}: ${listed} of ${free} free slots are listed`;
+}
+
+/** The list of orphans, which only a primary keeps: extents that no record refers to, each once. */
+function brokenOrphans({ memory, slab, buckets }: ImageParts): string | null {
+  if (memory.scratch32[SCRATCH_ROLE_WORD] !== ROLE_PRIMARY) return null;
+  let left = slab.classChunkCount(EXTENT_CLASS);
+  for (let chunk = memory.scratch32[SCRATCH_ORPHAN_HEAD_WORD]; chunk !== 0; ) {
+    if (slab.kind(chunk) !== CHUNK_EXTENT) return `orphans: chunk ${chunk} is no extent`;
+    if (buckets.findOwner(slab.owner(chunk), slab.position(chunk), chunk) !== 0) {
+      return `orphans: a record refers to chunk ${chunk}`;
+    }
+    if (left-- === 0) return 'orphans: their list is endless';
+    chunk = memory.nextFree[chunk];
+  }
+  return null;
 }
 
 function brokenChunks({ memory, slab }: ImageParts): string | null {
