@@ -193,6 +193,19 @@ describe('store: large writes', () => {
     expect(pair.primary.verify()).toBeNull();
   });
 
+  test('under way in a full partition: who needs a chunk gets one of those that can be given', () => {
+    const pair = new Pair();
+    const write = begin(pair.primary, 'key', 200_000);
+    writeTo(write, patterned(200_000, 1), 200_000);
+    for (let i = 0; i < 3_000; i++) {
+      const bytes = 30 + ((i * 7_919) % 60_000); // of all classes
+      expect(pair.map.set(bytesOf(`k${i}`), patterned(bytes, i), NOW_MS).applied).toBe(true);
+      if (i % 8 === 0) pair.stream();
+    }
+    expect(write.publish(0, NOW_MS)).toBe(SET_OK);
+    pair.assertEqualAndSound();
+  });
+
   test('two of the same key: the one that is published last stays, and nothing of the other', () => {
     const pair = new Pair();
     const [first, second] = [patterned(300_000, 1), patterned(500_000, 2)];

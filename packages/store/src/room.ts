@@ -227,7 +227,7 @@ export class Room {
     if (this.#slab.classChunkCount(sizeClass) === 0) return true;
     if (this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] < CHUNK_BYTES) return false;
     this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] = 0;
-    const donor = this.#donor();
+    const donor = this.#donor(this.#extents.count !== 0);
     this.#forget();
     return donor !== 0 && this.#pressure(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
   }
@@ -252,10 +252,10 @@ export class Room {
   }
 
   /** The class that loses least by giving up a chunk; 0 = there is none. */
-  #donor(): number {
+  #donor(amongExtents: boolean): number {
     const sparse = this.#sparseClass();
     if (sparse !== 0) return sparse;
-    let donor = this.#extents.count === 0 ? 0 : EXTENT_CLASS;
+    let donor = amongExtents ? EXTENT_CLASS : 0;
     let least = donor === 0 ? Number.POSITIVE_INFINITY : this.#pressure(EXTENT_CLASS);
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
       if (this.#slab.classChunkCount(sizeClass) === 0) continue;
@@ -319,8 +319,11 @@ export class Room {
     if (this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_SIEVE) {
       return this.#beginWithoutEviction(nowMs) || this.#evictLarge(nowMs) || this.#gather(nowMs);
     }
-    const donor = this.#donor();
-    if (donor === EXTENT_CLASS) return this.#evictLarge(nowMs);
+    let donor = this.#donor(this.#extents.count !== 0);
+    if (donor === EXTENT_CLASS) {
+      if (this.#evictLarge(nowMs)) return true;
+      donor = this.#donor(false); // no record refers to those that there are: they are being written
+    }
     return donor !== 0 && this.#beginIn(donor);
   }
 
