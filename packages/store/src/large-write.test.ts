@@ -193,14 +193,15 @@ describe('store: large writes', () => {
     expect(pair.primary.verify()).toBeNull();
   });
 
-  test('under way in a full partition: who needs a chunk gets one of those that can be given', () => {
+  test('under way in a full partition of many classes: another gives a chunk to who has none', () => {
     const pair = new Pair();
-    const write = begin(pair.primary, 'key', 200_000);
-    writeTo(write, patterned(200_000, 1), 200_000);
-    for (let i = 0; i < 3_000; i++) {
-      const bytes = 30 + ((i * 7_919) % 60_000); // of all classes
+    pair.primary.setCapacityChunks(16);
+    const write = begin(pair.primary, 'key', 66_000);
+    writeTo(write, patterned(66_000, 1), 66_000);
+    for (let i = 0; i < 40; i++) {
+      const bytes = 60_000 - i * 1_480;
       expect(pair.map.set(bytesOf(`k${i}`), patterned(bytes, i), NOW_MS).applied).toBe(true);
-      if (i % 8 === 0) pair.stream();
+      pair.stream();
     }
     expect(write.publish(0, NOW_MS)).toBe(SET_OK);
     pair.assertEqualAndSound();
