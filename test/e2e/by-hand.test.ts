@@ -1,9 +1,9 @@
-/** What an operator does: two nodes and a witness, a partition promoted, a dead founder taken out, SIGTERM. */
+/** What an operator does: two nodes and a witness, the capacity raised, a partition promoted, a dead founder taken out, SIGTERM. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterView } from '../../packages/node/src/cli/cluster-view.ts';
 import { ingot } from '../support/ingot.ts';
 import { LocalCluster } from '../support/local-cluster.ts';
-import { fill } from '../support/resp-connection.ts';
+import { fill, RespConnection } from '../support/resp-connection.ts';
 
 const PARTITIONS = 8;
 const KEYS = 2_000;
@@ -20,8 +20,9 @@ const isSpread = ({ nodes, partitions, acceptors }: ClusterView): boolean =>
 beforeAll(async () => {
   cluster = await LocalCluster.plan({
     nodes: 3,
-    capacity: '128mb',
+    capacity: '64mb',
     partitions: PARTITIONS,
+    foundArgs: ['--capacity-max', '128mb', '--eviction', 'noeviction'],
     argsOf: (i) => (i === 3 ? ['--witness'] : []),
   });
   for (const node of cluster.nodes) {
@@ -57,6 +58,34 @@ test('SIGTERM: a node that has stopped is known as stopped, and nobody suspects 
   const events = cluster.node(1).log.map(({ event }) => event);
   expect(events).toContain('peer.stopped');
   expect(events).not.toContain('node.suspected');
+});
+
+test('ingot capacity: a full cluster takes writes again, and a restarted node keeps the limit', async () => {
+  expect(await ask(3, 'capacity')).toMatchObject({
+    exitCode: 0,
+    stdout: 'capacity 64mb, 8mb for each of 8 partitions; it may be 64mb to 128mb',
+  });
+  const { client } = cluster.node(2).ports;
+  const entry = (i: number): [string, Buffer] => [`{full}-${i}`, Buffer.alloc(40_000, i)];
+  await expect(fill(client, 200, entry)).rejects.toThrow('-OOM');
+  expect((await cluster.view()).capacity.fullest).toMatchObject({ percent: 100 });
+  const beyond = await ask(3, 'capacity', '129mb');
+  expect(beyond.exitCode).toBe(4);
+  expect(beyond.stderr).toContain('more than the 128mb that the 8 partitions of this cluster');
+  const raised = await ask(3, 'capacity', '128mb');
+  expect(raised).toMatchObject({ exitCode: 0, stdout: 'capacity 128mb, it was 64mb' });
+  await fill(client, 200, entry);
+  const { capacity } = await cluster.view();
+  expect(capacity).toMatchObject({ limitBytes: 2 ** 27, fullest: { capacityBytes: 2 ** 24 } });
+  expect(capacity.fullest?.usedBytes).toBeGreaterThan(200 * 40_000);
+  const restarted = cluster.node(2);
+  expect(await restarted.process.stop()).toEqual({ code: 0, signal: null });
+  restarted.launch();
+  await restarted.answers('/readyz');
+  await cluster.until('n2 has its share again', isSpread);
+  const connection = await RespConnection.open(client);
+  await connection.ask('INFO memory\r\n', `maxmemory:${(PARTITIONS / 2) * 2 ** 24}\r\n`);
+  connection.destroy();
 });
 
 test('ingot promote: any node passes it on, and the lead stays there', async () => {

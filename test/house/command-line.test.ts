@@ -30,6 +30,7 @@ describe('wrong usage is exit code 2', () => {
     [['serve', '--config', '/none.yaml'], '--config /none.yaml cannot be read as YAML (ENOENT'],
     [['promote', '3'], "missing required argument 'NODE'"],
     [['promote', 'three', 'n1'], 'PARTITION must be the number of a partition, not "three"'],
+    [['capacity', 'much'], 'SIZE must be a size such as 512mb or 2gb, not "much"'],
     [['leave', '../n1'], 'NODE must be the id of a node, such as n1, not "../n1"'],
     [['status', '--node', 'somewhere'], '--node must be a control address such as 127.0.0.1:7601'],
   ])('ingot %j', (args, sentence) => {
@@ -44,7 +45,7 @@ describe('what is refused is exit code 4', () => {
 });
 
 describe('nobody there is exit code 3', () => {
-  test.each([['status'], ['verify'], ['promote', '1', 'n1'], ['leave', 'n1']])(
+  test.each([['status'], ['verify'], ['promote', '1', 'n1'], ['leave', 'n1'], ['capacity', '2gb']])(
     'ingot %s',
     async (...args) => {
       const port = await unusedPort();

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type GeometryRequest, planGeometry, StoreError } from './index.ts';
+import {
+  capacityBounds,
+  type GeometryRequest,
+  planGeometry,
+  StoreError,
+  withCapacity,
+} from './index.ts';
 
 const MIB = 1 << 20;
 const GIB = 1 << 30;
@@ -77,6 +83,16 @@ describe('store: geometry', () => {
       expect(refusal({ partitions, capacityBytes: GIB }).code).toBe('PARTITIONS_INVALID');
     },
   );
+
+  test('the capacity may be set between what partitions need and what their images hold', () => {
+    const roomy = planGeometry({ partitions: 4, capacityBytes: 64 * MIB });
+    expect(capacityBounds(roomy)).toEqual({ leastBytes: 32 * MIB, mostBytes: 512 * MIB });
+    const valueMaxBytes = 4 * MIB;
+    const large = planGeometry({ partitions: 4, capacityBytes: 64 * MIB, valueMaxBytes });
+    expect(capacityBounds(large).leastBytes).toBe(64 * MIB);
+    expect(withCapacity(roomy, 128 * MIB)).toEqual({ ...roomy, capacityChunks: 512 });
+    expect(withCapacity(roomy, 4_096 * MIB).capacityChunks).toBe(roomy.chunkCount);
+  });
 
   test('a capacity that is no number is refused', () => {
     expect(refusal({ partitions: 1, capacityBytes: Number.NaN }).code).toBe('IMAGE_TOO_SMALL');

@@ -93,6 +93,20 @@ export function planGeometry(request: GeometryRequest): Geometry {
   };
 }
 
+/** What the capacity of a running cluster may be set to, in bytes of all primaries: at least what each
+ *  partition needs for itself and its largest value, at most what its images are laid out for. */
+export function capacityBounds(geometry: Geometry): { leastBytes: number; mostBytes: number } {
+  const { partitions, imageBytes, valueMaxBytes } = geometry;
+  const leastPerImage = Math.max(IMAGE_BYTES_MIN, 4 * valueMaxBytes);
+  return { leastBytes: partitions * leastPerImage, mostBytes: partitions * imageBytes };
+}
+
+/** The same images, of which more or less may be in use. */
+export function withCapacity(geometry: Geometry, capacityBytes: number): Geometry {
+  const capacityChunks = chunksOf(capacityBytes / geometry.partitions);
+  return { ...geometry, capacityChunks: Math.min(capacityChunks, geometry.chunkCount) };
+}
+
 /** Chunks that hold the chunk table, behind the header chunk. */
 export function tableChunks(geometry: Geometry): number {
   return Math.ceil((geometry.chunkCount * CHUNK_TABLE_ENTRY_BYTES) / CHUNK_BYTES);

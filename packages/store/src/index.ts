@@ -10,7 +10,13 @@ export {
 export { Counter, NOT_AN_INTEGER, WOULD_OVERFLOW } from './counter.ts';
 export { invariant, InvariantError, StoreError, type StoreErrorCode } from './errors.ts';
 export { TORN_READS_MAX } from './gate.ts';
-export { type Geometry, type GeometryRequest, planGeometry } from './geometry.ts';
+export {
+  capacityBounds,
+  type Geometry,
+  type GeometryRequest,
+  planGeometry,
+  withCapacity,
+} from './geometry.ts';
 export { HASH_SLOTS, hashKey, partitionOfSlot, slotOfKey } from './hash.ts';
 export type { HistoryEntry } from './history.ts';
 export {

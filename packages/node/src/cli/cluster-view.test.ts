@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   type ClusterStatus,
   NO_SCRUB,
+  type NodeStatus,
   type PartitionStatus,
   type ScrubStatus,
 } from '../control/types.ts';
@@ -87,6 +88,23 @@ test('status: a partition shows what its primary knows of it, and null where tha
     keys: null,
     lost: true,
   });
+});
+
+test('status: the limit, and how full the fullest and the emptiest partition are', () => {
+  const { capacity } = viewOf(answer);
+  const fill = { partition: 0, usedBytes: 65_536, capacityBytes: 2 ** 29, percent: 0 };
+  expect(capacity).toEqual({ limitBytes: 2 ** 30, fullest: fill, emptiest: fill });
+  const [n1] = answer.nodes;
+  const fuller = { ...leading, id: 1, usedBytes: 12 * 2 ** 20 };
+  const status = { ...n1.status, partitions: [leading, fuller] } as NodeStatus;
+  const [first, second] = answer.map.placement;
+  const placement = [first, { ...second, primary: 'n1', followers: ['n2'] }];
+  const map = { ...answer.map, placement, capacityLimitBytes: 2 ** 25 };
+  expect(viewText(viewOf({ map, nodes: [{ ...n1, status }] }))).toContain(
+    'capacity 32mb; fullest is partition 1 with 12.0 of 16.0 MiB (75 %), ' +
+      'emptiest partition 0 with 0.1 of 16.0 MiB (0 %)\n',
+  );
+  expect(viewText(viewOf({ ...answer, nodes: [] }))).toContain('\ncapacity 1gb\n');
 });
 
 test('status: the text has a line per node and partition, and names what is wrong', () => {

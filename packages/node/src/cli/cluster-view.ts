@@ -12,6 +12,7 @@ import type {
   SyncStatus,
 } from '../control/types.ts';
 import { membersOf } from '../register/acceptor-set.ts';
+import { capacityOf, partitionCapacity } from '../shared/capacity.ts';
 import {
   type AcceptorRef,
   type ClusterMap,
@@ -25,12 +26,14 @@ import {
 import type { Ports } from '../shared/settings.ts';
 import { pinnedTo } from '../control/wishes.ts';
 import { hostPort } from './address.ts';
+import { formatBytes } from '../shared/bytes.ts';
 import { textTable } from './text-table.ts';
 
 export interface ClusterView {
   readonly clusterId: string;
   readonly mapVersion: number;
   readonly acceptors: AcceptorsView;
+  readonly capacity: CapacityView;
   readonly nodes: readonly NodeView[];
   readonly partitions: readonly PartitionView[];
   /** Copies that are being made in place of others. */
@@ -41,6 +44,22 @@ export interface ClusterView {
 export interface AcceptorsView {
   readonly current: readonly string[];
   readonly next: readonly string[] | null;
+}
+
+export interface CapacityView {
+  /** Of all primaries together. */
+  readonly limitBytes: number;
+  /** Among the partitions whose primaries answered; null: none has. */
+  readonly fullest: FillView | null;
+  readonly emptiest: FillView | null;
+}
+
+export interface FillView {
+  readonly partition: number;
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  /** Above 100 where the limit was lowered and records still have to go. */
+  readonly percent: number;
 }
 
 export interface MoveView {
@@ -79,6 +98,7 @@ export interface PartitionView {
   /** null: the primary did not answer. */
   readonly seq: number | null;
   readonly keys: number | null;
+  readonly usedBytes: number | null;
   /** The partition began again, empty, because no copy was left. */
   readonly lost: boolean;
   /** The partition was led once by a copy that was not in sync: writes may be missing. */
@@ -113,6 +133,7 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
     clusterId: map.clusterId,
     mapVersion: map.version,
     acceptors: { current: idsOf(current), next: next === null ? null : idsOf(next) },
+    capacity: capacityView(map, partitions),
     nodes: map.nodes.map((node) => nodeView(node, map, answers.get(node.id))),
     partitions,
     moves: partitions.flatMap((partition) => movesOf(partition, copiesWanted(map))),
@@ -122,6 +143,7 @@ export function viewOf({ map, nodes }: ClusterStatus): ClusterView {
 export function viewText(view: ClusterView): string {
   return [
     `cluster ${view.clusterId}, map version ${view.mapVersion}, ${acceptorsText(view.acceptors)}`,
+    capacityText(view.capacity),
     nodeTable(view.nodes),
     partitionTable(view.partitions),
     ...moveTable(view.moves),
@@ -174,6 +196,7 @@ function partitionView(
     pinned,
     seq: status?.seq ?? null,
     keys: status?.keys ?? null,
+    usedBytes: status?.usedBytes ?? null,
     lost: entry.lost,
     lossy: entry.lossy,
     inSync: entry.inSync,
@@ -188,6 +211,21 @@ function partitionView(
         sync: follower?.sync ?? null,
       };
     }),
+  };
+}
+
+function capacityView(map: ClusterMap, partitions: readonly PartitionView[]): CapacityView {
+  const capacityBytes = partitionCapacity(map);
+  const fills = partitions.flatMap(({ id, usedBytes }): FillView[] => {
+    if (usedBytes === null) return [];
+    const percent = Math.floor((100 * usedBytes) / capacityBytes);
+    return [{ partition: id, usedBytes, capacityBytes, percent }];
+  });
+  fills.sort((a, b) => b.usedBytes - a.usedBytes);
+  return {
+    limitBytes: capacityOf(map),
+    fullest: fills.at(0) ?? null,
+    emptiest: fills.at(-1) ?? null,
   };
 }
 
@@ -207,6 +245,19 @@ function copiesWanted({ copies, nodes }: ClusterMap): number {
 function acceptorsText({ current, next }: AcceptorsView): string {
   const change = next === null ? '' : ` together with ${next.join(', ')}`;
   return `decided by ${current.join(', ')}${change}`;
+}
+
+/** `capacity 1gb; fullest is partition 3 with 15.2 of 16.0 MiB (95 %), emptiest ...` */
+function capacityText({ limitBytes, fullest, emptiest }: CapacityView): string {
+  const limit = `capacity ${formatBytes(limitBytes)}`;
+  if (fullest === null || emptiest === null) return limit;
+  return `${limit}; fullest is ${fillText(fullest)}, emptiest ${fillText(emptiest)}`;
+}
+
+function fillText({ partition, usedBytes, capacityBytes, percent }: FillView): string {
+  const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+  const used = `${mebibytes(usedBytes)} of ${mebibytes(capacityBytes)} MiB`;
+  return `partition ${partition} with ${used} (${percent} %)`;
 }
 
 function voiceText({ witness, isAcceptor }: NodeView): string {

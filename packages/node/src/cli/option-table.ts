@@ -1,5 +1,5 @@
 /** Option rows as text: for `--help` and for the table in README.md. */
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../shared/bytes.ts';
 import { formatDuration } from './durations.ts';
 import type { OptionRow } from './options.ts';
 

@@ -254,7 +254,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   ),
   port('port', 7400, 'client port: any key, any node'),
   port('replication-port', 7500, 'where followers connect'),
-  port('control-port', 7600, 'gRPC: membership, status, verify, promote, leave'),
+  port('control-port', 7600, 'gRPC: membership, status, verify, promote, leave, capacity'),
   port('http-port', 7700, '/metrics, /healthz, /readyz'),
   port('cluster-port', 7800, 'cluster clients: answers MOVED for keys that live elsewhere'),
   port('follower-port', 7900, 'as the cluster port, and READONLY reads of the copies held here'),
@@ -305,7 +305,7 @@ export const UP_OPTIONS: readonly OptionRow[] = [
   ...PROCESS_OPTIONS,
 ];
 
-/** `status`, `verify`, `promote` and `leave`. */
+/** `status`, `verify`, `promote`, `leave` and `capacity`. */
 export const ASK_OPTIONS: readonly OptionRow[] = [
   text(
     'node',

@@ -16,11 +16,13 @@ import { type OptionValues, readConfigFile, resolveOptions } from './values.ts';
 
 type Run = (values: OptionValues, operands: readonly string[]) => Promise<number>;
 
+type Operand = readonly [name: string, doc: string, presence?: 'optional'];
+
 interface CommandRow {
   readonly name: string;
   readonly doc: string;
-  /** What has to follow the name, in order. */
-  readonly operands?: readonly (readonly [name: string, doc: string])[];
+  /** What follows the name, in order. */
+  readonly operands?: readonly Operand[];
   readonly options: readonly OptionRow[];
   readonly takesConfigFile: boolean;
   readonly load: () => Promise<Run>;
@@ -74,6 +76,14 @@ export const COMMANDS: readonly CommandRow[] = [
     takesConfigFile: false,
     load: async () => (await import('./leave.ts')).leave,
   },
+  {
+    name: 'capacity',
+    doc: 'show how much memory the partitions may use, or raise or lower it',
+    operands: [['SIZE', 'of all primaries of the cluster together, such as 2gb', 'optional']],
+    options: ASK_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./capacity.ts')).capacity,
+  },
 ];
 
 /** Runs one command to its end; the answer is the exit code. */
@@ -89,7 +99,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .configureOutput({ outputError: () => undefined });
   for (const row of COMMANDS) {
     const command = program.command(row.name).description(row.doc);
-    for (const [name, doc] of row.operands ?? []) command.argument(`<${name}>`, doc);
+    for (const [name, doc, presence] of row.operands ?? []) {
+      command.argument(presence === 'optional' ? `[${name}]` : `<${name}>`, doc);
+    }
     for (const option of row.options) command.addOption(commanderOption(option));
     if (row.takesConfigFile) command.option('--config <file>', 'YAML file of options');
     command.action(async () => {

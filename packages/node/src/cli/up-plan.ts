@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { PORT_FLAGS, type Ports } from '../shared/settings.ts';
 import { hostPort } from './address.ts';
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../shared/bytes.ts';
 import { numberText } from './option-table.ts';
 import { CLUSTER_OPTIONS, type OptionRow, PROCESS_OPTIONS } from './options.ts';
 import type { OptionValues } from './values.ts';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { usageError } from '../shared/errors.ts';
-import { formatBytes, parseBytes } from './bytes.ts';
+import { formatBytes, parseBytes } from '../shared/bytes.ts';
 import { formatDuration, parseDuration } from './durations.ts';
 import type { OptionRow } from './options.ts';
 

@@ -19,7 +19,7 @@ export const INVALID_CLIENT_NAME =
 export const NOT_LED_HERE = 'TRYAGAIN a partition is moving to another node; run the command again';
 export const OUT_OF_MEMORY: string =
   "OOM command not allowed when used memory > 'maxmemory'. " +
-  'Raise --capacity, delete keys, or allow eviction with --eviction sieve';
+  'Raise the limit (ingot capacity), delete keys, or allow eviction with --eviction sieve';
 
 /** Redis shows at most this much of a command that it does not know. */
 const EXCERPT_BYTES_MAX = 128;

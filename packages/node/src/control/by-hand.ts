@@ -1,9 +1,10 @@
 /** What operators ask of whoever coordinates: a node leaves, a life stops, a partition is led by a node of
- *  their choice. What is asked goes into the map first (wishes.ts), so that another coordinator goes
+ *  their choice, the capacity is another one. What is asked goes into the map first (wishes.ts), so that another coordinator goes
  *  on with it; the steps that follow from it are made as all others are, and here it is only
  *  waited for. Owner: the coordinator.
  *  Everything rejects with an IngotError that says why it cannot be. */
 import type { MapProposer } from '../register/map-proposer.ts';
+import { capacityRefusal } from '../shared/capacity.ts';
 import { refusal } from '../shared/errors.ts';
 import {
   type ClusterMap,
@@ -17,6 +18,7 @@ import {
 } from '../shared/map.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { Failover } from './failover.ts';
+import { withCapacityLimit } from './map-changes.ts';
 import type { MapWaits } from './map-waits.ts';
 import { canHandOver } from './steps.ts';
 import { withLeaving, withPin, withStopping } from './wishes.ts';
@@ -120,6 +122,15 @@ export class ByHand {
     });
     const leads = (current: ClusterMap): boolean => current.placement[partition].primary === node;
     if (!leads(pinned)) await waits.until(leads, lostMeanwhile);
+  }
+
+  /** Resolves when the map says so. Nodes go by it as soon as they have the map. */
+  async setCapacity(capacityBytes: number): Promise<void> {
+    await this.#ask((map) => {
+      const refused = capacityRefusal(map, capacityBytes);
+      if (refused !== null) throw refused;
+      return withCapacityLimit(map, capacityBytes);
+    });
   }
 
   async #promoteVacant(

@@ -44,6 +44,8 @@ const statusTimeoutMs = 5_000;
 /** A former life of the node may have to be over first. */
 const joinTimeoutMs = 5_000;
 const promoteTimeoutMs = 15_000;
+/** One change of the map, which a failover may keep waiting. */
+const capacityTimeoutMs = 5_000;
 
 const reconnectOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
@@ -120,6 +122,13 @@ export class ControlClient {
     const request = { partition, node, acceptLoss };
     const options = deadline(promoteTimeoutMs);
     await this.#unary(Control.method.promote, request, options, isForwarded);
+  }
+
+  /** Resolves when the map says so; nodes follow it at once. */
+  async setCapacity(capacityBytes: number, isForwarded: boolean = false): Promise<void> {
+    const request = { capacityBytes: BigInt(capacityBytes) };
+    const options = deadline(capacityTimeoutMs);
+    await this.#unary(Control.method.setCapacity, request, options, isForwarded);
   }
 
   /** What this life's copies are at, once they refuse these epochs. */

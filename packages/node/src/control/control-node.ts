@@ -144,6 +144,14 @@ export class ControlNode {
     });
   }
 
+  /** Of all primaries together. Resolves when the map says so. */
+  setCapacity(capacityBytes: number, isForwarded: boolean = false): Promise<void> {
+    return this.#whereItActs(isForwarded, {
+      here: (coordinator) => coordinator.setCapacity(capacityBytes),
+      there: (client) => client.setCapacity(capacityBytes, true),
+    });
+  }
+
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#interval);

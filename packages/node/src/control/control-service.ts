@@ -25,6 +25,7 @@ import {
   PromoteReplySchema,
   SealCopiesReplySchema,
   SealReplySchema,
+  SetCapacityReplySchema,
   StoppedReplySchema,
   UnsealReplySchema,
   type VerifyEvent as VerifyMessage,
@@ -105,6 +106,12 @@ export function controlHandlers(
       const { control } = asGuest(caller);
       await control.promote(partition, node, acceptLoss, isForwarded(caller));
       return create(PromoteReplySchema);
+    }),
+
+    setCapacity: unary(async ({ capacityBytes }, caller) => {
+      const { control } = asGuest(caller);
+      await control.setCapacity(Number(capacityBytes), isForwarded(caller));
+      return create(SetCapacityReplySchema);
     }),
 
     sealCopies: unary(async ({ incarnation, partitions }, caller) => {

@@ -146,6 +146,21 @@ describe('coordinator: by hand', () => {
   });
 });
 
+describe('coordinator: capacity', () => {
+  test('it is changed in the map, once, and refused where images or partitions forbid it', async () => {
+    const cluster = await threeNodes({ partitions: 64, copies: 2 });
+    const { version } = cluster.map;
+    await cluster.coordinator.setCapacity(2 ** 31);
+    await cluster.coordinator.setCapacity(2 ** 31);
+    expect(cluster.map).toMatchObject({ version: version + 1, capacityLimitBytes: 2 ** 31 });
+    const beyond = cluster.coordinator.setCapacity(2 ** 33 + 1);
+    await expect(beyond).rejects.toMatchObject({ code: 'CAPACITY_TOO_LARGE', exitCode: 4 });
+    const below = cluster.coordinator.setCapacity(2 ** 29 - 1);
+    await expect(below).rejects.toMatchObject({ code: 'CAPACITY_TOO_SMALL' });
+    expect(cluster.map.capacityLimitBytes).toBe(2 ** 31);
+  });
+});
+
 /** Lets time pass until it is done. */
 async function done(cluster: SimulatedCluster, asked: Promise<void>): Promise<void> {
   const world = { isSettled: false };

@@ -186,6 +186,10 @@ export class Coordinator {
     return this.#byHand.promote(partition, node, acceptLoss);
   }
 
+  setCapacity(capacityBytes: number): Promise<void> {
+    return this.#byHand.setCapacity(capacityBytes);
+  }
+
   /** One round, where this is the coordinator that acts. Rejects when the map store cannot be
    *  asked. */
   async step(): Promise<void> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import {
+  withCapacityLimit,
   withFollowerAdded,
   withFollowerDropped,
   withLifeEnded,
@@ -141,6 +142,14 @@ describe('map changes', () => {
     const removed = withNodeRemoved({ ...joined, operations }, 'n2');
     expect(removed.nodes).toEqual(founded.nodes);
     expect(removed.operations).toEqual({ n1: 'a' });
+  });
+
+  test('a limit of the capacity is a change only where it is another one', () => {
+    expect(founded.capacityLimitBytes).toBe(null);
+    expect(withCapacityLimit(founded, founded.capacityBytes)).toBe(founded);
+    const raised = withCapacityLimit(founded, 2 * founded.capacityBytes);
+    expect(raised).toEqual({ ...founded, capacityLimitBytes: 2 * founded.capacityBytes });
+    expect(withCapacityLimit(raised, 2 * founded.capacityBytes)).toBe(raised);
   });
 
   test('no change touches the map it starts from', () => {

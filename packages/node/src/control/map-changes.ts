@@ -1,6 +1,7 @@
 /** The ways a cluster map changes, each as a pure function from a map to the next one.
  *  Invariants kept here: a change of primary is an epoch more, a copy is listed once, a node that
  *  starts a new life leads nothing. Versions and operation ids belong to the proposer. */
+import { capacityOf } from '../shared/capacity.ts';
 import {
   type ClusterMap,
   copiesOf,
@@ -31,6 +32,7 @@ export type ClusterShape = Pick<
 export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
   return {
     ...shape,
+    capacityLimitBytes: null,
     version: 1,
     acceptors: { current: [{ id: founder.acceptor, node: founder.id }], next: null },
     nodes: [founder],
@@ -45,6 +47,12 @@ export function foundingMap(shape: ClusterShape, founder: MapNode): ClusterMap {
     wishes: NO_WISHES,
     operations: {},
   };
+}
+
+/** Another limit for all partitions. */
+export function withCapacityLimit(map: ClusterMap, capacityBytes: number): ClusterMap {
+  if (capacityBytes === capacityOf(map)) return map;
+  return { ...map, capacityLimitBytes: capacityBytes };
 }
 
 /** A life begins: it is listed as `node` says, leads nothing and is in sync with nobody. But where a

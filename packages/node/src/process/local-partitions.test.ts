@@ -80,6 +80,35 @@ describe('local partitions', () => {
     expect(heard).toContain('error partition.notPromoted');
   });
 
+  test('copies go by the limit of the map: primaries, followers, and those made later', () => {
+    const { local } = partitionsWith(roomy);
+    const capacities = (): number[] => local.samples().map((sample) => sample.capacityBytes / MIB);
+    const mapWith = (version: number, limitMib: number | null, ...placement: PlacementEntry[]) => ({
+      ...mapAt(version, ...placement),
+      capacityMaxBytes: 256 * MIB,
+      capacityLimitBytes: limitMib === null ? null : limitMib * MIB,
+    });
+    const [led, followed, absent] = [entry(1, 'me'), entry(1, 'b', 'me'), entry(1, 'b')];
+    local.apply(mapWith(1, null, led, followed, absent, absent));
+    expect(capacities()).toEqual([8, 8]);
+    local.apply(mapWith(2, 64, led, followed, absent, absent));
+    expect(capacities()).toEqual([16, 16]);
+    local.apply(mapWith(3, 64, led, followed, followed, absent));
+    expect(capacities()).toEqual([16, 16, 16]);
+    local.apply(mapWith(4, 32, led, followed, followed, absent));
+    expect(capacities()).toEqual([8, 8, 8]);
+  });
+
+  test('a limit beyond the memory there is is followed, with a warning', () => {
+    const { local, heard } = partitionsWith({ bytes: 22 * MIB, of: 'machine' });
+    const map = { ...mapAt(1, entry(1, 'me')), capacityMaxBytes: 64 * MIB };
+    local.apply(map);
+    local.apply({ ...map, version: 2, capacityLimitBytes: 64 * MIB });
+    local.apply({ ...map, version: 3, capacityLimitBytes: 64 * MIB });
+    expect(local.samples()[0].capacityBytes).toBe(64 * MIB);
+    expect(heard.filter((line) => line === 'warn memory.short')).toHaveLength(1);
+  });
+
   test('a dropped copy is taken from the workers, its counters stay', () => {
     const { local, heard } = partitionsWith(roomy);
     local.apply(mapAt(1, entry(1, 'me', 'b')));

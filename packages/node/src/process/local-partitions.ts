@@ -6,17 +6,18 @@
 import {
   attachPartition,
   type Budget,
+  CHUNK_BYTES,
   createPartition,
   type Geometry,
   type Partition,
   type PartitionHandle,
-  planGeometry,
   ROLE_FOLLOWER,
   ROLE_NONE,
   ROLE_PRIMARY,
   sumOfBudgets,
 } from '@ingot/store';
 import type { GoneCounts, PartitionSample } from '../metrics/sources.ts';
+import { geometryOf } from '../shared/capacity.ts';
 import type { IngotError } from '../shared/errors.ts';
 import { type ClusterMap, copiesOn } from '../shared/map.ts';
 import type { NodeLog } from './log.ts';
@@ -52,7 +53,7 @@ export interface CopySurroundings {
   readonly geometryOf: (map: ClusterMap) => Geometry;
 }
 
-const surroundings: CopySurroundings = { nowMs: Date.now, geometryOf: planGeometry };
+const surroundings: CopySurroundings = { nowMs: Date.now, geometryOf };
 
 export class LocalPartitions {
   readonly #nodeId: string;
@@ -85,6 +86,7 @@ export class LocalPartitions {
     if (map.version <= this.#appliedVersion) return;
     const geometry = this.#surroundings.geometryOf(map);
     this.#refusal = null;
+    this.#limitTo(geometry);
     for (const step of planSteps(map, this.#nodeId, this.#copies())) {
       this.#perform(step, map, geometry);
     }
@@ -149,6 +151,17 @@ export class LocalPartitions {
       });
     }
     return copies;
+  }
+
+  /** Copies that are made later have the limit from the start. */
+  #limitTo(geometry: Geometry): void {
+    let isNew = false;
+    for (const { partition } of this.#held.values()) {
+      isNew ||= partition.stats().capacityBytes !== geometry.capacityChunks * CHUNK_BYTES;
+      partition.setCapacityChunks(geometry.capacityChunks);
+    }
+    const short = isNew ? memoryRefusal(geometry, this.#held.size, this.#limit) : null;
+    if (short !== null) this.#log('warn', 'memory.short', { text: short.message });
   }
 
   #perform(step: Step, map: ClusterMap, geometry: Geometry): void {

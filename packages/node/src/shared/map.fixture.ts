@@ -35,6 +35,7 @@ export function plainMap(change: Partial<ClusterMap> = {}): ClusterMap {
     partitions: change.placement?.length ?? 0,
     copies: 2,
     capacityBytes: 2 ** 30,
+    capacityLimitBytes: null,
     capacityMaxBytes: 2 ** 30,
     valueMaxBytes: 2 ** 20,
     eviction: 'sieve',

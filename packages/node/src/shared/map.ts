@@ -102,7 +102,10 @@ export interface ClusterMap {
   clusterId: string;
   partitions: number;
   copies: number;
+  /** With which the cluster was founded: what the images are laid out from. */
   capacityBytes: number;
+  /** What of the images may be in use now, all primaries together; null: `capacityBytes`. */
+  capacityLimitBytes: number | null;
   capacityMaxBytes: number;
   valueMaxBytes: number;
   eviction: 'sieve' | 'volatile-ttl' | 'noeviction';
@@ -180,6 +183,7 @@ const clusterMapSchema: z.ZodType<ClusterMap> = z.object({
   partitions: z.int().min(1).max(4096),
   copies: z.int().min(1).max(16),
   capacityBytes: countSchema,
+  capacityLimitBytes: countSchema.nullable().default(null),
   capacityMaxBytes: countSchema,
   valueMaxBytes: countSchema,
   eviction: z.enum(['sieve', 'volatile-ttl', 'noeviction']),

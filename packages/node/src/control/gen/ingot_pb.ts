@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ingot.proto.
  */
 export const file_ingot: GenFile = /*@__PURE__*/
-  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0iywEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMSEAoIYWNjZXB0b3IYBiABKAkSDwoHd2l0bmVzcxgHIAEoCBIRCgltZW1vcnlfb2YYCCABKA0SDwoHam9pbl9pZBgJIAEoCSJBCglKb2luUmVwbHkSEgoIbWFwX2pzb24YASABKAlIABIVCgthc2tfaW5zdGVhZBgCIAEoCUgAQgkKB291dGNvbWUiHAoMTGVhdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkiDAoKTGVhdmVSZXBseSJZCgxIZWFydGJlYXRBY2sSDAoEYmVhdBgBIAEoBBIQCghhY2NlcHRvchgCIAEoCRITCgttYXBfdmVyc2lvbhgDIAEoBBIUCgxhY2NlcHRvcl9zZXQYBCABKAkiKQoETGlmZRIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNIikKBkJhbGxvdBINCgVyb3VuZBgBIAEoBBIQCghwcm9wb3NlchgCIAEoCSJyCg5QcmVwYXJlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRmcm9tGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEigKBmJhbGxvdBgDIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90IpsBCgxQcmVwYXJlUmVwbHkSLgoIcHJvbWlzZWQYASABKAsyGi5pbmdvdC5jb250cm9sLnYxLlByb21pc2VkSAASKgoGb3V0YmlkGAIgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3RIABIQCgZmZW5jZWQYAyABKAhIABISCghzdHJhbmdlchgEIAEoCEgAQgkKB291dGNvbWUiRgoIUHJvbWlzZWQSKAoGYmFsbG90GAEgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3QSEAoIbWFwX2pzb24YAiABKAkigwEKDUFjY2VwdFJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEZnJvbRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIoCgZiYWxsb3QYAyABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdBIQCghtYXBfanNvbhgEIAEoCSJ+CgtBY2NlcHRSZXBseRISCghhY2NlcHRlZBgBIAEoCEgAEioKBm91dGJpZBgCIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90SAASEAoGZmVuY2VkGAMgASgISAASEgoIc3RyYW5nZXIYBCABKAhIAEIJCgdvdXRjb21lIiMKD0Fubm91bmNlUmVxdWVzdBIQCghtYXBfanNvbhgBIAEoCSIPCg1Bbm5vdW5jZVJlcGx5ImoKDEZlbmNlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRsaWZlGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEhAKCGFza19vbmx5GAMgASgIEhAKCGJ5X293bmVyGAQgASgIIj8KCkZlbmNlUmVwbHkSDgoGYWdyZWVkGAEgASgIEg8KB3dhaXRfbXMYAiABKAESEAoIc3RyYW5nZXIYAyABKAgiXgoRU2VhbENvcGllc1JlcXVlc3QSNAoKcGFydGl0aW9ucxgBIAMoCzIgLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uRXBvY2gSEwoLaW5jYXJuYXRpb24YAiABKA0iKwoOUGFydGl0aW9uRXBvY2gSCgoCaWQYASABKA0SDQoFZXBvY2gYAiABKA0iPwoPU2VhbENvcGllc1JlcGx5EiwKBmNvcGllcxgBIAMoCzIcLmluZ290LmNvbnRyb2wudjEuU2VhbGVkQ29weSJMCgpTZWFsZWRDb3B5EgoKAmlkGAEgASgNEg0KBWVwb2NoGAIgASgNEg8KB2FwcGxpZWQYAyABKAQSEgoKY29uc2lzdGVudBgEIAEoCCI0CgxEcmFpblJlcXVlc3QSJAoEbGlmZRgBIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZSIMCgpEcmFpblJlcGx5IjYKDlN0b3BwZWRSZXF1ZXN0EiQKBGxpZmUYASABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUiDgoMU3RvcHBlZFJlcGx5IkYKDlByb21vdGVSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIMCgRub2RlGAIgASgJEhMKC2FjY2VwdF9sb3NzGAMgASgIIg4KDFByb21vdGVSZXBseSIQCg5SZWFkTWFwUmVxdWVzdCIcCghNYXBSZXBseRIQCghtYXBfanNvbhgBIAEoCSI7CgtTZWFsUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKA0SCgoCdG8YAyABKAkiQgoJU2VhbFJlcGx5EgoKAm9rGAEgASgIEgsKA3NlcRgCIAEoBBILCgN3aHkYAyABKAkSDwoHc2VhbF9pZBgEIAEoDSIzCg1VbnNlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIPCgdzZWFsX2lkGAIgASgNIg0KC1Vuc2VhbFJlcGx5IiMKDVN0YXR1c1JlcXVlc3QSEgoKbG9jYWxfb25seRgBIAEoCCJMCgtTdGF0dXNSZXBseRIQCghtYXBfanNvbhgBIAEoCRIrCgVub2RlcxgCIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm9kZUFuc3dlciJVCgpOb2RlQW5zd2VyEgwKBG5vZGUYASABKAkSLAoGc3RhdHVzGAIgASgLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzEgsKA3doeRgDIAEoCSLVAQoKTm9kZVN0YXR1cxIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNEhMKC21hcF92ZXJzaW9uGAMgASgEEjUKCnBhcnRpdGlvbnMYBCADKAsyIS5pbmdvdC5jb250cm9sLnYxLlBhcnRpdGlvblN0YXR1cxIcChRwYXJ0aXRpb25zX2FzX2JlZm9yZRgFIAEoCBIMCgRiZWF0GAcgASgEEiwKBXNjcnViGAYgASgLMh0uaW5nb3QuY29udHJvbC52MS5TY3J1YlN0YXR1cyK6AQoLU2NydWJTdGF0dXMSFQoNZXZlcnlfc2Vjb25kcxgBIAEoARIOCgZyb3VuZHMYAiABKA0SEwoLY2h1bmtzX2RvbmUYAyABKA0SFAoMY2h1bmtzX3RvdGFsGAQgASgNEhoKEmxhc3Rfcm91bmRfc2Vjb25kcxgFIAEoARITCgtkaWZmZXJlbmNlcxgGIAEoBBIPCgdyZXBhaXJzGAcgASgEEhcKD3JlcGFpcnNfcmVmdXNlZBgIIAEoBCLfAQoPUGFydGl0aW9uU3RhdHVzEgoKAmlkGAEgASgNEigKBHJvbGUYAiABKA4yGi5pbmdvdC5jb250cm9sLnYxLkNvcHlSb2xlEg0KBWVwb2NoGAMgASgNEgsKA3NlcRgEIAEoBBISCgpjb25zaXN0ZW50GAUgASgIEg8KB2NoZWNrZWQYBiABKAgSDAoEa2V5cxgHIAEoBBISCgp1c2VkX2J5dGVzGAggASgEEjMKCWZvbGxvd2VycxgJIAMoCzIgLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0dXMixAEKDkZvbGxvd2VyU3RhdHVzEgwKBG5vZGUYASABKAkSLgoFc3RhdGUYAiABKA4yHy5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdGUSEQoJYWNrZWRfc2VxGAMgASgEEg8KB2NoZWNrZWQYBCABKAgSDwoHbGFnX3NlcRgFIAEoBBITCgtsYWdfc2Vjb25kcxgGIAEoARIqCgRzeW5jGAcgASgLMhwuaW5nb3QuY29udHJvbC52MS5TeW5jU3RhdHVzIoYBCgpTeW5jU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBHBhc3MYAyABKA0SEwoLY2h1bmtzX2RvbmUYBCABKA0SFAoMY2h1bmtzX3RvdGFsGAUgASgNEg0KBWJ5dGVzGAYgASgEEhIKCnN0YXJ0ZWRfbXMYByABKAEiIwoNVmVyaWZ5UmVxdWVzdBISCgpwYXJ0aXRpb25zGAEgAygNIr4BCgtWZXJpZnlFdmVudBIXCg9wYXJ0aXRpb25zX2RvbmUYASABKA0SGAoQcGFydGl0aW9uc190b3RhbBgCIAEoDRIWCg5jaHVua3NfY2hlY2tlZBgDIAEoBBIxCgtkaWZmZXJlbmNlcxgEIAMoCzIcLmluZ290LmNvbnRyb2wudjEuRGlmZmVyZW5jZRIxCgtub3RfY2hlY2tlZBgFIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm90Q2hlY2tlZCJoCgpEaWZmZXJlbmNlEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVjaHVuaxgCIAEoDRIMCgRub2RlGAMgASgJEgsKA3NlcRgEIAEoBBIQCghyZXBhaXJlZBgFIAEoCBILCgN3aHkYBiABKAkiOgoKTm90Q2hlY2tlZBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRILCgN3aHkYAyABKAkqVAoIQ29weVJvbGUSGQoVQ09QWV9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09QWV9ST0xFX1BSSU1BUlkQARIWChJDT1BZX1JPTEVfRk9MTE9XRVIQAiqfAQoNRm9sbG93ZXJTdGF0ZRIeChpGT0xMT1dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZPTExPV0VSX1NUQVRFX0JVTEsQARIaChZGT0xMT1dFUl9TVEFURV9DQVRDSFVQEAISGwoXRk9MTE9XRVJfU1RBVEVfQ0hFQ0tJTkcQAxIcChhGT0xMT1dFUl9TVEFURV9TVFJFQU1JTkcQBDK1CQoHQ29udHJvbBJCCgRKb2luEh0uaW5nb3QuY29udHJvbC52MS5Kb2luUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuSm9pblJlcGx5EkUKBUxlYXZlEh4uaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkxlYXZlUmVwbHkSTQoJSGVhcnRiZWF0EhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzGh4uaW5nb3QuY29udHJvbC52MS5IZWFydGJlYXRBY2soATABEkcKB1JlYWRNYXASIC5pbmdvdC5jb250cm9sLnYxLlJlYWRNYXBSZXF1ZXN0GhouaW5nb3QuY29udHJvbC52MS5NYXBSZXBseRJLCgdQcmVwYXJlEiAuaW5nb3QuY29udHJvbC52MS5QcmVwYXJlUmVxdWVzdBoeLmluZ290LmNvbnRyb2wudjEuUHJlcGFyZVJlcGx5EkgKBkFjY2VwdBIfLmluZ290LmNvbnRyb2wudjEuQWNjZXB0UmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuQWNjZXB0UmVwbHkSTgoIQW5ub3VuY2USIS5pbmdvdC5jb250cm9sLnYxLkFubm91bmNlUmVxdWVzdBofLmluZ290LmNvbnRyb2wudjEuQW5ub3VuY2VSZXBseRJFCgVGZW5jZRIeLmluZ290LmNvbnRyb2wudjEuRmVuY2VSZXF1ZXN0GhwuaW5nb3QuY29udHJvbC52MS5GZW5jZVJlcGx5ElQKClNlYWxDb3BpZXMSIy5pbmdvdC5jb250cm9sLnYxLlNlYWxDb3BpZXNSZXF1ZXN0GiEuaW5nb3QuY29udHJvbC52MS5TZWFsQ29waWVzUmVwbHkSRQoFRHJhaW4SHi5pbmdvdC5jb250cm9sLnYxLkRyYWluUmVxdWVzdBocLmluZ290LmNvbnRyb2wudjEuRHJhaW5SZXBseRJLCgdTdG9wcGVkEiAuaW5nb3QuY29udHJvbC52MS5TdG9wcGVkUmVxdWVzdBoeLmluZ290LmNvbnRyb2wudjEuU3RvcHBlZFJlcGx5EksKB1Byb21vdGUSIC5pbmdvdC5jb250cm9sLnYxLlByb21vdGVSZXF1ZXN0Gh4uaW5nb3QuY29udHJvbC52MS5Qcm9tb3RlUmVwbHkSQgoEU2VhbBIdLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcXVlc3QaGy5pbmdvdC5jb250cm9sLnYxLlNlYWxSZXBseRJICgZVbnNlYWwSHy5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlVuc2VhbFJlcGx5EkgKBlN0YXR1cxIfLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuU3RhdHVzUmVwbHkSSgoGVmVyaWZ5Eh8uaW5nb3QuY29udHJvbC52MS5WZXJpZnlSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5WZXJpZnlFdmVudDABYgZwcm90bzM");
+  fileDesc("CgtpbmdvdC5wcm90bxIQaW5nb3QuY29udHJvbC52MSJuCgVQb3J0cxIOCgZjbGllbnQYASABKA0SEwoLcmVwbGljYXRpb24YAiABKA0SDwoHY29udHJvbBgDIAEoDRIMCgRodHRwGAQgASgNEg8KB2NsdXN0ZXIYBSABKA0SEAoIZm9sbG93ZXIYBiABKA0iywEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIYChBsYXN0X2luY2FybmF0aW9uGAMgASgNEhEKCWFkdmVydGlzZRgEIAEoCRImCgVwb3J0cxgFIAEoCzIXLmluZ290LmNvbnRyb2wudjEuUG9ydHMSEAoIYWNjZXB0b3IYBiABKAkSDwoHd2l0bmVzcxgHIAEoCBIRCgltZW1vcnlfb2YYCCABKA0SDwoHam9pbl9pZBgJIAEoCSJBCglKb2luUmVwbHkSEgoIbWFwX2pzb24YASABKAlIABIVCgthc2tfaW5zdGVhZBgCIAEoCUgAQgkKB291dGNvbWUiHAoMTGVhdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkiDAoKTGVhdmVSZXBseSJZCgxIZWFydGJlYXRBY2sSDAoEYmVhdBgBIAEoBBIQCghhY2NlcHRvchgCIAEoCRITCgttYXBfdmVyc2lvbhgDIAEoBBIUCgxhY2NlcHRvcl9zZXQYBCABKAkiKQoETGlmZRIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNIikKBkJhbGxvdBINCgVyb3VuZBgBIAEoBBIQCghwcm9wb3NlchgCIAEoCSJyCg5QcmVwYXJlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRmcm9tGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEigKBmJhbGxvdBgDIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90IpsBCgxQcmVwYXJlUmVwbHkSLgoIcHJvbWlzZWQYASABKAsyGi5pbmdvdC5jb250cm9sLnYxLlByb21pc2VkSAASKgoGb3V0YmlkGAIgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3RIABIQCgZmZW5jZWQYAyABKAhIABISCghzdHJhbmdlchgEIAEoCEgAQgkKB291dGNvbWUiRgoIUHJvbWlzZWQSKAoGYmFsbG90GAEgASgLMhguaW5nb3QuY29udHJvbC52MS5CYWxsb3QSEAoIbWFwX2pzb24YAiABKAkigwEKDUFjY2VwdFJlcXVlc3QSEAoIYWNjZXB0b3IYASABKAkSJAoEZnJvbRgCIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZRIoCgZiYWxsb3QYAyABKAsyGC5pbmdvdC5jb250cm9sLnYxLkJhbGxvdBIQCghtYXBfanNvbhgEIAEoCSJ+CgtBY2NlcHRSZXBseRISCghhY2NlcHRlZBgBIAEoCEgAEioKBm91dGJpZBgCIAEoCzIYLmluZ290LmNvbnRyb2wudjEuQmFsbG90SAASEAoGZmVuY2VkGAMgASgISAASEgoIc3RyYW5nZXIYBCABKAhIAEIJCgdvdXRjb21lIiMKD0Fubm91bmNlUmVxdWVzdBIQCghtYXBfanNvbhgBIAEoCSIPCg1Bbm5vdW5jZVJlcGx5ImoKDEZlbmNlUmVxdWVzdBIQCghhY2NlcHRvchgBIAEoCRIkCgRsaWZlGAIgASgLMhYuaW5nb3QuY29udHJvbC52MS5MaWZlEhAKCGFza19vbmx5GAMgASgIEhAKCGJ5X293bmVyGAQgASgIIj8KCkZlbmNlUmVwbHkSDgoGYWdyZWVkGAEgASgIEg8KB3dhaXRfbXMYAiABKAESEAoIc3RyYW5nZXIYAyABKAgiXgoRU2VhbENvcGllc1JlcXVlc3QSNAoKcGFydGl0aW9ucxgBIAMoCzIgLmluZ290LmNvbnRyb2wudjEuUGFydGl0aW9uRXBvY2gSEwoLaW5jYXJuYXRpb24YAiABKA0iKwoOUGFydGl0aW9uRXBvY2gSCgoCaWQYASABKA0SDQoFZXBvY2gYAiABKA0iPwoPU2VhbENvcGllc1JlcGx5EiwKBmNvcGllcxgBIAMoCzIcLmluZ290LmNvbnRyb2wudjEuU2VhbGVkQ29weSJMCgpTZWFsZWRDb3B5EgoKAmlkGAEgASgNEg0KBWVwb2NoGAIgASgNEg8KB2FwcGxpZWQYAyABKAQSEgoKY29uc2lzdGVudBgEIAEoCCI0CgxEcmFpblJlcXVlc3QSJAoEbGlmZRgBIAEoCzIWLmluZ290LmNvbnRyb2wudjEuTGlmZSIMCgpEcmFpblJlcGx5IjYKDlN0b3BwZWRSZXF1ZXN0EiQKBGxpZmUYASABKAsyFi5pbmdvdC5jb250cm9sLnYxLkxpZmUiDgoMU3RvcHBlZFJlcGx5IkYKDlByb21vdGVSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIMCgRub2RlGAIgASgJEhMKC2FjY2VwdF9sb3NzGAMgASgIIg4KDFByb21vdGVSZXBseSIsChJTZXRDYXBhY2l0eVJlcXVlc3QSFgoOY2FwYWNpdHlfYnl0ZXMYASABKAQiEgoQU2V0Q2FwYWNpdHlSZXBseSIQCg5SZWFkTWFwUmVxdWVzdCIcCghNYXBSZXBseRIQCghtYXBfanNvbhgBIAEoCSI7CgtTZWFsUmVxdWVzdBIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKA0SCgoCdG8YAyABKAkiQgoJU2VhbFJlcGx5EgoKAm9rGAEgASgIEgsKA3NlcRgCIAEoBBILCgN3aHkYAyABKAkSDwoHc2VhbF9pZBgEIAEoDSIzCg1VbnNlYWxSZXF1ZXN0EhEKCXBhcnRpdGlvbhgBIAEoDRIPCgdzZWFsX2lkGAIgASgNIg0KC1Vuc2VhbFJlcGx5IiMKDVN0YXR1c1JlcXVlc3QSEgoKbG9jYWxfb25seRgBIAEoCCJMCgtTdGF0dXNSZXBseRIQCghtYXBfanNvbhgBIAEoCRIrCgVub2RlcxgCIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm9kZUFuc3dlciJVCgpOb2RlQW5zd2VyEgwKBG5vZGUYASABKAkSLAoGc3RhdHVzGAIgASgLMhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzEgsKA3doeRgDIAEoCSLVAQoKTm9kZVN0YXR1cxIMCgRub2RlGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgNEhMKC21hcF92ZXJzaW9uGAMgASgEEjUKCnBhcnRpdGlvbnMYBCADKAsyIS5pbmdvdC5jb250cm9sLnYxLlBhcnRpdGlvblN0YXR1cxIcChRwYXJ0aXRpb25zX2FzX2JlZm9yZRgFIAEoCBIMCgRiZWF0GAcgASgEEiwKBXNjcnViGAYgASgLMh0uaW5nb3QuY29udHJvbC52MS5TY3J1YlN0YXR1cyK6AQoLU2NydWJTdGF0dXMSFQoNZXZlcnlfc2Vjb25kcxgBIAEoARIOCgZyb3VuZHMYAiABKA0SEwoLY2h1bmtzX2RvbmUYAyABKA0SFAoMY2h1bmtzX3RvdGFsGAQgASgNEhoKEmxhc3Rfcm91bmRfc2Vjb25kcxgFIAEoARITCgtkaWZmZXJlbmNlcxgGIAEoBBIPCgdyZXBhaXJzGAcgASgEEhcKD3JlcGFpcnNfcmVmdXNlZBgIIAEoBCLfAQoPUGFydGl0aW9uU3RhdHVzEgoKAmlkGAEgASgNEigKBHJvbGUYAiABKA4yGi5pbmdvdC5jb250cm9sLnYxLkNvcHlSb2xlEg0KBWVwb2NoGAMgASgNEgsKA3NlcRgEIAEoBBISCgpjb25zaXN0ZW50GAUgASgIEg8KB2NoZWNrZWQYBiABKAgSDAoEa2V5cxgHIAEoBBISCgp1c2VkX2J5dGVzGAggASgEEjMKCWZvbGxvd2VycxgJIAMoCzIgLmluZ290LmNvbnRyb2wudjEuRm9sbG93ZXJTdGF0dXMixAEKDkZvbGxvd2VyU3RhdHVzEgwKBG5vZGUYASABKAkSLgoFc3RhdGUYAiABKA4yHy5pbmdvdC5jb250cm9sLnYxLkZvbGxvd2VyU3RhdGUSEQoJYWNrZWRfc2VxGAMgASgEEg8KB2NoZWNrZWQYBCABKAgSDwoHbGFnX3NlcRgFIAEoBBITCgtsYWdfc2Vjb25kcxgGIAEoARIqCgRzeW5jGAcgASgLMhwuaW5nb3QuY29udHJvbC52MS5TeW5jU3RhdHVzIoYBCgpTeW5jU3RhdHVzEgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEgwKBHBhc3MYAyABKA0SEwoLY2h1bmtzX2RvbmUYBCABKA0SFAoMY2h1bmtzX3RvdGFsGAUgASgNEg0KBWJ5dGVzGAYgASgEEhIKCnN0YXJ0ZWRfbXMYByABKAEiIwoNVmVyaWZ5UmVxdWVzdBISCgpwYXJ0aXRpb25zGAEgAygNIr4BCgtWZXJpZnlFdmVudBIXCg9wYXJ0aXRpb25zX2RvbmUYASABKA0SGAoQcGFydGl0aW9uc190b3RhbBgCIAEoDRIWCg5jaHVua3NfY2hlY2tlZBgDIAEoBBIxCgtkaWZmZXJlbmNlcxgEIAMoCzIcLmluZ290LmNvbnRyb2wudjEuRGlmZmVyZW5jZRIxCgtub3RfY2hlY2tlZBgFIAMoCzIcLmluZ290LmNvbnRyb2wudjEuTm90Q2hlY2tlZCJoCgpEaWZmZXJlbmNlEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVjaHVuaxgCIAEoDRIMCgRub2RlGAMgASgJEgsKA3NlcRgEIAEoBBIQCghyZXBhaXJlZBgFIAEoCBILCgN3aHkYBiABKAkiOgoKTm90Q2hlY2tlZBIRCglwYXJ0aXRpb24YASABKA0SDAoEbm9kZRgCIAEoCRILCgN3aHkYAyABKAkqVAoIQ29weVJvbGUSGQoVQ09QWV9ST0xFX1VOU1BFQ0lGSUVEEAASFQoRQ09QWV9ST0xFX1BSSU1BUlkQARIWChJDT1BZX1JPTEVfRk9MTE9XRVIQAiqfAQoNRm9sbG93ZXJTdGF0ZRIeChpGT0xMT1dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0ZPTExPV0VSX1NUQVRFX0JVTEsQARIaChZGT0xMT1dFUl9TVEFURV9DQVRDSFVQEAISGwoXRk9MTE9XRVJfU1RBVEVfQ0hFQ0tJTkcQAxIcChhGT0xMT1dFUl9TVEFURV9TVFJFQU1JTkcQBDKOCgoHQ29udHJvbBJCCgRKb2luEh0uaW5nb3QuY29udHJvbC52MS5Kb2luUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuSm9pblJlcGx5EkUKBUxlYXZlEh4uaW5nb3QuY29udHJvbC52MS5MZWF2ZVJlcXVlc3QaHC5pbmdvdC5jb250cm9sLnYxLkxlYXZlUmVwbHkSTQoJSGVhcnRiZWF0EhwuaW5nb3QuY29udHJvbC52MS5Ob2RlU3RhdHVzGh4uaW5nb3QuY29udHJvbC52MS5IZWFydGJlYXRBY2soATABEkcKB1JlYWRNYXASIC5pbmdvdC5jb250cm9sLnYxLlJlYWRNYXBSZXF1ZXN0GhouaW5nb3QuY29udHJvbC52MS5NYXBSZXBseRJLCgdQcmVwYXJlEiAuaW5nb3QuY29udHJvbC52MS5QcmVwYXJlUmVxdWVzdBoeLmluZ290LmNvbnRyb2wudjEuUHJlcGFyZVJlcGx5EkgKBkFjY2VwdBIfLmluZ290LmNvbnRyb2wudjEuQWNjZXB0UmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuQWNjZXB0UmVwbHkSTgoIQW5ub3VuY2USIS5pbmdvdC5jb250cm9sLnYxLkFubm91bmNlUmVxdWVzdBofLmluZ290LmNvbnRyb2wudjEuQW5ub3VuY2VSZXBseRJFCgVGZW5jZRIeLmluZ290LmNvbnRyb2wudjEuRmVuY2VSZXF1ZXN0GhwuaW5nb3QuY29udHJvbC52MS5GZW5jZVJlcGx5ElQKClNlYWxDb3BpZXMSIy5pbmdvdC5jb250cm9sLnYxLlNlYWxDb3BpZXNSZXF1ZXN0GiEuaW5nb3QuY29udHJvbC52MS5TZWFsQ29waWVzUmVwbHkSRQoFRHJhaW4SHi5pbmdvdC5jb250cm9sLnYxLkRyYWluUmVxdWVzdBocLmluZ290LmNvbnRyb2wudjEuRHJhaW5SZXBseRJLCgdTdG9wcGVkEiAuaW5nb3QuY29udHJvbC52MS5TdG9wcGVkUmVxdWVzdBoeLmluZ290LmNvbnRyb2wudjEuU3RvcHBlZFJlcGx5EksKB1Byb21vdGUSIC5pbmdvdC5jb250cm9sLnYxLlByb21vdGVSZXF1ZXN0Gh4uaW5nb3QuY29udHJvbC52MS5Qcm9tb3RlUmVwbHkSVwoLU2V0Q2FwYWNpdHkSJC5pbmdvdC5jb250cm9sLnYxLlNldENhcGFjaXR5UmVxdWVzdBoiLmluZ290LmNvbnRyb2wudjEuU2V0Q2FwYWNpdHlSZXBseRJCCgRTZWFsEh0uaW5nb3QuY29udHJvbC52MS5TZWFsUmVxdWVzdBobLmluZ290LmNvbnRyb2wudjEuU2VhbFJlcGx5EkgKBlVuc2VhbBIfLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVxdWVzdBodLmluZ290LmNvbnRyb2wudjEuVW5zZWFsUmVwbHkSSAoGU3RhdHVzEh8uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXF1ZXN0Gh0uaW5nb3QuY29udHJvbC52MS5TdGF0dXNSZXBseRJKCgZWZXJpZnkSHy5pbmdvdC5jb250cm9sLnYxLlZlcmlmeVJlcXVlc3QaHS5pbmdvdC5jb250cm9sLnYxLlZlcmlmeUV2ZW50MAFiBnByb3RvMw");
 
 /**
  * @generated from message ingot.control.v1.Ports
@@ -745,6 +745,38 @@ export const PromoteReplySchema: GenMessage<PromoteReply> = /*@__PURE__*/
   messageDesc(file_ingot, 26);
 
 /**
+ * @generated from message ingot.control.v1.SetCapacityRequest
+ */
+export type SetCapacityRequest = Message<"ingot.control.v1.SetCapacityRequest"> & {
+  /**
+   * Of all primaries together.
+   *
+   * @generated from field: uint64 capacity_bytes = 1;
+   */
+  capacityBytes: bigint;
+};
+
+/**
+ * Describes the message ingot.control.v1.SetCapacityRequest.
+ * Use `create(SetCapacityRequestSchema)` to create a new message.
+ */
+export const SetCapacityRequestSchema: GenMessage<SetCapacityRequest> = /*@__PURE__*/
+  messageDesc(file_ingot, 27);
+
+/**
+ * @generated from message ingot.control.v1.SetCapacityReply
+ */
+export type SetCapacityReply = Message<"ingot.control.v1.SetCapacityReply"> & {
+};
+
+/**
+ * Describes the message ingot.control.v1.SetCapacityReply.
+ * Use `create(SetCapacityReplySchema)` to create a new message.
+ */
+export const SetCapacityReplySchema: GenMessage<SetCapacityReply> = /*@__PURE__*/
+  messageDesc(file_ingot, 28);
+
+/**
  * @generated from message ingot.control.v1.ReadMapRequest
  */
 export type ReadMapRequest = Message<"ingot.control.v1.ReadMapRequest"> & {
@@ -755,7 +787,7 @@ export type ReadMapRequest = Message<"ingot.control.v1.ReadMapRequest"> & {
  * Use `create(ReadMapRequestSchema)` to create a new message.
  */
 export const ReadMapRequestSchema: GenMessage<ReadMapRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 27);
+  messageDesc(file_ingot, 29);
 
 /**
  * @generated from message ingot.control.v1.MapReply
@@ -772,7 +804,7 @@ export type MapReply = Message<"ingot.control.v1.MapReply"> & {
  * Use `create(MapReplySchema)` to create a new message.
  */
 export const MapReplySchema: GenMessage<MapReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 28);
+  messageDesc(file_ingot, 30);
 
 /**
  * @generated from message ingot.control.v1.SealRequest
@@ -799,7 +831,7 @@ export type SealRequest = Message<"ingot.control.v1.SealRequest"> & {
  * Use `create(SealRequestSchema)` to create a new message.
  */
 export const SealRequestSchema: GenMessage<SealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 29);
+  messageDesc(file_ingot, 31);
 
 /**
  * @generated from message ingot.control.v1.SealReply
@@ -833,7 +865,7 @@ export type SealReply = Message<"ingot.control.v1.SealReply"> & {
  * Use `create(SealReplySchema)` to create a new message.
  */
 export const SealReplySchema: GenMessage<SealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 30);
+  messageDesc(file_ingot, 32);
 
 /**
  * @generated from message ingot.control.v1.UnsealRequest
@@ -855,7 +887,7 @@ export type UnsealRequest = Message<"ingot.control.v1.UnsealRequest"> & {
  * Use `create(UnsealRequestSchema)` to create a new message.
  */
 export const UnsealRequestSchema: GenMessage<UnsealRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 31);
+  messageDesc(file_ingot, 33);
 
 /**
  * @generated from message ingot.control.v1.UnsealReply
@@ -868,7 +900,7 @@ export type UnsealReply = Message<"ingot.control.v1.UnsealReply"> & {
  * Use `create(UnsealReplySchema)` to create a new message.
  */
 export const UnsealReplySchema: GenMessage<UnsealReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 32);
+  messageDesc(file_ingot, 34);
 
 /**
  * @generated from message ingot.control.v1.StatusRequest
@@ -887,7 +919,7 @@ export type StatusRequest = Message<"ingot.control.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 33);
+  messageDesc(file_ingot, 35);
 
 /**
  * @generated from message ingot.control.v1.StatusReply
@@ -909,7 +941,7 @@ export type StatusReply = Message<"ingot.control.v1.StatusReply"> & {
  * Use `create(StatusReplySchema)` to create a new message.
  */
 export const StatusReplySchema: GenMessage<StatusReply> = /*@__PURE__*/
-  messageDesc(file_ingot, 34);
+  messageDesc(file_ingot, 36);
 
 /**
  * @generated from message ingot.control.v1.NodeAnswer
@@ -938,7 +970,7 @@ export type NodeAnswer = Message<"ingot.control.v1.NodeAnswer"> & {
  * Use `create(NodeAnswerSchema)` to create a new message.
  */
 export const NodeAnswerSchema: GenMessage<NodeAnswer> = /*@__PURE__*/
-  messageDesc(file_ingot, 35);
+  messageDesc(file_ingot, 37);
 
 /**
  * A node's account of itself. A heartbeat leaves out what only people look at: keys, used_bytes,
@@ -992,7 +1024,7 @@ export type NodeStatus = Message<"ingot.control.v1.NodeStatus"> & {
  * Use `create(NodeStatusSchema)` to create a new message.
  */
 export const NodeStatusSchema: GenMessage<NodeStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 36);
+  messageDesc(file_ingot, 38);
 
 /**
  * How far the scrub of the partitions led here is, and what comparing copies has come to so far.
@@ -1054,7 +1086,7 @@ export type ScrubStatus = Message<"ingot.control.v1.ScrubStatus"> & {
  * Use `create(ScrubStatusSchema)` to create a new message.
  */
 export const ScrubStatusSchema: GenMessage<ScrubStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 37);
+  messageDesc(file_ingot, 39);
 
 /**
  * @generated from message ingot.control.v1.PartitionStatus
@@ -1111,7 +1143,7 @@ export type PartitionStatus = Message<"ingot.control.v1.PartitionStatus"> & {
  * Use `create(PartitionStatusSchema)` to create a new message.
  */
 export const PartitionStatusSchema: GenMessage<PartitionStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 38);
+  messageDesc(file_ingot, 40);
 
 /**
  * @generated from message ingot.control.v1.FollowerStatus
@@ -1160,7 +1192,7 @@ export type FollowerStatus = Message<"ingot.control.v1.FollowerStatus"> & {
  * Use `create(FollowerStatusSchema)` to create a new message.
  */
 export const FollowerStatusSchema: GenMessage<FollowerStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 39);
+  messageDesc(file_ingot, 41);
 
 /**
  * @generated from message ingot.control.v1.SyncStatus
@@ -1215,7 +1247,7 @@ export type SyncStatus = Message<"ingot.control.v1.SyncStatus"> & {
  * Use `create(SyncStatusSchema)` to create a new message.
  */
 export const SyncStatusSchema: GenMessage<SyncStatus> = /*@__PURE__*/
-  messageDesc(file_ingot, 40);
+  messageDesc(file_ingot, 42);
 
 /**
  * @generated from message ingot.control.v1.VerifyRequest
@@ -1234,7 +1266,7 @@ export type VerifyRequest = Message<"ingot.control.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_ingot, 41);
+  messageDesc(file_ingot, 43);
 
 /**
  * @generated from message ingot.control.v1.VerifyEvent
@@ -1273,7 +1305,7 @@ export type VerifyEvent = Message<"ingot.control.v1.VerifyEvent"> & {
  * Use `create(VerifyEventSchema)` to create a new message.
  */
 export const VerifyEventSchema: GenMessage<VerifyEvent> = /*@__PURE__*/
-  messageDesc(file_ingot, 42);
+  messageDesc(file_ingot, 44);
 
 /**
  * @generated from message ingot.control.v1.Difference
@@ -1319,7 +1351,7 @@ export type Difference = Message<"ingot.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_ingot, 43);
+  messageDesc(file_ingot, 45);
 
 /**
  * @generated from message ingot.control.v1.NotChecked
@@ -1346,7 +1378,7 @@ export type NotChecked = Message<"ingot.control.v1.NotChecked"> & {
  * Use `create(NotCheckedSchema)` to create a new message.
  */
 export const NotCheckedSchema: GenMessage<NotChecked> = /*@__PURE__*/
-  messageDesc(file_ingot, 44);
+  messageDesc(file_ingot, 46);
 
 /**
  * @generated from enum ingot.control.v1.CopyRole
@@ -1545,6 +1577,16 @@ export const Control: GenService<{
     methodKind: "unary";
     input: typeof PromoteRequestSchema;
     output: typeof PromoteReplySchema;
+  },
+  /**
+   * Raises or lowers what of the images may be in use, on all nodes.
+   *
+   * @generated from rpc ingot.control.v1.Control.SetCapacity
+   */
+  setCapacity: {
+    methodKind: "unary";
+    input: typeof SetCapacityRequestSchema;
+    output: typeof SetCapacityReplySchema;
   },
   /**
    * For the coordinator: the primary seals a partition and waits for the acknowledgement of `to`.
