@@ -154,13 +154,17 @@ describe('store: pins', () => {
     second.unpin();
   });
 
-  test('a value that was pinned counts as read', () => {
+  test('a value that was pinned, or copied in pieces, counts as read', () => {
     const { pair, pin } = specimen(100);
     const marked = (): boolean => pair.primary.accessMarks.some((word) => word !== 0);
     expect(marked()).toBe(true);
     pin.unpin();
     pair.map.delete(KEY, NOW_MS);
     expect(marked()).toBe(false);
+    pair.map.set(KEY, patterned(200_000, 1), NOW_MS);
+    const hash = hashKey(KEY, 0, KEY.length);
+    expect(pair.primary.values.copy(hash, KEY, 0, KEY.length, NOW_MS)?.length).toBe(200_000);
+    expect(marked()).toBe(true);
   });
 
   test('how many there are and how old the oldest is, is told', () => {

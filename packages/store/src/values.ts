@@ -128,7 +128,7 @@ export class Values {
     return this.#pins.stats(nowMs);
   }
 
-  /** A copy of a value, made in pieces of 64 KiB, so that a large one is read while others write: each piece counts if the
+  /** A copy of a value, noted as a read, made in pieces of 64 KiB, so that a large one is read while others write: each piece counts if the
    *  gate stood still and the key still has the same value. If that changes too often, through the gate. Null: there
    *  is no such key. Outside the gate, on any copy that may be read. */
   copy(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): Buffer | null {
@@ -175,7 +175,10 @@ export class Values {
       else if (nextSeq !== seq) return undefined;
       value = target ?? Buffer.allocUnsafe(length);
       copied += piece;
-      if (copied >= value.length) return value;
+      if (copied >= value.length) {
+        this.#sieve.mark(ref);
+        return value;
+      }
       if (target !== null && piece === 0) return undefined; // a damaged record leads nowhere
       torn = 0;
     }
