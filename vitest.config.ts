@@ -12,50 +12,50 @@ const cores = availableParallelism();
 /** What waits for most of its time, beside what only computes, and leaves the processor to the other (nice). */
 const WAITING = 'test/chaos/cluster-chaos.test.ts';
 const COMPUTING = 'test/mutants/mutants.test.ts';
-/** Without processes, sockets or files of their own. */
-const WITHIN_ONE_PROCESS = ['test/sim/**/*.test.ts', 'test/support/{judges,linearizable}.test.ts'];
+/** Within one process. */
+const SMALL = ['test/sim/**/*.test.ts', 'test/support/{judges,linearizable}.test.ts'];
+/** They measure memory, load all cores, or need ports of their own. */
+const ALONE = ['e2e/clients', 'e2e/kill', 'e2e/tools', 'house/up', 'sync/full-sync'].map(
+  (name) => `test/${name}.test.ts`,
+);
 
-// Suites within one process run side by side. Those that start whole clusters follow, one file at a time: each takes the
-// machine for itself.
+interface Group {
+  name: string;
+  include: string[];
+  exclude?: string[];
+  maxWorkers: number;
+}
+
+// One group after the other, each with that many files at a time.
+const groups: Group[] = [
+  {
+    name: 'packages',
+    include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', ...SMALL],
+    maxWorkers: cores,
+  },
+  { name: 'proofs', include: [WAITING, COMPUTING], maxWorkers: 2 },
+  {
+    name: 'whole',
+    include: ['test/**/*.test.ts'],
+    exclude: [WAITING, COMPUTING, ...SMALL, ...ALONE],
+    maxWorkers: Math.min(2, cores),
+  },
+  { name: 'alone', include: ALONE, maxWorkers: 1 },
+];
+
 export default defineConfig({
   ssr: { resolve: { conditions: ['source', 'node', 'import', 'default'] } },
   test: {
     reporters: results === undefined ? ['default'] : ['default', ['json', { outputFile: results }]],
-    projects: [
-      {
-        extends: true,
-        test: {
-          ...limits,
-          name: 'packages',
-          pool: 'forks',
-          include: ['packages/*/src/**/*.test.ts', 'bench/**/*.test.ts', ...WITHIN_ONE_PROCESS],
-          maxWorkers: cores,
-          sequence: { groupOrder: 1 },
-        },
+    projects: groups.map(({ exclude = [], ...group }, i) => ({
+      extends: true,
+      test: {
+        ...limits,
+        ...group,
+        exclude: [...configDefaults.exclude, ...exclude],
+        pool: 'forks',
+        sequence: { groupOrder: i + 1 },
       },
-      {
-        extends: true,
-        test: {
-          ...limits,
-          name: 'proofs',
-          pool: 'forks',
-          include: [WAITING, COMPUTING],
-          maxWorkers: 2,
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          ...limits,
-          name: 'whole',
-          pool: 'forks',
-          include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, WAITING, COMPUTING, ...WITHIN_ONE_PROCESS],
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
-        },
-      },
-    ],
+    })),
   },
 });

@@ -1,17 +1,23 @@
 /** Free loopback ports for nodes. Taken below the range from which the kernel gives ports to outgoing
  *  connections, so that no client of a test can take one between the asking and the use. Suites run in
- *  processes of their own; each starts at another place. */
+ *  processes of their own; each starts at another place, and two that run side by side take from different halves:
+ *  a port may be asked for long before it is used. */
 import { createServer } from 'node:net';
 import type { Ports } from '../../packages/node/src/shared/settings.ts';
 
-const LOWEST = 10_000;
-const HIGHEST = 32_000;
+const HALVES = [
+  { lowest: 10_000, highest: 20_999 },
+  { lowest: 21_000, highest: 32_000 },
+] as const;
+/** Which of vitest's workers this is, from 1. */
+const worker = Number(process.env['VITEST_POOL_ID'] ?? 1);
+const { lowest, highest } = HALVES[(worker - 1) % HALVES.length];
 
-let next = LOWEST + ((process.pid * 131) % (HIGHEST - LOWEST));
+let next = lowest + ((process.pid * 131) % (highest - lowest));
 
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (;;) {
-    next = next + 1 > HIGHEST ? LOWEST : next + 1;
+    next = next + 1 > highest ? lowest : next + 1;
     const port = next;
     if (await isFree(port, host)) return port;
   }
