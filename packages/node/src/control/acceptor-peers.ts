@@ -41,7 +41,7 @@ export class AcceptorPeers implements AcceptorCalls, FenceCalls {
   prepare(to: AcceptorRef, from: Life, ballot: Ballot): Promise<PrepareAnswer> {
     return this.#ask<PrepareAnswer>(to, {
       here: (acceptor) => acceptor.prepare(from, ballot),
-      there: (client) => client.prepare(to.id, from, ballot),
+      there: async (client) => heardOnce(await client.prepare(to.id, from, ballot), ballot),
     });
   }
 
@@ -88,5 +88,16 @@ export class AcceptorPeers implements AcceptorCalls, FenceCalls {
 
 function answerOf<Answer extends { readonly kind: string }>(answer: Answer): Answer {
   if (answer.kind === 'stranger') throw new Error('another acceptor is there');
+  return answer;
+}
+
+/** An acceptor that is asked at two addresses is outbid by the ballot that it has just promised. Its
+ *  promise is the answer, which may take longer, for it is on its way to the disk. */
+function heardOnce(answer: PrepareAnswer, { round, proposer }: Ballot): PrepareAnswer {
+  const isTwice =
+    answer.kind === 'outbid' &&
+    answer.ballot.round === round &&
+    answer.ballot.proposer === proposer;
+  if (isTwice) throw new Error('it was asked at another address, too');
   return answer;
 }
