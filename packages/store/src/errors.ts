@@ -16,6 +16,13 @@ export const STORE_ERRORS = {
   COUNTER_OVERFLOW: 'the sum would leave 64 bits',
   CURSOR_INVALID: 'no scan of this map has such a cursor: begin again with 0',
   TTL_INVALID: 'a time to live is more than 0 ms: delete the key instead',
+  STRUCT_INVALID: 'the fields make no struct without padding: change them as the detail says',
+  STRUCT_MISMATCH:
+    'the value is plain or of another struct: read it with the struct that wrote it, or set it anew',
+  STRUCT_TOO_LARGE:
+    'a record of a struct, its key and tail included, has 64 KiB at most: shorten it',
+  FIELD_INVALID: 'the field cannot hold the value: nothing was written',
+  FIELD_OVERFLOW: 'the sum would leave what the field can hold: nothing was written',
   HANDLE_INVALID: 'the memory does not carry a partition of this format',
 } as const;
 

@@ -102,6 +102,12 @@ function slotOfTagged(source: Uint8Array, start: number, end: number): number {
   return crc & (HASH_SLOTS - 1);
 }
 
+/** Of owners in the order of their partitions, the one of a key: the hash slot decides. */
+export function ownerOf<Owner>(owners: readonly Owner[], key: Uint8Array): Owner {
+  if (owners.length === 1) return owners[0];
+  return owners[partitionOfSlot(slotOfKey(key, 0, key.length), owners.length)];
+}
+
 /** The partition that a hash slot belongs to; `partitions` is a power of two, at most 4096. */
 export function partitionOfSlot(slot: number, partitions: number): number {
   return (slot * partitions) >>> 14;

@@ -59,15 +59,44 @@ export { BUSY, type LargeWrite, VOID } from './large-write.ts';
 export { APPEND, MORE, type ValueEdit } from './value-edit.ts';
 export { Values } from './values.ts';
 export { NEEDS_PASSAGES, OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';
+export { type Bytes, type Clock, type SetOptions as MapSetOptions } from './map-options.ts';
 export {
   attachMap,
-  type Bytes,
-  type Clock,
   createMap,
   type MapHandle,
   type MapOptions,
   type MapPage,
   type MapStats,
   SharedMap,
-  type SetOptions as MapSetOptions,
 } from './shared-map.ts';
+export {
+  bytes,
+  f32,
+  f64,
+  type FieldKind,
+  type FieldName,
+  type FieldType,
+  i16,
+  i32,
+  i64,
+  i8,
+  json,
+  type NumberName,
+  type ReadOf,
+  type Struct,
+  struct,
+  type StructField,
+  type StructInput,
+  type StructLayout,
+  type StructShape,
+  type StructValue,
+  tail,
+  type TailName,
+  type TailType,
+  u16,
+  u32,
+  u64,
+  u8,
+  type WriteOf,
+} from './struct.ts';
+export { type Head, type TypedMap } from './typed-map.ts';

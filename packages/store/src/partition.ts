@@ -36,6 +36,7 @@ import { Records } from './record.ts';
 import { RedoRing } from './ring.ts';
 import { Sieve } from './sieve.ts';
 import { Slab } from './slab.ts';
+import { StructRecords } from './struct-records.ts';
 import { Sweeper } from './sweeper.ts';
 import { verifyChunk } from './verify-chunk.ts';
 import { verifyImage } from './verify.ts';
@@ -54,6 +55,8 @@ export class Partition extends PartitionState {
   readonly stamps: Uint32Array;
   /** Large values, changes of a part of one, and pins. */
   readonly values: Values;
+  /** Records of structs, and fields in place. */
+  readonly structs: StructRecords;
   readonly #memory: PartitionMemory;
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
@@ -105,10 +108,9 @@ export class Partition extends PartitionState {
       mutation,
       extents,
     });
-    this.values = new Values(
-      { memory, buckets, records, slab, writer, mutation, extents, pins },
-      sieve,
-    );
+    const parts = { memory, buckets, records, slab, writer, mutation, extents, pins };
+    this.values = new Values(parts, sieve);
+    this.structs = new StructRecords(parts);
     this.#copy = new Copy(this.#parts, ring);
   }
 

@@ -312,6 +312,13 @@ export class Records {
     for (let at = keyEnd; (at & 7) !== 0; at++) this.#image[at] = 0;
   }
 
+  /** Of a record with RECORD_STRUCT whose header and key are written; and the zeros behind it. */
+  writeFingerprint(ref: number, fingerprint: number): void {
+    const word = (ref + to8(RECORD_HEADER_BYTES + this.keyBytes(ref))) >>> 2;
+    this.#image32[word] = fingerprint;
+    this.#image32[word + 1] = 0;
+  }
+
   /** The list of extents of a record whose header and key are written; zeros behind it. */
   writeExtentList(ref: number, chunks: Int32Array, count: number): void {
     const word = this.#listWord(ref);
@@ -328,6 +335,11 @@ export class Records {
 
   writeExpiry(ref: number, expiresAtMs: number, seqLow: number, seqHigh: number): void {
     this.#image64[(ref >>> 3) + 1] = expiresAtMs;
+    this.#image32[(ref >>> 2) + 4] = seqLow;
+    this.#image32[(ref >>> 2) + 5] = seqHigh;
+  }
+
+  writeSeq(ref: number, seqLow: number, seqHigh: number): void {
     this.#image32[(ref >>> 2) + 4] = seqLow;
     this.#image32[(ref >>> 2) + 5] = seqHigh;
   }

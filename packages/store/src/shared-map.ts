@@ -6,20 +6,17 @@
  *  Knows no clock: the caller gives one. Keys and values are bytes; strings stand for their UTF-8. */
 import { StoreError } from './errors.ts';
 import { type Geometry, planGeometry } from './geometry.ts';
-import { partitionOfSlot, slotOfKey } from './hash.ts';
+import { ownerOf } from './hash.ts';
 import type { Int64 } from './int64.ts';
 import { MapBytes } from './map-bytes.ts';
 import { createPartition, type EvictionPolicy, type PartitionHandle } from './memory.ts';
-import { type SetOptions as PartitionSetOptions, PartitionMap } from './partition-map.ts';
+import { PartitionMap } from './partition-map.ts';
 import { attachPartition, Partition } from './partition.ts';
 import type { PartitionStats } from './partition-state.ts';
 import type { Pin } from './pins.ts';
-
-/** Bytes, or a string for its UTF-8. */
-export type Bytes = string | Uint8Array;
-
-/** Unix ms. Expiry needs it to be the same in all threads: pass `Date.now`. */
-export type Clock = () => number;
+import { type Bytes, type Clock, expiryOf, type SetOptions } from './map-options.ts';
+import type { Struct, StructShape } from './struct.ts';
+import { TypedMap } from './typed-map.ts';
 
 export interface MapOptions {
   /** Bytes of shared memory for records and index, at least 8 MiB per partition. */
@@ -37,11 +34,6 @@ export interface MapOptions {
 /** What a worker attaches to: structured-cloneable, so it travels through `workerData` and `postMessage`. */
 export interface MapHandle {
   readonly partitions: readonly PartitionHandle[];
-}
-
-export interface SetOptions extends Omit<PartitionSetOptions, 'get'> {
-  /** Milliseconds from now, above 0. */
-  readonly ttlMs?: number;
 }
 
 export interface MapStats
@@ -274,6 +266,13 @@ export class SharedMap {
     return this.entries();
   }
 
+  // ------------------------------------------------------------ typed records
+
+  /** Records of a struct in this map: their fields are read and written where they are. Make it once and keep it. */
+  typed<S extends StructShape>(struct: Struct<S>): TypedMap<S> {
+    return new TypedMap(this.#maps, this.#clock, struct);
+  }
+
   // ------------------------------------------------------------ upkeep
 
   /** Frees expired records, `chunkBudget` chunks of 64 KiB per partition, from where the last call left off. Reads never
@@ -317,18 +316,6 @@ export class SharedMap {
 
   /** The Redis hash slot decides: keys with the same `{tag}` are in one partition. */
   #mapOf(key: Uint8Array): PartitionMap {
-    const maps = this.#maps;
-    if (maps.length === 1) return maps[0];
-    return maps[partitionOfSlot(slotOfKey(key, 0, key.length), maps.length)];
+    return ownerOf(this.#maps, key);
   }
-}
-
-const NEVER: PartitionSetOptions = {};
-
-function expiryOf(options: SetOptions | undefined, nowMs: number): PartitionSetOptions {
-  if (options === undefined) return NEVER;
-  const { ttlMs, ...others } = options;
-  if (ttlMs === undefined) return others;
-  if (!(ttlMs > 0)) throw new StoreError('TTL_INVALID', `${ttlMs}`);
-  return { ...others, expiresAtMs: nowMs + ttlMs };
 }
