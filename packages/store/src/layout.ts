@@ -194,6 +194,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['drains', 288, 8], // chunks emptied and given back
   ['roomWork', 296, 8], // units of work spent on making room
   ['measuredBytes', 304, 8], // of records, as the sweeper last went round; 0 = not yet
+  ['compareAtBytes', 312, 4], // evictedBytes at which classes are compared next
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
   ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
@@ -254,6 +255,7 @@ export const SCRATCH_MOVES_F64 = 35;
 export const SCRATCH_DRAINS_F64 = 36;
 export const SCRATCH_ROOM_WORK_F64 = 37;
 export const SCRATCH_MEASURED_BYTES_F64 = 38;
+export const SCRATCH_COMPARE_AT_BYTES_WORD = 78;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;
 export const PIN_TIMES = 64;

@@ -21,6 +21,7 @@ import {
   CLASS_WALKED,
   EXTENT_CLASS,
   SCRATCH_CAPACITY_CHUNKS_WORD,
+  SCRATCH_COMPARE_AT_BYTES_WORD,
   SCRATCH_COMPARISONS_WORD,
   SCRATCH_DRAIN_SLOT_WORD,
   SCRATCH_DRAINS_F64,
@@ -67,7 +68,7 @@ const SPARSE_MAX = 16;
 const VOLATILE_SLOTS_MAX = 16_384;
 const GATHER_SLOTS_MAX = 4_096;
 /** How much larger than its own a class may be that a record is put into. */
-const HOST_RATIO = 8;
+const HOST_RATIO = 16;
 /** Below this share of free chunks the storage worker packs sparse ones. */
 const PACK_SHARE = 8;
 
@@ -225,19 +226,30 @@ export class Room {
   /** Whether a class may have the chunk in reserve rather than evict of its own. */
   #deservesChunk(sizeClass: number): boolean {
     if (this.#slab.classChunkCount(sizeClass) === 0) return true;
-    if (this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] < CHUNK_BYTES) return false;
-    this.#scratch32[SCRATCH_EVICTED_BYTES_WORD] = 0;
+    const words = this.#scratch32;
+    if (words[SCRATCH_EVICTED_BYTES_WORD] < words[SCRATCH_COMPARE_AT_BYTES_WORD]) return false;
+    words[SCRATCH_EVICTED_BYTES_WORD] = 0;
+    // Not at even distances: classes that take turns would have the same of them asked each time.
+    const mixed = Math.imul(words[SCRATCH_COMPARISONS_WORD] + 1, 0x9e37_79b1) >>> 16;
+    words[SCRATCH_COMPARE_AT_BYTES_WORD] = CHUNK_BYTES / 2 + (mixed & (CHUNK_BYTES - 1));
     const donor = this.#donor(this.#extents.count !== 0);
     this.#forget();
-    return donor !== 0 && this.#pressure(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
+    return donor !== 0 && this.#rounds(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
   }
 
-  /** How often the hand of a class went round lately. Half a chunk is added to its way, so that classes of
-   *  a few records are not robbed of their only chunk for having evicted nothing. */
-  #pressure(sizeClass: number): number {
+  /** How often the hand of a class went round lately. */
+  #rounds(sizeClass: number): number {
     const walked = this.#scratch32[classWord(sizeClass) + CLASS_WALKED];
-    if (sizeClass === EXTENT_CLASS) return (walked + 0.5) / Math.max(this.#extents.count, 1);
-    return (walked + SLOTS_PER_CHUNK[sizeClass] / 2) / Math.max(this.#slab.usedSlots(sizeClass), 1);
+    const isExtents = sizeClass === EXTENT_CLASS;
+    return walked / Math.max(isExtents ? this.#extents.count : this.#slab.usedSlots(sizeClass), 1);
+  }
+
+  /** The same of a class that may give a chunk. Half a chunk is added to its way, so that classes of a few records
+   *  are not robbed of their only chunk for having evicted nothing. */
+  #pressure(sizeClass: number): number {
+    if (sizeClass === EXTENT_CLASS) return this.#rounds(sizeClass) + 0.5 / this.#extents.count;
+    const used = Math.max(this.#slab.usedSlots(sizeClass), 1);
+    return this.#rounds(sizeClass) + SLOTS_PER_CHUNK[sizeClass] / 2 / used;
   }
 
   /** Lately: halves the ways of all hands each time that a quarter of all chunks was compared for. */

@@ -30,17 +30,19 @@ describe('store: size classes', () => {
     expect(loose).toEqual([]);
   });
 
-  test('up to 1 KiB a slot wastes less than 16 bytes, but for records below 17 bytes', () => {
+  test('up to 368 bytes a slot wastes less than 16 bytes, but for records below 17 bytes', () => {
     const wasteful = everyRecordSize.filter(
-      (bytes) => bytes > 32 && bytes <= 1_024 && SLOT_BYTES[classOfRecord(bytes)] - bytes >= 16,
+      (bytes) => bytes > 32 && bytes <= 368 && SLOT_BYTES[classOfRecord(bytes)] - bytes >= 16,
     );
     expect(wasteful).toEqual([]);
   });
 
-  test('up to 13 KiB a slot wastes at most 17 %; above it a chunk holds as many records as can be', () => {
+  test('up to 4 KiB a slot wastes at most 12 %; above 13 KiB a chunk holds as many records as can be', () => {
     const share = (bytes: number): number => 1 - bytes / SLOT_BYTES[classOfRecord(bytes)];
-    const middle = everyRecordSize.filter((bytes) => bytes > 1_024 && bytes <= 13_000);
-    expect(Math.max(...middle.map(share))).toBeLessThan(0.17);
+    const middle = everyRecordSize.filter((bytes) => bytes > 368 && bytes <= 4_096);
+    expect(Math.max(...middle.map(share))).toBeLessThan(0.12);
+    const upper = everyRecordSize.filter((bytes) => bytes > 4_096 && bytes <= 13_000);
+    expect(Math.max(...upper.map(share))).toBeLessThan(0.17);
     const large = everyRecordSize.filter((bytes) => bytes > 13_000);
     const slotsFor = (bytes: number): number => Math.floor(CHUNK_BYTES / ((bytes + 15) & ~15));
     expect(
