@@ -1,7 +1,7 @@
 /** npm run bench:expiry: whether the sweeper keeps up with 100,000 expiries a second, what it costs, and what GETs notice.
  *
- *  One node with one data worker. Keys with a time to live are written for some seconds at a steady rate, and so expire at
- *  that rate as long; nobody reads them, so only the sweeper frees them. Meanwhile GETs of other keys are
+ *  One node with one data worker. Keys are written that expire one after the other, so many a second, for some seconds,
+ *  `--lead` seconds from the start; nobody reads them, so only the sweeper frees them. Meanwhile GETs of other keys are
  *  timed one by one, before the first expiry and while they go on. */
 
 import { performance } from 'node:perf_hooks';
@@ -20,12 +20,11 @@ const { values } = parseArgs({
     port: { type: 'string', default: '17500' },
     rate: { type: 'string', default: '100000' },
     seconds: { type: 'string', default: '8' },
+    lead: { type: 'string', default: '30' },
   },
 });
 const rate = Number(values.rate);
 const seconds = Number(values.seconds);
-const ttlMs = (seconds + 7) * 1_000;
-
 const ingot = await startIngot(Number(values.port));
 try {
   const client = await RespClient.connect(ingot.port);
@@ -35,19 +34,20 @@ try {
       Array.from({ length: BATCH }, (_, i) => ['SET', `read:${from + i}`, 'x'.repeat(64)]),
     );
   }
-  const begunMs = performance.now();
-  for (let written = 0; written < rate * seconds; written += BATCH) {
-    const px = String(ttlMs);
+  const begunMs = Date.now();
+  const firstExpiryMs = begunMs + Number(values.lead) * 1_000;
+  for (let from = 0; from < rate * seconds; from += BATCH) {
     await client.send(
-      Array.from({ length: BATCH }, (_, i) => ['SET', `gone:${written + i}`, 'x', 'PX', px]),
+      Array.from({ length: BATCH }, (_, i) => {
+        const expiresAtMs = Math.floor(firstExpiryMs + ((from + i) * 1_000) / rate);
+        return ['SET', `gone:${from + i}`, 'x', 'PXAT', String(expiresAtMs)];
+      }),
     );
-    const aheadMs = (written / rate) * 1_000 - (performance.now() - begunMs);
-    if (aheadMs > 1) await delay(aheadMs);
   }
-  const writtenSeconds = (performance.now() - begunMs) / 1_000;
+  const writtenSeconds = (Date.now() - begunMs) / 1_000;
   const before = await timeGets(reader);
-  const firstExpiryMs = begunMs + ttlMs;
-  await delay(Math.max(firstExpiryMs + 500 - performance.now(), 0));
+  if (Date.now() > firstExpiryMs) throw new Error('writing took too long: give more --lead');
+  await delay(Math.max(firstExpiryMs + 1_500 - Date.now(), 0));
   const [cpuBefore, expiredBefore, fromMs] = [
     ingot.cpuSeconds(),
     await expired(client),
@@ -57,7 +57,7 @@ try {
   const tookSeconds = (performance.now() - fromMs) / 1_000;
   const cpu = ingot.cpuSeconds() - cpuBefore;
   const freed = (await expired(client)) - expiredBefore;
-  const due = Math.min(rate * seconds, ((performance.now() - firstExpiryMs) / 1_000) * rate);
+  const due = Math.min(rate * seconds, ((Date.now() - firstExpiryMs) / 1_000) * rate);
   console.log(`${rate * seconds} keys that expire, written in ${writtenSeconds.toFixed(1)} s`);
   console.log(
     `  freed            ${(freed / tookSeconds).toFixed(0)} a second, over ${tookSeconds.toFixed(1)} s`,
