@@ -154,7 +154,11 @@ export class LeaseRun {
       .sort((a, b) => a.at - b.at)
       .map(({ ref }) => ref);
     const next = drawn.slice(0, random.chance(0.35) ? 1 : 3);
+    const isThere = (ref: AcceptorRef): boolean =>
+      this.#machines.some(({ disk }) => disk.id === ref.id);
     const changed = await voter.proposer.propose((map) => {
+      // A disk may have been wiped since.
+      if (!next.every(isThere)) return map;
       const acceptors: AcceptorSet =
         map.acceptors.next === null
           ? { current: map.acceptors.current, next }
