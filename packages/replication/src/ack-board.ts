@@ -141,6 +141,20 @@ export class AckBoard {
     return Atomics.load(this.#rows, row + EPOCH) === epoch ? count : 0;
   }
 
+  /** The least seq that a connected follower has acknowledged at this epoch, of those that have acknowledged any;
+   *  without one it is out of reach for those who wait. */
+  slowest(partition: number, epoch: number): number {
+    const row = partition * ROW_WORDS;
+    let least = Number.MAX_SAFE_INTEGER;
+    if (Atomics.load(this.#rows, row + EPOCH) !== epoch) return least;
+    const followers = Atomics.load(this.#rows, row + FOLLOWERS);
+    for (let i = 0; i < followers; i++) {
+      const seq = this.#f64[partition * ROW_F64 + ACKED + i];
+      if (seq > 0 && seq < least) least = seq;
+    }
+    return least;
+  }
+
   heardMs(partition: number): number {
     return this.#f64[partition * ROW_F64 + HEARD];
   }

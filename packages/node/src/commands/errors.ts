@@ -9,6 +9,7 @@ export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 export const WOULD_OVERFLOW = 'ERR increment or decrement would overflow';
 export const DECREMENT_WOULD_OVERFLOW = 'ERR decrement would overflow';
+export const OFFSET_OUT_OF_RANGE = 'ERR offset is out of range';
 export const INVALID_CURSOR = 'ERR invalid cursor';
 export const INVALID_SLOT = 'ERR Invalid slot';
 export const INVALID_CLIENT_ID = 'ERR Invalid client ID';
@@ -20,6 +21,12 @@ export const NOT_LED_HERE = 'TRYAGAIN a partition is moving to another node; run
 export const OUT_OF_MEMORY: string =
   "OOM command not allowed when used memory > 'maxmemory'. " +
   'Raise the limit (ingot capacity), delete keys, or allow eviction with --eviction sieve';
+
+/** Nothing was done. */
+export const TOO_MANY_LARGE = 'ERR too many large values are being written; run the command again';
+/** In one transaction everything is done in one passage. */
+export const NOT_STAGED =
+  'ERR a value cannot change by so much within a transaction; send the command by itself';
 
 /** Redis shows at most this much of a command that it does not know. */
 const EXCERPT_BYTES_MAX = 128;

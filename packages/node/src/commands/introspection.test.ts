@@ -46,6 +46,7 @@ describe('COMMAND', () => {
       'getset',
       'getdel',
       'getex',
+      'getrange',
     ]);
     expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'ACLCAT', 'transaction')).toEqual([
       'multi',

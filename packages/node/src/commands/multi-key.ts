@@ -29,7 +29,7 @@ function mget(execution: Execution, args: Args, out: ReplyWriter): void {
 function mset(execution: Execution, args: Args, out: ReplyWriter): void {
   if (args.count % 2 === 0) return out.error(wrongArity('mset'));
   for (let i = 1; i < args.count; i += 2) {
-    const refused = tooLarge(args.bytes(i), args.bytes(i + 1));
+    const refused = tooLarge(execution.partition, args.bytes(i), args.bytes(i + 1));
     if (refused !== null) return out.error(refused);
   }
   for (let i = 1; i < args.count; i += 2) {
@@ -72,6 +72,7 @@ export const MULTI_KEY_COMMANDS: readonly CommandRow[] = [
     flags: ['write', 'denyoom'],
     group: 'string',
     keys: KEY_VALUE_PAIRS,
+    value: 2,
     split: 'ok',
     summary: 'Sets the values of several keys.',
     run: mset,

@@ -2,17 +2,18 @@
  *  Inside the read protocol or a passage, as the kind of the command says; allocates nothing. */
 
 import {
-  CHUNK_BYTES,
+  BUSY,
   KEY_BYTES_MAX,
+  NEEDS_PASSAGES,
   OUT_OF_MEMORY as STORE_OUT_OF_MEMORY,
   type Partition,
-  RECORD_HEADER_BYTES,
   SET_OK,
+  TOO_LARGE,
 } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import { keyTooLarge, OUT_OF_MEMORY, valueTooLarge } from './errors.ts';
+import { keyTooLarge, NOT_STAGED, OUT_OF_MEMORY, TOO_MANY_LARGE, valueTooLarge } from './errors.ts';
 
 /** The record whose key is argument `i`, or 0; counted as a hit or a miss. */
 export function lookUp(execution: Execution, args: Args, i: number): number {
@@ -122,23 +123,42 @@ export function storeBytes(
     nowMs,
   );
   if (code === SET_OK) return null;
-  return code === STORE_OUT_OF_MEMORY ? OUT_OF_MEMORY : sizeError(keyBytes, bytes);
+  if (code !== NEEDS_PASSAGES) return refusal(code, partition, keyBytes, bytes);
+  const { staged } = execution;
+  const write = staged?.take(partition, args.buf, keyStart, keyStart + keyBytes, bytes) ?? null;
+  if (write === null) {
+    execution.undone = true;
+    return NOT_STAGED;
+  }
+  const published = write.publishInside(expiresAtMs, nowMs);
+  return published === SET_OK ? null : refusal(published, partition, keyBytes, bytes);
 }
 
-/** The error reply for a record that no slot can hold, or null. */
-export function tooLarge(keyBytes: number, valueBytes: number): string | null {
-  const fits = keyBytes <= KEY_BYTES_MAX && valueBytes <= valueBytesMax(keyBytes);
-  return fits ? null : sizeError(keyBytes, valueBytes);
+/** The error reply for a code of the store. */
+export function refusal(
+  code: number,
+  partition: Partition,
+  keyBytes: number,
+  valueBytes: number,
+): string {
+  if (code === STORE_OUT_OF_MEMORY) return OUT_OF_MEMORY;
+  if (code === TOO_LARGE) return sizeError(partition, keyBytes, valueBytes);
+  return code === BUSY ? TOO_MANY_LARGE : NOT_STAGED;
 }
 
-/** A record is in one slot, and no slot is larger than a chunk. */
-function valueBytesMax(keyBytes: number): number {
-  return CHUNK_BYTES - RECORD_HEADER_BYTES - keyBytes;
+/** The error reply for a record that no memory can hold, or null. */
+export function tooLarge(
+  partition: Partition,
+  keyBytes: number,
+  valueBytes: number,
+): string | null {
+  const fits = keyBytes <= KEY_BYTES_MAX && valueBytes <= partition.values.valueBytesMax(keyBytes);
+  return fits ? null : sizeError(partition, keyBytes, valueBytes);
 }
 
-function sizeError(keyBytes: number, valueBytes: number): string {
+function sizeError(partition: Partition, keyBytes: number, valueBytes: number): string {
   if (keyBytes > KEY_BYTES_MAX) return keyTooLarge(keyBytes, KEY_BYTES_MAX);
-  return valueTooLarge(valueBytes, valueBytesMax(keyBytes));
+  return valueTooLarge(valueBytes, partition.values.valueBytesMax(keyBytes));
 }
 
 /** Lets the key that is argument `i` expire at a unix time in ms; one that has passed removes it.

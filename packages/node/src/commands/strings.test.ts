@@ -173,31 +173,69 @@ describe('relatives of SET', () => {
   });
 });
 
+describe('parts of values', () => {
+  it('GETRANGE counts from both ends, and stops where the value does', () => {
+    node.ask('SET', 'a', 'This is a string');
+    const ranges = [
+      [0, 3, 'This'],
+      [-3, -1, 'ing'],
+      [0, -1, 'This is a string'],
+    ] as const;
+    for (const [from, to, text] of ranges) {
+      expect(node.ask('GETRANGE', 'a', `${from}`, `${to}`)).toBe(text);
+      expect(node.ask('SUBSTR', 'a', `${from}`, `${to}`)).toBe(text);
+    }
+    expect(node.ask('GETRANGE', 'a', '10', '100')).toBe('string');
+    expect(node.ask('GETRANGE', 'a', '5', '4')).toBe('');
+    expect(node.ask('GETRANGE', 'a', '100', '200')).toBe('');
+    expect(node.ask('GETRANGE', 'a', '-100', '-17')).toBe('T');
+    expect(node.ask('GETRANGE', 'a', '-1', '-5')).toBe('');
+    expect(node.ask('GETRANGE', 'none', '0', '-1')).toBe('');
+    expect(node.ask('GETRANGE', 'a', 'x', '1')).toEqual(notAnInteger);
+  });
+
+  it('SETRANGE overwrites, pads with zeros and keeps the expiry', () => {
+    node.ask('SET', 'a', 'Hello World', 'EX', '100');
+    expect(node.ask('SETRANGE', 'a', '6', 'Redis')).toBe(11);
+    expect(node.ask('GET', 'a')).toBe('Hello Redis');
+    expect(node.ask('TTL', 'a')).toBe(100);
+    expect(node.ask('SETRANGE', 'b', '3', 'x')).toBe(4);
+    expect(node.ask('GET', 'b')).toBe('\0\0\0x');
+    expect(node.ask('SETRANGE', 'none', '3', '')).toBe(0);
+    expect(node.ask('EXISTS', 'none')).toBe(0);
+    expect(node.ask('SETRANGE', 'a', '-1', 'x')).toEqual({ error: 'ERR offset is out of range' });
+  });
+});
+
 describe('limits', () => {
+  const max = 2 ** 20;
   const fits = 65_536 - 24 - 1;
   const tooLarge = (bytes: number) => ({
     error:
-      `ERR value of ${bytes} bytes exceeds the maximum of ${fits} ` +
+      `ERR value of ${bytes} bytes exceeds the maximum of ${max} ` +
       '(raise --capacity or --value-max, or lower --partitions)',
   });
 
-  it('the largest value that fits one slot is taken, one byte more is refused', () => {
+  it('the largest value that fits one slot is taken, APPEND goes beyond', () => {
     expect(node.ask('SET', 'a', Buffer.alloc(fits, 1))).toBe('OK');
-    expect(node.ask('STRLEN', 'a')).toBe(fits);
-    expect(node.ask('SET', 'a', Buffer.alloc(fits + 1))).toEqual(tooLarge(fits + 1));
-    expect(node.ask('APPEND', 'a', 'x')).toEqual(tooLarge(fits + 1));
-    expect(node.ask('STRLEN', 'a')).toBe(fits);
+    expect(node.ask('APPEND', 'a', 'x')).toBe(fits + 1);
+    expect(node.ask('SETRANGE', 'a', '200000', 'x')).toBe(200_001);
+    expect(node.ask('GETRANGE', 'a', `${fits - 1}`, `${fits}`)).toBe('\x01x');
   });
 
-  it('SET GET of a value that is too large replies the error alone and changes nothing', () => {
+  it('a value that is too large changes nothing', () => {
     node.ask('SET', 'a', 'old');
-    expect(node.ask('SET', 'a', Buffer.alloc(fits + 1), 'GET')).toEqual(tooLarge(fits + 1));
-    expect(node.ask('GETSET', 'a', Buffer.alloc(fits + 1))).toEqual(tooLarge(fits + 1));
+    const value = Buffer.alloc(max + 1);
+    expect(node.ask('SET', 'a', value)).toEqual(tooLarge(max + 1));
+    expect(node.ask('SET', 'a', value, 'GET')).toEqual(tooLarge(max + 1));
+    expect(node.ask('GETSET', 'a', value)).toEqual(tooLarge(max + 1));
+    expect(node.ask('APPEND', 'a', value)).toEqual(tooLarge(max + 4));
+    expect(node.ask('SETRANGE', 'a', '1', value)).toEqual(tooLarge(max + 2));
     expect(node.ask('GET', 'a')).toBe('old');
   });
 
   it('MSET with one value that is too large sets none', () => {
-    expect(node.ask('MSET', 'b', '1', 'a', Buffer.alloc(fits + 1))).toEqual(tooLarge(fits + 1));
+    expect(node.ask('MSET', 'b', '1', 'a', Buffer.alloc(max + 1))).toEqual(tooLarge(max + 1));
     expect(node.ask('EXISTS', 'b')).toBe(0);
   });
 

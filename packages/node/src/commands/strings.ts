@@ -2,11 +2,17 @@
  *  Where a reply carries the old value, it is written before the store changes; should the store
  *  then refuse, the reply is rewound to the error. */
 
-import { CHUNK_BYTES } from '@ingot/store';
+import { APPEND, NEEDS_PASSAGES } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
-import type { Execution } from '../serving/execution.ts';
-import { invalidExpireTime, NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
+import type { EditRequest, Execution } from '../serving/execution.ts';
+import {
+  invalidExpireTime,
+  NOT_AN_INTEGER,
+  NOT_STAGED,
+  OFFSET_OUT_OF_RANGE,
+  SYNTAX_ERROR,
+} from './errors.ts';
 import {
   absoluteMs,
   MS_FROM_NOW,
@@ -20,11 +26,11 @@ import {
   find,
   lookUp,
   lookUpAndMark,
+  refusal,
   removeKey,
   replyInteger,
   replyOk,
   storeArgument,
-  storeBytes,
   tooLarge,
   writeValue,
 } from './records.ts';
@@ -41,9 +47,6 @@ import {
 } from './set-options.ts';
 
 const options = new WriteOptions();
-
-/** APPEND's result on its way into the store: no value is longer than one slot. */
-const joined = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
 function get(execution: Execution, args: Args, out: ReplyWriter): void {
   writeValue(execution.partition, lookUpAndMark(execution, args, 1), out);
@@ -119,19 +122,78 @@ function getex(execution: Execution, args: Args, out: ReplyWriter): void {
   else if (options.has(OPTION_PERSIST)) dropExpiry(execution, args, 1);
 }
 
-/** Appends through a buffer of this worker: the old value may move while the new one is stored. */
 function append(execution: Execution, args: Args, out: ReplyWriter): void {
-  const { partition } = execution;
-  const ref = find(execution, args, 1);
-  if (ref === 0) return replyInteger(storeArgument(execution, args, 1, 2, 0), args.bytes(2), out);
-  const oldBytes = partition.valueBytes(ref);
-  const bytes = oldBytes + args.bytes(2);
-  const refused = tooLarge(args.bytes(1), bytes);
+  const { partition, nowMs } = execution;
+  const { buf } = args;
+  const bytes = args.bytes(2);
+  const [keyStart, keyBytes] = [args.start(1), args.bytes(1)];
+  const hash = execution.hash(args, 1);
+  const { values } = partition;
+  const code = values.append(hash, buf, keyStart, keyBytes, buf, args.start(2), bytes, nowMs);
+  replyEdited(execution, args, { key: 1, value: 2, offset: APPEND }, code, out);
+}
+
+function setrange(execution: Execution, args: Args, out: ReplyWriter): void {
+  const { partition, nowMs } = execution;
+  const offset = args.integer(2);
+  if (Number.isNaN(offset)) return out.error(NOT_AN_INTEGER);
+  if (offset < 0) return out.error(OFFSET_OUT_OF_RANGE);
+  const bytes = args.bytes(3);
+  if (bytes === 0) {
+    const ref = find(execution, args, 1);
+    return out.integer(ref === 0 ? 0 : partition.valueBytes(ref));
+  }
+  const refused = tooLarge(partition, args.bytes(1), offset + bytes);
   if (refused !== null) return out.error(refused);
-  partition.copyValue(ref, 0, oldBytes, joined, 0);
-  args.buf.copy(joined, oldBytes, args.start(2), args.start(2) + args.bytes(2));
-  const expiresAtMs = partition.expiresAtMs(ref);
-  replyInteger(storeBytes(execution, args, 1, joined, 0, bytes, expiresAtMs), bytes, out);
+  const { buf } = args;
+  const code = partition.values.setRange(
+    execution.hash(args, 1),
+    buf,
+    args.start(1),
+    args.bytes(1),
+    offset,
+    buf,
+    args.start(3),
+    bytes,
+    nowMs,
+  );
+  replyEdited(execution, args, { key: 1, value: 3, offset }, code, out);
+}
+
+/** The length of the value, or why it stays as it was. */
+function replyEdited(
+  execution: Execution,
+  args: Args,
+  edit: EditRequest,
+  code: number,
+  out: ReplyWriter,
+): void {
+  if (code >= 0) return out.integer(code);
+  if (code === NEEDS_PASSAGES) {
+    execution.undone = true;
+    execution.edit = edit;
+    return out.error(NOT_STAGED);
+  }
+  const { partition } = execution;
+  const ref = edit.offset === APPEND ? find(execution, args, 1) : 0;
+  const from = ref === 0 ? Math.max(edit.offset, 0) : partition.valueBytes(ref);
+  out.error(refusal(code, partition, args.bytes(edit.key), from + args.bytes(edit.value)));
+}
+
+/** Redis' rule: both ends count, from the end where negative. */
+function getrange(execution: Execution, args: Args, out: ReplyWriter): void {
+  const [first, last] = [args.integer(2), args.integer(3)];
+  if (Number.isNaN(first) || Number.isNaN(last)) return out.error(NOT_AN_INTEGER);
+  const { partition } = execution;
+  const ref = lookUpAndMark(execution, args, 1);
+  const valueBytes = ref === 0 ? 0 : partition.valueBytes(ref);
+  const from = Math.max(first < 0 ? valueBytes + first : first, 0);
+  const to = Math.min(last < 0 ? Math.max(valueBytes + last, 0) : last, valueBytes - 1);
+  const isEmpty = valueBytes === 0 || from > to || (first < 0 && last < 0 && first > last);
+  if (isEmpty) return out.bulkText('');
+  const bytes = to - from + 1;
+  const at = out.bulkSpace(bytes);
+  if (at !== -1) partition.copyValue(ref, from, bytes, out.buffer, at);
 }
 
 /** Takes the reply back when the store refused, and leaves the error in its place. */
@@ -156,6 +218,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'set',
+    value: 2,
     arity: -3,
     kind: 'write',
     flags: ['write', 'denyoom'],
@@ -165,6 +228,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'getset',
+    value: 2,
     arity: 3,
     kind: 'write',
     flags: ['write', 'denyoom', 'fast'],
@@ -192,6 +256,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'setnx',
+    value: 2,
     arity: 3,
     kind: 'write',
     flags: ['write', 'denyoom', 'fast'],
@@ -201,6 +266,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'setex',
+    value: 3,
     arity: 4,
     kind: 'write',
     flags: ['write', 'denyoom'],
@@ -210,6 +276,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'psetex',
+    value: 3,
     arity: 4,
     kind: 'write',
     flags: ['write', 'denyoom'],
@@ -233,5 +300,32 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
     flags: ['write', 'denyoom', 'fast'],
     summary: 'Appends to the value of a key, or sets it.',
     run: append,
+  }),
+  command({
+    ...string,
+    name: 'setrange',
+    arity: 4,
+    kind: 'write',
+    flags: ['write', 'denyoom'],
+    summary: 'Overwrites a part of a value from an offset on, with zeros before it where needed.',
+    run: setrange,
+  }),
+  command({
+    ...string,
+    name: 'getrange',
+    arity: 4,
+    kind: 'read',
+    flags: ['readonly'],
+    summary: 'Returns a part of a value.',
+    run: getrange,
+  }),
+  command({
+    ...string,
+    name: 'substr',
+    arity: 4,
+    kind: 'read',
+    flags: ['readonly'],
+    summary: 'Returns a part of a value, as GETRANGE does.',
+    run: getrange,
   }),
 ];

@@ -63,6 +63,12 @@ export class Args {
     return this.table[this.first + (i << 1) + 1];
   }
 
+  /** Bytes from the command name to the end of the last argument, as they lie in `buf`. */
+  get span(): number {
+    const last = this.count - 1;
+    return this.start(last) + this.bytes(last) - this.start(0);
+  }
+
   /** True when argument `i` is `upperWord`, ASCII case ignored. */
   is(i: number, upperWord: string): boolean {
     const bytes = this.bytes(i);

@@ -5,6 +5,8 @@ export interface ParserLimits {
   readonly maxBulkBytes: number;
   readonly maxArguments: number;
   readonly maxQueryBufferBytes: number;
+  /** A command with an argument longer than this is skipped, not kept; unless set, none is. */
+  readonly valueBytesMax?: number;
 }
 
 export const DEFAULT_LIMITS: ParserLimits = {

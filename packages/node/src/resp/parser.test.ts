@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS, LINE_BYTES_MAX } from './limits.ts';
-import { BATCH_COMMANDS_MAX, type LongCommand, Parser } from './parser.ts';
+import { BATCH_COMMANDS_MAX, type LongCommand, Parser, type Unfinished } from './parser.ts';
 
 interface Outcome {
   commands: string[][];
@@ -12,13 +12,14 @@ interface Outcome {
 function feed(pieces: readonly Buffer[], parser = new Parser(DEFAULT_LIMITS)): Outcome {
   const commands: string[][] = [];
   let held = Buffer.alloc(0);
-  let long: LongCommand | null = null;
+  let long: Unfinished | null = null;
   for (const piece of pieces) {
     held = Buffer.concat([held, piece]);
     for (;;) {
       parser.parse(held, 0, held.length, long);
       long = parser.long;
       for (let i = 0; i < parser.commands; i++) commands.push(wordsOf(parser, i));
+      if (parser.skipped > 0) commands.push([`too long: ${parser.skipped}`]);
       const { consumed } = parser;
       held = held.subarray(consumed);
       if (parser.error !== null) return { commands, error: parser.error };
@@ -240,5 +241,56 @@ describe('parser: damaged input', () => {
       const whole = feed([bytes]);
       expect(feed(cutAtRandom(bytes, random)), `run ${run}`).toEqual(whole);
     }
+  });
+});
+
+describe('parser: arguments that are longer than any value', () => {
+  const limits = { ...DEFAULT_LIMITS, valueBytesMax: LINE_BYTES_MAX };
+  const long = 'x'.repeat(LINE_BYTES_MAX + 1);
+  const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+  const bytes = bytesOf(
+    `*1\r\n${bulk('PING')}*3\r\n${bulk('SET')}${bulk('k')}${bulk(long)}` +
+      `*5\r\n${bulk('SET')}${bulk('k')}${bulk(`${long}y`)}${bulk('EX')}${bulk('9')}` +
+      `*${80}\r\n${bulk('a').repeat(79)}${bulk(long)}*1\r\n${bulk('PING')}`,
+  );
+  const skippedAll = [
+    ['PING'],
+    ['too long: 65537'],
+    ['too long: 65538'],
+    ['too long: 65537'],
+    ['PING'],
+  ];
+
+  it('are passed over, cut anywhere, and what follows is parsed', () => {
+    // Whole, they are there already: whoever runs the command refuses them.
+    for (const size of [1, 7, 1024, 65_536]) {
+      const outcome = feed(cutEvery(bytes, size), new Parser(limits));
+      expect(outcome).toEqual({ commands: skippedAll, error: null });
+    }
+    const random = seeded(5);
+    for (let i = 0; i < 20; i++) {
+      const pieces = cutAtRandom(bytes, random).flatMap((piece) => cutEvery(piece, 60_000));
+      const outcome = feed(pieces, new Parser(limits));
+      expect(outcome).toEqual({ commands: skippedAll, error: null });
+    }
+  });
+
+  it('are not kept while they arrive', () => {
+    const parser = new Parser(limits);
+    let held = 0;
+    let rest = Buffer.alloc(0);
+    let unfinished: Unfinished | null = null;
+    for (const piece of cutEvery(
+      bytesOf(`*3\r\n${bulk('SET')}${bulk('k')}${bulk(long.repeat(9))}`),
+      999,
+    )) {
+      rest = Buffer.concat([rest, piece]);
+      parser.parse(rest, 0, rest.length, unfinished);
+      unfinished = parser.long;
+      rest = rest.subarray(parser.consumed);
+      held = Math.max(held, rest.length);
+    }
+    expect(parser.skipped).toBe(9 * long.length);
+    expect(held).toBeLessThan(999);
   });
 });

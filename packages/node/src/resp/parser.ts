@@ -10,6 +10,9 @@
  *  - a command of many arguments that is still arriving: a LongCommand of its connection collects
  *    it, so that a client that sends byte by byte costs time linear in what it sends.
  *
+ *  A command with an argument that is longer than any value may be is passed over as it arrives, without
+ *  being kept; `skipped` says so when it ends.
+ *
  *  Memory: nothing is allocated from a declared length, only from bytes that are there.
  *  Errors are Redis' texts. Commands before the error stand; nothing after it is looked at. */
 
@@ -44,6 +47,23 @@ export class LongCommand {
   at = 0;
 }
 
+/** A command that is skipped as it arrives, because one of its arguments is too long to keep. */
+export class SkippedCommand {
+  argsLeft: number;
+  /** Of the argument that is being skipped, with its CRLF; 0 = its header comes next. */
+  bytesLeft = 0;
+  /** Length of the first argument that is too long. */
+  readonly tooLong: number;
+
+  constructor(argsLeft: number, tooLong: number) {
+    this.argsLeft = argsLeft;
+    this.tooLong = tooLong;
+  }
+}
+
+/** A command that the next call goes on with. */
+export type Unfinished = LongCommand | SkippedCommand;
+
 export class Parser {
   /** What the batch's arguments lie in: the receive buffer, or `inlineBuffer`. */
   buffer: Buffer = Buffer.alloc(0);
@@ -57,10 +77,17 @@ export class Parser {
   consumed = 0;
   /** The protocol error that follows the batch's commands, or null. */
   error: string | null = null;
-  /** Set when the bytes end within a command of many arguments: pass it to the next call. */
-  long: LongCommand | null = null;
+  /** Set when the bytes end within a command of many arguments, or one that is skipped: pass it to
+   *  the next call. */
+  long: Unfinished | null = null;
+  /** A command ends here that was skipped: the length of its argument that is too long; else 0. */
+  skipped = 0;
+  /** Where the bulk that is still arriving will end, from the first byte of its command on; 0: nobody
+   *  knows. */
+  wanted = 0;
 
   private readonly limits: ParserLimits;
+  private readonly valueBytesMax: number;
   private readonly flatArgs: Int32Array = new Int32Array(ARGS_INITIAL * 2);
   private readonly inlineBuffer: Buffer = Buffer.alloc(LINE_BYTES_MAX);
   private argCount = 0;
@@ -69,19 +96,26 @@ export class Parser {
 
   constructor(limits: ParserLimits) {
     this.limits = limits;
+    this.valueBytesMax = Math.max(limits.valueBytesMax ?? limits.maxBulkBytes, LINE_BYTES_MAX);
     this.args = this.flatArgs;
   }
 
   /** Parses bytes [start, end). `long` is what the previous call left for the same connection, and
    *  start is then the first byte of that command. */
-  parse(buffer: Buffer, start: number, end: number, long: LongCommand | null): void {
+  parse(buffer: Buffer, start: number, end: number, long: Unfinished | null): void {
     this.buffer = buffer;
     this.commands = 0;
     this.argCount = 0;
     this.consumed = start;
     this.error = null;
     this.long = null;
+    this.skipped = 0;
+    this.wanted = 0;
     this.args = this.flatArgs;
+    if (long instanceof SkippedCommand) {
+      this.skip(long, start, end);
+      return;
+    }
     if (long !== null) {
       this.continueLong(long, start, end);
       return;
@@ -139,6 +173,12 @@ export class Parser {
       }
       if (next < 0 || next + bytes + 2 > end) {
         if (next === INVALID) return INVALID;
+        if (next > 0 && bytes > this.valueBytesMax) {
+          // In a batch of its own: what comes before it is executed first.
+          if (this.commands === 0) this.beginSkip(count - i, bytes, next, end);
+          return INCOMPLETE;
+        }
+        if (next > 0) this.wanted = next + bytes + 2 - at;
         if (i >= LONG_ARGUMENTS_MIN) this.beginLong(at, count);
         return INCOMPLETE;
       }
@@ -250,6 +290,34 @@ export class Parser {
     long.at = this.buffer.indexOf(LF, start) + 1 - start;
   }
 
+  /** The argument whose payload is at `next`, and all that follow, are passed over. */
+  private beginSkip(argsLeft: number, bytes: number, next: number, end: number): void {
+    const skipped = new SkippedCommand(argsLeft, bytes);
+    skipped.bytesLeft = bytes + 2;
+    this.skip(skipped, next, end);
+  }
+
+  private skip(skipped: SkippedCommand, start: number, end: number): void {
+    let at = start;
+    while (skipped.argsLeft > 0) {
+      if (skipped.bytesLeft === 0) {
+        const next = this.bulkHeader(at, end);
+        if (next === INVALID) return;
+        if (next < 0) break;
+        at = next;
+        skipped.bytesLeft = this.lineValue + 2;
+      }
+      const passed = Math.min(skipped.bytesLeft, end - at);
+      at += passed;
+      skipped.bytesLeft -= passed;
+      if (skipped.bytesLeft > 0) break;
+      skipped.argsLeft--;
+    }
+    this.consumed = at;
+    if (skipped.argsLeft === 0) this.skipped = skipped.tooLong;
+    else this.long = skipped;
+  }
+
   /** Takes a LongCommand as far as the bytes go; complete, it is the whole batch. */
   private continueLong(long: LongCommand, start: number, end: number): void {
     let next = start + long.at;
@@ -257,6 +325,10 @@ export class Parser {
       next = this.bulkHeader(next, end);
       const bytes = this.lineValue;
       if (next === INVALID) return;
+      if (next > 0 && bytes > this.valueBytesMax) {
+        this.beginSkip(long.argsWanted - long.argsDone, bytes, next, end);
+        return;
+      }
       if (next < 0 || next + bytes + 2 > end) break;
       if (this.buffer[next + bytes] !== CR || this.buffer[next + bytes + 1] !== LF) {
         this.fail('expected CRLF after a bulk');

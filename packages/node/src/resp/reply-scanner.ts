@@ -114,7 +114,8 @@ export class ReplyScanner {
     const needed = left + data.length;
     const own = needed <= this.buffer.length ? this.buffer : null;
     const target = own ?? Buffer.allocUnsafeSlow(Math.max(needed, left * 2, 4096));
-    this.buffer.copy(target, 0, this.end, this.filled);
+    // In place already, as long as one reply is arriving: moving it each time would be quadratic.
+    if (own === null || this.end > 0) this.buffer.copy(target, 0, this.end, this.filled);
     data.copy(target, left);
     this.buffer = target;
     this.filled = needed;

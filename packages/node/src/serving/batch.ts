@@ -105,6 +105,7 @@ export class BatchExecutor {
     for (;;) {
       parser.parse(buffer, at, end, connection.long);
       connection.long = parser.long;
+      connection.wanted = parser.wanted;
       const before = at;
       const count = parser.commands;
       if (count > 0) {
@@ -121,6 +122,7 @@ export class BatchExecutor {
         }
       }
       at = parser.consumed;
+      if (parser.skipped > 0) this.dispatch.refuseSkipped(connection, parser.skipped);
       if (connection.hold !== 0 || connection.closing) break;
       if (parser.error !== null) {
         desk.host.counters.add(Counter.protocolErrors, 1);

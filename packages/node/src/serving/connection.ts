@@ -11,11 +11,12 @@
 
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { LongCommand } from '../resp/parser.ts';
+import type { Unfinished } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Acks, Settings } from '../shared/settings.ts';
 import type { HeldReplies } from './held-replies.ts';
+import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
 import { type LateReply, ReplyQueue } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
@@ -93,8 +94,13 @@ export class Connection implements Session, Parkable {
   inSync: boolean;
   /** Per partition: 1 where this connection has written, here or elsewhere; for WAIT. */
   readonly written: Uint8Array;
-  /** The parser's, for a command of many arguments that is still arriving. */
-  long: LongCommand | null = null;
+  /** The parser's, for a command of many arguments, or a skipped one, that is still arriving. */
+  long: Unfinished | null = null;
+  /** What the command that comes next needs done before it runs, or has had done instead. */
+  large: Staging | Editing | null = null;
+
+  /** The parser's: where a bulk that is still arriving will end, from the first byte of `rest` on; 0 = none. */
+  wanted = 0;
 
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
@@ -273,6 +279,14 @@ export class Connection implements Session, Parkable {
     if (this.hold === 0) this.scheduleRun();
   }
 
+  /** Nothing is read until the work is done: its bytes lie in `rest`. */
+  startLarge(work: Staging | Editing): void {
+    this.large = work;
+    this.hold |= Hold.work;
+    this.wire.pause();
+    void work.run().then(() => this.release(Hold.work));
+  }
+
   unpark(): void {
     this.release(Hold.parked);
   }
@@ -307,7 +321,7 @@ export class Connection implements Session, Parkable {
     const rest = this.rest;
     if (rest === null || this.restEnd + end - start > rest.length) {
       const fits = rest !== null && needed <= rest.length;
-      const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(4096, needed + (held >> 1)));
+      const target = fits ? rest : Buffer.allocUnsafeSlow(this.roomFor(needed));
       rest?.copy(target, 0, this.restStart, this.restEnd);
       this.rest = target;
       this.restStart = 0;
@@ -315,6 +329,13 @@ export class Connection implements Session, Parkable {
     }
     buffer.copy(this.rest as Buffer, this.restEnd, start, end);
     this.restEnd += end - start;
+  }
+
+  /** Doubles each time, but does not grow further than the value that is arriving. */
+  private roomFor(needed: number): number {
+    const { wanted } = this;
+    const grown = Math.max(4096, needed * 2);
+    return wanted >= needed ? Math.min(grown, wanted) : grown;
   }
 
   private executeRest(): void {
@@ -399,6 +420,7 @@ export class Connection implements Session, Parkable {
     this.destroyed = true;
     this.closing = true;
     this.rest = null;
+    this.large?.drop();
     this.host.closed(this);
   }
 }

@@ -15,6 +15,7 @@ import type { CallCounts } from './call-counts.ts';
 import type { Command, Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { HeldReplies } from './held-replies.ts';
+import { LargeValues } from './large-values.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
@@ -40,6 +41,8 @@ export interface DeskHost {
   readonly map: ClusterMap;
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;
+  /** What every connection of the worker reads into. */
+  readonly receiveBuffer: Buffer;
   /** As it was when the batch began, or at the last look since. */
   readonly lease: LeaseWatch;
   /** Unix ms. */
@@ -63,6 +66,7 @@ export class Desk {
   /** Replies of the running batch. */
   readonly out: ReplyWriter = new ReplyWriter();
   readonly calls: CallCounts;
+  readonly large: LargeValues = new LargeValues(this);
   /** For parts of a reply that is put together. */
   readonly scratch: ReplyWriter = new ReplyWriter();
 

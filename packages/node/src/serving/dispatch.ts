@@ -2,7 +2,7 @@
  *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
 
 import { partitionOfSlot } from '@ingot/store';
-import { unknownCommand, wrongArity } from '../commands/errors.ts';
+import { unknownCommand, valueTooLarge, wrongArity } from '../commands/errors.ts';
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
@@ -12,6 +12,7 @@ import { runSplit } from './fan-out.ts';
 import { isInternal, runInternal } from './internal-commands.ts';
 import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
+import { PLAIN_SPAN_MAX } from './large-values.ts';
 import { runHere, runOnCopy } from './local-run.ts';
 import type { Route } from './routing.ts';
 import { runWait } from './wait.ts';
@@ -84,6 +85,19 @@ export class Dispatch {
   }
 
   private keyed(connection: Connection, command: Command, args: Args): Outcome {
+    if (connection.large === null && args.span <= PLAIN_SPAN_MAX) {
+      return this.small(connection, command, args);
+    }
+    const { large } = this.desk;
+    const outcome = large.before(connection, command, args);
+    if (outcome !== null) return outcome;
+    const result = this.small(connection, command, args);
+    large.after();
+    return result;
+  }
+
+  /** Whatever is large about it has been seen to. */
+  private small(connection: Connection, command: Command, args: Args): Outcome {
     const { desk } = this;
     const { out } = desk;
     const slot = desk.slotOf(args, command.keys.first);
@@ -108,6 +122,7 @@ export class Dispatch {
     }
     if (partition !== null && !desk.isBehind(connection, partitionId)) {
       if (runHere(desk, command, partition, args, out)) return Outcome.done;
+      if (desk.execution.edit !== null) return desk.large.edit(connection, partition, args);
     }
     desk.passage.close();
     const to = desk.route(connection, partitionId, slot, command.kind === 'read');
@@ -130,6 +145,12 @@ export class Dispatch {
       default:
         return desk.turnAway(connection, partitionId, to);
     }
+  }
+
+  /** A command with an argument that is longer than any value may be; it was not kept. */
+  refuseSkipped(connection: Connection, bytes: number): void {
+    this.desk.out.error(valueTooLarge(bytes, this.desk.host.map.valueMaxBytes));
+    if (connection.transaction !== null) connection.transaction.aborted = true;
   }
 
   private unknown(connection: Connection, args: Args): void {

@@ -29,6 +29,10 @@ export function execHere(
     return true;
   }
   if (!passage.open(partition)) return false;
+  if (execution.staged?.holdsAt(partition) === false) {
+    passage.close();
+    return false;
+  }
   if (inSync) held.need(partition.id, partition.epoch(), writes);
   if (writes) written[partition.id] = 1;
   if (!areUnchanged(partition, known, execution.nowMs)) {

@@ -9,6 +9,7 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
+import type { Staging } from './large-work.ts';
 import type { Session } from './session.ts';
 
 /** read, write: on the keys named by `keys`, all in one partition.
@@ -43,6 +44,8 @@ export interface Command {
   readonly flags: readonly string[];
   readonly categories: readonly string[];
   readonly keys: KeyPositions;
+  /** Argument that is a value, set whole: that of the first key; those of others follow by `keys.step`. */
+  readonly value?: number;
   readonly split?: SplitRule;
   readonly combine?: CombineRule;
   /** Writes exactly one reply (or calls `session.replyLater`). Must not throw.
@@ -76,6 +79,13 @@ export interface WorkerContext {
 /** Bounds of SCAN's public cursor: partition * 2^32 + bucket, decimal; 0 starts and ends. */
 export const CURSOR_PARTITION_FACTOR: number = 2 ** 32;
 
+/** APPEND or SETRANGE: arguments by index; the offset is the store's APPEND for the end. */
+export interface EditRequest {
+  readonly key: number;
+  readonly value: number;
+  readonly offset: number;
+}
+
 export class Execution {
   /** Of the key(s); meaningful for kinds read and write only. */
   partition!: Partition;
@@ -90,6 +100,13 @@ export class Execution {
   /** SCAN only: true when cursors run over all partitions of the cluster (client port, or on
    *  behalf of one); false when only over those led here (cluster and follower port). */
   wholeCluster = false;
+
+  /** Values that are in the store already and wait to be published; null: none. */
+  staged: Staging | null = null;
+  /** A write sets this where one passage is not enough: it was not done, and its reply does not count. */
+  undone = false;
+  /** Then, where a part of a value changes: how. */
+  edit: EditRequest | null = null;
 
   private knownStart = -1;
   private knownHash = 0;

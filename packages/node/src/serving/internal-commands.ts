@@ -111,7 +111,11 @@ function exec(desk: Desk, connection: Connection, args: Args): Outcome {
     return desk.turnAway(connection, partitionId, { to: 'park' });
   const partition = desk.partition(partitionId);
   if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
-  if (execHere(desk, partition, parsed.queued, parsed.watched, desk.out)) return Outcome.done;
+  const outcome = desk.large.beforeAll(connection, parsed.queued);
+  if (outcome !== null) return outcome;
+  const ran = execHere(desk, partition, parsed.queued, parsed.watched, desk.out);
+  desk.large.after();
+  if (ran) return Outcome.done;
   return desk.turnAway(connection, partitionId, { to: 'park' });
 }
 

@@ -25,12 +25,20 @@ export function runHere(
   execution.misses = 0;
   if (command.kind === 'write') {
     if (!passage.open(partition)) return false;
+    if (execution.staged?.holdsAt(partition) === false) return false;
+    const mark = out.mark();
+    execution.undone = false;
+    execution.edit = null;
     written[partition.id] = 1;
-    if (inSync) held.need(partition.id, partition.epoch(), true);
     // Several keys, one transaction: followers apply all of it or nothing.
     if (command.split !== undefined) partition.beginTransaction();
     command.run(execution, args, out);
     if (command.split !== undefined) partition.endTransaction();
+    if (execution.undone) {
+      out.rewind(mark);
+      return false;
+    }
+    if (inSync) held.need(partition.id, partition.epoch(), true);
   } else if (passage.inside === partition) {
     if (inSync) held.need(partition.id, partition.epoch(), false);
     command.run(execution, args, out);

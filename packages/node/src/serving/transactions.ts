@@ -188,14 +188,21 @@ export class Transactions {
       }
       if (part.to.to === 'peer' && !desk.hasRoom(connection, part.to)) return Outcome.held;
     }
+    const outcome = desk.large.beforeAll(connection, transaction.queued);
+    if (outcome !== null) return outcome;
     this.forget(connection);
     const down = parts.find((part) => part.to.to === 'refuse');
-    if (down !== undefined) return desk.turnAway(connection, down.partitionId, down.to);
+    if (down !== undefined) {
+      desk.large.after();
+      return desk.turnAway(connection, down.partitionId, down.to);
+    }
     if (parts.some((part) => this.lacksReplicas(connection, part, parts.length === 1))) {
+      desk.large.after();
       desk.held.refuse(out);
       return Outcome.done;
     }
     this.runParts(connection, transaction.queued, parts, watched);
+    desk.large.after();
     return Outcome.done;
   }
 

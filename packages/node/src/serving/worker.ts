@@ -103,7 +103,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
       new CallCounts(lookup.commands.length),
     );
     const dispatch = new Dispatch(this.desk, new Transactions(this.desk));
-    const parser = new Parser(data.settings.limits);
+    const { valueMaxBytes } = data.map;
+    const parser = new Parser({ ...data.settings.limits, valueBytesMax: valueMaxBytes });
     this.executor = new BatchExecutor(this.desk, dispatch, parser, this.clock, () =>
       this.wakeReplication(),
     );

@@ -1,0 +1,207 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestCluster } from './cluster.fixture.ts';
+
+const MAX = 2 ** 20;
+const SMALL = 'x'.repeat(200);
+
+let cluster: TestCluster;
+afterEach(() => cluster.stop());
+
+/** Text of `bytes` bytes in which no two stretches are alike. */
+function large(bytes: number, tag = ''): string {
+  let text = '';
+  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
+  return text.slice(0, bytes);
+}
+
+const tooLarge = (bytes: number): string =>
+  `-ERR value of ${bytes} bytes exceeds the maximum of ${MAX} ` +
+  '(raise --capacity or --value-max, or lower --partitions)';
+
+function allVerify(): void {
+  for (const node of cluster.nodes) {
+    for (const partition of node.partitions) {
+      expect(partition.verify()).toBeNull();
+      expect(partition.values.pinStats(Date.now()).pins).toBe(0);
+    }
+  }
+}
+
+describe('large values: through the owner and through another node', () => {
+  it('each command that sets a value takes one of the largest size', async () => {
+    cluster = await TestCluster.start(2, 2);
+    for (const node of [0, 1]) {
+      const client = await cluster.client(node);
+      const key = cluster.keyIn(0, `${node}`);
+      const [a, b] = [large(MAX, 'a'), large(MAX - 1, 'b')];
+      expect(await client.call('SET', key, a)).toBe('OK');
+      expect(await client.call('GET', key)).toBe(a);
+      expect(await client.call('STRLEN', key)).toBe(MAX);
+      expect(await client.call('SET', key, b, 'NX')).toBe(null);
+      expect(await client.call('SETNX', key, b)).toBe(0);
+      expect(await client.call('SET', key, b, 'XX', 'GET', 'EX', '100')).toBe(a);
+      expect(await client.call('SET', key, a, 'KEEPTTL')).toBe('OK');
+      expect(await client.call('TTL', key)).toBe(100);
+      expect(await client.call('GETSET', key, b)).toBe(a);
+      expect(await client.call('SETEX', key, '50', a)).toBe('OK');
+      expect(await client.call('PSETEX', key, '70000', b)).toBe('OK');
+      expect(await client.call('GETEX', key, 'PERSIST')).toBe(b);
+      expect(await client.call('TTL', key)).toBe(-1);
+      expect(await client.call('GETRANGE', key, '65530', '65545')).toBe(b.slice(65_530, 65_546));
+      expect(await client.call('SUBSTR', key, '-5', '-1')).toBe(b.slice(-5));
+      expect(await client.call('GETDEL', key)).toBe(b);
+      expect(await client.call('GET', key)).toBe(null);
+    }
+    allVerify();
+  });
+
+  it('APPEND and SETRANGE change a part, and make a value where there is none', async () => {
+    cluster = await TestCluster.start(2, 2);
+    for (const node of [0, 1]) {
+      const client = await cluster.client(node);
+      const key = cluster.keyIn(0, `${node}`);
+      const part = large(500_000, 'p');
+      expect(await client.call('APPEND', key, part)).toBe(500_000);
+      expect(await client.call('APPEND', key, 'end')).toBe(500_003);
+      expect(await client.call('SETRANGE', key, '70000', 'mid')).toBe(500_003);
+      const now = `${part.slice(0, 70_000)}mid${part.slice(70_003)}end`;
+      expect(await client.call('GET', key)).toBe(now);
+      expect(await client.call('SETRANGE', key, `${MAX - 3}`, 'end')).toBe(MAX);
+      expect(await client.call('GET', key)).toBe(`${now}${'\0'.repeat(MAX - 500_006)}end`);
+      expect(await client.call('APPEND', key, 'x')).toBe(tooLarge(MAX + 1));
+      expect(await client.call('SETRANGE', key, `${MAX}`, 'x')).toBe(tooLarge(MAX + 1));
+      expect(await client.call('DEL', key)).toBe(1);
+      expect(await client.call('SETRANGE', key, '900000', 'x')).toBe(900_001);
+      await client.call('DEL', key);
+    }
+    allVerify();
+  });
+
+  it('MSET, over several partitions too, and a transaction', async () => {
+    cluster = await TestCluster.start(2, 4);
+    const client = await cluster.client(0);
+    const keys = [0, 1, 2, 3].map((id) => cluster.keyIn(id));
+    const values = keys.map((_, i) => large(200_000, `v${i}-`));
+    const words = keys.flatMap((key, i) => [key, values[i]]);
+    expect(await client.call('MSET', ...words)).toBe('OK');
+    expect(await client.call('MGET', ...keys)).toEqual(values);
+    expect(
+      await client.pipeline([
+        ['MULTI'],
+        ['SET', keys[0], values[1]],
+        ['SET', keys[1], values[0]],
+        ['STRLEN', keys[0]],
+        ['EXEC'],
+      ]),
+    ).toEqual(['OK', 'QUEUED', 'QUEUED', 'QUEUED', ['OK', 'OK', 200_000]]);
+    expect(await client.call('MGET', keys[0], keys[1])).toEqual([values[1], values[0]]);
+    allVerify();
+  });
+});
+
+describe('large values: order, limits, bounds', () => {
+  it('replies of a pipeline stay in order, and what follows sees the value', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const [here, there] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const [a, b] = [large(300_000, 'a'), large(300_000, 'b')];
+    const commands = [
+      ['SET', here, a],
+      ['GET', here],
+      ['SET', there, b],
+      ['GET', there],
+      ['PING'],
+      ['GET', here],
+      ['SET', here, SMALL],
+      ['GET', here],
+    ];
+    expect(await client.pipeline(commands)).toEqual(['OK', a, 'OK', b, 'PONG', a, 'OK', SMALL]);
+  });
+
+  it('a value that is too large is not kept, and the connection goes on', async () => {
+    cluster = await TestCluster.start(1, 1, { maxQueryBufferBytes: 3 * MAX });
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    await client.call('SET', key, 'old');
+    const huge = 'h'.repeat(20 * MAX);
+    const replies = await client.pipeline([
+      ['SET', key, huge],
+      ['GET', key],
+      ['SET', key, large(MAX + 1), 'GET'],
+      ['MSET', 'a', huge, 'b', 'c'],
+      ['GET', key],
+    ]);
+    const refused = tooLarge(20 * MAX);
+    expect(replies).toEqual([refused, 'old', tooLarge(MAX + 1), refused, 'old']);
+    expect(cluster.partition(0, 0).stats().evictions).toBe(0);
+    allVerify();
+  });
+
+  it('others are served while a value is written', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const [writer, other] = [await cluster.client(), await cluster.client()];
+    const key = cluster.keyIn(0);
+    await writer.call('SET', key, 'old');
+    const { board } = cluster.nodes[0];
+    // A follower that stands still makes the write wait after half a ring.
+    board.lead(0, 1, 1, 0);
+    board.acked(0, [1]);
+    let written = false;
+    const partition = cluster.partition(0, 0);
+    const from = partition.ringHead();
+    const value = large(MAX);
+    const done = writer.call('SET', key, value).then((reply) => {
+      written = true;
+      return reply;
+    });
+    while (partition.ringHead() - from < partition.geometry.ringBytes / 2 - 65_536) {
+      expect(await other.call('GET', key)).toBe('old');
+      await sleep(1);
+    }
+    expect(written).toBe(false);
+    board.acked(0, [partition.committedSeq()]);
+    cluster.nodes[0].worker.roleChanged();
+    expect(await done).toBe('OK');
+    expect(await other.call('GET', key)).toBe(value);
+  });
+
+  it('a client that leaves while its value is written leaves nothing behind', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const partition = cluster.partition(0, 0);
+    const used = partition.stats().usedBytes;
+    for (const bytes of [100_000, 500_000, MAX]) {
+      const quitter = await cluster.client();
+      quitter.write(`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${MAX}\r\n${large(bytes)}`);
+      await sleep(5);
+      quitter.close();
+    }
+    const key = cluster.keyIn(0);
+    expect(await client.call('SET', key, large(MAX))).toBe('OK');
+    expect(await client.call('DEL', key)).toBe(1);
+    for (let i = 0; i < 40; i++) await client.call('SET', key, SMALL);
+    expect(partition.stats().usedBytes - used).toBeLessThanOrEqual(20 * 65_536);
+    allVerify();
+  });
+
+  it('a partition that moves in the middle takes the value with it', async () => {
+    cluster = await TestCluster.start(2, 1);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(0);
+    const { board } = cluster.nodes[0];
+    board.lead(0, 1, 1, 0);
+    board.acked(0, [1]);
+    const partition = cluster.partition(0, 0);
+    const from = partition.ringHead();
+    const value = large(MAX);
+    const reply = client.call('SET', key, value);
+    while (partition.ringHead() === from) await sleep(1);
+    cluster.demote(0, 0);
+    cluster.promote(1, 0);
+    cluster.tell(cluster.moved(0, 1), 0, 1);
+    expect(await reply).toBe('OK');
+    expect(await client.call('GET', key)).toBe(value);
+    expect(cluster.counter(0, 'forwarded')).toBeGreaterThan(0);
+  });
+});

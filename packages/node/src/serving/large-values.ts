@@ -1,0 +1,167 @@
+/** Which commands need work on a large value before they run (see large-work.ts), and what is made of it
+ *  when they are met again. Everything but the sizes is left to those who run commands. */
+
+import { CHUNK_BYTES, type Partition, RECORD_HEADER_BYTES, SET_OK, VOID } from '@ingot/store';
+import { refusal, tooLarge } from '../commands/records.ts';
+import type { Args } from '../resp/args.ts';
+import type { Connection } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import type { Command, EditRequest } from './execution.ts';
+import { keyIndexes } from './keys.ts';
+import { Editing, type LargeValue, Staging } from './large-work.ts';
+import type { QueuedCommand } from './transaction-state.ts';
+
+/** A command that lies in no more bytes has no value that is too large for one passage. */
+export const PLAIN_SPAN_MAX: number = CHUNK_BYTES - RECORD_HEADER_BYTES;
+
+export class LargeValues {
+  private readonly desk: Desk;
+
+  constructor(desk: Desk) {
+    this.desk = desk;
+  }
+
+  /** Null: the command may run now, if it is here that it runs; call `after` then. */
+  before(connection: Connection, command: Command, args: Args): Outcome | null {
+    const { desk } = this;
+    const { large } = connection;
+    desk.passage.close();
+    if (large !== null) {
+      connection.large = null;
+      const outcome = this.finish(connection, large);
+      if (outcome !== RESTART) return outcome;
+    }
+    const values: LargeValue[] = [];
+    const refused = this.collect(connection, command, args, values);
+    if (refused !== null) {
+      desk.out.error(refused);
+      return Outcome.done;
+    }
+    return this.start(connection, values);
+  }
+
+  /** As `before`, for commands of one transaction that run on partitions of this node. */
+  beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null {
+    const { desk } = this;
+    const { large } = connection;
+    if (large === null && queued.every(({ args }) => args.span <= PLAIN_SPAN_MAX)) return null;
+    desk.passage.close();
+    if (large !== null) {
+      connection.large = null;
+      if (large.result === SET_OK && large instanceof Staging) {
+        desk.execution.staged = large;
+        return null;
+      }
+      // What cannot be staged is refused by the command itself.
+      if (large.result !== VOID) return null;
+    }
+    const values: LargeValue[] = [];
+    desk.execution.forgetHash();
+    for (const { index, args } of queued) {
+      const refused = this.collect(connection, desk.lookup.commands[index], args, values);
+      if (refused !== null) return null;
+    }
+    return this.start(connection, values);
+  }
+
+  /** The command has run, or gone elsewhere. */
+  after(): void {
+    const { desk } = this;
+    const { staged } = desk.execution;
+    if (staged === null) return;
+    desk.execution.staged = null;
+    desk.passage.close();
+    staged.drop();
+  }
+
+  /** `execution.edit` says how the command changes more than one passage can. */
+  edit(connection: Connection, partition: Partition, args: Args): Outcome {
+    const { desk } = this;
+    const { execution } = desk;
+    const { key, value, offset } = execution.edit as EditRequest;
+    execution.edit = null;
+    desk.passage.close();
+    const { hash, source, start, bytes, ...rest } = this.valueOf(partition, args, key, value);
+    const edit = { ...rest, hash, source, start, bytes, offset };
+    connection.startLarge(new Editing(desk, edit));
+    return Outcome.held;
+  }
+
+  private start(connection: Connection, values: readonly LargeValue[]): Outcome | null {
+    if (values.length === 0) return null;
+    connection.startLarge(new Staging(this.desk, values));
+    return Outcome.held;
+  }
+
+  private finish(
+    connection: Connection,
+    large: Staging | Editing,
+  ): Outcome | null | typeof RESTART {
+    const { desk } = this;
+    const { result } = large;
+    if (result === VOID) return RESTART;
+    if (large instanceof Staging) {
+      if (result === SET_OK) {
+        desk.execution.staged = large;
+        return null;
+      }
+      const { partition, key, bytes } = large.failed as LargeValue;
+      desk.out.error(refusal(result, partition, key.length, bytes));
+      return Outcome.done;
+    }
+    const { partition, epoch, edit } = large;
+    if (result >= 0) {
+      connection.written[partition.id] = 1;
+      if (connection.inSync) desk.held.need(partition.id, epoch, true);
+      desk.out.integer(result);
+    } else desk.out.error(refusal(result, partition, edit.key.length, edit.bytes));
+    return Outcome.done;
+  }
+
+  /** Values of the command that are too large for one passage, and are led here. Returns why one is too large
+   *  for any, or null. */
+  private collect(
+    connection: Connection,
+    command: Command,
+    args: Args,
+    into: LargeValue[],
+  ): string | null {
+    const { desk } = this;
+    if (command.value === undefined || args.span <= PLAIN_SPAN_MAX) return null;
+    const toValue = command.value - command.keys.first;
+    for (const key of keyIndexes(command.keys, args.count)) {
+      const value = key + toValue;
+      if (value >= args.count) continue;
+      const keyBytes = args.bytes(key);
+      const bytes = args.bytes(value);
+      if (RECORD_HEADER_BYTES + keyBytes + bytes <= CHUNK_BYTES) continue;
+      const partitionId = desk.partitionOf(args, key);
+      const partition = desk.partition(partitionId);
+      if (partition === null || !this.isServed(connection, partition)) continue;
+      const refused = tooLarge(partition, keyBytes, bytes);
+      if (refused !== null) return refused;
+      into.push(this.valueOf(partition, args, key, value));
+    }
+    return null;
+  }
+
+  /** Whether the command would run here if it were small. */
+  private isServed(connection: Connection, partition: Partition): boolean {
+    const { desk } = this;
+    if (!partition.mayWrite() || partition.sealed() || !desk.host.lease.holds) return false;
+    if (connection.refuses(partition.id) || desk.isBehind(connection, partition.id)) return false;
+    return !connection.inSync || desk.held.suffice(partition.id);
+  }
+
+  /** What every connection reads into is written over at once; a buffer of the connection's own stays. */
+  private valueOf(partition: Partition, args: Args, key: number, value: number): LargeValue {
+    const { desk } = this;
+    const hash = desk.execution.hash(args, key);
+    const isOwn = args.buf !== desk.host.receiveBuffer;
+    const source = isOwn ? args.buf : args.copy(value);
+    const start = isOwn ? args.start(value) : 0;
+    return { partition, hash, key: args.copy(key), source, start, bytes: args.bytes(value) };
+  }
+}
+
+const RESTART = -1;
