@@ -15,10 +15,10 @@ import type { CallCounts } from './call-counts.ts';
 import type { Command, Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { HeldReplies } from './held-replies.ts';
-import { LargeValues } from './large-values.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
+import type { QueuedCommand } from './transaction-state.ts';
 
 /** What became of a command. */
 export const Outcome = {
@@ -55,6 +55,14 @@ export interface DeskHost {
   wakeReplication(): void;
 }
 
+/** Commands with large values: see large-values.ts. */
+export interface LargeCommands {
+  before(connection: Connection, command: Command, args: Args): Outcome | null;
+  beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null;
+  edit(connection: Connection, partition: Partition, args: Args): Outcome;
+  after(): void;
+}
+
 export class Desk {
   readonly host: DeskHost;
   readonly lookup: CommandLookup;
@@ -66,7 +74,8 @@ export class Desk {
   /** Replies of the running batch. */
   readonly out: ReplyWriter = new ReplyWriter();
   readonly calls: CallCounts;
-  readonly large: LargeValues = new LargeValues(this);
+  /** Set once, by the dispatch. */
+  large!: LargeCommands;
   /** For parts of a reply that is put together. */
   readonly scratch: ReplyWriter = new ReplyWriter();
 

@@ -12,7 +12,7 @@ import { runSplit } from './fan-out.ts';
 import { isInternal, runInternal } from './internal-commands.ts';
 import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
-import { PLAIN_SPAN_MAX } from './large-values.ts';
+import { LargeValues, PLAIN_SPAN_MAX } from './large-values.ts';
 import { runHere, runOnCopy } from './local-run.ts';
 import type { Route } from './routing.ts';
 import { runWait } from './wait.ts';
@@ -34,6 +34,7 @@ export class Dispatch {
   constructor(desk: Desk, transactions: Transactions) {
     this.desk = desk;
     this.transactions = transactions;
+    desk.large = new LargeValues(desk);
   }
 
   /** One command; `index` is its row, or -1. Counts it, unless held, forwarded or refused. */

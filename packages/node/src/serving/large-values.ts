@@ -5,7 +5,7 @@ import { CHUNK_BYTES, type Partition, RECORD_HEADER_BYTES, SET_OK, VOID } from '
 import { refusal, tooLarge } from '../commands/records.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
-import { type Desk, Outcome } from './desk.ts';
+import { type Desk, type LargeCommands, Outcome } from './desk.ts';
 import type { Command, EditRequest } from './execution.ts';
 import { keyIndexes } from './keys.ts';
 import { Editing, type LargeValue, Staging } from './large-work.ts';
@@ -14,7 +14,7 @@ import type { QueuedCommand } from './transaction-state.ts';
 /** A command that lies in no more bytes has no value that is too large for one passage. */
 export const PLAIN_SPAN_MAX: number = CHUNK_BYTES - RECORD_HEADER_BYTES;
 
-export class LargeValues {
+export class LargeValues implements LargeCommands {
   private readonly desk: Desk;
 
   constructor(desk: Desk) {
