@@ -39,6 +39,8 @@ export class Following {
       if (source === null) continue;
       let connection = this.#connections.get(id);
       if (connection === undefined) {
+        // Its bytes stay as they are until what was sent to clients from them has left.
+        if (partition.values.pinStats(nowMs).pins > 0) continue;
         connection = new FollowerConnection(this.#state, partition, source);
         this.#connections.set(id, connection);
       }

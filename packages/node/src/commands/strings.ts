@@ -212,6 +212,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
     arity: 2,
     kind: 'read',
     flags: ['readonly', 'fast'],
+    sends: 'value',
     summary: 'Returns the value of a key.',
     run: get,
   }),

@@ -38,6 +38,9 @@ export const Counter = {
   acksUnknown: 12,
   /** writes refused because too few copies are in sync */
   noReplicas: 13,
+  /** connections ended because their client did not read a value that is sent from where it lies, or the
+   *  partition was no longer led here */
+  pinsEnded: 14,
 } as const;
 
 export type CounterName = keyof typeof Counter;

@@ -28,6 +28,7 @@ import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
+import { PINNED_BYTES_MIN } from './pinned-value.ts';
 import type { Dispatch } from './dispatch.ts';
 
 /** A batch hands its output over at this size, so that a long pipeline holds little of it. */
@@ -265,10 +266,12 @@ export class BatchExecutor {
         this.desk.calls.count(this.getIndex);
         return true;
       }
+      const valueBytes = partition.valueBytes(ref);
+      // Sent from where it lies, or, should this be a torn read, looked at once more.
+      if (valueBytes >= PINNED_BYTES_MIN) return false;
       if (partition.isInOnePiece(ref)) {
         const image = partition.imageBuffer;
         const valueStart = partition.valueOffset(ref);
-        const valueBytes = partition.valueBytes(ref);
         // Torn, these may say anything; the copy must stay inside the image all the same.
         if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
       } else writeValue(partition, ref, out);

@@ -11,6 +11,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { Partition, Pin } from '@ingot/store';
 import type { Unfinished } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
@@ -18,7 +19,7 @@ import type { Acks, Settings } from '../shared/settings.ts';
 import type { HeldReplies } from './held-replies.ts';
 import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
-import { type LateReply, ReplyQueue } from './reply-queue.ts';
+import { type LateReply, type PinnedReply, ReplyQueue } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
 import { addressesOf, Wire } from './wire.ts';
@@ -43,6 +44,8 @@ export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
 export const LATE_MAX = 1024;
 const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
+/** A client may take so long to read a value that is sent from where it lies. */
+export const PIN_MS_MAX = 30_000;
 
 /** What a connection needs of its worker. */
 export interface ConnectionHost {
@@ -54,6 +57,11 @@ export interface ConnectionHost {
   /** For replies that leave outside of a batch. */
   readonly lateOutput: ReplyWriter;
   readonly maxQueryBufferBytes: number;
+  /** Connections whose replies hold bytes of the image. */
+  readonly pinning: Set<Connection>;
+  monotonicMs(): number;
+  /** A connection was ended for it. */
+  pinsEnded(): void;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
   /** Whether what the running batch did may be told. */
@@ -102,6 +110,9 @@ export class Connection implements Session, Parkable {
   /** The parser's: where a bulk that is still arriving will end, from the first byte of `rest` on; 0 = none. */
   wanted = 0;
 
+  /** Replies that hold bytes of the image, and the one of them that the socket writes. */
+  private readonly pinned: Set<PinnedReply> = new Set();
+  private writing: PinnedReply | null = null;
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
   private readonly replies: ReplyQueue = new ReplyQueue();
@@ -250,6 +261,48 @@ export class Connection implements Session, Parkable {
     return reply;
   }
 
+  /** Answers the command in hand with a value as it lies in the image. Returns where to say that it may leave. */
+  replyPinned(partition: Partition, pin: Pin): PinnedReply {
+    this.host.emitBatch(this);
+    const { replies, host } = this;
+    const reply = replies.pinned(partition, pin, host.monotonicMs(), () => this.scheduleFlush());
+    if (replies.waitingBytes >= LATE_BYTES_MAX) this.hold |= Hold.late;
+    this.pinned.add(reply);
+    host.pinning.add(this);
+    // What is told is what the batch saw: see `disown`.
+    if (!host.mayAnswer()) this.destroy();
+    return reply;
+  }
+
+  /** Ends it where its client does not read what is pinned, or the bytes are about to change. */
+  checkPins(nowMs: number): void {
+    for (const { sinceMs, partition, isPinned } of this.pinned) {
+      if (!isPinned || (nowMs - sinceMs < PIN_MS_MAX && partition.mayWrite())) continue;
+      if (partition.sealed() && nowMs - sinceMs < PIN_MS_MAX) continue;
+      this.host.pinsEnded();
+      this.destroy();
+      return;
+    }
+  }
+
+  private unpinned(reply: PinnedReply): void {
+    reply.release();
+    this.pinned.delete(reply);
+    if (this.pinned.size === 0) this.host.pinning.delete(this);
+  }
+
+  private writePinned(reply: PinnedReply): void {
+    this.hold |= Hold.output;
+    this.host.sent(reply.weight);
+    this.wire.writePieces(reply.pieces(), () => {
+      this.unpinned(reply);
+      this.writing = null;
+      if (!this.destroyed) this.drained();
+    });
+    // Done at once where the socket is gone.
+    if (reply.isPinned) this.writing = reply;
+  }
+
   /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
    *  for copies in sync. */
   emit(out: ReplyWriter): void {
@@ -377,8 +430,13 @@ export class Connection implements Session, Parkable {
     const out = this.host.lateOutput;
     while ((this.hold & Hold.output) === 0) {
       replies.drain(out, WRITE_BYTES_MAX);
-      if (out.length === 0) break;
-      this.write(out);
+      if (out.length > 0) {
+        this.write(out);
+        continue;
+      }
+      const pinned = replies.takePinned();
+      if (pinned === null) break;
+      this.writePinned(pinned);
     }
     if (replies.empty) {
       if (this.closing) this.wire.end();
@@ -421,6 +479,8 @@ export class Connection implements Session, Parkable {
     this.closing = true;
     this.rest = null;
     this.large?.drop();
+    // What the socket still writes is let go of when it says that it has.
+    for (const reply of this.pinned) if (reply !== this.writing) this.unpinned(reply);
     this.host.closed(this);
   }
 }

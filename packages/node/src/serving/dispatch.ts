@@ -14,6 +14,7 @@ import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
 import { LargeValues, PLAIN_SPAN_MAX } from './large-values.ts';
 import { runHere, runOnCopy } from './local-run.ts';
+import { sendPinned } from './pinned-value.ts';
 import type { Route } from './routing.ts';
 import { runWait } from './wait.ts';
 import type { Transactions } from './transactions.ts';
@@ -122,6 +123,9 @@ export class Dispatch {
       return Outcome.done;
     }
     if (partition !== null && !desk.isBehind(connection, partitionId)) {
+      if (command.sends === 'value' && sendPinned(desk, connection, partition, args)) {
+        return Outcome.done;
+      }
       if (runHere(desk, command, partition, args, out)) return Outcome.done;
       if (desk.execution.edit !== null) return desk.large.edit(connection, partition, args);
     }

@@ -46,6 +46,8 @@ export interface Command {
   readonly keys: KeyPositions;
   /** Argument that is a value, set whole: that of the first key; those of others follow by `keys.step`. */
   readonly value?: number;
+  /** Its reply is the value of its key, and it does nothing else: a long one may be sent from where it lies. */
+  readonly sends?: 'value';
   readonly split?: SplitRule;
   readonly combine?: CombineRule;
   /** Writes exactly one reply (or calls `session.replyLater`). Must not throw.

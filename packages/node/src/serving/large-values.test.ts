@@ -205,3 +205,95 @@ describe('large values: order, limits, bounds', () => {
     expect(cluster.counter(0, 'forwarded')).toBeGreaterThan(0);
   });
 });
+
+describe('large values: sent from where they lie', () => {
+  it('a slow reader sees the bytes of the moment of its GET, whatever becomes of the key', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const [slow, other] = [await cluster.client(), await cluster.client()];
+    const key = cluster.keyIn(0);
+    const partition = cluster.partition(0, 0);
+    const value = large(MAX);
+    await other.call('SET', key, value);
+    slow.socket.pause();
+    const replies = slow.pipeline(Array.from({ length: 16 }, () => ['GET', key]));
+    while (partition.values.pinStats(Date.now()).pins < 3) await sleep(1);
+    for (let i = 0; i < 3; i++) await other.call('SET', key, large(MAX, `${i}`));
+    await other.call('SETRANGE', key, '10', 'other');
+    await other.call('DEL', key);
+    for (let i = 0; i < 100; i++) await other.call('SET', `${key}${i}`, large(60_000, `${i}`));
+    const { pins } = partition.values.pinStats(Date.now());
+    expect(pins).toBeGreaterThan(0);
+    slow.socket.resume();
+    const got = await replies;
+    // What was pinned when the key changed is the old value; the others came after the deletion.
+    for (const [i, reply] of got.entries())
+      expect(reply === value || (i >= pins && reply === null)).toBe(true);
+    allVerify();
+  });
+
+  it('holds nothing once the connection is gone, and is ended where the partition is led no longer', async () => {
+    cluster = await TestCluster.start(2, 1);
+    const key = cluster.keyIn(0);
+    const partition = cluster.partition(0, 0);
+    const other = await cluster.client();
+    await other.call('SET', key, large(MAX));
+    for (const end of ['client', 'demotion']) {
+      const slow = await cluster.client();
+      slow.socket.pause();
+      slow.write(Buffer.concat(Array.from({ length: 16 }, () => Buffer.from(`GET ${key}\r\n`))));
+      while (partition.values.pinStats(Date.now()).pins < 3) await sleep(1);
+      if (end === 'client') slow.close();
+      else {
+        cluster.demote(0, 0);
+        cluster.promote(1, 0);
+        cluster.tell(cluster.moved(0, 1), 0, 1);
+        expect(cluster.counter(0, 'pinsEnded')).toBe(1);
+      }
+      while (partition.values.pinStats(Date.now()).pins > 0) await sleep(1);
+    }
+  });
+
+  it('short values, misses and pipelines around it keep their order', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const [a, b] = [large(16 * 1024, 'a'), large(200_000, 'b')];
+    await client.pipeline([
+      ['SET', 'a', a],
+      ['SET', 'b', b],
+      ['SET', 's', SMALL],
+    ]);
+    const round = [
+      ['GET', 's'],
+      ['GET', 'a'],
+      ['GET', 'none'],
+      ['GET', 'b'],
+      ['PING'],
+      ['GET', 'a'],
+    ];
+    const expected = [SMALL, a, null, b, 'PONG', a];
+    const rounds = Array.from({ length: 50 }, () => round).flat();
+    expect(await client.pipeline(rounds)).toEqual(
+      Array.from({ length: 50 }, () => expected).flat(),
+    );
+  });
+
+  it('acks=isr holds it back until what it tells is in sync', async () => {
+    cluster = await TestCluster.start(1, 1, {}, { acks: 'isr' });
+    const { board } = cluster.nodes[0];
+    const partition = cluster.partition(0, 0);
+    board.lead(0, 1, 2, 1);
+    const client = await cluster.client();
+    const [a, b] = [large(100_000, 'a'), large(100_000, 'b')];
+    const replies = client.pipeline([['SET', 'k', a], ['GET', 'k'], ['PING'], ['SET', 'k', b]]);
+    while (partition.values.pinStats(Date.now()).pins === 0) await sleep(1);
+    await sleep(20);
+    expect(client.unread).toBe(0);
+    const inSync = setInterval(() => {
+      board.reached(0, partition.committedSeq());
+      board.notify(true);
+    }, 1);
+    expect(await replies).toEqual(['OK', a, 'PONG', 'OK']);
+    clearInterval(inSync);
+    allVerify();
+  });
+});

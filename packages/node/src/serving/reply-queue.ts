@@ -3,7 +3,8 @@
  *  another thread); replies of commands after it wait behind it as bytes. Empty in the usual case,
  *  where a batch's output goes straight to the socket. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
+import type { Partition, Pin } from '@ingot/store';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 
 /** Takes one encoded reply, once. */
@@ -25,6 +26,48 @@ export class LateReply implements ReplySink {
   }
 }
 
+const CRLF: Buffer = Buffer.from('\r\n');
+
+/** A reply whose bytes stay in the image until the kernel has them: settled with its `header`, it may leave;
+ *  settled with something else, that is the reply. */
+export class PinnedReply extends LateReply {
+  readonly header: Buffer;
+  readonly partition: Partition;
+  readonly sinceMs: number;
+  private pin: Pin | null;
+
+  constructor(partition: Partition, pin: Pin, sinceMs: number, onSettled: () => void) {
+    super(onSettled);
+    this.header = Buffer.from(`$${pin.bytes}\r\n`);
+    this.partition = partition;
+    this.pin = pin;
+    this.sinceMs = sinceMs;
+  }
+
+  override settle(reply: Buffer): void {
+    if (reply !== this.header) this.release();
+    super.settle(reply);
+  }
+
+  get isPinned(): boolean {
+    return this.pin !== null;
+  }
+
+  /** What it holds, for the accounts of the queue. */
+  get weight(): number {
+    return this.pin?.bytes ?? 0;
+  }
+
+  pieces(): Buffer[] {
+    return [this.header, ...(this.pin?.views ?? []), CRLF];
+  }
+
+  release(): void {
+    this.pin?.unpin();
+    this.pin = null;
+  }
+}
+
 export class ReplyQueue {
   private entries: (Buffer | LateReply)[] = [];
   private head = 0;
@@ -42,6 +85,31 @@ export class ReplyQueue {
     this.entries.push(bytes);
   }
 
+  /** The value of a key, as it is now. */
+  pinned(partition: Partition, pin: Pin, sinceMs: number, onSettled: () => void): PinnedReply {
+    const weight = pin.bytes;
+    const reply = new PinnedReply(partition, pin, sinceMs, () => {
+      // Unless it is its own value, what it is settled with is what waits now.
+      if (!reply.isPinned) this.waitingBytes += (reply.bytes as Buffer).length - weight;
+      onSettled();
+    });
+    this.lateCount++;
+    this.waitingBytes += weight;
+    this.entries.push(reply);
+    return reply;
+  }
+
+  /** The pinned reply whose turn has come, or null; it is the caller's then. */
+  takePinned(): PinnedReply | null {
+    const entry = this.entries[this.head];
+    if (!(entry instanceof PinnedReply) || entry.bytes === null || !entry.isPinned) return null;
+    this.lateCount--;
+    this.waitingBytes -= entry.weight;
+    this.head++;
+    this.trim();
+    return entry;
+  }
+
   /** `heldBytes`: it is there, and waits for something else. */
   reserve(onSettled: () => void, heldBytes = 0): LateReply {
     const reply = new LateReply((bytes) => {
@@ -54,12 +122,13 @@ export class ReplyQueue {
     return reply;
   }
 
-  /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`. */
+  /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`, or a pinned one is next. */
   drain(out: ReplyWriter, outBytesMax: number): void {
     while (this.head < this.entries.length && out.length < outBytesMax) {
       const entry = this.entries[this.head];
       if (entry instanceof LateReply) {
         if (entry.bytes === null) break;
+        if (entry instanceof PinnedReply && entry.isPinned) break;
         this.lateCount--;
         this.waitingBytes -= entry.bytes.length;
         out.raw(entry.bytes, 0, entry.bytes.length);
@@ -69,6 +138,10 @@ export class ReplyQueue {
       }
       this.head++;
     }
+    this.trim();
+  }
+
+  private trim(): void {
     if (this.head === this.entries.length) {
       this.entries = [];
       this.head = 0;

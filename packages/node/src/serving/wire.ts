@@ -87,6 +87,24 @@ export class Wire {
     return !this.streamBehind;
   }
 
+  /** Writes all of them at once, without a copy; `done` is called once, when none of their memory is needed any
+   *  more, whatever became of them. */
+  writePieces(pieces: readonly Buffer[], done: () => void): void {
+    const { socket } = this;
+    if (socket.destroyed) {
+      done();
+      return;
+    }
+    let due = pieces.length;
+    const wrote = (): void => {
+      due--;
+      if (due === 0) done();
+    };
+    socket.cork();
+    for (const piece of pieces) socket.write(piece, wrote);
+    socket.uncork();
+  }
+
   pause(): void {
     if (this.paused) return;
     this.paused = true;

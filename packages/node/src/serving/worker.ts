@@ -60,6 +60,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   map: ClusterMap;
 
   readonly held: HeldReplies;
+  readonly pinning: Set<Connection> = new Set();
 
   private readonly wake: Int32Array;
   private readonly askMain: Ask;
@@ -136,11 +137,24 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.parking.changed();
     this.forwarding.mapChanged();
     this.held.look();
+    this.checkPins();
   }
 
   /** Of a partition, or there is a lease again. */
   roleChanged(): void {
+    this.checkPins();
     this.parking.changed();
+  }
+
+  pinsEnded(): void {
+    this.counters.add(Counter.pinsEnded, 1);
+  }
+
+  /** Where a partition is led no longer, its bytes are about to change. */
+  private checkPins(): void {
+    if (this.pinning.size === 0) return;
+    const nowMs = this.monotonicMs();
+    for (const connection of [...this.pinning]) connection.checkPins(nowMs);
   }
 
   get incarnation(): number {
@@ -239,6 +253,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     const nowMs = this.monotonicMs();
     this.parking.expire(nowMs);
     this.held.look();
+    this.checkPins();
     this.forwarding.tick(nowMs);
   }
 
