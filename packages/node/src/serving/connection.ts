@@ -269,8 +269,7 @@ export class Connection implements Session, Parkable {
     if (replies.waitingBytes >= LATE_BYTES_MAX) this.hold |= Hold.late;
     this.pinned.add(reply);
     host.pinning.add(this);
-    // What is told is what the batch saw: see `disown`.
-    if (!host.mayAnswer()) this.destroy();
+    if (!host.mayAnswer()) this.disown(host.lateOutput);
     return reply;
   }
 
