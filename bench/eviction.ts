@@ -124,6 +124,7 @@ function modelSide(name: string, model: SieveModel | LruModel): Side {
 async function drive(source: Generator<Request>, sides: readonly Side[]): Promise<void> {
   let batch: Request[] = [];
   const flush = async (): Promise<void> => {
+    if (batch.length === 0) return;
     for (const side of sides) {
       const found = await side.run(batch);
       for (const [i, { counted }] of batch.entries()) {
