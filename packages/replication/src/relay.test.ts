@@ -133,7 +133,7 @@ class Chain {
   }
 }
 
-const seeds = Array.from({ length: 12 }, (_, i) => i + 1);
+const seeds = Array.from({ length: 16 }, (_, i) => i + 1);
 
 describe('a consistent follower serves another', () => {
   const seen = { drops: 0, leafPoints: 0, events: new Set<string>() };
