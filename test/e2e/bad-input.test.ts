@@ -30,6 +30,8 @@ beforeAll(async () => {
 
 afterAll(() => cluster.stop());
 
+const CRLF = Buffer.from('\r\n');
+
 /** [what, bytes, the error that ends the connection] */
 const HOSTILE: readonly (readonly [string, string | Buffer, string])[] = [
   ['a bulk longer than the limit', '*1\r\n$536870913\r\n', 'invalid bulk length'],
@@ -133,8 +135,9 @@ describe('memory', () => {
   test('a command larger than --resp-query-max ends its connection', async () => {
     const before = residentBytes(cluster.node(1).pid);
     const hostile = await RespConnection.open(port('client'));
-    await hostile.send(`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${64 * MB}\r\n`);
-    for (let sent = 0; sent < 64 && !hostile.isClosed; sent++) await hostile.send(Buffer.alloc(MB));
+    await hostile.send('*129\r\n$4\r\nMSET\r\n');
+    const pair = Buffer.concat([Buffer.from(`$1\r\nk\r\n$${MB}\r\n`), Buffer.alloc(MB), CRLF]);
+    for (let sent = 0; sent < 64 && !hostile.isClosed; sent++) await hostile.send(pair);
     await hostile.untilClosed();
     expect(residentBytes(cluster.node(1).pid) - before).toBeLessThan(64 * MB);
   });
