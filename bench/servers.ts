@@ -39,14 +39,17 @@ export function startRedis(port: number): Promise<BenchedServer> {
   return start('redis', port, ['redis-server', ...options]);
 }
 
-/** A cluster of one node with one data worker: no followers, nothing forwarded. */
-export async function startIngot(port: number): Promise<BenchedServer> {
+/** A cluster of one node with one data worker: no followers, nothing forwarded. `more` describes it further. */
+export async function startIngot(
+  port: number,
+  more: readonly string[] = [],
+): Promise<BenchedServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ingot-bench-'));
   const ports = Object.entries(PORT_OFFSETS).flatMap(([flag, offset]) => [
     flag,
     String(port + offset),
   ]);
-  const cluster = ['--id', 'n1', '--found', '--copies', '1', '--workers', '1'];
+  const cluster = ['--id', 'n1', '--found', '--copies', '1', '--workers', '1', ...more];
   const node = [...cluster, '--data-dir', dataDir, '--log-level', 'warn', ...ports];
   const server = await start('ingot', port, [process.execPath, LAUNCHER, 'serve', ...node]);
   return {
