@@ -20,10 +20,7 @@ export const UNIX_MS: TimeUnit = { msPerUnit: 1, relative: false };
 
 /** Argument `i` as a number of units; NaN when it is no 64-bit integer. Past 2^53 it is rounded. */
 export function readTime(args: Args, i: number): number {
-  const small = args.integer(i);
-  if (!Number.isNaN(small)) return small;
-  const large = args.bigint(i);
-  return large === null ? Number.NaN : Number(large);
+  return args.rounded(i);
 }
 
 /** Absolute unix ms of a time in `unit`; NaN when it leaves the range that Redis accepts. */

@@ -15,10 +15,13 @@ describe('the command table', () => {
     expect(commandIndexByName('nosuch')).toBe(-1);
   });
 
-  it('reads and writes name keys, and several keys say how they split', () => {
+  it('reads and writes name keys; writes of several keys are one transaction', () => {
     const keyed = COMMANDS.filter(({ kind }) => kind === 'read' || kind === 'write');
     const broken = keyed.filter(
-      ({ keys, split }) => keys.first !== 1 || (split !== undefined) !== (keys.last === -1),
+      ({ keys, kind, split, atomic }) =>
+        keys.first < 1 ||
+        (split !== undefined && keys.last !== -1) ||
+        (kind === 'write' && keys.last !== keys.first && atomic !== true),
     );
     expect(broken).toEqual([]);
   });
@@ -47,6 +50,7 @@ describe('COMMAND', () => {
       'getdel',
       'getex',
       'getrange',
+      'getbit',
     ]);
     expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'ACLCAT', 'transaction')).toEqual([
       'multi',

@@ -9,7 +9,14 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Command, Execution, KeyPositions } from '../serving/execution.ts';
 
 /** Redis' groups, as COMMAND DOCS names them. */
-export type Group = 'string' | 'generic' | 'connection' | 'server' | 'transactions' | 'cluster';
+export type Group =
+  | 'string'
+  | 'bitmap'
+  | 'generic'
+  | 'connection'
+  | 'server'
+  | 'transactions'
+  | 'cluster';
 
 export type Flag =
   | 'readonly'
@@ -55,6 +62,7 @@ export const KEY_VALUE_PAIRS: KeyPositions = { first: 1, last: -1, step: 2 };
 
 const GROUP_CATEGORY: Record<Group, string | null> = {
   string: '@string',
+  bitmap: '@bitmap',
   generic: '@keyspace',
   connection: '@connection',
   transactions: '@transaction',
@@ -66,7 +74,9 @@ export function command(input: RowInput): CommandRow {
   const { category, dangerous, ...row } = input;
   const groupCategory = category === undefined ? GROUP_CATEGORY[row.group] : category;
   const categories = categoriesOf(row.flags, groupCategory, dangerous === true);
-  return { keys: NO_KEYS, ...row, categories, subcommands: [] };
+  const keys = input.keys ?? NO_KEYS;
+  const atomic = input.atomic ?? keys.last !== keys.first;
+  return { ...row, keys, atomic, categories, subcommands: [] };
 }
 
 /** Redis' rule: exactly `arity` arguments with the name, or at least -arity. */

@@ -2,6 +2,8 @@
  *  A command's index is its position here; counters in shared memory go by it, so all threads of a
  *  node must see the same table. */
 
+import { BIT_COMMANDS } from './bits.ts';
+import { BITFIELD_COMMANDS } from './bitfield.ts';
 import { CLIENT_COMMAND } from './client.ts';
 import { CLUSTER_COMMAND } from './cluster.ts';
 import { commandCommand } from './command-info.ts';
@@ -21,6 +23,8 @@ export const COMMANDS: readonly CommandRow[] = [
   ...STRING_COMMANDS,
   ...MULTI_KEY_COMMANDS,
   ...COUNTER_COMMANDS,
+  ...BIT_COMMANDS,
+  ...BITFIELD_COMMANDS,
   ...EXPIRY_COMMANDS,
   ...SCAN_COMMANDS,
   ...KEYSPACE_COMMANDS,

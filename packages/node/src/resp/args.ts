@@ -104,6 +104,14 @@ export class Args {
     return readSafeInteger(this.buf, this.start(i), this.bytes(i));
   }
 
+  /** Argument `i` as a signed 64-bit integer, rounded past 2^53, or NaN. */
+  rounded(i: number): number {
+    const small = this.integer(i);
+    if (!Number.isNaN(small)) return small;
+    const large = this.bigint(i);
+    return large === null ? Number.NaN : Number(large);
+  }
+
   /** Argument `i` as a signed 64-bit integer, or null. */
   bigint(i: number): bigint | null {
     return readInt64(this.buf, this.start(i), this.bytes(i));

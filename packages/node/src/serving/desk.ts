@@ -60,6 +60,7 @@ export interface LargeCommands {
   before(connection: Connection, command: Command, args: Args): Outcome | null;
   beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null;
   edit(connection: Connection, partition: Partition, args: Args): Outcome;
+  make(connection: Connection, partition: Partition, args: Args): Outcome;
   after(): void;
 }
 

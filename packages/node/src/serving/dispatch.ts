@@ -20,6 +20,8 @@ import { runWait } from './wait.ts';
 import type { Transactions } from './transactions.ts';
 
 const CROSSSLOT_TEXT = "CROSSSLOT Keys in request don't hash to the same slot";
+/** To clients that know nothing of slots. */
+const NEEDS_TAG_TEXT = `${CROSSSLOT_TEXT} (give them one {tag}, as in {a}1 and {a}2)`;
 /** What a browser sends first. Redis closes such connections without an answer, so that a web page
  *  cannot make a visitor's browser write into a cache on the visitor's network; so do we. */
 const HTTP_WORDS: readonly string[] = ['POST', 'HOST:'];
@@ -112,7 +114,7 @@ export class Dispatch {
         desk.passage.close();
         return runSplit(desk, connection, command, args);
       }
-      out.error(CROSSSLOT_TEXT);
+      out.error(connection.listener === 'client' ? NEEDS_TAG_TEXT : CROSSSLOT_TEXT);
       return Outcome.done;
     }
     if (connection.refuses(partitionId)) return desk.turnAway(connection, partitionId, PARK);
@@ -127,6 +129,7 @@ export class Dispatch {
         return Outcome.done;
       }
       if (runHere(desk, command, partition, args, out)) return Outcome.done;
+      if (desk.execution.made !== null) return desk.large.make(connection, partition, args);
       if (desk.execution.edit !== null) return desk.large.edit(connection, partition, args);
     }
     desk.passage.close();

@@ -49,10 +49,13 @@ export interface Command {
   /** Its reply is the value of its key, and it does nothing else: a long one may be sent from where it lies. */
   readonly sends?: 'value';
   readonly split?: SplitRule;
+  /** May be several mutations: followers apply all of them or none. */
+  readonly atomic?: boolean;
   readonly combine?: CombineRule;
   /** Writes exactly one reply (or calls `session.replyLater`). Must not throw.
    *  read: inside readBegin/readEnd, and run again from a rewound mark when torn: no side effects
-   *  but `partition.mark`. write: inside a passage of `execution.partition`.
+   *  but `partition.mark`; one that looks for itself (`isWhole`) may say that it is `settled`.
+   *  write: inside a passage of `execution.partition`.
    *  keyspace, connection: in neither; takes what gates it needs by itself. */
   run(execution: Execution, args: Args, out: ReplyWriter): void;
 }
@@ -81,11 +84,23 @@ export interface WorkerContext {
 /** Bounds of SCAN's public cursor: partition * 2^32 + bucket, decimal; 0 starts and ends. */
 export const CURSOR_PARTITION_FACTOR: number = 2 ** 32;
 
-/** APPEND or SETRANGE: arguments by index; the offset is the store's APPEND for the end. */
+/** APPEND or SETRANGE: arguments by index; the offset is the store's APPEND for the end.
+ *  Value GROW: zeros up to the offset, and then the command runs again. */
 export interface EditRequest {
   readonly key: number;
   readonly value: number;
   readonly offset: number;
+}
+
+export const GROW = 0;
+
+/** A value that a command made of others, too large for one passage: it is written into the store
+ *  outside of any, and then the command runs again. `stamp` says what it was made of. */
+export interface MadeValue {
+  /** Argument that is its key. */
+  readonly key: number;
+  readonly value: Buffer;
+  readonly stamp: string;
 }
 
 export class Execution {
@@ -109,6 +124,13 @@ export class Execution {
   undone = false;
   /** Then, where a part of a value changes: how. */
   edit: EditRequest | null = null;
+  /** Or: what is to become a value. */
+  made: MadeValue | null = null;
+
+  /** A read has seen by itself that all it read belongs together: it is not run again. */
+  settled = false;
+  /** Of a read without the gate; -1 inside a passage. */
+  private token = -1;
 
   private knownStart = -1;
   private knownHash = 0;
@@ -122,6 +144,22 @@ export class Execution {
     const start = args.start(i);
     if (start === this.knownStart) return this.knownHash;
     return hashKey(args.buf, start, args.bytes(i));
+  }
+
+  /** A read: whether all that was read since it began, or last looked again, belongs together. */
+  isWhole(): boolean {
+    return this.token === -1 || this.partition.readEnd(this.token);
+  }
+
+  /** A read that was torn begins again by itself: it must find its record anew. */
+  lookAgain(): void {
+    if (this.token !== -1) this.token = this.partition.readBegin();
+  }
+
+  /** The executor: a read begins. -1: inside a passage, or it has ended. */
+  readWith(token: number): void {
+    this.token = token;
+    this.settled = false;
   }
 
   /** The executor: the key that starts at `start` of the receive buffer has this hash. */

@@ -6,7 +6,7 @@ import { refusal, tooLarge } from '../commands/records.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, type LargeCommands, Outcome } from './desk.ts';
-import type { Command, EditRequest } from './execution.ts';
+import { type Command, type EditRequest, GROW, type MadeValue } from './execution.ts';
 import { keyIndexes } from './keys.ts';
 import { Editing, type LargeValue, Staging } from './large-work.ts';
 import type { QueuedCommand } from './transaction-state.ts';
@@ -81,9 +81,26 @@ export class LargeValues implements LargeCommands {
     const { key, value, offset } = execution.edit as EditRequest;
     execution.edit = null;
     desk.passage.close();
-    const { hash, source, start, bytes, ...rest } = this.valueOf(partition, args, key, value);
-    const edit = { ...rest, hash, source, start, bytes, offset };
+    const grows = value === GROW;
+    const whole = this.valueOf(partition, args, key, grows ? key : value);
+    const edit = { ...whole, bytes: grows ? 0 : whole.bytes, offset, grows };
     connection.startLarge(new Editing(desk, edit));
+    return Outcome.held;
+  }
+
+  /** `execution.made` is what the command wants to store. */
+  make(connection: Connection, partition: Partition, args: Args): Outcome {
+    const { desk } = this;
+    const { execution } = desk;
+    const { key, value, stamp } = execution.made as MadeValue;
+    execution.made = null;
+    desk.passage.close();
+    const hash = execution.hash(args, key);
+    const bytes = value.length;
+    const made = { partition, hash, key: args.copy(key), source: value, start: 0, bytes, stamp };
+    const staging = new Staging(desk, [made]);
+    staging.tries = (execution.staged?.tries ?? 0) + 1;
+    connection.startLarge(staging);
     return Outcome.held;
   }
 
@@ -110,6 +127,7 @@ export class LargeValues implements LargeCommands {
       return Outcome.done;
     }
     const { partition, epoch, edit } = large;
+    if (result >= 0 && edit.grows) return null;
     if (result >= 0) {
       connection.written[partition.id] = 1;
       if (connection.inSync) desk.held.need(partition.id, epoch, true);

@@ -32,6 +32,8 @@ export interface LargeValue {
   readonly source: Buffer;
   readonly start: number;
   readonly bytes: number;
+  /** Of one that a command made: what of. */
+  readonly stamp?: string;
 }
 
 /** A code of the store that ended the work, or SET_OK. */
@@ -123,6 +125,8 @@ export class Staging extends Work {
   private readonly epochs: number[] = [];
   /** Which the result is about. */
   failed: LargeValue | null = null;
+  /** How often what the value was made of has changed until it was there. */
+  tries = 0;
 
   constructor(desk: Desk, values: readonly LargeValue[]) {
     super(desk);
@@ -185,6 +189,18 @@ export class Staging extends Work {
     return null;
   }
 
+  /** The staged value of this key, once, if it was made of the same. */
+  takeMade(
+    partition: Partition,
+    key: Buffer,
+    start: number,
+    end: number,
+    stamp: string,
+  ): LargeWrite | null {
+    const value = this.values.find((each) => each.stamp === stamp);
+    return value === undefined ? null : this.take(partition, key, start, end, value.bytes);
+  }
+
   /** Outside of any passage: what was not published is given back. */
   drop(): void {
     this.dropped = true;
@@ -196,6 +212,8 @@ export class Staging extends Work {
 export interface LargeEdit extends Omit<LargeValue, 'bytes'> {
   readonly bytes: number;
   readonly offset: number;
+  /** It makes room with zeros for what its command does next. */
+  readonly grows: boolean;
 }
 
 /** One APPEND or SETRANGE. `result` is the length of the value then. */

@@ -29,11 +29,11 @@ export function runHere(
     const mark = out.mark();
     execution.undone = false;
     execution.edit = null;
+    execution.made = null;
     written[partition.id] = 1;
-    // Several keys, one transaction: followers apply all of it or nothing.
-    if (command.split !== undefined) partition.beginTransaction();
+    if (command.atomic === true) partition.beginTransaction();
     command.run(execution, args, out);
-    if (command.split !== undefined) partition.endTransaction();
+    if (command.atomic === true) partition.endTransaction();
     if (execution.undone) {
       out.rewind(mark);
       return false;
@@ -85,8 +85,11 @@ function read(
     if (!allowed(partition)) return false;
     execution.hits = 0;
     execution.misses = 0;
+    execution.readWith(token);
     command.run(execution, args, out);
-    if (partition.readEnd(token)) return true;
+    const isWhole = execution.settled || partition.readEnd(token);
+    execution.readWith(-1);
+    if (isWhole) return true;
     out.rewind(mark);
   }
   partition.enter();

@@ -167,7 +167,7 @@ export class Transactions {
       return Outcome.done;
     }
     const watched = connection.watches?.keys ?? [];
-    const parts = partsOf(transaction.queued, watched);
+    const parts = partsOf(transaction.queued, watched, desk.lookup.firstKeys);
     const refused = transaction.aborted
       ? EXECABORT_TEXT
       : parts.length > 1 && (watched.length > 0 || connection.listener !== 'client')
@@ -318,7 +318,11 @@ function positionsOf(
   return queued.flatMap((each, position) => (are(each) ? [position] : []));
 }
 
-function partsOf(queued: readonly QueuedCommand[], watched: readonly WatchedKey[]): Part[] {
+function partsOf(
+  queued: readonly QueuedCommand[],
+  watched: readonly WatchedKey[],
+  firstKeys: Int16Array,
+): Part[] {
   const parts: Map<number, Part> = new Map();
   const partOf = (partitionId: number, key: () => Uint8Array): Part => {
     let part = parts.get(partitionId);
@@ -331,7 +335,7 @@ function partsOf(queued: readonly QueuedCommand[], watched: readonly WatchedKey[
   for (const { partitionId, key } of watched) partOf(partitionId, () => key);
   queued.forEach((each, position) => {
     if (each.partitionId < 0) return;
-    const part = partOf(each.partitionId, () => each.args.copy(1));
+    const part = partOf(each.partitionId, () => each.args.copy(firstKeys[each.index]));
     part.queued.push(each);
     part.positions.push(position);
   });

@@ -1,0 +1,60 @@
+/** Values read in pieces of 64 KiB, in a buffer of the worker's own, so that a large one is read
+ *  while others write.
+ *
+ *  A read is torn where the gate moves. A small value is then read again by whoever runs the
+ *  command; of a large one each piece counts by itself, if the gate stood still for it and the key
+ *  still has the same value. */
+
+import type { Args } from '../resp/args.ts';
+import type { Execution } from '../serving/execution.ts';
+import { find } from './records.ts';
+
+export const PIECE_BYTES: number = 64 * 1024;
+/** How often pieces of one value are read again, before the command as a whole is. */
+const TORN_MAX = 256;
+
+/** The piece that is visited: its bytes may be changed. */
+export const piece: Buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+/** The same by words. */
+export const pieceWords: Int32Array = new Int32Array(piece.buffer, piece.byteOffset);
+
+/** Visits bytes [from, to) of the value at `ref`, of the key that is argument `keyAt`: `bytes` bytes
+ *  in `piece` from byte `at` of the value on; until `visit` returns true. False: torn, and what was
+ *  visited means nothing. */
+export function visitValue(
+  execution: Execution,
+  args: Args,
+  keyAt: number,
+  ref: number,
+  from: number,
+  to: number,
+  visit: (bytes: number, at: number) => boolean,
+): boolean {
+  const { partition } = execution;
+  const seq = partition.recordSeq(ref);
+  let current = ref;
+  let torn = 0;
+  for (let at = from; at < to; ) {
+    const bytes = Math.min(PIECE_BYTES, to - at);
+    const copied = partition.copyValue(current, at, bytes, piece, 0);
+    if (!execution.isWhole()) {
+      if (at === from || ++torn > TORN_MAX) return false;
+      execution.lookAgain();
+      current = find(execution, args, keyAt);
+      if (current === 0 || partition.recordSeq(current) !== seq) return false;
+      continue;
+    }
+    if (copied !== bytes || visit(bytes, at)) break;
+    at += bytes;
+  }
+  execution.settled = true;
+  return true;
+}
+
+/** The whole value at `ref` in memory of its own; torn, it may be anything of that length. */
+export function valueCopy(execution: Execution, ref: number): Buffer {
+  const { partition } = execution;
+  const copy = Buffer.allocUnsafe(partition.valueBytes(ref));
+  partition.copyValue(ref, 0, copy.length, copy, 0);
+  return copy;
+}
