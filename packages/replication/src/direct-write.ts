@@ -1,7 +1,7 @@
 /** Writes to a TCP handle without the stream around it.
  *
- *  The handle's own `writeBuffer(request, bytes)` tries a plain write(2) first, and only what the
- *  kernel did not take becomes an asynchronous request. Requests are objects of a class that Node
+ *  The handle's own `writeBuffer(request, bytes)` and `writev(request, pieces, true)` try a plain
+ *  write(2) or writev(2) first, and only what the kernel did not take becomes an asynchronous request. Requests are objects of a class that Node
  *  does not export; it is learned from the first ordinary socket.write of the process. Nothing here
  *  is documented by Node, so each piece is checked, and without it `ready` stays false and callers
  *  write through the socket.
@@ -10,7 +10,7 @@
 
 interface WriteRequest {
   handle: unknown;
-  buffer: Uint8Array | null;
+  buffer: Uint8Array | readonly Uint8Array[] | null;
   oncomplete: (status: number) => void;
   /** Below zero until the request is under way. */
   getAsyncId(): number;
@@ -18,6 +18,8 @@ interface WriteRequest {
 
 export interface WritableHandle {
   writeBuffer?: (request: WriteRequest, bytes: Uint8Array) => number;
+  /** `areBuffers`: no piece is text. */
+  writev?: (request: WriteRequest, pieces: readonly Uint8Array[], areBuffers: true) => number;
   readonly writeQueueSize?: number;
 }
 
@@ -40,6 +42,7 @@ export class DirectWriter {
   static forSocket(socket: object, onComplete: (status: number) => void): DirectWriter | null {
     const { _handle: handle = null } = socket as { _handle?: WritableHandle | null };
     if (handle === null || typeof handle.writeBuffer !== 'function') return null;
+    if (typeof handle.writev !== 'function') return null;
     if (typeof handle.writeQueueSize !== 'number') return null;
     if (requestClass === null) learnFrom(handle as Required<WritableHandle>);
     return new DirectWriter(handle as Required<WritableHandle>, onComplete);
@@ -55,10 +58,26 @@ export class DirectWriter {
     const { handle } = this;
     this.request ??= this.newRequest();
     const { request } = this;
-    if (handle.writeBuffer(request, bytes) !== 0) return null;
+    return this.outcome(request, handle.writeBuffer(request, bytes), bytes);
+  }
+
+  /** As `write`, of several pieces, in order. */
+  writePieces(pieces: readonly Uint8Array[]): boolean | null {
+    const { handle } = this;
+    this.request ??= this.newRequest();
+    const { request } = this;
+    return this.outcome(request, handle.writev(request, pieces, true), pieces);
+  }
+
+  private outcome(
+    request: WriteRequest,
+    error: number,
+    bytes: Uint8Array | readonly Uint8Array[],
+  ): boolean | null {
+    if (error !== 0) return null;
     // The queue may be empty again, because the kernel took the rest a moment later: the request is
     // under way all the same, until it completes. Node ends the process where one is used twice.
-    if (handle.writeQueueSize === 0 && request.getAsyncId() < 0) return true;
+    if (this.handle.writeQueueSize === 0 && request.getAsyncId() < 0) return true;
     request.buffer = bytes;
     this.request = null;
     return false;

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
-import { type Protocol, ReplyWriter } from './reply-writer.ts';
+import { type Lent, type Protocol, ReplyWriter } from './reply-writer.ts';
 
 function written(protocol: Protocol, write: (out: ReplyWriter) => void): string {
   const out = new ReplyWriter(16);
@@ -94,5 +94,66 @@ describe('reply writer', () => {
     out.surrender();
     out.simple('other');
     expect(buffer.toString('latin1', 0, 8)).toBe('+first\r\n');
+  });
+});
+
+describe('reply writer: values that are lent', () => {
+  function lent(...texts: string[]): Lent & { released: number } {
+    const views = texts.map((text) => Buffer.from(text));
+    const bytes = texts.join('').length;
+    const value = { views, bytes, released: 0, release: () => void value.released++ };
+    return value;
+  }
+
+  const text = (out: ReplyWriter): string => Buffer.concat(out.pieces()).toString();
+
+  it('stand between the others, as the very same memory', () => {
+    const out = new ReplyWriter();
+    const [a, b] = [lent('one', 'two'), lent('three')];
+    out.ok();
+    out.lend(a);
+    out.lend(b);
+    out.nil();
+    expect(text(out)).toBe('+OK\r\n$6\r\nonetwo\r\n$5\r\nthree\r\n$-1\r\n');
+    expect(out.pieces()).toContain(a.views[1]);
+    expect(out.lentBytes).toBe(11);
+    expect(a.released).toBe(0);
+    out.reset();
+    expect([a.released, b.released, out.lentBytes, out.pieces()]).toEqual([1, 1, 0, []]);
+  });
+
+  it('are given back where the reply is forgotten, and only those', () => {
+    const out = new ReplyWriter();
+    const [a, b] = [lent('a'), lent('b')];
+    out.lend(a);
+    const mark = out.mark();
+    out.lend(b);
+    out.rewind(mark);
+    expect([a.released, b.released]).toEqual([0, 1]);
+    expect(text(out)).toBe('$1\r\na\r\n');
+  });
+
+  it('are released by whoever took them over', () => {
+    const out = new ReplyWriter();
+    const a = lent('a');
+    out.lend(a);
+    expect(out.surrenderLent()).toEqual([a]);
+    out.reset();
+    expect(a.released).toBe(0);
+  });
+
+  it('are copied where the replies are taken out', () => {
+    const out = new ReplyWriter();
+    const a = lent('a', 'b');
+    out.lend(a);
+    out.ok();
+    expect(out.take().toString()).toBe('$2\r\nab\r\n+OK\r\n');
+    expect(a.released).toBe(1);
+  });
+
+  it('are not taken past the limit', () => {
+    const out = new ReplyWriter(16, 20);
+    expect(out.lend(lent('a'))).toBe(false);
+    expect(out.overflowed).toBe(true);
   });
 });

@@ -1,5 +1,7 @@
 /** Encodes replies, RESP2 or RESP3, into one growing output buffer.
  *  Owner: a data worker has one for its batches; forwarding and late replies use their own.
+ *  A long value is *lent*: its bytes stay where they are, and only their place between the others is
+ *  noted. So `length` counts none of them, and whoever writes the replies asks for `pieces`.
  *  Invariant: bytes before `length` are whole replies or a whole prefix of one; nothing here
  *  throws. A reply that would pass `limitBytes` is dropped and `overflowed` set: whoever drives the
  *  writer rewinds and answers with an error instead (memory stays bounded even for one absurd
@@ -27,6 +29,13 @@ const KEPT_VIEW_BYTES_MAX = 2048;
 /** Longest header: type byte, sign, 20 digits, CRLF. */
 const HEADER_BYTES_MAX = 24;
 
+/** A value in memory of somebody else, who is told when it is not needed any more. Never empty. */
+export interface Lent {
+  readonly views: readonly Buffer[];
+  readonly bytes: number;
+  release(): void;
+}
+
 export class ReplyWriter {
   protocol: Protocol = 2;
   /** Replies are buffer[0 .. length). Replaced when it grows: do not keep it over a write. */
@@ -34,6 +43,11 @@ export class ReplyWriter {
   length = 0;
   overflowed = false;
   readonly limitBytes: number;
+  /** Values between the replies' bytes, and how many bytes come before each. */
+  private lent: Lent[] = [];
+  private lentAt: number[] = [];
+  /** Of all that is lent. */
+  lentBytes = 0;
   private views: (Buffer | undefined)[] = [];
 
   constructor(initialBytes: number = BYTES_INITIAL, limitBytes: number = LIMIT_BYTES_DEFAULT) {
@@ -49,6 +63,18 @@ export class ReplyWriter {
   rewind(mark: number): void {
     this.length = mark;
     this.overflowed = false;
+    if (this.lentBytes > 0) this.giveBack(mark);
+  }
+
+  /** Nobody writes what lies behind `mark`. */
+  private giveBack(mark: number): void {
+    const { lent, lentAt } = this;
+    while (lent.length > 0 && (lentAt.at(-1) as number) > mark) {
+      const last = lent.pop() as Lent;
+      lentAt.pop();
+      this.lentBytes -= last.bytes;
+      last.release();
+    }
   }
 
   ok(): void {
@@ -103,6 +129,21 @@ export class ReplyWriter {
     this.buffer[at + bytes + 1] = LF;
     this.length = at + bytes + 2;
     return at;
+  }
+
+  /** A bulk whose bytes stay where they are until this is reset, or whoever writes them says so. False, and it is
+   *  the caller's still, past the limit. */
+  lend(value: Lent): boolean {
+    if (!this.reserve(HEADER_BYTES_MAX + 2)) return false;
+    this.header(DOLLAR, value.bytes);
+    this.lent.push(value);
+    this.lentAt.push(this.length);
+    this.lentBytes += value.bytes;
+    const at = this.length;
+    this.buffer[at] = CR;
+    this.buffer[at + 1] = LF;
+    this.length = at + 2;
+    return true;
   }
 
   bulkText(text: string): void {
@@ -217,9 +258,34 @@ export class ReplyWriter {
     return view;
   }
 
+  /** What was written and what was lent, in order. */
+  pieces(): Buffer[] {
+    const { buffer, lent, lentAt } = this;
+    const pieces: Buffer[] = [];
+    let at = 0;
+    for (let i = 0; i < lent.length; i++) {
+      pieces.push(buffer.subarray(at, lentAt[i]));
+      for (const view of lent[i].views) pieces.push(view);
+      at = lentAt[i];
+    }
+    if (at < this.length) pieces.push(buffer.subarray(at, this.length));
+    return pieces;
+  }
+
+  /** Hands over what was lent: the caller releases it. */
+  surrenderLent(): Lent[] {
+    const { lent } = this;
+    this.lent = [];
+    this.lentAt = [];
+    this.lentBytes = 0;
+    return lent;
+  }
+
   /** Takes the written bytes out as memory of their own and starts over. */
   take(): Buffer {
-    const taken = Buffer.from(this.buffer.subarray(0, this.length));
+    const isWhole = this.lentBytes === 0;
+    const written = this.buffer.subarray(0, this.length);
+    const taken = isWhole ? Buffer.from(written) : Buffer.concat(this.pieces());
     this.reset();
     return taken;
   }

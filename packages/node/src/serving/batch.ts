@@ -179,7 +179,7 @@ export class BatchExecutor {
   private execute(count: number): number {
     const { connection, plans, desk, parser, args } = this;
     for (let i = 0; i < count; i++) {
-      if (desk.out.length > OUTPUT_BYTES_MAX) {
+      if (desk.out.length + desk.out.lentBytes > OUTPUT_BYTES_MAX) {
         desk.passage.close();
         connection.emit(desk.out);
         if (connection.hold !== 0 || connection.closing) return i;

@@ -11,7 +11,6 @@
 
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Partition, Pin } from '@ingot/store';
 import type { Unfinished } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
@@ -19,6 +18,7 @@ import type { Acks, Settings } from '../shared/settings.ts';
 import type { HeldReplies } from './held-replies.ts';
 import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
+import type { PinKeeper, PinnedValue } from './pinned-value.ts';
 import { type LateReply, type PinnedReply, ReplyQueue } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
@@ -73,7 +73,7 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-export class Connection implements Session, Parkable {
+export class Connection implements Session, Parkable, PinKeeper {
   readonly id: number;
   readonly listener: ListenerKind;
   readonly address: string;
@@ -110,9 +110,9 @@ export class Connection implements Session, Parkable {
   /** The parser's: where a bulk that is still arriving will end, from the first byte of `rest` on; 0 = none. */
   wanted = 0;
 
-  /** Replies that hold bytes of the image, and the one of them that the socket writes. */
-  private readonly pinned: Set<PinnedReply> = new Set();
-  private writing: PinnedReply | null = null;
+  /** Values in the image that replies need: those that wait, and those that the socket writes. */
+  private readonly pinned: Set<PinnedValue> = new Set();
+  private writing: PinnedValue[] = [];
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
   private readonly replies: ReplyQueue = new ReplyQueue();
@@ -159,6 +159,7 @@ export class Connection implements Session, Parkable {
   /** What is on its way to other nodes comes before what is sent there on another link. */
   set acks(acks: Acks) {
     if (acks === this.acks) return;
+    this.host.emitBatch(this);
     this.inSync = acks === 'isr';
     if (this.repliesDue) this.hold |= Hold.replies;
   }
@@ -262,44 +263,39 @@ export class Connection implements Session, Parkable {
   }
 
   /** Answers the command in hand with a value as it lies in the image. Returns where to say that it may leave. */
-  replyPinned(partition: Partition, pin: Pin): PinnedReply {
+  replyPinned(value: PinnedValue): PinnedReply {
     this.host.emitBatch(this);
     const { replies, host } = this;
-    const reply = replies.pinned(partition, pin, host.monotonicMs(), () => this.scheduleFlush());
+    const reply = replies.pinned(value, () => this.scheduleFlush());
     if (replies.waitingBytes >= LATE_BYTES_MAX) this.hold |= Hold.late;
-    this.pinned.add(reply);
-    host.pinning.add(this);
+    this.keepPinned(value);
     if (!host.mayAnswer()) this.disown(host.lateOutput);
     return reply;
   }
 
+  /** It stays pinned after the batch. */
+  private keepPinned(value: PinnedValue): void {
+    if (value.keeper !== null) return;
+    value.keeper = this;
+    value.sinceMs = this.host.monotonicMs();
+    this.pinned.add(value);
+    this.host.pinning.add(this);
+  }
+
+  released(value: PinnedValue): void {
+    this.pinned.delete(value);
+    if (this.pinned.size === 0) this.host.pinning.delete(this);
+  }
+
   /** Ends it where its client does not read what is pinned, or the bytes are about to change. */
   checkPins(nowMs: number): void {
-    for (const { sinceMs, partition, isPinned } of this.pinned) {
-      if (!isPinned || (nowMs - sinceMs < PIN_MS_MAX && partition.mayWrite())) continue;
+    for (const { sinceMs, partition } of this.pinned) {
+      if (nowMs - sinceMs < PIN_MS_MAX && partition.mayWrite()) continue;
       if (partition.sealed() && nowMs - sinceMs < PIN_MS_MAX) continue;
       this.host.pinsEnded();
       this.destroy();
       return;
     }
-  }
-
-  private unpinned(reply: PinnedReply): void {
-    reply.release();
-    this.pinned.delete(reply);
-    if (this.pinned.size === 0) this.host.pinning.delete(this);
-  }
-
-  private writePinned(reply: PinnedReply): void {
-    this.hold |= Hold.output;
-    this.host.sent(reply.weight);
-    this.wire.writePieces(reply.pieces(), () => {
-      this.unpinned(reply);
-      this.writing = null;
-      if (!this.destroyed) this.drained();
-    });
-    // Done at once where the socket is gone.
-    if (reply.isPinned) this.writing = reply;
   }
 
   /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
@@ -429,13 +425,8 @@ export class Connection implements Session, Parkable {
     const out = this.host.lateOutput;
     while ((this.hold & Hold.output) === 0) {
       replies.drain(out, WRITE_BYTES_MAX);
-      if (out.length > 0) {
-        this.write(out);
-        continue;
-      }
-      const pinned = replies.takePinned();
-      if (pinned === null) break;
-      this.writePinned(pinned);
+      if (out.length === 0) break;
+      this.write(out);
     }
     if (replies.empty) {
       if (this.closing) this.wire.end();
@@ -447,16 +438,34 @@ export class Connection implements Session, Parkable {
   }
 
   private write(out: ReplyWriter): void {
-    this.host.sent(out.length);
-    if (!this.wire.write(out.view())) {
+    const { wire } = this;
+    this.host.sent(out.length + out.lentBytes);
+    const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
+    if (!taken) {
       this.hold |= Hold.output;
+      // All that a worker lends is pinned.
+      if (out.lentBytes > 0) this.keepWriting(out.surrenderLent() as PinnedValue[]);
       out.surrender();
     }
     out.reset();
   }
 
+  /** The socket reads these until it says that it has written everything. */
+  private keepWriting(values: readonly PinnedValue[]): void {
+    for (const value of values) {
+      this.writing.push(value);
+      this.keepPinned(value);
+    }
+  }
+
   private drained(): void {
     this.hold &= ~Hold.output;
+    const { writing } = this;
+    if (writing.length > 0) {
+      this.writing = [];
+      for (const value of writing) value.release();
+    }
+    if (this.wire.gone) return;
     this.flushReplies();
     if (this.hold === 0) this.scheduleRun();
   }
@@ -479,7 +488,8 @@ export class Connection implements Session, Parkable {
     this.rest = null;
     this.large?.drop();
     // What the socket still writes is let go of when it says that it has.
-    for (const reply of this.pinned) if (reply !== this.writing) this.unpinned(reply);
+    const writing = new Set(this.writing);
+    for (const value of this.pinned) if (!writing.has(value)) value.release();
     this.host.closed(this);
   }
 }

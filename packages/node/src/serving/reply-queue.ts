@@ -4,8 +4,8 @@
  *  where a batch's output goes straight to the socket. */
 
 import { Buffer } from 'node:buffer';
-import type { Partition, Pin } from '@ingot/store';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { PinnedValue } from './pinned-value.ts';
 
 /** Takes one encoded reply, once. */
 export interface ReplySink {
@@ -14,7 +14,7 @@ export interface ReplySink {
 
 export class LateReply implements ReplySink {
   bytes: Buffer | null = null;
-  private readonly onSettled: (bytes: number) => void;
+  protected readonly onSettled: (bytes: number) => void;
 
   constructor(onSettled: (bytes: number) => void) {
     this.onSettled = onSettled;
@@ -26,45 +26,26 @@ export class LateReply implements ReplySink {
   }
 }
 
-const CRLF: Buffer = Buffer.from('\r\n');
+/** What a PinnedReply is settled with when it may leave as it is. */
+export const ITS_VALUE: Buffer = Buffer.from('value');
 
-/** A reply whose bytes stay in the image until the kernel has them: settled with its `header`, it may leave;
- *  settled with something else, that is the reply. */
+/** A reply whose bytes stay in the image until the kernel has them; or, settled with anything but ITS_VALUE, that. */
 export class PinnedReply extends LateReply {
-  readonly header: Buffer;
-  readonly partition: Partition;
-  readonly sinceMs: number;
-  private pin: Pin | null;
+  readonly value: PinnedValue;
 
-  constructor(partition: Partition, pin: Pin, sinceMs: number, onSettled: () => void) {
+  constructor(value: PinnedValue, onSettled: (bytes: number) => void) {
     super(onSettled);
-    this.header = Buffer.from(`$${pin.bytes}\r\n`);
-    this.partition = partition;
-    this.pin = pin;
-    this.sinceMs = sinceMs;
+    this.value = value;
   }
 
   override settle(reply: Buffer): void {
-    if (reply !== this.header) this.release();
+    if (reply === ITS_VALUE) {
+      this.bytes = reply;
+      this.onSettled(this.value.bytes);
+      return;
+    }
+    this.value.release();
     super.settle(reply);
-  }
-
-  get isPinned(): boolean {
-    return this.pin !== null;
-  }
-
-  /** What it holds, for the accounts of the queue. */
-  get weight(): number {
-    return this.pin?.bytes ?? 0;
-  }
-
-  pieces(): Buffer[] {
-    return [this.header, ...(this.pin?.views ?? []), CRLF];
-  }
-
-  release(): void {
-    this.pin?.unpin();
-    this.pin = null;
   }
 }
 
@@ -86,28 +67,15 @@ export class ReplyQueue {
   }
 
   /** The value of a key, as it is now. */
-  pinned(partition: Partition, pin: Pin, sinceMs: number, onSettled: () => void): PinnedReply {
-    const weight = pin.bytes;
-    const reply = new PinnedReply(partition, pin, sinceMs, () => {
-      // Unless it is its own value, what it is settled with is what waits now.
-      if (!reply.isPinned) this.waitingBytes += (reply.bytes as Buffer).length - weight;
+  pinned(value: PinnedValue, onSettled: () => void): PinnedReply {
+    const reply = new PinnedReply(value, (bytes) => {
+      this.waitingBytes += bytes - value.bytes;
       onSettled();
     });
     this.lateCount++;
-    this.waitingBytes += weight;
+    this.waitingBytes += value.bytes;
     this.entries.push(reply);
     return reply;
-  }
-
-  /** The pinned reply whose turn has come, or null; it is the caller's then. */
-  takePinned(): PinnedReply | null {
-    const entry = this.entries[this.head];
-    if (!(entry instanceof PinnedReply) || entry.bytes === null || !entry.isPinned) return null;
-    this.lateCount--;
-    this.waitingBytes -= entry.weight;
-    this.head++;
-    this.trim();
-    return entry;
   }
 
   /** `heldBytes`: it is there, and waits for something else. */
@@ -122,16 +90,21 @@ export class ReplyQueue {
     return reply;
   }
 
-  /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`, or a pinned one is next. */
+  /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`. */
   drain(out: ReplyWriter, outBytesMax: number): void {
-    while (this.head < this.entries.length && out.length < outBytesMax) {
+    while (this.head < this.entries.length && out.length + out.lentBytes < outBytesMax) {
       const entry = this.entries[this.head];
       if (entry instanceof LateReply) {
-        if (entry.bytes === null) break;
-        if (entry instanceof PinnedReply && entry.isPinned) break;
+        const { bytes } = entry;
+        if (bytes === null) break;
         this.lateCount--;
-        this.waitingBytes -= entry.bytes.length;
-        out.raw(entry.bytes, 0, entry.bytes.length);
+        if (bytes === ITS_VALUE && entry instanceof PinnedReply) {
+          this.waitingBytes -= entry.value.bytes;
+          out.lend(entry.value);
+        } else {
+          this.waitingBytes -= bytes.length;
+          out.raw(bytes, 0, bytes.length);
+        }
       } else {
         this.waitingBytes -= entry.length;
         out.raw(entry, 0, entry.length);

@@ -85,6 +85,34 @@ for (const [name, spoil] of WAYS) {
       expect(received).toBe(written);
     });
 
+    it('writes pieces in order, and says when the kernel has all of them', async () => {
+      const drained = Promise.withResolvers<void>();
+      const wire = await pair(spoil, { onDrain: drained.resolve });
+      const expected: Buffer[] = [];
+      for (let taken = true; taken; ) {
+        const pieces = [1, 100_000, 3, 150_000].map((bytes, i) => Buffer.alloc(bytes, 97 + i));
+        taken = wire.writePieces(pieces);
+        expected.push(...pieces);
+      }
+      const received: Buffer[] = [];
+      client.on('data', (data: Buffer) => received.push(data));
+      client.resume();
+      await drained.promise;
+      wire.end();
+      await once(client, 'end');
+      expect(Buffer.concat(received).equals(Buffer.concat(expected))).toBe(true);
+    });
+
+    it('needs nothing more of what it could not write, once it is gone', async () => {
+      const drained = Promise.withResolvers<void>();
+      const wire = await pair(spoil, { onDrain: drained.resolve });
+      while (wire.writePieces([Buffer.alloc(10), Buffer.alloc(500_000)]));
+      wire.destroy();
+      await drained.promise;
+      expect(wire.gone).toBe(true);
+      expect(wire.writePieces([Buffer.alloc(10)])).toBe(true);
+    });
+
     it('closes when the other side is gone', async () => {
       const closed = Promise.withResolvers<void>();
       await pair(spoil, { onClose: closed.resolve });

@@ -20,7 +20,7 @@ import { canLandReads, DirectWriter, landReads, type WritableHandle } from '@ing
 export interface WireEvents {
   /** `buffer[0 .. bytes)` arrived; valid during the call only. */
   onBytes(buffer: Buffer, bytes: number): void;
-  /** Everything written has been taken by the kernel. */
+  /** Nothing that was written is needed any more: the kernel has it or, where the socket is gone, nobody will. */
   onDrain(): void;
   /** The other side will send nothing more. */
   onEnd(): void;
@@ -44,9 +44,9 @@ const KEEP_ALIVE_MS = 300_000;
 export class Wire {
   private readonly socket: Socket;
   private readonly direct: DirectWriter | null;
-  private readonly onStreamWrote: () => void;
-  /** A write through the stream was not taken at once. */
-  private streamBehind = false;
+  private readonly events: WireEvents;
+  /** Writes that were not taken at once. */
+  private due = 0;
   private paused = false;
 
   /** Takes over a socket that was accepted with `pauseOnConnect`. */
@@ -61,48 +61,61 @@ export class Wire {
     // A broken connection is the client's business: 'close' follows and cleans up.
     socket.on('error', () => socket.destroy());
     this.socket = socket;
-    this.onStreamWrote = () => {
-      if (!this.streamBehind || socket.writableLength > 0) return;
-      this.streamBehind = false;
-      events.onDrain();
-    };
+    this.events = events;
     this.direct = DirectWriter.forSocket(socket, (status) => {
       if (status < 0) socket.destroy();
-      else events.onDrain();
+      this.wrote();
     });
   }
 
-  /** False when the kernel did not take all: the view's memory then belongs to the socket, for
-   *  good, and `onDrain` follows. */
-  write(view: Buffer): boolean {
-    const socket = this.socket;
-    if (socket.destroyed) return true;
-    if (this.direct?.ready === true) {
-      const taken = this.direct.write(view);
-      if (taken === null) socket.destroy();
-      return taken !== false;
-    }
-    socket.write(view, this.onStreamWrote);
-    this.streamBehind = socket.writableLength > 0;
-    return !this.streamBehind;
+  /** Nothing more can leave. */
+  get gone(): boolean {
+    return this.socket.destroyed;
   }
 
-  /** Writes all of them at once, without a copy; `done` is called once, when none of their memory is needed any
-   *  more, whatever became of them. */
-  writePieces(pieces: readonly Buffer[], done: () => void): void {
+  /** False when the kernel did not take all: the view's memory then belongs to the socket until
+   *  `onDrain`. */
+  write(view: Buffer): boolean {
+    const { socket, direct } = this;
+    if (socket.destroyed) return true;
+    if (direct?.ready !== true) return this.writeToStream([view]);
+    return this.outcome(direct.write(view));
+  }
+
+  /** As `write`, of several pieces at once. */
+  writePieces(pieces: readonly Buffer[]): boolean {
+    const { socket, direct } = this;
+    if (socket.destroyed) return true;
+    if (direct?.ready !== true) return this.writeToStream(pieces);
+    return this.outcome(direct.writePieces(pieces));
+  }
+
+  private outcome(taken: boolean | null): boolean {
+    if (taken === null) this.socket.destroy();
+    if (taken !== false) return true;
+    this.due++;
+    return false;
+  }
+
+  private writeToStream(pieces: readonly Buffer[]): boolean {
     const { socket } = this;
-    if (socket.destroyed) {
-      done();
-      return;
-    }
-    let due = pieces.length;
+    let left = pieces.length;
+    let taken = false;
     const wrote = (): void => {
-      due--;
-      if (due === 0) done();
+      left--;
+      if (left === 0 && !taken) this.wrote();
     };
     socket.cork();
     for (const piece of pieces) socket.write(piece, wrote);
     socket.uncork();
+    taken = socket.writableLength === 0;
+    if (!taken) this.due++;
+    return taken;
+  }
+
+  private wrote(): void {
+    this.due--;
+    if (this.due === 0) this.events.onDrain();
   }
 
   pause(): void {
