@@ -4,8 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { ReplyScanner } from '../../packages/node/src/resp/reply-scanner.ts';
 import { encode } from '../support/resp-connection.ts';
-
-export type Words = readonly (string | Buffer)[];
+import type { Words } from './words.ts';
 
 export class Conversation {
   readonly #socket: Socket;

@@ -35,6 +35,11 @@ export function wrongArity(commandName: string): string {
   return `ERR wrong number of arguments for '${commandName}' command`;
 }
 
+/** An EXEC that could not be run at all, for `text`. */
+export function execAborted(text: string): string {
+  return `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, '')}`;
+}
+
 export function invalidExpireTime(commandName: string): string {
   return `ERR invalid expire time in '${commandName}' command`;
 }

@@ -4,7 +4,10 @@
 
 import type { Args } from '../resp/args.ts';
 
-const INT64_MAX_MS = 2 ** 63;
+const INT64_MAX = 2n ** 63n - 1n;
+const INT64_MIN = -(2n ** 63n);
+/** As large as a time becomes in a record: the largest double below 2^63. */
+const MS_MAX = 2 ** 63 - 1024;
 
 /** How one option or command states a time. */
 export interface TimeUnit {
@@ -18,15 +21,19 @@ export const MS_FROM_NOW: TimeUnit = { msPerUnit: 1, relative: true };
 export const UNIX_SECONDS: TimeUnit = { msPerUnit: 1000, relative: false };
 export const UNIX_MS: TimeUnit = { msPerUnit: 1, relative: false };
 
-/** Argument `i` as a number of units; NaN when it is no 64-bit integer. Past 2^53 it is rounded. */
-export function readTime(args: Args, i: number): number {
-  return args.rounded(i);
-}
-
-/** Absolute unix ms of a time in `unit`; NaN when it leaves the range that Redis accepts. */
-export function absoluteMs(time: number, unit: TimeUnit, nowMs: number): number {
+/** Absolute unix ms of argument `i`, which reads as `time` in `unit`; NaN when it leaves the range that
+ *  Redis accepts. */
+export function absoluteMs(
+  args: Args,
+  i: number,
+  time: number,
+  unit: TimeUnit,
+  nowMs: number,
+): number {
   const ms = time * unit.msPerUnit;
-  if (ms >= INT64_MAX_MS || ms < -INT64_MAX_MS) return Number.NaN;
-  const absolute = unit.relative ? ms + nowMs : ms;
-  return absolute >= INT64_MAX_MS ? Number.NaN : absolute;
+  if (Number.isSafeInteger(ms)) return unit.relative ? ms + nowMs : ms;
+  const exactMs = (args.bigint(i) ?? 0n) * BigInt(unit.msPerUnit);
+  if (exactMs > INT64_MAX || exactMs < INT64_MIN) return Number.NaN;
+  const absolute = unit.relative ? exactMs + BigInt(nowMs) : exactMs;
+  return absolute > INT64_MAX ? Number.NaN : Math.min(Number(absolute), MS_MAX);
 }

@@ -44,6 +44,9 @@ describe('EXPIRE in its four spellings', () => {
     expect(node.ask('PEXPIRE', 'a', '9223372036854775807')).toEqual(invalid('pexpire'));
     expect(node.ask('EXPIRE', 'a', '-9223372036854775807')).toEqual(invalid('expire'));
     expect(node.ask('TTL', 'a')).toBe(-1);
+    expect(node.ask('EXPIREAT', 'a', '9223372036854775')).toBe(1);
+    expect(node.ask('PEXPIREAT', 'a', '9223372036854775807')).toBe(1);
+    expect(node.ask('PEXPIRETIME', 'a')).toBe(2n ** 63n - 1024n);
   });
 });
 

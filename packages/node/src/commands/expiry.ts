@@ -9,7 +9,6 @@ import { invalidExpireTime, NOT_AN_INTEGER, unsupportedOption } from './errors.t
 import {
   absoluteMs,
   MS_FROM_NOW,
-  readTime,
   SECONDS_FROM_NOW,
   type TimeUnit,
   UNIX_MS,
@@ -53,9 +52,9 @@ function expire(name: string, unit: TimeUnit): Run {
     }
     if ((bits & NX) !== 0 && bits !== NX) return out.error(NX_NOT_ALONE);
     if ((bits & GT) !== 0 && (bits & LT) !== 0) return out.error(GT_AND_LT);
-    const time = readTime(args, 2);
+    const time = args.rounded(2);
     if (Number.isNaN(time)) return out.error(NOT_AN_INTEGER);
-    const expiresAtMs = absoluteMs(time, unit, execution.nowMs);
+    const expiresAtMs = absoluteMs(args, 2, time, unit, execution.nowMs);
     if (Number.isNaN(expiresAtMs)) return out.error(invalidExpireTime(name));
 
     const ref = find(execution, args, 1);

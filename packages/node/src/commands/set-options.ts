@@ -6,7 +6,6 @@ import { invalidExpireTime, NOT_AN_INTEGER } from './errors.ts';
 import {
   absoluteMs,
   MS_FROM_NOW,
-  readTime,
   SECONDS_FROM_NOW,
   type TimeUnit,
   UNIX_MS,
@@ -88,9 +87,9 @@ export class WriteOptions {
    *  @returns the error reply, or null. */
   settleTime(commandName: string, args: Args, nowMs: number): string | null {
     if (this.unit === undefined) return null;
-    const time = readTime(args, this.timeAt);
+    const time = args.rounded(this.timeAt);
     if (Number.isNaN(time)) return NOT_AN_INTEGER;
-    this.expiresAtMs = absoluteMs(time, this.unit, nowMs);
+    this.expiresAtMs = absoluteMs(args, this.timeAt, time, this.unit, nowMs);
     return time > 0 && !Number.isNaN(this.expiresAtMs) ? null : invalidExpireTime(commandName);
   }
 }

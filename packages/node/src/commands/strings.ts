@@ -13,13 +13,7 @@ import {
   OFFSET_OUT_OF_RANGE,
   SYNTAX_ERROR,
 } from './errors.ts';
-import {
-  absoluteMs,
-  MS_FROM_NOW,
-  readTime,
-  SECONDS_FROM_NOW,
-  type TimeUnit,
-} from './expiry-times.ts';
+import { absoluteMs, MS_FROM_NOW, SECONDS_FROM_NOW, type TimeUnit } from './expiry-times.ts';
 import {
   dropExpiry,
   expireAt,
@@ -97,9 +91,9 @@ function setnx(execution: Execution, args: Args, out: ReplyWriter): void {
 /** SETEX and PSETEX: the time stands before the value. */
 function setWithTime(name: string, unit: TimeUnit): Run {
   return (execution, args, out) => {
-    const time = readTime(args, 2);
+    const time = args.rounded(2);
     if (Number.isNaN(time)) return out.error(NOT_AN_INTEGER);
-    const expiresAtMs = absoluteMs(time, unit, execution.nowMs);
+    const expiresAtMs = absoluteMs(args, 2, time, unit, execution.nowMs);
     if (time <= 0 || Number.isNaN(expiresAtMs)) return out.error(invalidExpireTime(name));
     replyOk(storeArgument(execution, args, 1, 3, expiresAtMs), out);
   };
@@ -182,7 +176,7 @@ function replyEdited(
 
 /** Redis' rule: both ends count, from the end where negative. */
 function getrange(execution: Execution, args: Args, out: ReplyWriter): void {
-  const [first, last] = [args.integer(2), args.integer(3)];
+  const [first, last] = [args.rounded(2), args.rounded(3)];
   if (Number.isNaN(first) || Number.isNaN(last)) return out.error(NOT_AN_INTEGER);
   const { partition } = execution;
   const ref = lookUpAndMark(execution, args, 1);

@@ -6,6 +6,9 @@
 import { Buffer } from 'node:buffer';
 import { readInt64, readSafeInteger } from '@ingot/store';
 
+/** The largest double below 2^63. */
+const INT64_ROUNDED_MAX = 2 ** 63 - 1024;
+
 export class Args {
   /** Where the bytes of every argument are. */
   buf: Buffer = Buffer.alloc(0);
@@ -104,12 +107,12 @@ export class Args {
     return readSafeInteger(this.buf, this.start(i), this.bytes(i));
   }
 
-  /** Argument `i` as a signed 64-bit integer, rounded past 2^53, or NaN. */
+  /** Argument `i` as a signed 64-bit integer, or NaN; beyond 2^53 rounded, within the range. */
   rounded(i: number): number {
     const small = this.integer(i);
     if (!Number.isNaN(small)) return small;
     const large = this.bigint(i);
-    return large === null ? Number.NaN : Number(large);
+    return large === null ? Number.NaN : Math.min(Number(large), INT64_ROUNDED_MAX);
   }
 
   /** Argument `i` as a signed 64-bit integer, or null. */

@@ -18,6 +18,12 @@ const ROWS: readonly [string, (out: ReplyWriter) => void, string, string][] = [
   ['error, made one line', (out) => out.error('ERR a\r\nb'), '-ERR a  b\r\n', '-ERR a  b\r\n'],
   ['integer', (out) => out.integer(-42), ':-42\r\n', ':-42\r\n'],
   [
+    'integer beyond 2^53',
+    (out) => out.integer(2 ** 63),
+    ':9223372036854775808\r\n',
+    ':9223372036854775808\r\n',
+  ],
+  [
     'bigint',
     (out) => out.integer(2n ** 63n - 1n),
     ':9223372036854775807\r\n',

@@ -100,8 +100,9 @@ export class ReplyWriter {
   }
 
   integer(value: number | bigint): void {
-    if (typeof value === 'bigint') this.line(':', value.toString());
-    else this.header(COLON, value);
+    // The header's digits are exact to 2^53.
+    if (Number.isSafeInteger(value)) this.header(COLON, value as number);
+    else this.line(':', BigInt(value).toString());
   }
 
   bulk(source: Uint8Array, start: number, bytes: number): void {

@@ -2,7 +2,7 @@
  *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
 
 import { partitionOfSlot } from '@ingot/store';
-import { unknownCommand, valueTooLarge, wrongArity } from '../commands/errors.ts';
+import { execAborted, unknownCommand, valueTooLarge, wrongArity } from '../commands/errors.ts';
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
@@ -67,8 +67,7 @@ export class Dispatch {
   ): Outcome {
     const { desk } = this;
     if (!arityHolds(command, args.count)) {
-      desk.out.error(wrongArity(command.name));
-      if (connection.transaction !== null) connection.transaction.aborted = true;
+      this.reject(connection, command, wrongArity(command.name));
       return Outcome.done;
     }
     if (queueing) return this.transactions.queue(connection, index, command, args);
@@ -86,6 +85,14 @@ export class Dispatch {
       default:
         return this.keyed(connection, command, args);
     }
+  }
+
+  /** Not even tried. An EXEC that is not ends its transaction. */
+  private reject(connection: Connection, command: Command, text: string): void {
+    const isExec = command.name === 'exec';
+    this.desk.out.error(isExec ? execAborted(text) : text);
+    if (isExec) this.transactions.forget(connection);
+    else if (connection.transaction !== null) connection.transaction.aborted = true;
   }
 
   private keyed(connection: Connection, command: Command, args: Args): Outcome {

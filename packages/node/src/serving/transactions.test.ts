@@ -57,6 +57,11 @@ describe('transactions: one partition of this node', () => {
       await client.pipeline([['MULTI'], ['MULTI'], ['SET', 'a', '1'], ['DISCARD'], ['GET', 'a']]),
     ).toEqual(['OK', '-ERR MULTI calls can not be nested', 'QUEUED', 'OK', null]);
     expect(await client.call('EXEC')).toBe('-ERR EXEC without MULTI');
+    await client.call('MULTI');
+    expect(await client.call('EXEC', 'x')).toBe(
+      "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+    );
+    expect(await client.call('DISCARD')).toBe('-ERR DISCARD without MULTI');
     expect(await client.call('DISCARD')).toBe('-ERR DISCARD without MULTI');
   });
 

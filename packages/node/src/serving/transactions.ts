@@ -71,6 +71,11 @@ export class Transactions {
     }
   }
 
+  forget(connection: Connection): void {
+    connection.transaction = null;
+    connection.watches = null;
+  }
+
   /** A command between MULTI and EXEC that exists and has the right number of arguments. */
   queue(connection: Connection, index: number, command: Command, args: Args): Outcome {
     const transaction = connection.transaction as Transaction;
@@ -215,11 +220,6 @@ export class Transactions {
 
   private writes({ queued }: Part): boolean {
     return queued.some(({ index }) => this.desk.lookup.commands[index].kind === 'write');
-  }
-
-  private forget(connection: Connection): void {
-    connection.transaction = null;
-    connection.watches = null;
   }
 
   private runParts(

@@ -1,0 +1,178 @@
+/** Random commands: each row is a command in its proper form, and how often it comes. What is a command
+ *  of Ingot's table only is drawn, so a row may stand here before its command does. */
+import fc, { type Arbitrary } from 'fast-check';
+import { KEY_BYTES_MAX } from '@ingot/store';
+import { commandIndexByName } from '../../packages/node/src/commands/table.ts';
+import {
+  float,
+  number,
+  pattern,
+  relativeTime,
+  split,
+  unixMs,
+  unixSeconds,
+  value,
+  type Word,
+  type Words,
+} from './words.ts';
+
+type Part = string | Arbitrary<Word | Words>;
+
+interface Row {
+  readonly weight: number;
+  readonly names: readonly string[];
+  /** What follows the name. */
+  readonly parts: readonly Part[];
+}
+
+function row(names: string, ...parts: readonly Part[]): Row {
+  return often(1, names, ...parts);
+}
+
+function often(weight: number, names: string, ...parts: readonly Part[]): Row {
+  return { weight, names: split(names), parts };
+}
+
+const some = (part: Arbitrary<Word | Words>, max: number, min = 1): Arbitrary<Words> =>
+  fc.array(part, { minLength: min, maxLength: max, size: 'max' }).map((words) => words.flat());
+
+const words = (...parts: readonly Part[]): Arbitrary<Words> =>
+  fc
+    .tuple(...parts.map((part) => (typeof part === 'string' ? fc.constant<Words>([part]) : part)))
+    .map((drawn) => drawn.flat());
+
+const one = (text: string): Arbitrary<Word> => fc.constantFrom(...split(text));
+
+const time: Arbitrary<Words> = fc.oneof(
+  words('EX', relativeTime),
+  words('px', relativeTime),
+  words('EXAT', unixSeconds),
+  words('PXAT', unixMs),
+  words('EX'),
+);
+const OPTION_WORDS = 'NX XX GET KEEPTTL PERSIST GT LT nx ZZ';
+const options = some(
+  fc.oneof({ weight: 2, arbitrary: one(OPTION_WORDS) }, { weight: 1, arbitrary: time }),
+  3,
+  0,
+);
+const conditions = some(one('NX XX GT LT gt ZZ'), 2, 0);
+const bitOffset = one('0 1 7 8 9 100 524287 -1 4294967296 x');
+const bit = fc.oneof({ weight: 8, arbitrary: one('0 1') }, { weight: 1, arbitrary: one('2 x -1') });
+const range = one('0 1 -1 2 5 -5 100 -100 9223372036854775807 x');
+const bitType = fc.oneof(
+  { weight: 6, arbitrary: one('u8 i8 u1 i5 u63 i64 u16') },
+  { weight: 1, arbitrary: one('u64 i65 u0 x8 u') },
+);
+const fieldOffset = one('0 1 #0 #1 #3 7 100 -1 x #x');
+const fieldOperation = fc.oneof(
+  words('GET', bitType, fieldOffset),
+  words('SET', bitType, fieldOffset, number),
+  words('INCRBY', bitType, fieldOffset, number),
+  words('OVERFLOW', one('WRAP SAT FAIL sat x')),
+);
+
+/** Commands on keys. Those over several keys want them of one slot. */
+function keyed(key: Arbitrary<Word>, ofOneSlot: boolean): Row[] {
+  const several = some(key, 4);
+  const rows = [
+    often(6, 'GET'),
+    often(2, 'STRLEN TTL PTTL EXPIRETIME PEXPIRETIME TYPE'),
+    often(3, 'PERSIST INCR DECR GETDEL get'),
+  ].map(({ weight, names }) => ({ weight, names, parts: [key] }));
+  const ofSeveral = [
+    row('LCS', key, key, some(one('LEN IDX WITHMATCHLEN MINMATCHLEN 2 x'), 4, 0)),
+    row('COPY', key, key, some(one('REPLACE DB 0 replace x'), 2, 0)),
+    often(2, 'RENAME RENAMENX', key, key),
+    row('BITOP', one('AND OR XOR NOT not x'), key, several),
+  ];
+  return [
+    ...rows,
+    often(4, 'SET SETNX GETSET APPEND', key, value),
+    often(4, 'SET', key, value),
+    often(4, 'SET', key, value, options),
+    often(2, 'INCRBY DECRBY', key, number),
+    row('INCRBYFLOAT', key, float),
+    often(2, 'DEL UNLINK EXISTS TOUCH MGET', several),
+    row('MSET MSETNX', some(words(key, value), 3)),
+    often(2, 'EXPIRE PEXPIRE', key, relativeTime),
+    row('EXPIRE PEXPIRE', key, relativeTime, conditions),
+    row('EXPIREAT', key, unixSeconds, conditions),
+    row('PEXPIREAT', key, unixMs, conditions),
+    often(2, 'GETEX', key, options),
+    row('SETEX PSETEX', key, relativeTime, value),
+    often(2, 'GETRANGE SUBSTR', key, range, range),
+    row('SETRANGE', key, one('0 1 3 20 -1 70000 x'), value),
+    row('OBJECT', one('ENCODING encoding REFCOUNT'), key),
+    row('DUMP', key),
+    row('GETBIT', key, bitOffset),
+    often(2, 'SETBIT', key, bitOffset, bit),
+    row('BITCOUNT', key, some(range, 2, 0), some(one('BIT BYTE x'), 1, 0)),
+    row('BITPOS', key, bit, some(range, 2, 0), some(one('BIT BYTE x'), 1, 0)),
+    row('BITFIELD', key, some(fieldOperation, 3, 0)),
+    row('BITFIELD_RO', key, some(words('GET', bitType, fieldOffset), 3, 0)),
+    row('BITFIELD_RO', key, some(fieldOperation, 2)),
+    row('ECHO', value),
+    row('PING', some(value, 2, 0)),
+    row('SELECT', one('0 16 x')),
+    ...(ofOneSlot ? ofSeveral : []),
+  ];
+}
+
+/** Not part of transactions: Ingot refuses to queue what covers all partitions. */
+const OTHERS: readonly Row[] = [
+  row('KEYS', pattern),
+  row('DBSIZE'),
+  row('FLUSHALL FLUSHDB', some(one('ASYNC SYNC sync x'), 1, 0)),
+  row('SCAN', '0', 'COUNT', '1000000', 'MATCH', pattern),
+  row('SCAN', '0', 'COUNT', '1000000', 'TYPE', one('string list STRING')),
+  row('SCAN', one('0 x'), 'COUNT', one('1000000 x 0 -1'), some(one('ZZ MATCH TYPE'), 2, 0)),
+  row('SCAN', 'x', some(one('ZZ COUNT 5'), 2, 0)),
+  row('CLIENT', one('GETNAME NOSUCH SETNAME')),
+  row('CLIENT', 'SETNAME', fc.constantFrom('web', 'a b', '')),
+  row('NOSUCH', number, relativeTime),
+  row('UNWATCH DISCARD EXEC'),
+];
+
+function arbitraryOf(rows: readonly Row[]): Arbitrary<Words> {
+  const known = rows.flatMap(({ names, ...rest }) => {
+    const ours = names.filter((name) => name === 'NOSUCH' || commandIndexByName(name) >= 0);
+    return ours.length === 0 ? [] : [{ ...rest, names: ours }];
+  });
+  return fc.oneof(
+    ...known.map(({ weight, names, parts }) => ({
+      weight,
+      arbitrary: words(fc.constantFrom(...names), ...parts),
+    })),
+  );
+}
+
+/** Drops or adds a word now and then: wrong arities and stray options. */
+function damaged(command: Arbitrary<Words>): Arbitrary<Words> {
+  const blow = fc.record({ at: fc.nat(6), stray: fc.option(one(OPTION_WORDS)) });
+  const hurt = fc.tuple(command, blow).map(([drawn, { at, stray }]) => {
+    // A long value would become a key, which is one of the exclusions.
+    if (drawn.some((word) => word.length > KEY_BYTES_MAX)) return drawn;
+    const index = 1 + (at % drawn.length);
+    return stray === null ? drawn.toSpliced(index, 1) : drawn.toSpliced(index, 0, stray);
+  });
+  return fc.oneof({ weight: 11, arbitrary: command }, { weight: 1, arbitrary: hurt });
+}
+
+export interface Commands {
+  /** On keys, or on nothing: what a transaction may hold. */
+  readonly keyed: Arbitrary<Words>;
+  readonly any: Arbitrary<Words>;
+}
+
+export function commandsOn(key: Arbitrary<Word>, ofOneSlot: boolean): Commands {
+  const onKeys = arbitraryOf(keyed(key, ofOneSlot));
+  const others = arbitraryOf(OTHERS);
+  return {
+    keyed: onKeys,
+    any: fc.oneof(
+      { weight: 8, arbitrary: damaged(onKeys) },
+      { weight: 1, arbitrary: damaged(others) },
+    ),
+  };
+}

@@ -1,0 +1,85 @@
+/** Random sequences of commands, and how they are sent: RESP2 or RESP3, all at once or one by one, alone
+ *  or in transactions, watched keys changed by another connection, keys that expire. */
+import fc, { type Arbitrary } from 'fast-check';
+import { type Commands, commandsOn } from './grammar.ts';
+import { keys, type Word, type Words } from './words.ts';
+
+export interface Step {
+  readonly words: Words;
+  /** Sent on the second connection. */
+  readonly byOther?: boolean;
+  /** Sent again until it is answered nil: waits until a key is gone. */
+  readonly untilNil?: boolean;
+}
+
+export interface Sequence {
+  readonly protocol: 2 | 3;
+  /** All that one connection sends, until the other has its turn, in one write. */
+  readonly pipelined: boolean;
+  readonly steps: readonly Step[];
+}
+
+type Item = readonly Step[];
+
+const ITEMS_MAX = 40;
+
+const step = (...words: Word[]): Step => ({ words });
+
+/** EXEC comes out of every second one; now and then a command in it is refused, so EXEC is too. */
+function transaction(key: Arbitrary<Word>, commands: Commands): Arbitrary<Item> {
+  const refused = fc.constantFrom<Words>(['GET'], ['NOSUCH', 'a'], ['MULTI'], ['WATCH', 'a']);
+  const queued = fc.oneof(
+    { weight: 16, arbitrary: commands.keyed },
+    { weight: 1, arbitrary: refused },
+  );
+  const parts = fc.record({
+    watched: fc.array(key, { maxLength: 2 }),
+    between: fc.array(commands.keyed, { maxLength: 2 }),
+    byOther: fc.boolean(),
+    queued: fc.array(queued, { minLength: 0, maxLength: 5, size: 'max' }),
+    end: fc.constantFrom('EXEC', 'EXEC', 'EXEC', 'DISCARD'),
+  });
+  return parts.map(({ watched, between, byOther, queued: inside, end }) => [
+    // A watched key that is absent now may abort a transaction without need: see the exclusions.
+    ...watched.map((name) => step('SET', name, 'watched')),
+    ...(watched.length > 0 ? [step('WATCH', ...watched)] : []),
+    ...between.map((words) => ({ words, byOther })),
+    step('MULTI'),
+    ...inside.map((words) => ({ words })),
+    step(end),
+  ]);
+}
+
+/** A key expires. */
+function lapse(key: Arbitrary<Word>): Arbitrary<Item> {
+  const ways = (name: Word): Words[] => [
+    ['SET', name, 'short', 'PX', '1'],
+    ['PSETEX', name, '1', 'short'],
+    ['PEXPIRE', name, '1'],
+    ['GETEX', name, 'PX', '1'],
+  ];
+  return fc
+    .tuple(key, fc.nat(3))
+    .map(([name, way]) => [{ words: ways(name)[way] }, { words: ['GET', name], untilNil: true }]);
+}
+
+function items(ofOneSlot: boolean): Arbitrary<Item[]> {
+  const key = keys(ofOneSlot);
+  const commands = commandsOn(key, ofOneSlot);
+  const alone = commands.any.map((words): Item => [{ words }]);
+  const choices = [
+    { weight: 60, arbitrary: alone },
+    { weight: 1, arbitrary: lapse(key) },
+    ...(ofOneSlot ? [{ weight: 5, arbitrary: transaction(key, commands) }] : []),
+  ];
+  return fc.array(fc.oneof(...choices), { minLength: 1, maxLength: ITEMS_MAX, size: 'max' });
+}
+
+export const sequence: Arbitrary<Sequence> = fc.record({
+  protocol: fc.constantFrom(2 as const, 3 as const),
+  pipelined: fc.oneof(
+    { weight: 7, arbitrary: fc.constant(true) },
+    { weight: 1, arbitrary: fc.constant(false) },
+  ),
+  steps: fc.oneof(items(true), items(false)).map((drawn) => drawn.flat()),
+});
