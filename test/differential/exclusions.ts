@@ -109,6 +109,30 @@ export const EXCLUSIONS: readonly Exclusion[] = [
     shown: [['SET', 'k'.repeat(65_512), 'v']],
   },
   {
+    commands: ['APPEND', 'SETRANGE', 'SETBIT', 'BITFIELD', 'BITOP', 'COPY', 'RENAME'],
+    case: 'in a transaction, where the value is longer than a chunk (64 KiB)',
+    reason:
+      'everything in a transaction is done in one passage, which takes no copy of a long value',
+    shown: [
+      ['SET', '{t}a', 'v'.repeat(70_000)],
+      ['MULTI'],
+      ['BITOP', 'NOT', '{t}b', '{t}a'],
+      ['EXEC'],
+    ],
+  },
+  {
+    commands: ['MSETNX', 'LCS', 'COPY', 'RENAME', 'RENAMENX', 'BITOP'],
+    case: 'keys that are not of one partition',
+    reason: '`CROSSSLOT`, as on a Redis Cluster: give them one {tag}',
+    shown: [['RENAME', 'a', 'b']],
+  },
+  {
+    commands: ['EXEC with WATCH', 'commands over several keys in a transaction'],
+    case: 'keys that are not of one partition',
+    reason: '`CROSSSLOT`; without `WATCH`, `EXEC` on the client port is atomic for each partition',
+    shown: [['MULTI'], ['MGET', 'a', 'b']],
+  },
+  {
     commands: ['SCAN'],
     case: 'cursors, and which keys come with which call',
     reason:

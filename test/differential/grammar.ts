@@ -11,7 +11,7 @@ import {
   split,
   unixMs,
   unixSeconds,
-  value,
+  values,
   type Word,
   type Words,
 } from './words.ts';
@@ -57,7 +57,7 @@ const options = some(
   0,
 );
 const conditions = some(one('NX XX GT LT gt ZZ'), 2, 0);
-const bitOffset = one('0 1 7 8 9 100 524287 -1 4294967296 x');
+const bitOffset = one('0 1 7 8 9 100 8191 -1 4294967296 x');
 const bit = fc.oneof({ weight: 8, arbitrary: one('0 1') }, { weight: 1, arbitrary: one('2 x -1') });
 const range = one('0 1 -1 2 5 -5 100 -100 9223372036854775807 x');
 const bitType = fc.oneof(
@@ -72,20 +72,13 @@ const fieldOperation = fc.oneof(
   words('OVERFLOW', one('WRAP SAT FAIL sat x')),
 );
 
-/** Commands on keys. Those over several keys want them of one slot. */
-function keyed(key: Arbitrary<Word>, ofOneSlot: boolean): Row[] {
+function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): Row[] {
   const several = some(key, 4);
   const rows = [
     often(6, 'GET'),
     often(2, 'STRLEN TTL PTTL EXPIRETIME PEXPIRETIME TYPE'),
     often(3, 'PERSIST INCR DECR GETDEL get'),
   ].map(({ weight, names }) => ({ weight, names, parts: [key] }));
-  const ofSeveral = [
-    row('LCS', key, key, some(one('LEN IDX WITHMATCHLEN MINMATCHLEN 2 x'), 4, 0)),
-    row('COPY', key, key, some(one('REPLACE DB 0 replace x'), 2, 0)),
-    often(2, 'RENAME RENAMENX', key, key),
-    row('BITOP', one('AND OR XOR NOT not x'), key, several),
-  ];
   return [
     ...rows,
     often(4, 'SET SETNX GETSET APPEND', key, value),
@@ -102,7 +95,7 @@ function keyed(key: Arbitrary<Word>, ofOneSlot: boolean): Row[] {
     often(2, 'GETEX', key, options),
     row('SETEX PSETEX', key, relativeTime, value),
     often(2, 'GETRANGE SUBSTR', key, range, range),
-    row('SETRANGE', key, one('0 1 3 20 -1 70000 x'), value),
+    row('SETRANGE', key, one(offsets), value),
     row('OBJECT', one('ENCODING encoding REFCOUNT'), key),
     row('DUMP', key),
     row('GETBIT', key, bitOffset),
@@ -115,7 +108,17 @@ function keyed(key: Arbitrary<Word>, ofOneSlot: boolean): Row[] {
     row('ECHO', value),
     row('PING', some(value, 2, 0)),
     row('SELECT', one('0 16 x')),
-    ...(ofOneSlot ? ofSeveral : []),
+  ];
+}
+
+/** Commands over several keys that want them of one slot. */
+function ofOneSlotOnly(key: Arbitrary<Word>): Row[] {
+  const several = some(key, 4);
+  return [
+    row('LCS', key, key, some(one('LEN IDX WITHMATCHLEN MINMATCHLEN 2 x'), 4, 0)),
+    row('COPY', key, key, some(one('REPLACE DB 0 replace x'), 2, 0)),
+    often(2, 'RENAME RENAMENX', key, key),
+    row('BITOP', one('AND OR XOR NOT not x'), key, several),
   ];
 }
 
@@ -148,13 +151,17 @@ function arbitraryOf(rows: readonly Row[]): Arbitrary<Words> {
 }
 
 /** Drops or adds a word now and then: wrong arities and stray options. */
-function damaged(command: Arbitrary<Words>): Arbitrary<Words> {
-  const blow = fc.record({ at: fc.nat(6), stray: fc.option(one(OPTION_WORDS)) });
-  const hurt = fc.tuple(command, blow).map(([drawn, { at, stray }]) => {
+function damaged(
+  command: Arbitrary<Words>,
+  stray: Arbitrary<Word>,
+  atEnd = false,
+): Arbitrary<Words> {
+  const blow = fc.record({ at: fc.nat(6), added: fc.option(stray) });
+  const hurt = fc.tuple(command, blow).map(([drawn, { at, added }]) => {
     // A long value would become a key, which is one of the exclusions.
     if (drawn.some((word) => word.length > KEY_BYTES_MAX)) return drawn;
-    const index = 1 + (at % drawn.length);
-    return stray === null ? drawn.toSpliced(index, 1) : drawn.toSpliced(index, 0, stray);
+    const index = atEnd ? drawn.length : 1 + (at % drawn.length);
+    return added === null ? drawn.toSpliced(index, 1) : drawn.toSpliced(index, 0, added);
   });
   return fc.oneof({ weight: 11, arbitrary: command }, { weight: 1, arbitrary: hurt });
 }
@@ -165,14 +172,23 @@ export interface Commands {
   readonly any: Arbitrary<Words>;
 }
 
-export function commandsOn(key: Arbitrary<Word>, ofOneSlot: boolean): Commands {
-  const onKeys = arbitraryOf(keyed(key, ofOneSlot));
+/** `long`: values and offsets beyond a chunk of an image, too. */
+export function commandsOn(
+  key: Arbitrary<Word>,
+  { ofOneSlot, long }: { ofOneSlot: boolean; long: boolean },
+): Commands {
+  const offsets = `0 1 3 20 -1 x${long ? ' 70000' : ''}`;
+  const onKeys = arbitraryOf(keyed(key, values(long), offsets));
+  const onOneSlot = ofOneSlot ? arbitraryOf(ofOneSlotOnly(key)) : onKeys;
   const others = arbitraryOf(OTHERS);
+  const strayOption = one(OPTION_WORDS);
   return {
-    keyed: onKeys,
+    keyed: fc.oneof({ weight: 8, arbitrary: onKeys }, { weight: 1, arbitrary: onOneSlot }),
     any: fc.oneof(
-      { weight: 8, arbitrary: damaged(onKeys) },
-      { weight: 1, arbitrary: damaged(others) },
+      { weight: 8, arbitrary: damaged(onKeys, strayOption) },
+      // What is added may stand where a key is read; what is taken away must not be BITOP's AND.
+      { weight: 1, arbitrary: damaged(onOneSlot, key, true) },
+      { weight: 1, arbitrary: damaged(others, strayOption) },
     ),
   };
 }

@@ -63,14 +63,20 @@ function lapse(key: Arbitrary<Word>): Arbitrary<Item> {
     .map(([name, way]) => [{ words: ways(name)[way] }, { words: ['GET', name], untilNil: true }]);
 }
 
-function items(ofOneSlot: boolean): Arbitrary<Item[]> {
+interface Kind {
+  readonly ofOneSlot: boolean;
+  readonly long: boolean;
+}
+
+/** Transactions are of one slot, and without long values: both are exclusions. */
+function items({ ofOneSlot, long }: Kind): Arbitrary<Item[]> {
   const key = keys(ofOneSlot);
-  const commands = commandsOn(key, ofOneSlot);
+  const commands = commandsOn(key, { ofOneSlot, long });
   const alone = commands.any.map((words): Item => [{ words }]);
   const choices = [
     { weight: 60, arbitrary: alone },
     { weight: 1, arbitrary: lapse(key) },
-    ...(ofOneSlot ? [{ weight: 5, arbitrary: transaction(key, commands) }] : []),
+    ...(ofOneSlot && !long ? [{ weight: 5, arbitrary: transaction(key, commands) }] : []),
   ];
   return fc.array(fc.oneof(...choices), { minLength: 1, maxLength: ITEMS_MAX, size: 'max' });
 }
@@ -81,5 +87,11 @@ export const sequence: Arbitrary<Sequence> = fc.record({
     { weight: 7, arbitrary: fc.constant(true) },
     { weight: 1, arbitrary: fc.constant(false) },
   ),
-  steps: fc.oneof(items(true), items(false)).map((drawn) => drawn.flat()),
+  steps: fc
+    .oneof(
+      { weight: 2, arbitrary: items({ ofOneSlot: true, long: false }) },
+      { weight: 1, arbitrary: items({ ofOneSlot: true, long: true }) },
+      { weight: 2, arbitrary: items({ ofOneSlot: false, long: true }) },
+    )
+    .map((drawn) => drawn.flat()),
 });

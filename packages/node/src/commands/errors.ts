@@ -90,8 +90,11 @@ export function unknownCommand(args: Args): string {
   return `ERR unknown command '${name}', with args beginning with: ${given}`;
 }
 
-/** The beginning of an argument as text, so that a huge one costs no more than a short one. */
+/** The beginning of an argument as text, so that a huge one costs no more than a short one; as in Redis it ends
+ *  before a zero byte. */
 function excerpt(args: Args, i: number, maxBytes: number): string {
   const start = args.start(i);
-  return args.buf.toString('utf8', start, start + Math.min(args.bytes(i), maxBytes));
+  const end = start + Math.min(args.bytes(i), maxBytes);
+  const zero = args.buf.subarray(start, end).indexOf(0);
+  return args.buf.toString('utf8', start, zero < 0 ? end : start + zero);
 }
