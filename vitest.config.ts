@@ -13,7 +13,10 @@ const cores = availableParallelism();
 const WAITING = 'test/chaos/cluster-chaos.test.ts';
 const COMPUTING = 'test/mutants/mutants.test.ts';
 /** Within one process. */
-const SMALL = ['test/sim/**/*.test.ts', 'test/support/{judges,linearizable}.test.ts'];
+const SMALL = [
+  ...['test/sim/**/*.test.ts', 'test/threads/**/*.test.ts'],
+  'test/support/{judges,linearizable}.test.ts',
+];
 /** They measure memory, load all cores, or need ports of their own. */
 const ALONE = ['e2e/clients', 'e2e/kill', 'e2e/tools', 'house/up', 'sync/full-sync'].map(
   (name) => `test/${name}.test.ts`,
