@@ -22,6 +22,7 @@ export type { HistoryEntry } from './history.ts';
 export {
   INT64_MAX,
   INT64_MIN,
+  INT64_TEXT_BYTES_MAX,
   type Int64,
   negateInt64,
   readInt64,

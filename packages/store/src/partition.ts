@@ -205,6 +205,11 @@ export class Partition extends PartitionState {
     return this.#records.expiresAtMs(ref);
   }
 
+  /** Bytes of memory that a record takes: its slot, its extents, its entry in a bucket. */
+  recordFootprint(ref: number): number {
+    return this.#records.footprint(ref);
+  }
+
   recordSeq(ref: number): number {
     return this.#records.seq(ref);
   }

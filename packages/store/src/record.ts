@@ -7,6 +7,8 @@
  *  chunk before it is used, and what was read counts only if the gate did not move. A slot never
  *  crosses its chunk, so neither does a record. */
 import {
+  BUCKET_BYTES,
+  BUCKET_ENTRIES,
   CHUNK_BYTES,
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -178,6 +180,13 @@ export class Records {
     if (word >>> FLAGS_SHIFT !== 0) return this.#endOf(ref) <= CHUNK_BYTES;
     const keyEnd = (ref & CHUNK_MASK) + RECORD_HEADER_BYTES + (word & 0xffff);
     return keyEnd <= CHUNK_BYTES && this.#image32[ref >>> 2] >>> 0 <= CHUNK_BYTES - keyEnd;
+  }
+
+  /** What it takes of the memory: its slot, its extents, its entry in a bucket. */
+  footprint(ref: number): number {
+    const entryBytes = BUCKET_BYTES / BUCKET_ENTRIES;
+    const slotBytes = SLOT_BYTES[this.sizeClass(ref)] ?? 0;
+    return slotBytes + this.extentCount(ref) * CHUNK_BYTES + Math.ceil(entryBytes);
   }
 
   /** Whether the record names this class and is not longer than its slots. */

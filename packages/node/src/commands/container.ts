@@ -3,16 +3,20 @@
  *  that row's arity and passes on. HELP comes by itself, from the summaries. */
 
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { KeyPositions } from '../serving/execution.ts';
 import { unknownSubcommand, wrongArity } from './errors.ts';
 import { arityHolds, type CommandRow, command, type RowInput, type Run } from './row.ts';
 
-/** What a family writes down for a subcommand: all of them are about the session or the node. */
+/** What a family writes down for a subcommand. Most are about the session or the node; one that
+ *  names keys is found before they are routed, and runs as a command of its own. */
 export interface SubcommandInput {
   /** The second word, lower case. */
   readonly word: string;
   /** Counts both words. */
   readonly arity: number;
   readonly flags: RowInput['flags'];
+  readonly kind?: 'read' | 'write';
+  readonly keys?: KeyPositions;
   readonly summary: string;
   readonly run: Run;
 }
@@ -40,7 +44,7 @@ export function container(input: ContainerInput): CommandRow {
   const subcommands = inputs.map(({ word, ...sub }) => {
     const subcommandName = `${name}|${word}`;
     const category = categories.subcommands;
-    return command({ ...sub, name: subcommandName, kind: 'connection', group, category });
+    return command({ kind: 'connection', ...sub, name: subcommandName, group, category });
   });
 
   const run: Run = (execution, args, out) => {

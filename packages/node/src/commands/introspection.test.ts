@@ -88,7 +88,7 @@ describe('unknown commands', () => {
     ['EVALSHA', /^ERR unknown command 'EVALSHA': Ingot runs no scripts/],
     ['SUBSCRIBE', /^ERR unknown command 'SUBSCRIBE': Ingot has no publish and subscribe/],
     ['REPLICAOF', /roles come from the cluster map alone/],
-    ['RENAME', /this version does not have it \(COMMAND LIST names what there is\)$/],
+    ['DEBUG', /this version does not have it \(COMMAND LIST names what there is\)$/],
   ])('%s says what is missing', (name, text) => {
     expect(node.ask(name, 'a', 'b')).toEqual({ error: expect.stringMatching(text) });
   });

@@ -36,7 +36,7 @@ export interface CommandRow extends Command {
   readonly group: Group;
   /** One sentence, as COMMAND DOCS and the README show it. */
   readonly summary: string;
-  /** Rows of their own, named `client|id`; none but for containers. */
+  /** None but for containers. */
   readonly subcommands: readonly CommandRow[];
 }
 

@@ -14,6 +14,7 @@ import {
 import { COUNTER_NAMES, createCounters, WorkerCounters } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
+import { CommandLookup } from '../serving/command-lookup.ts';
 import { Execution, type WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind, Session, WriteReply } from '../serving/session.ts';
 import { firstPorts, plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
@@ -24,7 +25,9 @@ import { describeClient } from './client.ts';
 import { unknownCommand, wrongArity } from './errors.ts';
 import { decodeReply, type Reply } from './reply.fixture.ts';
 import { arityHolds } from './row.ts';
-import { COMMANDS, commandIndexByName } from './table.ts';
+import { COMMANDS } from './table.ts';
+
+const commandLookup = new CommandLookup(COMMANDS);
 
 export const START_MS = 1_700_000_000_000;
 
@@ -123,7 +126,8 @@ export class SingleNode {
 
   private run(args: Args): void {
     const { out, execution } = this;
-    const row = COMMANDS[commandIndexByName(args.text(0))];
+    const index = commandLookup.find(args.buf, args.start(0), args.bytes(0));
+    const row = commandLookup.commands[commandLookup.settle(index, args)];
     if (row === undefined) return out.error(unknownCommand(args));
     if (!arityHolds(row, args.count)) return out.error(wrongArity(row.name));
     execution.nowMs = this.nowMs;

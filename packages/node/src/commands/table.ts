@@ -9,11 +9,15 @@ import { CLUSTER_COMMAND } from './cluster.ts';
 import { commandCommand } from './command-info.ts';
 import { CONFIG_COMMAND } from './config.ts';
 import { CONNECTION_COMMANDS } from './connection.ts';
+import { COPY_COMMANDS } from './copy.ts';
 import { COUNTER_COMMANDS } from './counters.ts';
+import { DUMP_COMMANDS } from './dump.ts';
 import { EXPIRY_COMMANDS } from './expiry.ts';
 import { INFO_COMMAND } from './info.ts';
 import { KEYSPACE_COMMANDS } from './keyspace.ts';
+import { MEMORY_COMMAND } from './memory.ts';
 import { MULTI_KEY_COMMANDS } from './multi-key.ts';
+import { OBJECT_COMMAND } from './object.ts';
 import type { CommandRow } from './row.ts';
 import { SCAN_COMMANDS } from './scan.ts';
 import { STRING_COMMANDS } from './strings.ts';
@@ -26,6 +30,8 @@ export const COMMANDS: readonly CommandRow[] = [
   ...BIT_COMMANDS,
   ...BITFIELD_COMMANDS,
   ...EXPIRY_COMMANDS,
+  ...COPY_COMMANDS,
+  ...DUMP_COMMANDS,
   ...SCAN_COMMANDS,
   ...KEYSPACE_COMMANDS,
   ...TRANSACTION_COMMANDS,
@@ -33,6 +39,8 @@ export const COMMANDS: readonly CommandRow[] = [
   CLIENT_COMMAND,
   CLUSTER_COMMAND,
   CONFIG_COMMAND,
+  OBJECT_COMMAND,
+  MEMORY_COMMAND,
   INFO_COMMAND,
   commandCommand(() => COMMANDS),
 ];

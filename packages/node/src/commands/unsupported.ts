@@ -53,9 +53,8 @@ const REASONS: readonly { readonly why: string; readonly names: string }[] = [
   { why: 'there is one database', names: 'move swapdb' },
   {
     why: NOT_YET,
-    names: `acl bgrewriteaof bgsave copy debug dump incrbyfloat lastsave latency lcs lolwut
-      memory migrate module monitor msetnx object rename renamenx reset restore save
-      shutdown slowlog time waitaof`,
+    names: `acl bgrewriteaof bgsave debug incrbyfloat lastsave latency lcs lolwut
+      migrate module monitor msetnx reset save shutdown slowlog time waitaof`,
   },
 ];
 

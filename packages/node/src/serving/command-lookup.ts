@@ -1,19 +1,31 @@
-/** From the bytes of a command name to its index in the command table, ignoring case.
+/** From the bytes of a command name to its index in the command table, ignoring case; and from
+ *  there to a subcommand that names keys, which stands behind all commands.
  *  A perfect hash: the constructor searches for a multiplier under which no two names collide, so a
  *  lookup is one hash of the name, one table read and one comparison. Longer names than any
  *  command's are refused unread. */
 
 import type { Buffer } from 'node:buffer';
 import { Buffer as Bytes } from 'node:buffer';
+import type { Args } from '../resp/args.ts';
 import type { Command } from './execution.ts';
 
 const MULTIPLIERS_MAX = 100_000;
 const LOWER = 0x20;
 
+interface KeyedSubcommand {
+  readonly word: string;
+  readonly index: number;
+}
+
 export class CommandLookup {
+  /** Those that were given, and behind them subcommands with keys. */
   readonly commands: readonly Command[];
+  /** Per entry of `commands`: itself, or the command that it is a subcommand of. */
+  readonly owners: Int16Array;
   /** Per command: the argument that is its first key, or 0. */
   readonly firstKeys: Int16Array;
+  /** Per command: its subcommands with keys; most have none. */
+  private readonly keyed: readonly (readonly KeyedSubcommand[] | null)[];
   private readonly names: readonly Buffer[];
   private readonly slots: Int16Array;
   private readonly shift: number;
@@ -21,10 +33,22 @@ export class CommandLookup {
   private readonly longest: number;
 
   constructor(commands: readonly Command[]) {
-    this.commands = commands;
+    const all = [...commands];
+    const owners = commands.map((_, index) => index);
+    this.keyed = commands.map(({ subcommands = [] }, owner) => {
+      const withKeys = subcommands.filter(({ keys }) => keys.first > 0);
+      if (withKeys.length === 0) return null;
+      return withKeys.map((subcommand) => {
+        owners.push(owner);
+        const word = subcommand.name.slice(subcommand.name.indexOf('|') + 1).toUpperCase();
+        return { word, index: all.push(subcommand) - 1 };
+      });
+    });
+    this.commands = all;
+    this.owners = Int16Array.from(owners);
     this.names = commands.map((command) => Bytes.from(command.name, 'latin1'));
     this.longest = Math.max(...this.names.map((name) => name.length));
-    this.firstKeys = Int16Array.from(commands, (command) => command.keys.first);
+    this.firstKeys = Int16Array.from(all, (command) => command.keys.first);
     for (let bits = 8; ; bits++) {
       const found = findMultiplier(this.names, 32 - bits);
       if (found === null) continue;
@@ -49,6 +73,14 @@ export class CommandLookup {
       if (byte !== name[i]) return -1;
     }
     return index;
+  }
+
+  /** The entry of the subcommand that argument 1 names, where it has keys; else `index`. */
+  settle(index: number, args: Args): number {
+    const keyed = index < 0 ? null : this.keyed[index];
+    if (keyed === null || args.count < 2) return index;
+    const named = keyed.find(({ word }) => args.is(1, word));
+    return named === undefined ? index : named.index;
   }
 
   indexOf(name: string): number {

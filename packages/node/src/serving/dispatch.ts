@@ -40,10 +40,11 @@ export class Dispatch {
     desk.large = new LargeValues(desk);
   }
 
-  /** One command; `index` is its row, or -1. Counts it, unless held, forwarded or refused. */
-  run(connection: Connection, index: number, args: Args): Outcome {
+  /** One command; `named` is its row, or -1. Counts it, unless held, forwarded or refused. */
+  run(connection: Connection, named: number, args: Args): Outcome {
     const { desk } = this;
     const { out, calls } = desk;
+    const index = desk.lookup.settle(named, args);
     const command = desk.lookup.commands[index];
     if (command === undefined) {
       this.unknown(connection, args);
@@ -53,8 +54,8 @@ export class Dispatch {
     const queueing = connection.transaction !== null && !NEVER_QUEUED.has(command.name);
     const outcome = this.execute(connection, index, command, args, queueing);
     if (outcome !== Outcome.done || queueing) return outcome;
-    calls.count(index);
-    if (out.length > from && out.buffer[from] === ERROR) calls.error(index);
+    calls.count(named);
+    if (out.length > from && out.buffer[from] === ERROR) calls.error(named);
     return outcome;
   }
 

@@ -49,8 +49,9 @@ export function execHere(
   for (const { index, args } of queued) {
     const from = out.mark();
     lookup.commands[index].run(execution, args, out);
-    desk.calls.count(index);
-    if (out.length > from && out.buffer[from] === ERROR) desk.calls.error(index);
+    const counted = lookup.owners[index];
+    desk.calls.count(counted);
+    if (out.length > from && out.buffer[from] === ERROR) desk.calls.error(counted);
   }
   partition.endTransaction();
   passage.close();

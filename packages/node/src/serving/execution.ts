@@ -52,6 +52,8 @@ export interface Command {
   /** May be several mutations: followers apply all of them or none. */
   readonly atomic?: boolean;
   readonly combine?: CombineRule;
+  /** Of a command of two words: named `object|encoding`. */
+  readonly subcommands?: readonly Command[];
   /** Writes exactly one reply (or calls `session.replyLater`). Must not throw.
    *  read: inside readBegin/readEnd, and run again from a rewound mark when torn: no side effects
    *  but `partition.mark`; one that looks for itself (`isWhole`) may say that it is `settled`.

@@ -138,7 +138,7 @@ function parseExec(
     const count = args.integer(at);
     if (!(count >= 1) || at + 1 + count > args.count) return null;
     const own = args.slice(at + 1, count);
-    const index = desk.lookup.find(own.buf, own.start(0), own.bytes(0));
+    const index = desk.lookup.settle(desk.lookup.find(own.buf, own.start(0), own.bytes(0)), own);
     const command = desk.lookup.commands[index];
     if (command === undefined || (command.kind !== 'read' && command.kind !== 'write')) return null;
     if (!arityHolds(command, count) || onePartition(desk, command, own) !== partitionId) {

@@ -256,7 +256,7 @@ export class Transactions {
     parts.forEach((part, i) => {
       if (part.to.to === 'peer') {
         const { node } = part.to;
-        const command = execArgs(desk, part, watched);
+        const command = execArgs(part, watched);
         const { partitionId } = part;
         connection.written[partitionId] = 1;
         desk.forwarding.forward(node, connection, partitionId, null, command, 0, join.part(i));
@@ -343,13 +343,13 @@ function partsOf(
 }
 
 /** INGOT.EXEC partition watches (key token)* (argumentCount argument*)* */
-function execArgs(desk: Desk, part: Part, watched: readonly WatchedKey[]): Args {
+function execArgs(part: Part, watched: readonly WatchedKey[]): Args {
   const words: (string | Uint8Array)[] = [EXEC_BETWEEN_NODES, String(part.partitionId)];
   words.push(String(watched.length));
   for (const { key, token } of watched) words.push(key, token);
-  for (const { index, args } of part.queued) {
-    words.push(String(args.count), desk.lookup.commands[index].name);
-    for (let i = 1; i < args.count; i++) words.push(args.copy(i));
+  for (const { args } of part.queued) {
+    words.push(String(args.count));
+    for (let i = 0; i < args.count; i++) words.push(args.copy(i));
   }
   return Args.from(words);
 }
