@@ -1,15 +1,9 @@
 /** Values travel between Ingot and redis-server by DUMP and RESTORE, in both directions. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeReply } from '../../packages/node/src/commands/reply.fixture.ts';
-import { Child } from '../support/child.ts';
-import { eventually } from '../support/eventually.ts';
-import { LocalCluster } from '../support/local-cluster.ts';
-import { freePort } from '../support/ports.ts';
 import { needs } from '../support/tools.ts';
-import { Conversation } from './conversation.ts';
+import { ServerPair } from './server-pair.ts';
+import type { Words } from './words.ts';
 
 const VALUES: readonly Buffer[] = [
   '',
@@ -35,46 +29,33 @@ const VALUES: readonly Buffer[] = [
 const redisServer = needs('redis-server');
 
 describe.runIf(redisServer !== null)('DUMP and RESTORE with redis-server', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'ingot-dump-'));
-  let cluster: LocalCluster;
-  let redisProcess: Child;
-  let ingot: Conversation;
-  let redis: Conversation;
+  let pair: ServerPair;
 
   beforeAll(async () => {
-    const port = await freePort();
-    const options = { port: String(port), save: '', appendonly: 'no', dir: folder };
-    const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-    redisProcess = new Child('setpriv', ['--pdeathsig', 'KILL', `${redisServer}`, ...words]);
-    redis = await eventually('redis-server answers', () => Conversation.open(port));
-    cluster = await LocalCluster.start({ nodes: 1, copies: 1, partitions: 1, capacity: '64mb' });
-    ingot = await Conversation.open(cluster.node(1).ports.client);
+    pair = await ServerPair.start(`${redisServer}`);
   });
 
   afterAll(async () => {
-    ingot?.close();
-    redis?.close();
-    await cluster?.stop();
-    await redisProcess?.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await pair?.stop();
   });
 
-  for (const direction of ['from Redis', 'to Redis']) {
-    it(`every kind of string: ${direction}`, async () => {
-      const [from, to] = direction === 'to Redis' ? [ingot, redis] : [redis, ingot];
-      for (const value of VALUES) {
-        const [, dumped] = await from.ask([
-          ['SET', 'key', value],
-          ['DUMP', 'key'],
-        ]);
-        const payload = Buffer.from(decodeReply(dumped) as string, 'latin1');
-        const [restored, got] = await to.ask([
-          ['RESTORE', 'key', '0', payload, 'REPLACE'],
-          ['GET', 'key'],
-        ]);
-        expect(decodeReply(restored)).toBe('OK');
-        expect(decodeReply(got)).toBe(value.toString('latin1'));
-      }
-    });
-  }
+  const directions = [
+    { title: 'from Redis, which compresses', compress: 'yes', toRedis: false },
+    { title: 'from Redis, which does not', compress: 'no', toRedis: false },
+    { title: 'to Redis', compress: 'no', toRedis: true },
+  ];
+
+  it.each(directions)('every kind of string: $title', async ({ compress, toRedis }) => {
+    const [from, to] = toRedis ? [pair.ingot, pair.redis] : [pair.redis, pair.ingot];
+    await pair.redis.ask([['CONFIG', 'SET', 'rdbcompression', compress]]);
+    for (const value of VALUES) {
+      const set: Words = ['SET', 'key', value];
+      const [, dumped] = await from.ask([set, ['DUMP', 'key']]);
+      const payload = Buffer.from(decodeReply(dumped) as string, 'latin1');
+      const restore: Words = ['RESTORE', 'key', '0', payload, 'REPLACE'];
+      const [restored, got] = await to.ask([restore, ['GET', 'key']]);
+      expect(decodeReply(restored)).toBe('OK');
+      expect(decodeReply(got)).toBe(value.toString('latin1'));
+    }
+  });
 });

@@ -80,6 +80,8 @@ describe('DUMP and RESTORE', () => {
     expect(node.ask('TTL', 'a')).toBe(-1);
     expect(restore('1000', 'REPLACE', 'ABSTTL', 'FREQ', '7')).toBe('OK');
     expect(node.ask('EXISTS', 'a')).toBe(0);
+    expect(restore('9223372036854775807')).toBe('OK');
+    expect(node.ask('EXISTS', 'a')).toBe(0);
     expect(restore('-1')).toEqual({ error: 'ERR Invalid TTL value, must be >= 0' });
     expect(restore('x')).toEqual({ error: 'ERR value is not an integer or out of range' });
     for (const words of [['zz'], ['FREQ'], ['IDLETIME', '1', 'FREQ', '1']]) {

@@ -4,7 +4,7 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { NOT_AN_INTEGER, SYNTAX_ERROR, valueTooLarge } from './errors.ts';
-import { absoluteMs, MS_FROM_NOW, readTime, UNIX_MS } from './expiry-times.ts';
+import { absoluteMs, MS_FROM_NOW, UNIX_MS } from './expiry-times.ts';
 import { storeMade } from './made-values.ts';
 import {
   dumpHead,
@@ -82,11 +82,12 @@ function restore(execution: Execution, args: Args, out: ReplyWriter): void {
   const options = parseOptions(args);
   if (typeof options === 'string') return out.error(options);
   if (!options.replace && find(execution, args, 1) !== 0) return out.error(KEY_EXISTS);
-  const ttl = readTime(args, 2);
+  const ttl = args.rounded(2);
   if (Number.isNaN(ttl)) return out.error(NOT_AN_INTEGER);
   if (ttl < 0) return out.error(INVALID_TTL);
-  const expiresAtMs =
-    ttl === 0 ? 0 : absoluteMs(ttl, options.absolute ? UNIX_MS : MS_FROM_NOW, nowMs);
+  const unit = options.absolute ? UNIX_MS : MS_FROM_NOW;
+  // A time that leaves 64 bits has passed, as in Redis.
+  const expiresAtMs = ttl === 0 ? 0 : absoluteMs(args, 2, ttl, unit, nowMs) || 1;
   const [start, bytes] = [args.start(3), args.bytes(3)];
   if (!dumpIsWhole(args.buf, start, bytes)) return out.error(WRONG_FOOTER);
   const dumped = readDumpedString(args.buf, start, bytes);
