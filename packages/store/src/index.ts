@@ -58,6 +58,13 @@ export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
 export { type Pin, type PinStats } from './pins.ts';
 export { BUSY, type LargeWrite, VOID } from './large-write.ts';
 export { APPEND, MORE, type ValueEdit } from './value-edit.ts';
+export {
+  COPY_ABSENT,
+  COPY_CHANGED,
+  COPY_MORE,
+  COPY_WHOLE,
+  type ValueCopy,
+} from './value-copy.ts';
 export { Values } from './values.ts';
 export { NEEDS_PASSAGES, OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';
 export { type Bytes, type Clock, type SetOptions as MapSetOptions } from './map-options.ts';

@@ -3,13 +3,13 @@
  *  One per attached thread, `partition.values`. Each method says where it runs: inside a passage of the caller's, or
  *  outside the gate. Codes are negative: OUT_OF_MEMORY, TOO_LARGE, NEEDS_PASSAGES, BUSY, VOID. */
 import type { Buckets } from './buckets.ts';
-import { beginRead, endRead, enterGate, leaveGate, TORN_READS_MAX } from './gate.ts';
+import { enterGate, leaveGate } from './gate.ts';
 import { LargeWrite, type LargeWriteParts } from './large-write.ts';
-import { CHUNK_BYTES } from './layout.ts';
 import type { Pin, Pins, PinStats } from './pins.ts';
 import type { Records } from './record.ts';
 import type { Sieve } from './sieve.ts';
 import { APPEND, ValueEdit } from './value-edit.ts';
+import { COPY_ABSENT, COPY_CHANGED, COPY_MORE, ValueCopy } from './value-copy.ts';
 import { valueBytesMaxOf } from './value-plan.ts';
 import { SET_OK } from './writer.ts';
 
@@ -152,37 +152,20 @@ export class Values {
     bytes: number,
     nowMs: number,
   ): Buffer | null | undefined {
-    let seq = -1;
-    let value: Buffer | null = null;
-    let copied = 0;
-    for (let torn = 0; torn < TORN_READS_MAX; ) {
-      const token = beginRead(this.#scratch32);
-      const ref = this.#find(hash, key, start, bytes, nowMs);
-      const nextSeq = ref === 0 ? 0 : this.#records.seq(ref);
-      const length = ref === 0 ? 0 : this.#records.valueBytes(ref);
-      // A large length is not believed before the gate says so: a torn one would cost its memory.
-      const isFirst: boolean = value === null;
-      const target: Buffer | null =
-        isFirst && length <= CHUNK_BYTES ? Buffer.allocUnsafe(length) : value;
-      const piece =
-        target === null ? 0 : this.#records.copyValue(ref, copied, CHUNK_BYTES, target, copied);
-      if (!endRead(this.#scratch32, token)) {
-        torn++;
-        continue;
-      }
-      if (ref === 0) return isFirst ? null : undefined;
-      if (isFirst) seq = nextSeq;
-      else if (nextSeq !== seq) return undefined;
-      value = target ?? Buffer.allocUnsafe(length);
-      copied += piece;
-      if (copied >= value.length) {
-        this.#sieve.mark(ref);
-        return value;
-      }
-      if (target !== null && piece === 0) return undefined; // a damaged record leads nowhere
-      torn = 0;
-    }
-    return undefined;
+    const copy = this.beginCopy(hash, key, start, bytes, nowMs);
+    let state = copy.step();
+    while (state === COPY_MORE) state = copy.step();
+    if (state === COPY_ABSENT) return null;
+    if (state === COPY_CHANGED) return undefined;
+    this.#sieve.mark(copy.ref);
+    return copy.value;
+  }
+
+  /** The same in the caller's time: call `step` of what is returned until it returns something else than COPY_MORE.
+   *  `key` stays as it is until then. */
+  beginCopy(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): ValueCopy {
+    const find = (): number => this.#find(hash, key, start, bytes, nowMs);
+    return new ValueCopy(this.#scratch32, this.#records, find);
   }
 
   #find(hash: number, key: Uint8Array, start: number, bytes: number, nowMs: number): number {

@@ -277,6 +277,12 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   bytes('resp-bulk-max', [KB, 512 * MB], 512 * MB, 'largest argument of a command'),
   integer('resp-arguments-max', [16, 1_048_576], 1_048_576, 'count', 'most arguments of a command'),
   bytes('resp-query-max', [64 * KB, GB], GB, 'most bytes of one unfinished command'),
+  bytes(
+    'resp-transit-max',
+    [MB, 64 * GB],
+    256 * MB,
+    'per worker: large commands that are still arriving, and copies a follower sends; others wait',
+  ),
 ];
 
 export const UP_OPTIONS: readonly OptionRow[] = [

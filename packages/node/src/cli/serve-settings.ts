@@ -48,6 +48,7 @@ export function settingsFrom(
       maxBulkBytes: values.number('resp-bulk-max') ?? 0,
       maxArguments: values.number('resp-arguments-max') ?? 0,
       maxQueryBufferBytes: values.number('resp-query-max') ?? 0,
+      maxTransitBytes: values.number('resp-transit-max') ?? 0,
     },
     testDoor: environment['INGOT_TEST_DOOR'] === '1',
   };

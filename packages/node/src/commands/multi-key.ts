@@ -20,7 +20,7 @@ import { ALL_KEYS, type CommandRow, command, KEY_VALUE_PAIRS, type Run } from '.
 function mget(execution: Execution, args: Args, out: ReplyWriter): void {
   out.array(args.count - 1);
   for (let i = 1; i < args.count; i++) {
-    writeValue(execution.partition, lookUpAndMark(execution, args, i), out);
+    writeValue(execution, lookUpAndMark(execution, args, i), out);
   }
 }
 

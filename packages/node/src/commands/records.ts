@@ -38,16 +38,10 @@ export function find(execution: Execution, args: Args, i: number): number {
 }
 
 /** Replies with the value of a record, or nil for ref 0. */
-export function writeValue(partition: Partition, ref: number, out: ReplyWriter): void {
+export function writeValue(execution: Execution, ref: number, out: ReplyWriter): void {
+  const { partition } = execution;
   if (ref === 0) out.nil();
-  else if (!partition.isInOnePiece(ref)) writePieces(partition, ref, out);
-  else writeImage(partition, partition.valueOffset(ref), partition.valueBytes(ref), out);
-}
-
-function writePieces(partition: Partition, ref: number, out: ReplyWriter): void {
-  const bytes = partition.valueBytes(ref);
-  const at = out.bulkSpace(bytes);
-  if (at !== -1) partition.copyValue(ref, 0, bytes, out.buffer, at);
+  else execution.values.put(partition, ref, 0, partition.valueBytes(ref), out);
 }
 
 /** Replies with the key of a record, or nil for ref 0. */

@@ -193,7 +193,12 @@ function settings(): Settings {
     ports: firstPorts,
     dataDir: '/tmp/n1',
     workers: 1,
-    limits: { maxBulkBytes: 2 ** 29, maxArguments: 2 ** 20, maxQueryBufferBytes: 2 ** 30 },
+    limits: {
+      maxBulkBytes: 2 ** 29,
+      maxArguments: 2 ** 20,
+      maxQueryBufferBytes: 2 ** 30,
+      maxTransitBytes: 2 ** 28,
+    },
   } as Settings;
 }
 

@@ -43,7 +43,7 @@ import {
 const options = new WriteOptions();
 
 function get(execution: Execution, args: Args, out: ReplyWriter): void {
-  writeValue(execution.partition, lookUpAndMark(execution, args, 1), out);
+  writeValue(execution, lookUpAndMark(execution, args, 1), out);
 }
 
 function strlen(execution: Execution, args: Args, out: ReplyWriter): void {
@@ -64,7 +64,7 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
   const mark = out.mark();
   const wantsOld = options.has(OPTION_GET);
   const ref = wantsOld ? lookUp(execution, args, 1) : find(execution, args, 1);
-  if (wantsOld) writeValue(partition, ref, out);
+  if (wantsOld) writeValue(execution, ref, out);
 
   if (options.has(ref === 0 ? OPTION_XX : OPTION_NX)) {
     if (!wantsOld) out.nil();
@@ -79,7 +79,7 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
 
 function getset(execution: Execution, args: Args, out: ReplyWriter): void {
   const mark = out.mark();
-  writeValue(execution.partition, lookUp(execution, args, 1), out);
+  writeValue(execution, lookUp(execution, args, 1), out);
   replaceByError(storeArgument(execution, args, 1, 2, 0), mark, out);
 }
 
@@ -101,7 +101,7 @@ function setWithTime(name: string, unit: TimeUnit): Run {
 
 function getdel(execution: Execution, args: Args, out: ReplyWriter): void {
   const ref = lookUp(execution, args, 1);
-  writeValue(execution.partition, ref, out);
+  writeValue(execution, ref, out);
   if (ref !== 0) removeKey(execution, args, 1);
 }
 
@@ -111,7 +111,7 @@ function getex(execution: Execution, args: Args, out: ReplyWriter): void {
   if (ref === 0) return out.nil();
   const badTime = options.settleTime('getex', args, execution.nowMs);
   if (badTime !== null) return out.error(badTime);
-  writeValue(execution.partition, ref, out);
+  writeValue(execution, ref, out);
   if (options.expiresAtMs !== 0) expireAt(execution, args, 1, options.expiresAtMs);
   else if (options.has(OPTION_PERSIST)) dropExpiry(execution, args, 1);
 }
@@ -186,8 +186,7 @@ function getrange(execution: Execution, args: Args, out: ReplyWriter): void {
   const isEmpty = valueBytes === 0 || from > to || (first < 0 && last < 0 && first > last);
   if (isEmpty) return out.bulkText('');
   const bytes = to - from + 1;
-  const at = out.bulkSpace(bytes);
-  if (at !== -1) partition.copyValue(ref, from, bytes, out.buffer, at);
+  execution.values.put(partition, ref, from, bytes, out);
 }
 
 /** Takes the reply back when the store refused, and leaves the error in its place. */

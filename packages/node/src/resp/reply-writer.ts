@@ -36,6 +36,15 @@ export interface Lent {
   release(): void;
 }
 
+/** Replies that were taken out of a writer, lent values included. */
+export interface Written {
+  readonly text: Buffer;
+  readonly lent: readonly Lent[];
+  /** How many bytes of the text come before each. */
+  readonly lentAt: readonly number[];
+  readonly lentBytes: number;
+}
+
 export class ReplyWriter {
   protocol: Protocol = 2;
   /** Replies are buffer[0 .. length). Replaced when it grows: do not keep it over a write. */
@@ -289,6 +298,28 @@ export class ReplyWriter {
     const taken = isWhole ? Buffer.from(written) : Buffer.concat(this.pieces());
     this.reset();
     return taken;
+  }
+
+  /** Takes out what was written since `mark`. What was lent is the caller's to release, or to `append` again. */
+  cut(mark: number): Written {
+    const text = Buffer.from(this.buffer.subarray(mark, this.length));
+    const from = this.lentAt.findIndex((at) => at > mark);
+    const lent = from === -1 ? [] : this.lent.splice(from);
+    const lentAt = from === -1 ? [] : this.lentAt.splice(from).map((at) => at - mark);
+    const lentBytes = lent.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.lentBytes -= lentBytes;
+    this.rewind(mark);
+    return { text, lent, lentAt, lentBytes };
+  }
+
+  append({ text, lent, lentAt, lentBytes }: Written): void {
+    const from = this.length;
+    this.raw(text, 0, text.length);
+    for (const [i, value] of lent.entries()) {
+      this.lent.push(value);
+      this.lentAt.push(from + lentAt[i]);
+    }
+    this.lentBytes += lentBytes;
   }
 
   private line(type: string, text: string): void {

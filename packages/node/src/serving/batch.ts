@@ -22,7 +22,6 @@ import {
   slotOfKey,
   TORN_READS_MAX,
 } from '@ingot/store';
-import { writeValue } from '../commands/records.ts';
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
@@ -268,13 +267,11 @@ export class BatchExecutor {
       }
       const valueBytes = partition.valueBytes(ref);
       // Sent from where it lies, or, should this be a torn read, looked at once more.
-      if (valueBytes >= PINNED_BYTES_MIN) return false;
-      if (partition.isInOnePiece(ref)) {
-        const image = partition.imageBuffer;
-        const valueStart = partition.valueOffset(ref);
-        // Torn, these may say anything; the copy must stay inside the image all the same.
-        if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
-      } else writeValue(partition, ref, out);
+      if (valueBytes >= PINNED_BYTES_MIN || !partition.isInOnePiece(ref)) return false;
+      const image = partition.imageBuffer;
+      const valueStart = partition.valueOffset(ref);
+      // Torn, these may say anything; the copy must stay inside the image all the same.
+      if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
       if (partition.readEnd(token)) {
         partition.mark(ref);
         this.hits++;

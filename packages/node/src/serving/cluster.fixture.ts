@@ -31,6 +31,7 @@ const LIMITS: RespLimits = {
   maxBulkBytes: 2 ** 29,
   maxArguments: 2 ** 20,
   maxQueryBufferBytes: 2 ** 30,
+  maxTransitBytes: 2 ** 28,
 };
 
 export interface TestNode {

@@ -12,14 +12,16 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Unfinished } from '../resp/parser.ts';
-import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import { type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Acks, Settings } from '../shared/settings.ts';
 import type { HeldReplies } from './held-replies.ts';
+import type { Allowance, Holder } from './allowance.ts';
+import type { Copying } from './copy-work.ts';
 import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
 import type { PinKeeper, PinnedValue } from './pinned-value.ts';
-import { type LateReply, type PinnedReply, ReplyQueue } from './reply-queue.ts';
+import { type LateReply, type LentReply, ReplyQueue } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
 import { addressesOf, Wire } from './wire.ts';
@@ -38,14 +40,25 @@ export const Hold = {
   link: 16,
   /** Too many replies are due. */
   late: 32,
+  /** Other clients' large commands have all the memory that there is for such. */
+  memory: 64,
 } as const;
 
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
 export const LATE_MAX = 1024;
+/** A command that is still arriving has so much without asking. */
+const UNASKED_BYTES_MAX: number = 256 * 1024;
+/** A client that stops for so long in the middle of a large command, or sends it slower than that, is ended if
+ *  others wait for the memory. */
+const ARRIVAL_BYTES_PER_MS_MIN = 64;
+export const STALLED_MS_MAX = 10_000;
 const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
 /** A client may take so long to read a value that is sent from where it lies. */
 export const PIN_MS_MAX = 30_000;
+
+/** What is done before the command in hand, or in its place. */
+export type LargeWork = Staging | Editing | Copying;
 
 /** What a connection needs of its worker. */
 export interface ConnectionHost {
@@ -57,6 +70,7 @@ export interface ConnectionHost {
   /** For replies that leave outside of a batch. */
   readonly lateOutput: ReplyWriter;
   readonly maxQueryBufferBytes: number;
+  readonly allowance: Allowance;
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
   monotonicMs(): number;
@@ -73,7 +87,7 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-export class Connection implements Session, Parkable, PinKeeper {
+export class Connection implements Session, Parkable, PinKeeper, Holder {
   readonly id: number;
   readonly listener: ListenerKind;
   readonly address: string;
@@ -105,7 +119,7 @@ export class Connection implements Session, Parkable, PinKeeper {
   /** The parser's, for a command of many arguments, or a skipped one, that is still arriving. */
   long: Unfinished | null = null;
   /** What the command that comes next needs done before it runs, or has had done instead. */
-  large: Staging | Editing | null = null;
+  large: LargeWork | null = null;
 
   /** The parser's: where a bulk that is still arriving will end, from the first byte of `rest` on; 0 = none. */
   wanted = 0;
@@ -119,6 +133,10 @@ export class Connection implements Session, Parkable, PinKeeper {
   private rest: Buffer | null = null;
   private restStart = 0;
   private restEnd = 0;
+  /** `rest` is larger than what nobody is asked for. */
+  private asked = false;
+  private arrivedAtMs = 0;
+  private grantedAtMs = 0;
   private openTransaction: Transaction | null = null;
   /** Another node's link: partitions it was refused and has not resumed; null for clients. */
   private refusals: Set<number> | null = null;
@@ -262,13 +280,14 @@ export class Connection implements Session, Parkable, PinKeeper {
     return reply;
   }
 
-  /** Answers the command in hand with a value as it lies in the image. Returns where to say that it may leave. */
-  replyPinned(value: PinnedValue): PinnedReply {
+  /** Answers the command in hand with what was cut out of the output, lent values included. Returns where to say
+   *  that it may leave. */
+  replyLent(written: Written): LentReply {
     this.host.emitBatch(this);
     const { replies, host } = this;
-    const reply = replies.pinned(value, () => this.scheduleFlush());
+    const reply = replies.lent(written, () => this.scheduleFlush());
     if (replies.waitingBytes >= LATE_BYTES_MAX) this.hold |= Hold.late;
-    this.keepPinned(value);
+    for (const value of written.lent) this.keepPinned(value as PinnedValue);
     if (!host.mayAnswer()) this.disown(host.lateOutput);
     return reply;
   }
@@ -290,8 +309,8 @@ export class Connection implements Session, Parkable, PinKeeper {
   /** Ends it where its client does not read what is pinned, or the bytes are about to change. */
   checkPins(nowMs: number): void {
     for (const { sinceMs, partition } of this.pinned) {
-      if (nowMs - sinceMs < PIN_MS_MAX && partition.mayWrite()) continue;
-      if (partition.sealed() && nowMs - sinceMs < PIN_MS_MAX) continue;
+      const isSafe = partition === null || partition.mayWrite() || partition.sealed();
+      if (nowMs - sinceMs < PIN_MS_MAX && isSafe) continue;
       this.host.pinsEnded();
       this.destroy();
       return;
@@ -328,7 +347,7 @@ export class Connection implements Session, Parkable, PinKeeper {
   }
 
   /** Nothing is read until the work is done: its bytes lie in `rest`. */
-  startLarge(work: Staging | Editing): void {
+  startLarge(work: LargeWork): void {
     this.large = work;
     this.hold |= Hold.work;
     this.wire.pause();
@@ -354,10 +373,75 @@ export class Connection implements Session, Parkable, PinKeeper {
       this.keep(buffer, 0, bytes);
       if (this.hold === 0) this.executeRest();
     }
-    if (this.hold !== 0 && this.restEnd - this.restStart > READ_AHEAD_BYTES_MAX) this.wire.pause();
+    if (this.hold !== 0) {
+      if (this.restEnd - this.restStart > READ_AHEAD_BYTES_MAX) this.wire.pause();
+    } else if (this.rest !== null) this.makeRoom();
   }
 
-  /** Adds bytes to `rest`, which grows with what arrives and never with what is announced. */
+  /** Reads on only where what comes next has room. */
+  private makeRoom(): void {
+    const rest = this.rest as Buffer;
+    const held = this.restEnd - this.restStart;
+    const { host, wanted } = this;
+    this.arrivedAtMs = this.asked ? host.monotonicMs() : 0;
+    const ahead = host.receiveBuffer.length;
+    // As it is announced: of what does not arrive the system keeps no pages.
+    const needed = Math.max(held, wanted) + ahead;
+    if (needed <= rest.length || needed <= UNASKED_BYTES_MAX) return;
+    const bytes = Math.max(needed, this.asked ? rest.length * 2 : 0);
+    if (Math.max(held, wanted) > host.maxQueryBufferBytes) {
+      this.closing = true;
+      this.destroy();
+      return;
+    }
+    const given = (): void => {
+      this.arrivedAtMs = host.monotonicMs();
+      this.grantedAtMs = this.arrivedAtMs;
+      this.growRest(bytes);
+      this.release(Hold.memory);
+    };
+    this.asked = true;
+    if (host.allowance.ask(this, bytes, given)) {
+      given();
+      return;
+    }
+    this.hold |= Hold.memory;
+    this.wire.pause();
+  }
+
+  isStalled(nowMs: number): boolean {
+    if (this.hold !== 0) return false;
+    const arrivedMs = (this.restEnd - this.restStart) / ARRIVAL_BYTES_PER_MS_MIN;
+    return (
+      nowMs - this.arrivedAtMs > STALLED_MS_MAX ||
+      nowMs - this.grantedAtMs > STALLED_MS_MAX + arrivedMs
+    );
+  }
+
+  endStalled(): void {
+    this.destroy();
+  }
+
+  private growRest(bytes: number): void {
+    const rest = this.rest as Buffer;
+    const target = Buffer.allocUnsafeSlow(bytes);
+    rest.copy(target, 0, this.restStart, this.restEnd);
+    this.restEnd -= this.restStart;
+    this.restStart = 0;
+    this.rest = target;
+  }
+
+  /** The large command has been executed: what is left of `rest` is another's. */
+  private shrinkRest(): void {
+    if (!this.asked) return;
+    const left = this.restEnd - this.restStart;
+    if (this.rest !== null && (this.restStart === 0 || left > UNASKED_BYTES_MAX)) return;
+    if (this.rest !== null) this.growRest(left + this.host.receiveBuffer.length);
+    this.asked = false;
+    this.host.allowance.free(this);
+  }
+
+  /** Adds bytes to `rest`; for more than a few reads see `makeRoom`. */
   private keep(buffer: Buffer, start: number, end: number): void {
     const held = this.restEnd - this.restStart;
     const needed = held + end - start;
@@ -369,7 +453,7 @@ export class Connection implements Session, Parkable, PinKeeper {
     const rest = this.rest;
     if (rest === null || this.restEnd + end - start > rest.length) {
       const fits = rest !== null && needed <= rest.length;
-      const target = fits ? rest : Buffer.allocUnsafeSlow(this.roomFor(needed));
+      const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(4096, needed * 2));
       rest?.copy(target, 0, this.restStart, this.restEnd);
       this.rest = target;
       this.restStart = 0;
@@ -377,13 +461,6 @@ export class Connection implements Session, Parkable, PinKeeper {
     }
     buffer.copy(this.rest as Buffer, this.restEnd, start, end);
     this.restEnd += end - start;
-  }
-
-  /** Doubles each time, but does not grow further than the value that is arriving. */
-  private roomFor(needed: number): number {
-    const { wanted } = this;
-    const grown = Math.max(4096, needed * 2);
-    return wanted >= needed ? Math.min(grown, wanted) : grown;
   }
 
   private executeRest(): void {
@@ -395,6 +472,7 @@ export class Connection implements Session, Parkable, PinKeeper {
       this.restStart = 0;
       this.restEnd = 0;
     }
+    this.shrinkRest();
   }
 
   private scheduleRun(): void {
@@ -405,6 +483,7 @@ export class Connection implements Session, Parkable, PinKeeper {
       this.runScheduled = false;
       if (this.hold !== 0 || this.destroyed || this.closing) return;
       this.executeRest();
+      if (this.hold === 0 && this.rest !== null) this.makeRoom();
       if (this.hold === 0) this.wire.resume();
       this.finishInput();
     });
@@ -486,6 +565,7 @@ export class Connection implements Session, Parkable, PinKeeper {
     this.destroyed = true;
     this.closing = true;
     this.rest = null;
+    this.host.allowance.free(this);
     this.large?.drop();
     // What the socket still writes is let go of when it says that it has.
     const writing = new Set(this.writing);

@@ -7,6 +7,7 @@ import { partitionOfSlot, slotOfKey } from '@ingot/store';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { LeaseWatch } from '../lease/lease-word.ts';
 import type { Args } from '../resp/args.ts';
+import type { Allowance } from './allowance.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { CommandLookup } from './command-lookup.ts';
@@ -43,6 +44,8 @@ export interface DeskHost {
   readonly counters: WorkerCounters;
   /** What every connection of the worker reads into. */
   readonly receiveBuffer: Buffer;
+  /** For large things that are on their way. */
+  readonly allowance: Allowance;
   /** As it was when the batch began, or at the last look since. */
   readonly lease: LeaseWatch;
   /** Unix ms. */
@@ -61,6 +64,7 @@ export interface LargeCommands {
   beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null;
   edit(connection: Connection, partition: Partition, args: Args): Outcome;
   make(connection: Connection, partition: Partition, args: Args): Outcome;
+  copy(connection: Connection, partition: Partition, command: Command, args: Args): Outcome | null;
   after(): void;
 }
 

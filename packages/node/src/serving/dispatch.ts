@@ -1,7 +1,7 @@
 /** Every command but plain GET and SET: by the kind of its row, to whoever runs that kind.
  *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
 
-import { partitionOfSlot } from '@ingot/store';
+import { type Partition, partitionOfSlot } from '@ingot/store';
 import { execAborted, unknownCommand, valueTooLarge, wrongArity } from '../commands/errors.ts';
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
@@ -14,7 +14,7 @@ import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
 import { LargeValues, PLAIN_SPAN_MAX } from './large-values.ts';
 import { runHere, runOnCopy } from './local-run.ts';
-import { sendPinned } from './pinned-value.ts';
+import { keepLent, sendPinned } from './pinned-value.ts';
 import type { Route } from './routing.ts';
 import { runWait } from './wait.ts';
 import type { Transactions } from './transactions.ts';
@@ -136,7 +136,11 @@ export class Dispatch {
       if (command.sends === 'value' && sendPinned(desk, connection, partition, args)) {
         return Outcome.done;
       }
-      if (runHere(desk, command, partition, args, out)) return Outcome.done;
+      const mark = out.mark();
+      if (runHere(desk, command, partition, args, out)) {
+        keepLent(desk, connection, mark);
+        return Outcome.done;
+      }
       if (desk.execution.made !== null) return desk.large.make(connection, partition, args);
       if (desk.execution.edit !== null) return desk.large.edit(connection, partition, args);
     }
@@ -151,9 +155,10 @@ export class Dispatch {
         return Outcome.forwarded;
       }
       case 'copy':
-        if (partition !== null && runOnCopy(desk, command, partition, args, out)) {
+        if (partition !== null && this.onCopy(connection, command, partition, args)) {
           return Outcome.done;
         }
+        if (connection.large !== null) return Outcome.held;
         return desk.turnAway(connection, partitionId, PARK);
       case 'here':
         // It became ours since it was tried: try again.
@@ -161,6 +166,25 @@ export class Dispatch {
       default:
         return desk.turnAway(connection, partitionId, to);
     }
+  }
+
+  /** A read of a follower copy; false where it is none, or `connection.large` prepares it. */
+  private onCopy(
+    connection: Connection,
+    command: Command,
+    partition: Partition,
+    args: Args,
+  ): boolean {
+    const { desk } = this;
+    const { values } = desk.execution;
+    const mark = desk.out.mark();
+    let ran = runOnCopy(desk, command, partition, args, desk.out);
+    if (!ran && values.asked) {
+      if (desk.large.copy(connection, partition, command, args) !== null) return false;
+      ran = runOnCopy(desk, command, partition, args, desk.out);
+    }
+    keepLent(desk, connection, mark);
+    return ran;
   }
 
   /** A command with an argument that is longer than any value may be; it was not kept. */

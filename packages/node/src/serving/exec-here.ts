@@ -5,19 +5,22 @@ import { Counter } from '../metrics/layout.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
+import type { Way } from './reply-values.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { areUnchanged, knownKey } from './watch-token.ts';
 
 const ERROR = 0x2d;
 
 /** Answers an array of replies, or the absent array when a watched key changed. False when the
- *  partition is not served here (any more): nothing was executed or written. */
+ *  partition is not served here (any more): nothing was executed or written. `way` says what is made of long
+ *  values in the replies. */
 export function execHere(
   desk: Desk,
   partition: Partition,
   queued: readonly QueuedCommand[],
   watched: readonly WatchedKey[],
   out: ReplyWriter,
+  way: Way,
 ): boolean {
   const { execution, passage, lookup, held } = desk;
   const { inSync, written } = execution.session as Connection;
@@ -44,6 +47,7 @@ export function execHere(
   execution.hits = 0;
   execution.misses = 0;
   execution.forgetHash();
+  execution.values.begin(way, execution.nowMs);
   partition.beginTransaction();
   out.array(queued.length);
   for (const { index, args } of queued) {

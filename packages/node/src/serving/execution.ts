@@ -10,6 +10,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Staging } from './large-work.ts';
+import { ReplyValues } from './reply-values.ts';
 import type { Session } from './session.ts';
 
 /** read, write: on the keys named by `keys`, all in one partition.
@@ -116,6 +117,8 @@ export class Execution {
    *  starts over, so commands count here and not in the shared counters). */
   hits = 0;
   misses = 0;
+  /** Long values that the reply has. */
+  readonly values: ReplyValues = new ReplyValues();
   /** SCAN only: true when cursors run over all partitions of the cluster (client port, or on
    *  behalf of one); false when only over those led here (cluster and follower port). */
   wholeCluster = false;

@@ -14,6 +14,7 @@ import type { Command, SplitRule } from './execution.ts';
 import { keyIndexes } from './keys.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { runHere } from './local-run.ts';
+import { keepLent } from './pinned-value.ts';
 import type { Route } from './routing.ts';
 
 /** The arguments of one partition's call, and where its results belong in the whole. */
@@ -59,27 +60,35 @@ export function runSplit(
     'key',
     parts.map(() => writes),
   );
-  if (!allHere) join.settleInto(connection.reserveReply());
+  const { scratch, execution } = desk;
+  const mark = desk.out.mark();
   parts.forEach((part, i) => {
-    if (part.route.to === 'peer') {
-      const { node } = part.route;
-      const { partitionId } = part;
-      if (writes) connection.written[partitionId] = 1;
-      desk.forwarding.forward(node, connection, partitionId, null, part.args, 0, join.part(i));
-      return;
-    }
-    const { scratch, execution } = desk;
+    if (part.route.to === 'peer') return;
     scratch.protocol = connection.protocol;
     execution.forgetHash();
     const partition = desk.partition(part.partitionId);
     const ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
     if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
-    const reply = wholeReply(scratch);
+    const reply = wholeReply(scratch, (written) => join.note(i, written));
     // Where all is here, the whole reply is one of the batch's.
     if (allHere) join.part(i).settle(reply);
     else desk.held.settle(reply, join.part(i));
   });
-  if (allHere) join.writeTo(desk.out);
+  if (allHere) {
+    join.writeTo(desk.out);
+    keepLent(desk, connection, mark);
+    return Outcome.done;
+  }
+  const lent = join.lent();
+  const sink = lent.lent.length > 0 ? connection.replyLent(lent) : connection.reserveReply();
+  parts.forEach((part, i) => {
+    if (part.route.to !== 'peer') return;
+    const { node } = part.route;
+    const { partitionId } = part;
+    if (writes) connection.written[partitionId] = 1;
+    desk.forwarding.forward(node, connection, partitionId, null, part.args, 0, join.part(i));
+  });
+  join.settleInto(sink);
   // Counted where it is executed: here, where any of its keys lives here.
   return parts.every((part) => part.route.to === 'peer') ? Outcome.forwarded : Outcome.done;
 }

@@ -18,6 +18,8 @@ import { execHere } from './exec-here.ts';
 import type { Command } from './execution.ts';
 import { onePartition } from './keys.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
+import { keepLent } from './pinned-value.ts';
+import { Way } from './reply-values.ts';
 import { ackedBy, seqToken } from './wait.ts';
 import { readToken } from './watch-token.ts';
 
@@ -113,7 +115,9 @@ function exec(desk: Desk, connection: Connection, args: Args): Outcome {
   if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
   const outcome = desk.large.beforeAll(connection, parsed.queued);
   if (outcome !== null) return outcome;
-  const ran = execHere(desk, partition, parsed.queued, parsed.watched, desk.out);
+  const mark = desk.out.mark();
+  const ran = execHere(desk, partition, parsed.queued, parsed.watched, desk.out, Way.pin);
+  keepLent(desk, connection, mark);
   desk.large.after();
   if (ran) return Outcome.done;
   return desk.turnAway(connection, partitionId, { to: 'park' });

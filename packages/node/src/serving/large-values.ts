@@ -7,6 +7,7 @@ import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, type LargeCommands, Outcome } from './desk.ts';
 import { type Command, type EditRequest, GROW, type MadeValue } from './execution.ts';
+import { Copying, ROUNDS_MAX } from './copy-work.ts';
 import { keyIndexes } from './keys.ts';
 import { Editing, type LargeValue, Staging } from './large-work.ts';
 import type { QueuedCommand } from './transaction-state.ts';
@@ -16,6 +17,8 @@ export const PLAIN_SPAN_MAX: number = CHUNK_BYTES - RECORD_HEADER_BYTES;
 
 export class LargeValues implements LargeCommands {
   private readonly desk: Desk;
+  /** What was copied for the command that runs. */
+  private copying: Copying | null = null;
 
   constructor(desk: Desk) {
     this.desk = desk;
@@ -28,6 +31,11 @@ export class LargeValues implements LargeCommands {
     desk.passage.close();
     if (large !== null) {
       connection.large = null;
+      if (large instanceof Copying) {
+        this.copying = large;
+        desk.execution.values.given = large.copies;
+        return null;
+      }
       const outcome = this.finish(connection, large);
       if (outcome !== RESTART) return outcome;
     }
@@ -48,12 +56,11 @@ export class LargeValues implements LargeCommands {
     desk.passage.close();
     if (large !== null) {
       connection.large = null;
-      if (large.result === SET_OK && large instanceof Staging) {
+      if (large instanceof Copying) large.drop();
+      else if (large.result === SET_OK && large instanceof Staging) {
         desk.execution.staged = large;
         return null;
-      }
-      // What cannot be staged is refused by the command itself.
-      if (large.result !== VOID) return null;
+      } else if (large.result !== VOID) return null;
     }
     const values: LargeValue[] = [];
     desk.execution.forgetHash();
@@ -64,9 +71,30 @@ export class LargeValues implements LargeCommands {
     return this.start(connection, values);
   }
 
+  /** A follower's reply lacks long values: they are copied first. Null: the values change all the time, and the
+   *  command copies them inside the gate, now. */
+  copy(connection: Connection, partition: Partition, command: Command, args: Args): Outcome | null {
+    const { desk } = this;
+    const round = this.copying === null ? 0 : this.copying.round + 1;
+    if (round === ROUNDS_MAX) {
+      desk.execution.values.hurried = true;
+      return null;
+    }
+    const keys = keyIndexes(command.keys, args.count).map((i) => args.copy(i));
+    const { allowance } = desk.host;
+    connection.startLarge(new Copying(desk, partition, keys, allowance, round));
+    return Outcome.held;
+  }
+
   /** The command has run, or gone elsewhere. */
   after(): void {
     const { desk } = this;
+    if (this.copying !== null) {
+      this.copying.drop();
+      this.copying = null;
+      desk.execution.values.given = null;
+      desk.execution.values.hurried = false;
+    }
     const { staged } = desk.execution;
     if (staged === null) return;
     desk.execution.staged = null;

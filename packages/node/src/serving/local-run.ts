@@ -8,6 +8,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
 import type { Command } from './execution.ts';
+import { Way } from './reply-values.ts';
 import { readableCopy } from './routing.ts';
 
 /** False when the partition is not served here: nothing was executed or written to `out`. */
@@ -20,9 +21,11 @@ export function runHere(
 ): boolean {
   const { execution, passage, held } = desk;
   const { inSync, written } = execution.session as Connection;
+  const { values } = execution;
   execution.partition = partition;
   execution.hits = 0;
   execution.misses = 0;
+  values.begin(Way.pin, execution.nowMs);
   if (command.kind === 'write') {
     if (!passage.open(partition)) return false;
     if (execution.staged?.holdsAt(partition) === false) return false;
@@ -64,6 +67,7 @@ export function runOnCopy(
   const { execution } = desk;
   desk.passage.close();
   execution.partition = partition;
+  execution.values.asked = false;
   if (!read(desk, command, partition, args, out, readableCopy)) return false;
   countLookups(desk);
   desk.host.counters.add(Counter.followerReads, 1);
@@ -79,28 +83,36 @@ function read(
   allowed: (partition: Partition) => boolean,
 ): boolean {
   const { execution } = desk;
+  const { values, nowMs } = execution;
   const mark = out.mark();
+  const way = values.given === null ? Way.ask : Way.given;
   for (let tries = 0; tries < TORN_READS_MAX; tries++) {
     const token = partition.readBegin();
     if (!allowed(partition)) return false;
     execution.hits = 0;
     execution.misses = 0;
     execution.readWith(token);
+    values.begin(way, nowMs);
     command.run(execution, args, out);
     const isWhole = execution.settled || partition.readEnd(token);
     execution.readWith(-1);
-    if (isWhole) return true;
+    if (isWhole && !values.asked) return true;
     out.rewind(mark);
+    if (isWhole) break;
   }
   partition.enter();
   const permitted = allowed(partition);
   if (permitted) {
     execution.hits = 0;
     execution.misses = 0;
+    values.begin(partition.mayWrite() ? Way.pin : values.hurried ? Way.copy : way, nowMs);
     command.run(execution, args, out);
   }
   partition.leave();
-  return permitted;
+  if (!values.asked) return permitted;
+  // A follower's values are copied first.
+  out.rewind(mark);
+  return false;
 }
 
 /** Role and seal change in passages only, so the read protocol guards these words too. */

@@ -1,4 +1,4 @@
-/** GET of a long value on its primary: the bytes go from the image to the kernel, without a copy. */
+/** Long values in replies: on a primary the bytes go from the image to the kernel, without a copy. */
 
 import type { Buffer } from 'node:buffer';
 import type { Partition, Pin } from '@ingot/store';
@@ -7,7 +7,7 @@ import type { Args } from '../resp/args.ts';
 import type { Lent } from '../resp/reply-writer.ts';
 import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
-import { ITS_VALUE } from './reply-queue.ts';
+import { AS_IT_IS } from './reply-queue.ts';
 
 /** Below this a copy costs less than pinning. */
 export const PINNED_BYTES_MIN: number = 16 * 1024;
@@ -19,19 +19,26 @@ export interface PinKeeper {
 
 /** A value that stays as it was when it was asked for, until it is released. */
 export class PinnedValue implements Lent {
-  readonly partition: Partition;
+  /** Whose image its bytes are in; null: a copy. */
+  readonly partition: Partition | null;
   readonly bytes: number;
   readonly views: readonly Buffer[];
   keeper: PinKeeper | null = null;
   /** Monotonic ms; by who keeps it. */
   sinceMs = 0;
-  private pin: Pin | null;
+  private pin: Pick<Pin, 'unpin'> | null;
 
-  constructor(partition: Partition, pin: Pin) {
+  /** `views` are `bytes` bytes of what is pinned. */
+  constructor(
+    partition: Partition | null,
+    pin: Pick<Pin, 'unpin'>,
+    views: readonly Buffer[],
+    bytes: number,
+  ) {
     this.partition = partition;
     this.pin = pin;
-    this.bytes = pin.bytes;
-    this.views = pin.views;
+    this.bytes = bytes;
+    this.views = views;
   }
 
   /** Its bytes may change from now on. To be called again does nothing. */
@@ -69,11 +76,24 @@ export function sendPinned(
   }
   partition.mark(ref);
   host.counters.add(Counter.hits, 1);
-  const value = new PinnedValue(partition, pin);
-  if (connection.inSync || connection.repliesDue) {
-    const reply = connection.replyPinned(value);
-    if (connection.inSync) held.need(partition.id, epoch, false);
-    held.settle(ITS_VALUE, reply);
-  } else if (!desk.out.lend(value)) value.release();
+  if (connection.inSync) held.need(partition.id, epoch, false);
+  const value = new PinnedValue(partition, pin, pin.views, pin.bytes);
+  const mark = desk.out.mark();
+  if (!desk.out.lend(value)) value.release();
+  else keepLent(desk, connection, mark);
   return true;
+}
+
+/** The reply that `out` has from `mark` on has lent values: they must not be copied where it cannot leave with its
+ *  batch. */
+export function keepLent(desk: Desk, connection: Connection, mark: number): void {
+  const { out, held } = desk;
+  if (out.lentBytes === 0 || (!connection.inSync && !connection.repliesDue)) return;
+  if (out.overflowed) return;
+  const written = out.cut(mark);
+  if (written.lent.length === 0) {
+    out.append(written);
+    return;
+  }
+  held.settle(AS_IT_IS, connection.replyLent(written));
 }

@@ -4,8 +4,7 @@
  *  where a batch's output goes straight to the socket. */
 
 import { Buffer } from 'node:buffer';
-import type { ReplyWriter } from '../resp/reply-writer.ts';
-import type { PinnedValue } from './pinned-value.ts';
+import type { ReplyWriter, Written } from '../resp/reply-writer.ts';
 
 /** Takes one encoded reply, once. */
 export interface ReplySink {
@@ -26,25 +25,26 @@ export class LateReply implements ReplySink {
   }
 }
 
-/** What a PinnedReply is settled with when it may leave as it is. */
-export const ITS_VALUE: Buffer = Buffer.from('value');
+/** What a LentReply is settled with when it may leave as it is. */
+export const AS_IT_IS: Buffer = Buffer.from('as it is');
 
-/** A reply whose bytes stay in the image until the kernel has them; or, settled with anything but ITS_VALUE, that. */
-export class PinnedReply extends LateReply {
-  readonly value: PinnedValue;
+/** A reply with lent values, which stay where they are until the kernel has them; or, settled with anything but
+ *  AS_IT_IS, that. */
+export class LentReply extends LateReply {
+  written: Written;
 
-  constructor(value: PinnedValue, onSettled: (bytes: number) => void) {
+  constructor(written: Written, onSettled: (bytes: number) => void) {
     super(onSettled);
-    this.value = value;
+    this.written = written;
   }
 
   override settle(reply: Buffer): void {
-    if (reply === ITS_VALUE) {
+    if (reply === AS_IT_IS) {
       this.bytes = reply;
-      this.onSettled(this.value.bytes);
+      this.onSettled(this.written.lentBytes);
       return;
     }
-    this.value.release();
+    for (const value of this.written.lent) value.release();
     super.settle(reply);
   }
 }
@@ -66,14 +66,15 @@ export class ReplyQueue {
     this.entries.push(bytes);
   }
 
-  /** The value of a key, as it is now. */
-  pinned(value: PinnedValue, onSettled: () => void): PinnedReply {
-    const reply = new PinnedReply(value, (bytes) => {
-      this.waitingBytes += bytes - value.bytes;
+  /** Of its text only the lent values count; it may be filled again before it is settled. */
+  lent(written: Written, onSettled: () => void): LentReply {
+    const { lentBytes } = written;
+    const reply = new LentReply(written, (bytes) => {
+      this.waitingBytes += bytes - lentBytes;
       onSettled();
     });
     this.lateCount++;
-    this.waitingBytes += value.bytes;
+    this.waitingBytes += lentBytes;
     this.entries.push(reply);
     return reply;
   }
@@ -98,9 +99,9 @@ export class ReplyQueue {
         const { bytes } = entry;
         if (bytes === null) break;
         this.lateCount--;
-        if (bytes === ITS_VALUE && entry instanceof PinnedReply) {
-          this.waitingBytes -= entry.value.bytes;
-          out.lend(entry.value);
+        if (bytes === AS_IT_IS && entry instanceof LentReply) {
+          this.waitingBytes -= entry.written.lentBytes;
+          out.append(entry.written);
         } else {
           this.waitingBytes -= bytes.length;
           out.raw(bytes, 0, bytes.length);

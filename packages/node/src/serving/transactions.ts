@@ -17,6 +17,8 @@ import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { onePartition } from './keys.ts';
+import { keepLent } from './pinned-value.ts';
+import { Way } from './reply-values.ts';
 import type { Route } from './routing.ts';
 import { execHere } from './exec-here.ts';
 import { countNow, wroteElsewhere } from './wait.ts';
@@ -237,7 +239,9 @@ export class Transactions {
     const waits = positionsOf(queued, isWait);
     const single = parts.length === 1 && keyed === queued.length ? parts[0] : null;
     if (single !== null && single.to.to !== 'peer') {
-      this.runPart(single, watched, out);
+      const mark = out.mark();
+      this.runPart(single, watched, out, Way.pin);
+      keepLent(desk, connection, mark);
       return;
     }
     const positions = [...parts.map((part) => part.positions), keyless, ...waits.map((i) => [i])];
@@ -262,7 +266,7 @@ export class Transactions {
         desk.forwarding.forward(node, connection, partitionId, null, command, 0, join.part(i));
       } else {
         desk.scratch.protocol = connection.protocol;
-        this.runPart(part, watched, desk.scratch);
+        this.runPart(part, watched, desk.scratch, Way.copy);
         const reply = wholeReply(desk.scratch);
         if (remote) desk.held.settle(reply, join.part(i));
         else join.part(i).settle(reply);
@@ -271,9 +275,9 @@ export class Transactions {
     if (!remote) join.writeTo(out);
   }
 
-  private runPart(part: Part, watched: readonly WatchedKey[], out: ReplyWriter): void {
+  private runPart(part: Part, watched: readonly WatchedKey[], out: ReplyWriter, way: Way): void {
     const partition = this.desk.partition(part.partitionId) as Partition;
-    if (!execHere(this.desk, partition, part.queued, watched, out)) {
+    if (!execHere(this.desk, partition, part.queued, watched, out, way)) {
       out.error('TRYAGAIN the partition of these keys changed its owner meanwhile');
     }
   }

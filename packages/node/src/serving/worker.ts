@@ -17,6 +17,7 @@ import { monotonicMs } from '../process/monotonic-clock.ts';
 import { type ClusterMap, isUp } from '../shared/map.ts';
 import type { Question, WorkerData } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
+import { Allowance } from './allowance.ts';
 import { BatchExecutor } from './batch.ts';
 import { CallCounts } from './call-counts.ts';
 import { CommandLookup } from './command-lookup.ts';
@@ -57,6 +58,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   /** Unlimited: each reply in it was bounded when it was made. */
   readonly lateOutput: ReplyWriter = new ReplyWriter(RECEIVE_BYTES, Number.MAX_SAFE_INTEGER);
   readonly maxQueryBufferBytes: number;
+  readonly allowance: Allowance;
   map: ClusterMap;
 
   readonly held: HeldReplies;
@@ -83,6 +85,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.wake = data.wake;
     this.askMain = ask;
     this.maxQueryBufferBytes = data.settings.limits.maxQueryBufferBytes;
+    this.allowance = new Allowance(data.settings.limits.maxTransitBytes);
     this.nextSession = data.workerIndex + 1;
     this.partitions = Array.from({ length: data.map.partitions }, () => null);
     for (const handle of data.handles) this.partitions[handle.id] = attachPartition(handle);
@@ -255,6 +258,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.held.look();
     this.checkPins();
     this.forwarding.tick(nowMs);
+    for (const holder of this.allowance.stalled(nowMs)) holder.endStalled();
   }
 
   /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */

@@ -34,6 +34,8 @@ export interface RespLimits {
   readonly maxBulkBytes: number;
   readonly maxArguments: number;
   readonly maxQueryBufferBytes: number;
+  /** Of large commands that are still arriving and copies on their way out, per worker. */
+  readonly maxTransitBytes: number;
 }
 
 export interface Settings {
