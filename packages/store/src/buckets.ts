@@ -176,7 +176,7 @@ export class Buckets {
     const bucket = this.#slab.takeSlot(
       mutation,
       OVERFLOW_CLASS,
-      this.#slab.freeChunkOf(OVERFLOW_CLASS),
+      this.#slab.freeUnitOf(OVERFLOW_CLASS),
     );
     const word = bucket >>> 2;
     for (let i = 0; i < BUCKET_BYTES / 4; i++) this.#image32[word + i] = 0;

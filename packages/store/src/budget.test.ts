@@ -10,6 +10,7 @@ import {
   attachPartition,
   CHUNK_BYTES,
 } from './index.ts';
+import { PAGE_BYTES } from './layout.ts';
 import { bytesOf, flush, newPrimary, SMALL, sweepAll } from './pair.fixture.ts';
 
 const sumOf = (budget: Budget, lines: readonly (keyof Budget)[]): number =>
@@ -50,12 +51,13 @@ describe('store: the budget', () => {
     const primary = newPrimary();
     const map = new PartitionMap(primary);
     for (let i = 0; i < 1_000; i++) map.set(bytesOf(String(10_000 + i)), Buffer.alloc(72), 1);
-    expect(primary.budget()).toMatchObject({ records: 1_000 * 112, rounding: 0 });
+    expect(primary.budget()).toMatchObject({ records: 1_000 * 104, rounding: 0 });
     sweepAll(primary, 1);
-    expect(primary.budget()).toMatchObject({ records: 1_000 * 101, rounding: 1_000 * 11 });
-    const [chunks, slots] = [Math.ceil(1_000 / 585), 585];
-    expect(primary.budget().freeSlots).toBe((chunks * slots - 1_000) * 112);
-    expect(primary.budget().tails).toBe(chunks * (CHUNK_BYTES - slots * 112));
+    expect(primary.budget()).toMatchObject({ records: 1_000 * 101, rounding: 1_000 * 3 });
+    const [units, slots] = [Math.ceil(1_000 / 78), 78];
+    expect(primary.budget().freeSlots).toBe((units * slots - 1_000) * 104);
+    expect(primary.budget().tails).toBe(units * (PAGE_BYTES - slots * 104));
+    expect(primary.budget().freeUnits).toBe(2 * CHUNK_BYTES - units * PAGE_BYTES);
   });
 
   test('of a node is the sum of its partitions, line by line', () => {

@@ -10,11 +10,20 @@ import {
   BUCKETS_PER_CHUNK,
   CHUNK_BYTES,
   EXTENT_CLASS,
+  PAGE_BYTES,
   SCRATCH_ARRAYS,
   SCRATCH_MEASURED_BYTES_F64,
 } from './layout.ts';
 import { type PartitionMemory, scratchLines } from './memory.ts';
-import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import {
+  CLASS_COUNT,
+  LARGE_UNIT_PAGES,
+  OVERFLOW_CLASS,
+  SLOT_BYTES,
+  SLOTS_PER_UNIT,
+  SMALL_UNIT_PAGES,
+  UNIT_BYTES,
+} from './size-classes.ts';
 import type { Slab } from './slab.ts';
 
 export interface Budget {
@@ -22,10 +31,12 @@ export interface Budget {
   readonly records: number;
   /** Of used slots: behind their records. */
   readonly rounding: number;
-  /** Slots without a record, in chunks of a class. */
+  /** Slots without a record, in units of a class. */
   readonly freeSlots: number;
-  /** Of chunks: behind their last slot. */
+  /** Of units: behind their last slot. */
   readonly tails: number;
+  /** Units of no class, in chunks that are cut into such. */
+  readonly freeUnits: number;
   /** Chunks of large values. */
   readonly extents: number;
   /** Buckets, and those of chains. */
@@ -37,7 +48,7 @@ export interface Budget {
   readonly freeChunks: number;
   /** All of the above. */
   readonly imageBytes: number;
-  /** Named words, arrays by chunk (stamps, free lists, pins), bitmaps (used slots, access marks). */
+  /** Named words, arrays by chunk and page (stamps, pins, free lists), bitmaps (used slots, access marks). */
   readonly words: number;
   readonly chunkArrays: number;
   readonly bitmaps: number;
@@ -55,6 +66,7 @@ export const IMAGE_LINES: readonly (keyof Budget)[] = [
   'rounding',
   'freeSlots',
   'tails',
+  'freeUnits',
   'extents',
   'index',
   'overflow',
@@ -77,11 +89,11 @@ export function budgetOf(memory: PartitionMemory, slab: Slab, buckets: Buckets):
   let freeSlots = 0;
   let tails = 0;
   for (let sizeClass = OVERFLOW_CLASS + 1; sizeClass < CLASS_COUNT; sizeClass++) {
-    const chunks = slab.classChunkCount(sizeClass);
+    const units = slab.classUnitCount(sizeClass);
     const used = slab.usedSlots(sizeClass);
     usedSlotBytes += used * SLOT_BYTES[sizeClass];
-    freeSlots += (chunks * SLOTS_PER_CHUNK[sizeClass] - used) * SLOT_BYTES[sizeClass];
-    tails += chunks * (CHUNK_BYTES - SLOTS_PER_CHUNK[sizeClass] * SLOT_BYTES[sizeClass]);
+    freeSlots += (units * SLOTS_PER_UNIT[sizeClass] - used) * SLOT_BYTES[sizeClass];
+    tails += units * (UNIT_BYTES[sizeClass] - SLOTS_PER_UNIT[sizeClass] * SLOT_BYTES[sizeClass]);
   }
   const measured = memory.scratch64[SCRATCH_MEASURED_BYTES_F64];
   const records = measured === 0 ? usedSlotBytes : Math.min(measured, usedSlotBytes);
@@ -93,9 +105,10 @@ export function budgetOf(memory: PartitionMemory, slab: Slab, buckets: Buckets):
     rounding: usedSlotBytes - records,
     freeSlots,
     tails,
-    extents: slab.classChunkCount(EXTENT_CLASS) * CHUNK_BYTES,
+    freeUnits: freeUnitBytes(slab),
+    extents: slab.classUnitCount(EXTENT_CLASS) * CHUNK_BYTES,
     index: Math.ceil(buckets.count / BUCKETS_PER_CHUNK) * CHUNK_BYTES,
-    overflow: slab.classChunkCount(OVERFLOW_CLASS) * CHUNK_BYTES,
+    overflow: slab.classUnitCount(OVERFLOW_CLASS) * CHUNK_BYTES,
     header: CHUNK_BYTES,
     chunkTable: tableChunks(memory.geometry) * CHUNK_BYTES,
     freeChunks: (touched - slab.usedChunks) * CHUNK_BYTES,
@@ -103,6 +116,16 @@ export function budgetOf(memory: PartitionMemory, slab: Slab, buckets: Buckets):
     ...scratch,
     scratchTouchedBytes: SCRATCH_ARRAYS + touched * perChunk,
   };
+}
+
+/** Those of the chunk that is being packed are in no list. */
+function freeUnitBytes(slab: Slab): number {
+  const packed = slab.packChunk;
+  const inPacked = packed === 0 ? 0 : slab.freeUnitsIn(packed) * slab.sizeClass(packed);
+  const inLists =
+    slab.freeUnits(SMALL_UNIT_PAGES) * SMALL_UNIT_PAGES +
+    slab.freeUnits(LARGE_UNIT_PAGES) * LARGE_UNIT_PAGES;
+  return (inLists + inPacked) * PAGE_BYTES;
 }
 
 /** Line by line. */
@@ -113,8 +136,8 @@ export function sumOfBudgets(budgets: readonly Budget[]): Budget {
 }
 
 const NOTHING: Budget = {
-  ...{ records: 0, rounding: 0, freeSlots: 0, tails: 0, extents: 0, index: 0, overflow: 0 },
-  ...{ header: 0, chunkTable: 0, freeChunks: 0, imageBytes: 0 },
+  ...{ records: 0, rounding: 0, freeSlots: 0, tails: 0, freeUnits: 0 },
+  ...{ extents: 0, index: 0, overflow: 0, header: 0, chunkTable: 0, freeChunks: 0, imageBytes: 0 },
   ...{ words: 0, chunkArrays: 0, bitmaps: 0, ring: 0, ringMarks: 0, padding: 0 },
   ...{ scratchBytes: 0, scratchTouchedBytes: 0 },
 };

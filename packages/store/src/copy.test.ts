@@ -22,7 +22,7 @@ import {
   sweepAll,
   usedChunksOf,
 } from './pair.fixture.ts';
-import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { SLOT_BYTES, SLOTS_PER_UNIT, UNIT_BYTES } from './size-classes.ts';
 
 function fill(partition: Partition, count: number, bytes = 300): PartitionMap {
   const map = new PartitionMap(partition);
@@ -319,17 +319,17 @@ describe('store: copies: a received image', () => {
   });
 });
 
-test('store: copies: a ref behind the last slot of its chunk is no record', () => {
+test('store: copies: a ref behind the last slot of its unit is no record', () => {
   const pair = new Pair();
   fill(pair.primary, 3_000);
   pair.stream();
   pair.follower.beginBulk(pair.primary.stats().seq);
   const { imageBuffer } = pair.follower;
-  /** Where another slot would begin if the chunk were longer; 0 where its slots fill it to the end. */
+  /** Where another slot would begin if the unit were longer; 0 where its slots fill it to the end. */
   const behindLast = (ref: number): number => {
-    const sizeClass = imageBuffer[CHUNK_BYTES + (ref >>> 16) * 16 + 1];
-    const end = SLOTS_PER_CHUNK[sizeClass] * SLOT_BYTES[sizeClass];
-    return end < CHUNK_BYTES ? (ref & ~0xffff) + end : 0;
+    const sizeClass = imageBuffer[ref + 6];
+    const end = SLOTS_PER_UNIT[sizeClass] * SLOT_BYTES[sizeClass];
+    return end < UNIT_BYTES[sizeClass] ? (ref & -UNIT_BYTES[sizeClass]) + end : 0;
   };
   const refsAt = Array.from({ length: 1_024 }, (_, i) => 2 * CHUNK_BYTES + i * 64 + 4);
   const at = refsAt.find((word) => {

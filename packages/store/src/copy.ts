@@ -8,6 +8,7 @@
  *  range-checked before any byte is written. */
 import { crc32 } from 'node:zlib';
 import { Buckets } from './buckets.ts';
+import { ChunkTable } from './chunk-table.ts';
 import { enterGate, leaveGate } from './gate.ts';
 import { type HistoryEntry, keepBaseHistory, readBaseHistory, readHistory } from './history.ts';
 import {
@@ -17,9 +18,7 @@ import {
   CHUNK_BYTES,
   CHUNK_EXTENT,
   CHUNK_FREE,
-  CHUNK_OVERFLOW,
   CHUNK_SHIFT,
-  CHUNK_SLAB,
   CHUNK_TABLE_ENTRY_BYTES,
   CHUNK_TABLE_ENTRY_SHIFT,
   HEADER_FLUSH_SEQ,
@@ -39,10 +38,12 @@ import {
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
+  TABLE_OWNER_WORD,
+  TABLE_POSITION_WORD,
 } from './layout.ts';
 import { firstFreeChunk, type PartitionMemory, writeEmptyImage } from './memory.ts';
 import { type MutationStep, ROLE_FOLLOWER } from './mutation.ts';
-import { type ImageParts, isSlot, rebuildScratch } from './rebuild.ts';
+import { type ImageParts, isOverflowSlot, isRecordSlot, rebuildScratch } from './rebuild.ts';
 import { brokenRedo, isRepair } from './redo-rules.ts';
 import type { RedoRing } from './ring.ts';
 import { OVERFLOW_CLASS } from './size-classes.ts';
@@ -283,7 +284,7 @@ export class Copy {
     const kind = this.#parts.slab.kind(offset >>> CHUNK_SHIFT);
     const flushSeq = this.#memory.imageU64(HEADER_FLUSH_SEQ >>> 2);
     if (kind === CHUNK_EXTENT) return true;
-    return (kind === CHUNK_SLAB || kind === CHUNK_FREE) && flushSeq === 0;
+    return (ChunkTable.holdsRecords(kind) || kind === CHUNK_FREE) && flushSeq === 0;
   }
 
   /** What scratch knew was followed through damaged bytes, so it is read anew from the repaired ones, inside the gate:
@@ -350,14 +351,12 @@ export class Copy {
   #writeTracked(offset: number, bytes: number, words: Int32Array, dataAt: number): void {
     const chunk = this.#tableEntry(offset, bytes);
     const { slab } = this.#parts;
-    const kindBefore = chunk === -1 ? CHUNK_FREE : slab.kind(chunk);
-    const classBefore = chunk === -1 ? 0 : slab.sizeClass(chunk);
+    const before = this.#image32[offset >>> 2];
+    const ownerBefore = this.#image32[(offset >>> 2) + TABLE_OWNER_WORD];
+    const positionBefore = this.#image32[(offset >>> 2) + TABLE_POSITION_WORD];
     this.#write(offset, bytes, words, dataAt);
     if (offset === HEADER_FLUSH_SEQ) this.#scratch32[SCRATCH_KEY_COUNT_WORD] = 0;
-    if (chunk === -1) return;
-    if (kindBefore !== CHUNK_FREE) slab.chunkReleased(chunk, kindBefore, classBefore);
-    const kind = slab.kind(chunk);
-    if (kind !== CHUNK_FREE) slab.chunkTaken(chunk, kind, slab.sizeClass(chunk));
+    if (chunk !== -1) slab.entryChanged(chunk, before, ownerBefore, positionBefore);
   }
 
   /** The chunk whose table entry a patch is, or -1. */
@@ -381,9 +380,9 @@ export class Copy {
 
   #track(ref: number, isOverflow: boolean, used: boolean): void {
     const { slab, records } = this.#parts;
-    if (!isSlot(this.#parts, ref, isOverflow ? CHUNK_OVERFLOW : CHUNK_SLAB)) return;
-    if (slab.isUsed(ref) === used) return;
-    const sizeClass = isOverflow ? OVERFLOW_CLASS : slab.sizeClass(ref >>> CHUNK_SHIFT);
+    const isSlot = isOverflow ? isOverflowSlot(this.#parts, ref) : isRecordSlot(this.#parts, ref);
+    if (!isSlot || slab.isUsed(ref) === used) return;
+    const sizeClass = isOverflow ? OVERFLOW_CLASS : slab.classOf(ref);
     if (used) slab.markUsed(ref, sizeClass);
     else slab.markFree(ref, sizeClass);
     if (isOverflow) return;

@@ -7,7 +7,13 @@
  *  Invariant: a chunk in the list is an extent that no record refers to. */
 import type { Buckets } from './buckets.ts';
 import { invariant } from './errors.ts';
-import { CHUNK_EXTENT, CHUNK_SHIFT, EXTENT_CLASS, SCRATCH_ORPHAN_HEAD_WORD } from './layout.ts';
+import {
+  CHUNK_EXTENT,
+  CHUNK_SHIFT,
+  EXTENT_CLASS,
+  PAGES_PER_CHUNK_SHIFT,
+  SCRATCH_ORPHAN_HEAD_WORD,
+} from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
 import type { Records } from './record.ts';
@@ -17,14 +23,14 @@ import type { Slab } from './slab.ts';
 const PINNED_HOPS_MAX = 64;
 /** Given back at once by who deletes or replaces a value: about 10 us each. */
 const RECLAIMED_AT_ONCE = 4;
-/** In `freeCounts`, which extents have no use for. */
+/** In `freeCounts` of its first page, which extents have no use for. */
 const IN_LIST = 1;
 
 export class Extents {
   readonly #scratch32: Int32Array;
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
-  readonly #listed: Int32Array;
+  readonly #listed: Int16Array;
   readonly #buckets: Buckets;
   readonly #records: Records;
   readonly #slab: Slab;
@@ -54,7 +60,7 @@ export class Extents {
   }
 
   get count(): number {
-    return this.#slab.classChunkCount(EXTENT_CLASS);
+    return this.#slab.classUnitCount(EXTENT_CLASS);
   }
 
   // ------------------------------------------------------------ orphans
@@ -67,23 +73,25 @@ export class Extents {
 
   /** Nobody refers to this chunk any more; it may be reclaimed from now on. */
   orphan(chunk: number): void {
-    if (this.#listed[chunk] === IN_LIST) return;
+    const page = chunk << PAGES_PER_CHUNK_SHIFT;
+    if (this.#listed[page] === IN_LIST) return;
     const head = this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD];
-    this.#next[chunk] = head;
-    this.#previous[chunk] = 0;
-    if (head !== 0) this.#previous[head] = chunk;
+    this.#next[page] = head;
+    this.#previous[page] = 0;
+    if (head !== 0) this.#previous[head << PAGES_PER_CHUNK_SHIFT] = chunk;
     this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD] = chunk;
-    this.#listed[chunk] = IN_LIST;
+    this.#listed[page] = IN_LIST;
   }
 
   #unlist(chunk: number): void {
-    if (this.#listed[chunk] !== IN_LIST) return;
-    const next = this.#next[chunk];
-    const previous = this.#previous[chunk];
+    const page = chunk << PAGES_PER_CHUNK_SHIFT;
+    if (this.#listed[page] !== IN_LIST) return;
+    const next = this.#next[page];
+    const previous = this.#previous[page];
     if (previous === 0) this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD] = next;
-    else this.#next[previous] = next;
-    if (next !== 0) this.#previous[next] = previous;
-    this.#listed[chunk] = 0;
+    else this.#next[previous << PAGES_PER_CHUNK_SHIFT] = next;
+    if (next !== 0) this.#previous[next << PAGES_PER_CHUNK_SHIFT] = previous;
+    this.#listed[page] = 0;
   }
 
   /** An orphan that nobody holds, or 0. */
@@ -91,7 +99,7 @@ export class Extents {
     let chunk = this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD];
     for (let hops = 0; chunk !== 0 && hops < PINNED_HOPS_MAX; hops++) {
       if (!this.#slab.isPinned(chunk)) return chunk;
-      chunk = this.#next[chunk];
+      chunk = this.#next[chunk << PAGES_PER_CHUNK_SHIFT];
     }
     return 0;
   }
@@ -131,7 +139,7 @@ export class Extents {
   forgetOrphans(): void {
     this.#scratch32[SCRATCH_ORPHAN_HEAD_WORD] = 0;
     for (let chunk = 0; chunk < this.#slab.chunksTouched; chunk++) {
-      if (this.#slab.kind(chunk) === CHUNK_EXTENT) this.#listed[chunk] = 0;
+      if (this.#slab.kind(chunk) === CHUNK_EXTENT) this.#listed[chunk << PAGES_PER_CHUNK_SHIFT] = 0;
     }
   }
 

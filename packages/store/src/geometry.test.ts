@@ -22,7 +22,7 @@ function refusal(request: GeometryRequest): StoreError {
 describe('store: geometry', () => {
   test('1 GiB in 64 partitions: images laid out for eight times 16 MiB', () => {
     expect(planGeometry({ partitions: 64, capacityBytes: GIB })).toEqual({
-      format: 2,
+      format: 3,
       partitions: 64,
       imageBytes: 128 * MIB,
       chunkCount: 2_048,

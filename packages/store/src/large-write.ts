@@ -254,6 +254,6 @@ export function releaseChunks(words: Int32Array, chunks: number): void {
 export function chunksForRecords({ memory, buckets, slab }: LargeWriteParts): number {
   const indexChunks = Math.ceil(buckets.count / BUCKETS_PER_CHUNK);
   const fixed =
-    1 + tableChunks(memory.geometry) + indexChunks + slab.classChunkCount(OVERFLOW_CLASS);
+    1 + tableChunks(memory.geometry) + indexChunks + slab.classUnitCount(OVERFLOW_CLASS);
   return memory.scratch32[SCRATCH_CAPACITY_CHUNKS_WORD] - fixed;
 }

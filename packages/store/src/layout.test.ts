@@ -69,6 +69,9 @@ describe('store: layout', () => {
     expect(1 << layout.BUCKET_SHIFT).toBe(layout.BUCKET_BYTES);
     expect(4 << layout.RING_SEGMENT_WORD_SHIFT).toBe(layout.RING_SEGMENT_BYTES);
     expect(1 << layout.BUCKETS_PER_CHUNK_SHIFT).toBe(layout.BUCKETS_PER_CHUNK);
+    expect(1 << layout.PAGE_SHIFT).toBe(layout.PAGE_BYTES);
+    expect(layout.PAGE_BYTES << layout.PAGES_PER_CHUNK_SHIFT).toBe(CHUNK_BYTES);
+    expect(1 << layout.PAGES_PER_CHUNK_SHIFT).toBe(layout.PAGES_PER_CHUNK);
   });
 
   test('records, redo records, history and table entries have no padding', () => {
@@ -78,6 +81,8 @@ describe('store: layout', () => {
       [layout.HISTORY_FIELDS, layout.HISTORY_BYTES],
       [layout.RING_MARK_FIELDS, layout.RING_MARK_BYTES],
       [layout.CHUNK_TABLE_FIELDS, layout.CHUNK_TABLE_ENTRY_BYTES],
+      [layout.PAGED_TABLE_FIELDS, layout.CHUNK_TABLE_ENTRY_BYTES],
+      [layout.FREE_UNIT_FIELDS, layout.FREE_UNIT_WORDS * 4],
       [layout.CLASS_FIELDS, layout.CLASS_WORDS * 4],
     ] as const) {
       expect(endOf(rows)).toBe(bytes);

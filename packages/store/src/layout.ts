@@ -7,10 +7,16 @@ import { invariant } from './errors.ts';
 
 export type LayoutRow = readonly [name: string, offset: number, widthBytes: number];
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 export const CHUNK_BYTES = 65_536;
 export const CHUNK_SHIFT = 16;
 export const CHUNK_MASK: number = CHUNK_BYTES - 1;
+/** The smallest part of a chunk that a size class takes. Pages are numbered through the image; a *unit* is what a class
+ *  takes at once, 1, 4 or 8 pages, and goes by the number of its first. */
+export const PAGE_BYTES = 8_192;
+export const PAGE_SHIFT = 13;
+export const PAGES_PER_CHUNK = 8;
+export const PAGES_PER_CHUNK_SHIFT = 3;
 /** 'INGT', little-endian. */
 export const IMAGE_MAGIC = 0x54_47_4e_49;
 /** Reads as 0x0201 where the byte order is the other one. */
@@ -43,10 +49,20 @@ export const HISTORY_FIELDS: readonly LayoutRow[] = [
 
 export const CHUNK_TABLE_FIELDS: readonly LayoutRow[] = [
   ['kind', 0, 1],
-  ['sizeClass', 1, 1],
+  ['sizeClass', 1, 1], // of its slots; chunks cut into units: pages of each
   ['zero', 2, 2],
   ['owner', 4, 4], // index chunks: position in the index directory; extents: hash of the key
   ['position', 8, 4], // extents: which of its value's extents it is, 0 = the first
+  ['reserved', 12, 4],
+];
+
+/** The same entry of a chunk that is cut into units. */
+export const PAGED_TABLE_FIELDS: readonly LayoutRow[] = [
+  ['kind', 0, 1],
+  ['unitPages', 1, 1],
+  ['zero', 2, 2],
+  ['lowPages', 4, 4], // u8 of each page from 0 on: size class of its unit, 0 = free
+  ['highPages', 8, 4], // of pages 4 to 7
   ['reserved', 12, 4],
 ];
 
@@ -108,9 +124,13 @@ export const CHUNK_SLAB = 4;
 export const CHUNK_OVERFLOW = 5;
 /** 64 KiB of one value. */
 export const CHUNK_EXTENT = 6;
+/** Cut into units of a few pages, each with a size class of its own. */
+export const CHUNK_PAGED = 7;
 /** Words of a chunk table entry. */
 export const TABLE_OWNER_WORD = 1;
 export const TABLE_POSITION_WORD = 2;
+/** The classes of pages 0 to 3; those of 4 to 7 are in the next word. */
+export const TABLE_PAGES_WORD = 1;
 
 export const BUCKET_BYTES = 64;
 export const BUCKET_SHIFT = 6;
@@ -185,7 +205,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['lastRecordWord', 248, 4], // ring word of the newest redo record, -1 = none in this transaction
   ['freeChunkHint', 252, 4],
   ['baseHistoryCount', 256, 4],
-  ['drainChunk', 260, 4], // slab chunk that is being emptied, 0 = none
+  ['drainUnit', 260, 4], // unit that is being emptied, 0 = none
   ['drainSlot', 264, 4], // its slots below are empty
   ['evictedBytes', 268, 4], // since classes were last compared
   ['comparisons', 272, 4], // since the distances of the hands were last halved
@@ -195,16 +215,24 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['roomWork', 296, 8], // units of work spent on making room
   ['measuredBytes', 304, 8], // of records, as the sweeper last went round; 0 = not yet
   ['compareAtBytes', 312, 4], // evictedBytes at which classes are compared next
+  ['packChunk', 316, 4], // paged chunk all of whose units are being emptied, 0 = none
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
+  ['freeUnits', 1_600, 16], // 2 x FREE_UNIT_FIELDS: of small units, of large ones
   ['classes', 2_048, 4_096], // 128 x CLASS_FIELDS
+];
+
+/** Free units in chunks that are cut into such, in scratch. Not those of `packChunk`. */
+export const FREE_UNIT_FIELDS: readonly LayoutRow[] = [
+  ['head', 0, 4], // 0 = none
+  ['count', 4, 4],
 ];
 
 /** Per size class, in scratch. */
 export const CLASS_FIELDS: readonly LayoutRow[] = [
-  ['freeHead', 0, 4], // chunk with free slots, 0 = none
-  ['chunkCount', 4, 4],
-  ['handChunk', 8, 4], // SIEVE hand
+  ['freeHead', 0, 4], // unit with free slots, 0 = none
+  ['unitCount', 4, 4],
+  ['handUnit', 8, 4], // SIEVE hand; of extents: a chunk
   ['handSlot', 12, 4],
   ['usedSlots', 16, 4],
   ['youngSlots', 20, 4], // used, and not yet passed by the hand
@@ -246,7 +274,7 @@ export const SCRATCH_TRANSACTION_WORD = 61;
 export const SCRATCH_LAST_RECORD_WORD = 62;
 export const SCRATCH_FREE_CHUNK_HINT_WORD = 63;
 export const SCRATCH_BASE_HISTORY_COUNT_WORD = 64;
-export const SCRATCH_DRAIN_CHUNK_WORD = 65;
+export const SCRATCH_DRAIN_UNIT_WORD = 65;
 export const SCRATCH_DRAIN_SLOT_WORD = 66;
 export const SCRATCH_EVICTED_BYTES_WORD = 67;
 export const SCRATCH_COMPARISONS_WORD = 68;
@@ -256,14 +284,19 @@ export const SCRATCH_DRAINS_F64 = 36;
 export const SCRATCH_ROOM_WORK_F64 = 37;
 export const SCRATCH_MEASURED_BYTES_F64 = 38;
 export const SCRATCH_COMPARE_AT_BYTES_WORD = 78;
+export const SCRATCH_PACK_CHUNK_WORD = 79;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;
 export const PIN_TIMES = 64;
+export const SCRATCH_FREE_UNITS_WORD = 400;
+export const FREE_UNIT_WORDS = 2;
+export const FREE_UNIT_HEAD = 0;
+export const FREE_UNIT_COUNT = 1;
 export const SCRATCH_CLASSES_WORD = 512;
 export const CLASS_WORDS = 8;
 export const CLASS_FREE_HEAD = 0;
-export const CLASS_CHUNK_COUNT = 1;
-export const CLASS_HAND_CHUNK = 2;
+export const CLASS_UNIT_COUNT = 1;
+export const CLASS_HAND_UNIT = 2;
 export const CLASS_HAND_SLOT = 3;
 export const CLASS_USED_SLOTS = 4;
 export const CLASS_YOUNG_SLOTS = 5;
@@ -272,11 +305,12 @@ export const CLASS_WALKED = 7;
 export const CLASSES_MAX = 128;
 /** Extents have the words of a class of their own: how many chunks there are, and where the hand is. */
 export const EXTENT_CLASS: number = CLASSES_MAX - 1;
-/** The named words end here; arrays per chunk follow, then bitmaps, then the ring. */
+/** The named words end here; arrays per chunk and per page follow, then bitmaps, then the ring. */
 export const SCRATCH_ARRAYS = 8_192;
 /** One used bit and one access mark per 32 bytes of image: a slot is never smaller. */
 export const SLOT_BIT_SHIFT = 5;
 export const SLOT_BITS_PER_CHUNK_WORDS: number = (CHUNK_BYTES >>> SLOT_BIT_SHIFT) >>> 5;
+export const SLOT_BITS_PER_PAGE_WORDS: number = (PAGE_BYTES >>> SLOT_BIT_SHIFT) >>> 5;
 
 /** The redo ring is marked every so often; by segment: where the first record that starts in it begins. */
 export const RING_SEGMENT_BYTES = 16_384;
@@ -307,6 +341,7 @@ function assertLayout(rows: readonly LayoutRow[], endBytes: number): void {
 assertLayout(HEADER_FIELDS, CHUNK_BYTES);
 assertLayout(HISTORY_FIELDS, HISTORY_BYTES);
 assertLayout(CHUNK_TABLE_FIELDS, CHUNK_TABLE_ENTRY_BYTES);
+assertLayout(PAGED_TABLE_FIELDS, CHUNK_TABLE_ENTRY_BYTES);
 assertLayout(BUCKET_FIELDS, BUCKET_BYTES);
 assertLayout(RECORD_FIELDS, RECORD_HEADER_BYTES);
 assertLayout(STRUCT_FIELDS, STRUCT_HEADER_BYTES);
@@ -314,4 +349,5 @@ assertLayout(EXTENT_LIST_FIELDS, 8);
 assertLayout(REDO_FIELDS, REDO_HEADER_BYTES);
 assertLayout(SCRATCH_FIELDS, SCRATCH_ARRAYS);
 assertLayout(RING_MARK_FIELDS, RING_MARK_BYTES);
+assertLayout(FREE_UNIT_FIELDS, FREE_UNIT_WORDS * 4);
 assertLayout(CLASS_FIELDS, CLASS_WORDS * 4);

@@ -16,6 +16,7 @@ import {
   HEADER_FIELDS,
   IMAGE_MAGIC,
   offsetOf,
+  PAGES_PER_CHUNK,
   RING_MARK_BYTES,
   RING_SEGMENT_BYTES,
   SCRATCH_ARRAYS,
@@ -46,8 +47,11 @@ export interface PartitionHandle {
   readonly scratch: SharedArrayBuffer;
 }
 
-/** Words per chunk in scratch: stamp, free count, previous, next, hint, pins, landed. */
-const CHUNK_ARRAYS = 7;
+/** Per chunk in scratch, u32 each: stamp, pins, landed. */
+const CHUNK_BYTES_IN_ARRAYS = 3 * 4;
+/** Per page: previous and next (u32), free count and hint (i16). */
+const PAGE_BYTES_IN_ARRAYS = 2 * 4 + 2 * 2;
+const ARRAYS_BYTES_PER_CHUNK = CHUNK_BYTES_IN_ARRAYS + PAGES_PER_CHUNK * PAGE_BYTES_IN_ARRAYS;
 
 interface ScratchPlan {
   readonly bitmapsAt: number;
@@ -57,7 +61,7 @@ interface ScratchPlan {
 }
 
 function planScratch(geometry: Geometry): ScratchPlan {
-  const bitmapsAt = SCRATCH_ARRAYS + CHUNK_ARRAYS * geometry.chunkCount * 4;
+  const bitmapsAt = SCRATCH_ARRAYS + ARRAYS_BYTES_PER_CHUNK * geometry.chunkCount;
   const end = bitmapsAt + 2 * geometry.chunkCount * SLOT_BITS_PER_CHUNK_WORDS * 4;
   const marksAt = Math.ceil(end / RING_MARK_BYTES) * RING_MARK_BYTES;
   const marksEnd = marksAt + (geometry.ringBytes / RING_SEGMENT_BYTES) * RING_MARK_BYTES;
@@ -151,12 +155,13 @@ export class PartitionMemory {
   readonly scratch32: Int32Array;
   readonly scratch64: Float64Array;
   readonly stamps: Uint32Array;
-  readonly freeCounts: Int32Array;
-  readonly previousFree: Int32Array;
-  readonly nextFree: Int32Array;
-  readonly freeHints: Int32Array;
   readonly pins: Int32Array;
   readonly landed: Int32Array;
+  /** By page: those of a unit at its first, those of an extent at its chunk's first. */
+  readonly previousFree: Int32Array;
+  readonly nextFree: Int32Array;
+  readonly freeCounts: Int16Array;
+  readonly freeHints: Int16Array;
   readonly usedBits: Int32Array;
   readonly accessMarks: Int32Array;
   readonly ringMarks: Float64Array;
@@ -179,20 +184,24 @@ export class PartitionMemory {
     }
     this.scratch64 = new Float64Array(scratch, 0, SCRATCH_ARRAYS / 8);
     const { chunkCount } = geometry;
+    const pageCount = chunkCount * PAGES_PER_CHUNK;
     let at = SCRATCH_ARRAYS;
-    const perChunk = (): Int32Array => {
-      const words = new Int32Array(scratch, at, chunkCount);
-      at += chunkCount * 4;
-      return words;
+    const words = (count: number): Int32Array => {
+      at += count * 4;
+      return new Int32Array(scratch, at - count * 4, count);
+    };
+    const halfWords = (count: number): Int16Array => {
+      at += count * 2;
+      return new Int16Array(scratch, at - count * 2, count);
     };
     this.stamps = new Uint32Array(scratch, at, chunkCount);
     at += chunkCount * 4;
-    this.freeCounts = perChunk();
-    this.previousFree = perChunk();
-    this.nextFree = perChunk();
-    this.freeHints = perChunk();
-    this.pins = perChunk();
-    this.landed = perChunk();
+    this.pins = words(chunkCount);
+    this.landed = words(chunkCount);
+    this.previousFree = words(pageCount);
+    this.nextFree = words(pageCount);
+    this.freeCounts = halfWords(pageCount);
+    this.freeHints = halfWords(pageCount);
     const bitWords = chunkCount * SLOT_BITS_PER_CHUNK_WORDS;
     this.usedBits = new Int32Array(scratch, plan.bitmapsAt, bitWords);
     this.accessMarks = new Int32Array(scratch, plan.bitmapsAt + bitWords * 4, bitWords);

@@ -9,7 +9,7 @@ import {
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CHECKED_WORD,
   SCRATCH_CONSISTENT_WORD,
-  SCRATCH_DRAIN_CHUNK_WORD,
+  SCRATCH_DRAIN_UNIT_WORD,
   SCRATCH_DRAINS_F64,
   SCRATCH_EPOCH_WORD,
   SCRATCH_EVICTIONS_F64,
@@ -193,7 +193,7 @@ export class PartitionState {
       expiries: this.#scratch64[SCRATCH_EXPIRIES_F64],
       moves: this.#scratch64[SCRATCH_MOVES_F64],
       drains: this.#scratch64[SCRATCH_DRAINS_F64],
-      draining: this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD] === 0 ? 0 : 1,
+      draining: this.#scratch32[SCRATCH_DRAIN_UNIT_WORD] === 0 ? 0 : 1,
       roomWork: this.#scratch64[SCRATCH_ROOM_WORK_F64],
     };
   }

@@ -27,7 +27,7 @@ import { SLOT_BYTES } from './size-classes.ts';
  *  where the target is aligned. */
 const COPY_BY_BYTE_MAX = 32;
 const COPY_BY_WORD_MAX = 64;
-const REF_ALIGN_MASK = 15;
+const REF_ALIGN_MASK = 7;
 const HEADER_WORDS = RECORD_HEADER_BYTES >>> 2;
 const EXPIRES_WORD = 2;
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;

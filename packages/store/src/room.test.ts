@@ -123,6 +123,38 @@ describe('store: chunks between classes', () => {
     pair.assertEqualAndSound();
   });
 
+  test('what is free in cut chunks becomes whole chunks where those are needed, and no record is lost', () => {
+    const pair = new Pair('noeviction');
+    const { primary } = pair;
+    const keys: string[] = [];
+    const bytesOfKey = (i: number): number => (i % 3 === 0 ? 100 : i % 3 === 1 ? 500 : 1_800);
+    for (let i = 0; set(primary, `k${i}`, Buffer.alloc(bytesOfKey(i), i)) === SET_OK; i++) {
+      keys.push(`k${i}`);
+      if (i % 50 === 0) pair.stream();
+    }
+    // Of each cut chunk one page is left, or one unit of four.
+    const kept = keys.filter((key) => ((refOf(primary, key) >>> 13) & 7) === 3);
+    const isKept = new Set(kept);
+    for (const [i, key] of keys.entries()) {
+      if (!isKept.has(key)) pair.map.delete(bytesOf(key), 1);
+      if (i % 500 === 0) pair.stream();
+    }
+    let large = 0;
+    while (set(primary, `large${large}`, Buffer.alloc(50_000, large)) === SET_OK) {
+      large++;
+      pair.stream();
+    }
+    expect(large).toBeGreaterThan(80); // of the 128 chunks that there are
+    expect(primary.stats().moves).toBeGreaterThan(100);
+    expect(primary.stats().evictions).toBe(0);
+    for (const key of kept) {
+      const i = Number(key.slice(1));
+      expect(pair.map.get(bytesOf(key), 1)).toEqual(Buffer.alloc(bytesOfKey(i), i));
+    }
+    expect(primary.budget().freeUnits).toBeLessThan(3 * CHUNK_BYTES);
+    pair.assertEqualAndSound();
+  });
+
   test('a pinned chunk is neither drained nor given back', () => {
     const primary = newPrimary();
     for (let i = 0; primary.stats().evictions === 0; i++)

@@ -12,14 +12,17 @@
  *
  *  Owner: whoever is inside the gate of a partition it leads. Each step is a mutation of its own. */
 import type { Buckets } from './buckets.ts';
+import { classWord } from './chunk-table.ts';
 import type { Extents } from './extents.ts';
 import {
   CHUNK_BYTES,
-  CHUNK_SHIFT,
-  CLASS_HAND_CHUNK,
+  CLASS_HAND_UNIT,
   CLASS_HAND_SLOT,
   CLASS_WALKED,
   EXTENT_CLASS,
+  PAGE_SHIFT,
+  PAGES_PER_CHUNK,
+  PAGES_PER_CHUNK_SHIFT,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_COMPARE_AT_BYTES_WORD,
   SCRATCH_COMPARISONS_WORD,
@@ -40,24 +43,31 @@ import {
 import type { Mutation } from './mutation.ts';
 import type { Records } from './record.ts';
 import { type Sieve, SPARED_MAX } from './sieve.ts';
-import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
-import { classWord, type Slab } from './slab.ts';
+import {
+  CLASS_COUNT,
+  OVERFLOW_CLASS,
+  SLOT_BYTES,
+  SLOTS_PER_UNIT,
+  UNIT_PAGES,
+} from './size-classes.ts';
+import type { Slab } from './slab.ts';
 
 /** Units of work: a slot that is looked at is one, a record that is moved or removed RECORD_WORK. */
 export const RECORD_WORK = 8;
-/** A chunk that is given back: it is filled with zeros. */
+/** A page, or a chunk, that is given back: it is filled with zeros. */
+const PAGE_WORK = 8;
 const CHUNK_WORK = 64;
 /** Of one passage that needs room, on the chunk that is being drained. */
 export const DRAIN_WORK = 256;
 /** Of a passage whose record finds no slot otherwise, before it takes one of a larger class. */
 export const URGENT_WORK = 1_024;
-/** Of a passage whose record finds none there either: what the fullest chunk takes, whatever becomes of it. */
-export const LAST_WORK = 32_768;
+/** Of a passage whose record finds none there either: what the fullest chunk takes, in units of donors that are then packed. */
+export const LAST_WORK = 65_536;
 /** Free chunks for who has none yet, or comes to need more than others: kept where records may be evicted. */
 const RESERVE_CHUNKS = 1;
 const PRESSURE_RATIO = 1.5;
 /** Slots that a record pushed out of a draining chunk looks at to find one that is less asked for. */
-const PUSHED_MAX = 64;
+const PUSHED_MAX = 256;
 /** Records of its class that give way to one: a slot in a pinned chunk is not handed out. */
 const PINNED_VICTIMS_MAX = 4;
 /** Evictions for one extent: what is evicted may be pinned, and then gives nothing. */
@@ -76,7 +86,7 @@ const PACK_SHARE = 8;
 export interface Evictor {
   /** Removes the record at `ref`, whatever its key, and counts why. */
   evict(ref: number, nowMs: number): void;
-  releaseChunk(chunk: number, nowMs: number): void;
+  releaseUnit(unit: number, nowMs: number): void;
 }
 
 export class Room {
@@ -119,12 +129,18 @@ export class Room {
 
   // ------------------------------------------------------------ for a record
 
-  /** Whether a record (and one more bucket, if its chain `grows`) fits as things are: into `freeChunk`, or, where that
-   *  is 0, into a chunk to be taken. */
-  isThere(freeChunk: number, grows: boolean): boolean {
-    const forRecord = freeChunk === 0 ? 1 : 0;
-    const needed = forRecord + this.#bucketChunks(grows);
-    return needed === 0 || this.#freeChunks() >= needed + forRecord * this.#reserve();
+  /** Whether a record (and one more bucket, if its chain `grows`) fits as things are: into `freeUnit`, or, where that
+   *  is 0, into one to be taken. */
+  isThere(sizeClass: number, freeUnit: number, grows: boolean): boolean {
+    if (freeUnit !== 0 && !grows) return true;
+    const kept = freeUnit === 0 ? this.#reserve() : 0;
+    const needed = this.#unitChunks(sizeClass, freeUnit) + this.#bucketChunks(grows) + kept;
+    return needed === 0 || this.#freeChunks() >= needed;
+  }
+
+  /** Chunks that are taken for a slot: none, where there is one, or a free unit in a chunk that is cut. */
+  #unitChunks(sizeClass: number, freeUnit: number): number {
+    return freeUnit !== 0 || this.#slab.hasFreeUnit(sizeClass) ? 0 : 1;
   }
 
   /** Makes a record of this class fit. Returns the class whose slot it gets, 0 = none may be had. */
@@ -133,21 +149,21 @@ export class Room {
     this.drain(this.#reserve() + forBucket, DRAIN_WORK, nowMs);
     const target = this.#slotFor(sizeClass, forBucket, nowMs);
     if (target === 0 || forBucket === 0) return target;
-    const needed = forBucket + (this.#hasFreeSlot(target) ? 0 : 1);
+    const needed = forBucket + this.#unitChunks(target, this.#slab.freeUnitOf(target));
     return this.drain(needed, LAST_WORK, nowMs) ? target : 0;
   }
 
   #slotFor(sizeClass: number, forBucket: number, nowMs: number): number {
     if (this.#hasFreeSlot(sizeClass)) return sizeClass;
-    const mayTake = this.#freeChunks() > forBucket;
+    const mayTake = this.#slab.hasFreeUnit(sizeClass) || this.#freeChunks() > forBucket;
     if (mayTake && this.#deservesChunk(sizeClass)) return sizeClass;
     for (let tries = 0; tries < PINNED_VICTIMS_MAX && this.#evictOne(sizeClass, nowMs); tries++) {
       if (this.#hasFreeSlot(sizeClass)) return sizeClass;
     }
-    if (mayTake || this.drain(1 + forBucket, URGENT_WORK, nowMs)) return sizeClass;
+    if (mayTake || this.#drainFor(sizeClass, forBucket, URGENT_WORK, nowMs)) return sizeClass;
     const host = this.#host(sizeClass, nowMs);
     if (host !== 0) return host;
-    return this.drain(1 + forBucket, LAST_WORK, nowMs) ? sizeClass : 0;
+    return this.#drainFor(sizeClass, forBucket, LAST_WORK, nowMs) ? sizeClass : 0;
   }
 
   /** Makes `Extents.take` find a chunk, if that may be: an orphan, a large value evicted, or a chunk of records. */
@@ -174,12 +190,13 @@ export class Room {
   }
 
   #hasFreeSlot(sizeClass: number): boolean {
-    return this.#slab.freeChunkOf(sizeClass) !== 0;
+    return this.#slab.freeUnitOf(sizeClass) !== 0;
   }
 
   /** As `isThere`, the reserve included. */
-  isThereAtLast(freeChunk: number, grows: boolean): boolean {
-    return this.#slab.hasFreeChunks((freeChunk === 0 ? 1 : 0) + this.#bucketChunks(grows));
+  isThereAtLast(sizeClass: number, freeUnit: number, grows: boolean): boolean {
+    const forRecord = this.#unitChunks(sizeClass, freeUnit);
+    return this.#slab.hasFreeChunks(forRecord + this.#bucketChunks(grows));
   }
 
   /** Chunks that one more bucket of a chain takes. */
@@ -225,15 +242,17 @@ export class Room {
 
   /** Whether a class may have the chunk in reserve rather than evict of its own. */
   #deservesChunk(sizeClass: number): boolean {
-    if (this.#slab.classChunkCount(sizeClass) === 0) return true;
+    if (this.#slab.classUnitCount(sizeClass) === 0) return true;
     const words = this.#scratch32;
-    if (words[SCRATCH_EVICTED_BYTES_WORD] < words[SCRATCH_COMPARE_AT_BYTES_WORD]) return false;
+    const pages = sizeClass === EXTENT_CLASS ? PAGES_PER_CHUNK : UNIT_PAGES[sizeClass];
+    const evictedAlike = words[SCRATCH_EVICTED_BYTES_WORD] * (PAGES_PER_CHUNK / pages);
+    if (evictedAlike < words[SCRATCH_COMPARE_AT_BYTES_WORD]) return false;
     words[SCRATCH_EVICTED_BYTES_WORD] = 0;
     // Not at even distances: classes that take turns would have the same of them asked each time.
     const mixed = Math.imul(words[SCRATCH_COMPARISONS_WORD] + 1, 0x9e37_79b1) >>> 16;
     words[SCRATCH_COMPARE_AT_BYTES_WORD] = CHUNK_BYTES / 2 + (mixed & (CHUNK_BYTES - 1));
     const donor = this.#donor(this.#extents.count !== 0);
-    this.#forget();
+    this.#forget(pages);
     return donor !== 0 && this.#rounds(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
   }
 
@@ -249,13 +268,14 @@ export class Room {
   #pressure(sizeClass: number): number {
     if (sizeClass === EXTENT_CLASS) return this.#rounds(sizeClass) + 0.5 / this.#extents.count;
     const used = Math.max(this.#slab.usedSlots(sizeClass), 1);
-    return this.#rounds(sizeClass) + SLOTS_PER_CHUNK[sizeClass] / 2 / used;
+    return this.#rounds(sizeClass) + SLOTS_PER_UNIT[sizeClass] / 2 / used;
   }
 
-  /** Lately: halves the ways of all hands each time that a quarter of all chunks was compared for. */
-  #forget(): void {
-    const comparisons = ++this.#scratch32[SCRATCH_COMPARISONS_WORD];
-    if (comparisons * 4 < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]) return;
+  /** Lately: halves the ways of all hands each time that a quarter of all pages was compared for. */
+  #forget(pages: number): void {
+    this.#scratch32[SCRATCH_COMPARISONS_WORD] += pages;
+    const chunks = this.#scratch32[SCRATCH_COMPARISONS_WORD] / PAGES_PER_CHUNK;
+    if (chunks * 4 < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]) return;
     this.#scratch32[SCRATCH_COMPARISONS_WORD] = 0;
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
       this.#scratch32[classWord(sizeClass) + CLASS_WALKED] >>>= 1;
@@ -270,7 +290,7 @@ export class Room {
     let donor = amongExtents ? EXTENT_CLASS : 0;
     let least = donor === 0 ? Number.POSITIVE_INFINITY : this.#pressure(EXTENT_CLASS);
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
-      if (this.#slab.classChunkCount(sizeClass) === 0) continue;
+      if (this.#slab.classUnitCount(sizeClass) === 0) continue;
       const pressure = this.#pressure(sizeClass);
       if (pressure < least) {
         donor = sizeClass;
@@ -280,15 +300,16 @@ export class Room {
     return donor;
   }
 
-  /** The class with the most chunks' worth of free slots, at least one; 0 = there is none. */
+  /** Of the classes with a unit's worth of free slots the one with the most; 0 = there is none. */
   #sparseClass(): number {
     let sparse = 0;
-    let most = 1;
+    let most = 0;
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
-      const chunks = this.#slab.freeSlotsOf(sizeClass) / SLOTS_PER_CHUNK[sizeClass];
-      if (chunks < most) continue;
+      const units = this.#slab.freeSlotsOf(sizeClass) / SLOTS_PER_UNIT[sizeClass];
+      const pages = units * UNIT_PAGES[sizeClass];
+      if (units < 1 || pages < most) continue;
       sparse = sizeClass;
-      most = chunks;
+      most = pages;
     }
     return sparse;
   }
@@ -297,14 +318,24 @@ export class Room {
 
   /** Empties chunks until `chunks` are free, at the price of `work` at most. Returns whether they are. */
   drain(chunks: number, work: number, nowMs: number): boolean {
+    return this.#drainFor(OVERFLOW_CLASS, chunks, work, nowMs);
+  }
+
+  /** The same, until there are `chunks` and, for a class of records, a unit. */
+  #drainFor(sizeClass: number, chunks: number, work: number, nowMs: number): boolean {
     this.#work = work;
-    while (!this.#slab.hasFreeChunks(chunks) && this.#work > 0) {
+    while (!this.#isThereFor(sizeClass, chunks) && this.#work > 0) {
       this.#work -= RECORD_WORK;
       if (this.#extents.reclaimOrphan(nowMs)) this.#work -= CHUNK_WORK;
       else if (!this.#advance(nowMs)) break;
     }
     this.#scratch64[SCRATCH_ROOM_WORK_F64] += work - this.#work;
-    return this.#slab.hasFreeChunks(chunks);
+    return this.#isThereFor(sizeClass, chunks);
+  }
+
+  #isThereFor(sizeClass: number, chunks: number): boolean {
+    const forUnit = sizeClass === OVERFLOW_CLASS ? 0 : this.#unitChunks(sizeClass, 0);
+    return this.#slab.hasFreeChunks(chunks + forUnit);
   }
 
   /** Ahead of need, in a passage of the storage worker: the reserve, and classes with a chunk's worth of free
@@ -312,9 +343,10 @@ export class Room {
   tend(nowMs: number): boolean {
     const reserve = this.#reserve();
     const scarce = this.#freeChunks() * PACK_SHARE < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD];
-    if (this.#slab.drainChunk === 0 && this.#slab.hasFreeChunks(reserve)) {
+    if (this.#slab.drainUnit === 0 && this.#slab.hasFreeChunks(reserve)) {
       const sparse = scarce ? this.#sparseClass() : 0;
-      if (sparse === 0 || !this.#beginIn(sparse)) return false;
+      const began = scarce && (this.#pack() || (sparse !== 0 && this.#beginIn(sparse)));
+      if (!began) return false;
     }
     this.#work = DRAIN_WORK;
     if (!this.#advance(nowMs)) return false;
@@ -324,10 +356,11 @@ export class Room {
 
   /** Goes on emptying a chunk, begins to, or evicts a large value. False: nothing may go. */
   #advance(nowMs: number): boolean {
-    if (this.#slab.drainChunk !== 0) {
+    if (this.#slab.drainUnit !== 0) {
       this.#step(nowMs);
       return true;
     }
+    if (this.#pack()) return true;
     if (this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_SIEVE) {
       return this.#beginWithoutEviction(nowMs) || this.#evictLarge(nowMs) || this.#gather(nowMs);
     }
@@ -346,98 +379,121 @@ export class Room {
 
   #beginIn(sizeClass: number): boolean {
     const sparsest = this.#sparsest(sizeClass);
-    const chunk = sparsest === 0 ? this.#sieve.nextUnderHand(sizeClass) : sparsest;
-    if (this.#slab.isPinned(chunk)) {
-      this.#passHand(sizeClass, chunk);
+    const unit = sparsest === 0 ? this.#sieve.nextUnderHand(sizeClass) : sparsest;
+    if (this.#isPinned(unit)) {
+      this.#passHand(sizeClass, unit);
       return false;
     }
-    this.#slab.beginDrain(chunk);
-    this.#scratch32[classWord(sizeClass) + CLASS_WALKED] += this.#slab.usedIn(chunk);
+    this.#slab.beginDrain(unit);
+    this.#scratch32[classWord(sizeClass) + CLASS_WALKED] += this.#slab.usedIn(unit);
     return true;
   }
 
-  /** For who may not evict: the chunk that is next in the class with the most, if readers see nothing of it. */
+  /** Where the free units of cut chunks make up a chunk: begins to empty the next unit of the one that has most of them, so
+   *  that it comes free as a whole. Its records go to free units elsewhere. */
+  #pack(): boolean {
+    let chunk = this.#slab.packChunk;
+    if (chunk === 0) {
+      chunk = this.#slab.packable();
+      if (chunk === 0) return false;
+      this.#slab.beginPack(chunk);
+    }
+    const unit = this.#slab.unitFrom(chunk << PAGES_PER_CHUNK_SHIFT, chunk);
+    if (unit === -1 || this.#slab.isPinned(chunk)) {
+      this.#slab.cancelPack();
+      return false;
+    }
+    this.#slab.beginDrain(unit);
+    return true;
+  }
+
+  #isPinned(unit: number): boolean {
+    return this.#slab.isPinned(unit >>> PAGES_PER_CHUNK_SHIFT);
+  }
+
+  /** For who may not evict: the unit that is next in the class with the most, if readers see nothing of it. */
   #beginInAbsent(nowMs: number): boolean {
     let richest = 0;
     let most = 0;
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
-      const chunks = this.#slab.classChunkCount(sizeClass);
-      if (chunks <= most) continue;
+      const pages = this.#slab.classUnitCount(sizeClass) * UNIT_PAGES[sizeClass];
+      if (pages <= most) continue;
       richest = sizeClass;
-      most = chunks;
+      most = pages;
     }
     if (richest === 0) return false;
-    const chunk = this.#sieve.nextUnderHand(richest);
-    if (this.#slab.isPinned(chunk) || !this.#holdsOnlyAbsent(chunk, richest, nowMs)) return false;
-    this.#slab.beginDrain(chunk);
+    const unit = this.#sieve.nextUnderHand(richest);
+    if (this.#isPinned(unit) || !this.#holdsOnlyAbsent(unit, richest, nowMs)) return false;
+    this.#slab.beginDrain(unit);
     return true;
   }
 
-  #holdsOnlyAbsent(chunk: number, sizeClass: number, nowMs: number): boolean {
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+  #holdsOnlyAbsent(unit: number, sizeClass: number, nowMs: number): boolean {
+    for (let slot = 0; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
+      const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (this.#slab.isUsed(ref) && !this.#records.isAbsent(ref, nowMs)) return false;
     }
     return true;
   }
 
-  /** Of the first few chunks of a class with free slots the one with the most, 0 = all are rather full: the newest
+  /** Of the first few units of a class with free slots the one with the most, 0 = all are rather full: the newest
    *  records are in those. */
   #sparsest(sizeClass: number): number {
     let sparsest = 0;
-    let most = SLOTS_PER_CHUNK[sizeClass] / 2;
-    let chunk = this.#slab.firstFree(sizeClass);
-    for (let left = SPARSE_MAX; left > 0 && chunk !== 0; left--) {
-      const free = this.#slab.freeSlots(chunk);
-      if (free >= most && !this.#slab.isPinned(chunk)) {
-        sparsest = chunk;
+    let most = SLOTS_PER_UNIT[sizeClass] / 2;
+    let unit = this.#slab.firstFree(sizeClass);
+    for (let left = SPARSE_MAX; left > 0 && unit !== 0; left--) {
+      const free = this.#slab.freeSlots(unit);
+      if (free >= most && !this.#isPinned(unit)) {
+        sparsest = unit;
         most = free;
       }
-      chunk = this.#slab.nextFree(chunk);
+      unit = this.#slab.nextFree(unit);
     }
     return sparsest;
   }
 
-  /** One slot behind the other, until the chunk is empty and given back, or no work is left. */
+  /** One slot behind the other, until the unit is empty and given back, or no work is left. */
   #step(nowMs: number): void {
-    const chunk = this.#slab.drainChunk;
-    const sizeClass = this.#slab.sizeClass(chunk);
-    const slots = SLOTS_PER_CHUNK[sizeClass];
+    const unit = this.#slab.drainUnit;
+    const sizeClass = this.#slab.classAt(unit);
+    const slots = SLOTS_PER_UNIT[sizeClass];
     let slot = this.#scratch32[SCRATCH_DRAIN_SLOT_WORD];
     for (; slot < slots && this.#work > 0; slot++) {
       this.#work--;
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (!this.#slab.isUsed(ref)) continue;
       this.#work -= RECORD_WORK;
       if (this.#vacate(ref, sizeClass, nowMs)) continue;
-      this.#giveUp(chunk, sizeClass);
+      this.#giveUp(unit, sizeClass);
       return;
     }
     this.#scratch32[SCRATCH_DRAIN_SLOT_WORD] = slot;
     if (slot < slots) return;
-    if (this.#slab.isPinned(chunk)) return this.#giveUp(chunk, sizeClass);
-    this.#work -= CHUNK_WORK;
-    this.#evictor.releaseChunk(chunk, nowMs);
+    if (this.#isPinned(unit)) return this.#giveUp(unit, sizeClass);
+    this.#work -= PAGE_WORK * UNIT_PAGES[sizeClass];
+    this.#evictor.releaseUnit(unit, nowMs);
     this.#scratch64[SCRATCH_DRAINS_F64]++;
   }
 
-  #giveUp(chunk: number, sizeClass: number): void {
+  #giveUp(unit: number, sizeClass: number): void {
     this.#slab.cancelDrain();
-    this.#passHand(sizeClass, chunk);
+    this.#passHand(sizeClass, unit);
   }
 
-  /** The next search of this class begins behind `chunk`. */
-  #passHand(sizeClass: number, chunk: number): void {
-    this.#scratch32[classWord(sizeClass) + CLASS_HAND_CHUNK] = chunk;
-    this.#scratch32[classWord(sizeClass) + CLASS_HAND_SLOT] = SLOTS_PER_CHUNK[sizeClass];
+  /** The next search of this class begins behind `unit`. */
+  #passHand(sizeClass: number, unit: number): void {
+    this.#scratch32[classWord(sizeClass) + CLASS_HAND_UNIT] = unit;
+    this.#scratch32[classWord(sizeClass) + CLASS_HAND_SLOT] = SLOTS_PER_UNIT[sizeClass];
   }
 
-  /** Frees a slot of the draining chunk; false when its record may neither stay elsewhere nor go. */
+  /** Frees a slot of the draining unit; false when its record may neither stay elsewhere nor go. */
   #vacate(ref: number, sizeClass: number, nowMs: number): boolean {
     if (this.#records.isAbsent(ref, nowMs)) this.#evictor.evict(ref, nowMs);
     else {
-      const freeChunk = this.#slab.freeChunkOf(sizeClass);
-      if (freeChunk !== 0) this.#move(ref, sizeClass, freeChunk, nowMs);
+      const freeUnit = this.#slab.freeUnitOf(sizeClass);
+      const mayTake = this.#slab.packChunk !== 0 && this.#slab.hasFreeUnit(sizeClass);
+      if (freeUnit !== 0 || mayTake) this.#move(ref, sizeClass, freeUnit, nowMs);
       else if (this.#mayGo(ref)) this.#evictor.evict(ref, nowMs);
       else return this.#pushOut(ref, sizeClass, nowMs);
     }
@@ -457,8 +513,8 @@ export class Room {
     this.#work -= RECORD_WORK;
     if (victim !== 0) this.#evictor.evict(victim, nowMs);
     const target = victim !== 0 ? sizeClass : this.#host(sizeClass, nowMs);
-    const freeChunk = target === 0 ? 0 : this.#slab.freeChunkOf(target);
-    if (freeChunk !== 0) this.#move(ref, target, freeChunk, nowMs);
+    const freeUnit = target === 0 ? 0 : this.#slab.freeUnitOf(target);
+    if (freeUnit !== 0) this.#move(ref, target, freeUnit, nowMs);
     else if (this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_SIEVE) this.#evictor.evict(ref, nowMs);
     else return false;
     return true;
@@ -466,18 +522,18 @@ export class Room {
 
   #lesser(sizeClass: number, nowMs: number): number {
     const policy = this.#scratch32[SCRATCH_POLICY_WORD];
-    if (policy === POLICY_SIEVE) return this.#sieve.victim(sizeClass, PUSHED_MAX, nowMs);
+    if (policy === POLICY_SIEVE) return this.#sieve.unread(sizeClass, PUSHED_MAX, nowMs);
     if (policy === POLICY_NOEVICTION) return 0;
     return this.#sieve.nearestExpiry(sizeClass, GATHER_SLOTS_MAX, nowMs);
   }
 
   /** The whole slot goes to a free one, header and seq as they are: what WATCH compares stays. */
-  #move(ref: number, toClass: number, freeChunk: number, nowMs: number): void {
+  #move(ref: number, toClass: number, freeUnit: number, nowMs: number): void {
     const sizeClass = this.#records.sizeClass(ref);
     const hash = this.#buckets.hashOfRecord(ref);
     this.#buckets.locateRef(hash, ref);
     this.#mutation.begin(this.#buckets.head, nowMs);
-    const to = this.#slab.takeSlot(this.#mutation, toClass, freeChunk);
+    const to = this.#slab.takeSlot(this.#mutation, toClass, freeUnit);
     const bytes = SLOT_BYTES[sizeClass];
     this.#memory.imageBuffer.copyWithin(to, ref, ref + bytes);
     if (toClass !== sizeClass) this.#records.writeClass(to, toClass);

@@ -15,23 +15,24 @@
  *  longer see (expired, flushed) is not spared. Bounded: after SPARED_MAX slots the next one goes, so that a passage
  *  stays short, and readers that mark as fast as the hand unmarks cannot keep it walking.
  *  Source: Zhang et al., SIEVE is simpler than LRU, NSDI 2024. */
+import { classWord } from './chunk-table.ts';
 import { InvariantError } from './errors.ts';
 import type { Extents } from './extents.ts';
 import {
   CHUNK_EXTENT,
-  CHUNK_SHIFT,
-  CLASS_HAND_CHUNK,
+  CLASS_HAND_UNIT,
   CLASS_HAND_SLOT,
-  EXTENT_CLASS,
   CLASS_PHASE,
   CLASS_WALKED,
-  SCRATCH_DRAIN_CHUNK_WORD,
+  EXTENT_CLASS,
+  PAGE_SHIFT,
+  SCRATCH_DRAIN_UNIT_WORD,
   SLOT_BIT_SHIFT,
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Records } from './record.ts';
-import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
-import { classWord, type Slab } from './slab.ts';
+import { SLOT_BYTES, SLOTS_PER_UNIT } from './size-classes.ts';
+import type { Slab } from './slab.ts';
 
 /** Slots that one search passes at most. */
 export const SPARED_MAX = 1_024;
@@ -78,6 +79,16 @@ export class Sieve {
       if (isYoung) this.#slab.grownOld(ref, sizeClass);
     }
     return this.#advance(sizeClass);
+  }
+
+  /** A record of a class that was not read lately, among the next `slotsMax` under the hand, or 0. The hand spares the
+   *  others and leaves them marked: a unit that is emptied next keeps what is read in it. Inside a passage. */
+  unread(sizeClass: number, slotsMax: number, nowMs: number): number {
+    for (let left = Math.min(this.#reachable(sizeClass), slotsMax); left > 0; left--) {
+      const ref = this.#advance(sizeClass);
+      if (!this.isMarked(ref) || this.#records.isAbsent(ref, nowMs)) return ref;
+    }
+    return 0;
   }
 
   /** At the end of a pass chooses the next; in the middle of one only where it looks for what is not there. */
@@ -143,7 +154,7 @@ export class Sieve {
     // Twice around at most: the first time may only clear marks.
     let left = extents.count === 0 ? 0 : 2 * touched;
     for (; left > 0 && spared < SPARED_MAX; left--) {
-      const handAt = classAt + CLASS_HAND_CHUNK;
+      const handAt = classAt + CLASS_HAND_UNIT;
       const chunk = this.#scratch32[handAt] + 1 < touched ? this.#scratch32[handAt] + 1 : 0;
       this.#scratch32[handAt] = chunk;
       if (this.#slab.kind(chunk) !== CHUNK_EXTENT || this.#slab.position(chunk) !== 0) continue;
@@ -174,12 +185,12 @@ export class Sieve {
     return marked;
   }
 
-  /** Used slots of a class that the hand may come to: not those of a chunk that is being emptied. */
+  /** Used slots of a class that the hand may come to: not those of a unit that is being emptied. */
   #reachable(sizeClass: number): number {
     const used = this.#slab.usedSlots(sizeClass);
-    const draining = this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD];
-    if (draining === 0 || !this.#slab.isSlabOf(draining, sizeClass)) return used;
-    return used - (SLOTS_PER_CHUNK[sizeClass] - this.#slab.freeSlots(draining));
+    const draining = this.#scratch32[SCRATCH_DRAIN_UNIT_WORD];
+    if (draining === 0 || this.#slab.classAt(draining) !== sizeClass) return used;
+    return used - (SLOTS_PER_UNIT[sizeClass] - this.#slab.freeSlots(draining));
   }
 
   /** Moves the hand of a class that has reachable slots past the next of them, and returns its ref. */
@@ -187,43 +198,39 @@ export class Sieve {
     const words = this.#scratch32;
     const handAt = classWord(sizeClass);
     words[handAt + CLASS_WALKED]++;
-    let chunk = words[handAt + CLASS_HAND_CHUNK];
+    let unit = words[handAt + CLASS_HAND_UNIT];
     let slot = words[handAt + CLASS_HAND_SLOT];
     let ref = 0;
     do {
-      if (slot >= SLOTS_PER_CHUNK[sizeClass] || !this.#isWalked(chunk, sizeClass)) {
-        const next = this.#nextChunk(chunk, sizeClass);
-        if (next <= chunk) this.#choosePass(sizeClass, true);
-        chunk = next;
+      if (slot >= SLOTS_PER_UNIT[sizeClass] || !this.#isWalked(unit, sizeClass)) {
+        const next = this.#nextUnit(unit, sizeClass);
+        if (next <= unit) this.#choosePass(sizeClass, true);
+        unit = next;
         slot = 0;
       }
-      ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+      ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
       slot++;
     } while (!this.#slab.isUsed(ref));
-    words[handAt + CLASS_HAND_CHUNK] = chunk;
+    words[handAt + CLASS_HAND_UNIT] = unit;
     words[handAt + CLASS_HAND_SLOT] = slot;
     return ref;
   }
 
-  /** The chunk that the hand of a class comes to next. The class has one that is not being emptied. */
+  /** The unit that the hand of a class comes to next. The class has one that is not being emptied. */
   nextUnderHand(sizeClass: number): number {
-    return this.#nextChunk(this.#scratch32[classWord(sizeClass) + CLASS_HAND_CHUNK], sizeClass);
+    return this.#nextUnit(this.#scratch32[classWord(sizeClass) + CLASS_HAND_UNIT], sizeClass);
   }
 
-  #isWalked(chunk: number, sizeClass: number): boolean {
+  #isWalked(unit: number, sizeClass: number): boolean {
     return (
-      this.#slab.isSlabOf(chunk, sizeClass) && chunk !== this.#scratch32[SCRATCH_DRAIN_CHUNK_WORD]
+      this.#slab.classAt(unit) === sizeClass && unit !== this.#scratch32[SCRATCH_DRAIN_UNIT_WORD]
     );
   }
 
-  /** The next chunk of a class after `chunk`, around the image. The class has one. */
-  #nextChunk(chunk: number, sizeClass: number): number {
-    const touched = this.#slab.chunksTouched;
-    let next = chunk;
-    for (let step = 0; step < touched; step++) {
-      next = next + 1 < touched ? next + 1 : 0;
-      if (this.#isWalked(next, sizeClass)) return next;
-    }
-    throw new InvariantError('a class with chunks has one in the chunk table');
+  /** The next unit of a class behind `unit`, around the image. The class has one. */
+  #nextUnit(unit: number, sizeClass: number): number {
+    const next = this.#slab.nextUnitOf(sizeClass, unit);
+    if (next === 0) throw new InvariantError('a class with units has one in the chunk table');
+    return next;
   }
 }

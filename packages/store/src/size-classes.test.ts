@@ -5,7 +5,9 @@ import {
   classOfRecord,
   OVERFLOW_CLASS,
   SLOT_BYTES,
-  SLOTS_PER_CHUNK,
+  SLOTS_PER_UNIT,
+  UNIT_BYTES,
+  UNIT_PAGES,
 } from './size-classes.ts';
 
 const everyRecordSize = Array.from(
@@ -30,37 +32,43 @@ describe('store: size classes', () => {
     expect(loose).toEqual([]);
   });
 
-  test('up to 368 bytes a slot wastes less than 16 bytes, but for records below 17 bytes', () => {
+  test('up to 192 bytes a slot wastes less than 8 bytes, but for records below 25 bytes', () => {
     const wasteful = everyRecordSize.filter(
-      (bytes) => bytes > 32 && bytes <= 368 && SLOT_BYTES[classOfRecord(bytes)] - bytes >= 16,
+      (bytes) => bytes > 24 && bytes <= 192 && SLOT_BYTES[classOfRecord(bytes)] - bytes >= 8,
     );
     expect(wasteful).toEqual([]);
   });
 
-  test('up to 4 KiB a slot wastes at most 12 %; above 13 KiB a chunk holds as many records as can be', () => {
+  test('up to 2 KiB a slot wastes at most 10 %; above that a chunk holds as many records as can be', () => {
     const share = (bytes: number): number => 1 - bytes / SLOT_BYTES[classOfRecord(bytes)];
-    const middle = everyRecordSize.filter((bytes) => bytes > 368 && bytes <= 4_096);
-    expect(Math.max(...middle.map(share))).toBeLessThan(0.12);
-    const upper = everyRecordSize.filter((bytes) => bytes > 4_096 && bytes <= 13_000);
-    expect(Math.max(...upper.map(share))).toBeLessThan(0.17);
-    const large = everyRecordSize.filter((bytes) => bytes > 13_000);
-    const slotsFor = (bytes: number): number => Math.floor(CHUNK_BYTES / ((bytes + 15) & ~15));
-    expect(
-      large.filter((bytes) => SLOTS_PER_CHUNK[classOfRecord(bytes)] < slotsFor(bytes)),
-    ).toEqual([]);
+    const middle = everyRecordSize.filter((bytes) => bytes > 192 && bytes <= 2_048);
+    expect(Math.max(...middle.map(share))).toBeLessThan(0.1);
+    const large = everyRecordSize.filter((bytes) => bytes > 2_112);
+    const slotsFor = (bytes: number): number => Math.floor(CHUNK_BYTES / ((bytes + 7) & ~7));
+    expect(large.filter((bytes) => SLOTS_PER_UNIT[classOfRecord(bytes)] < slotsFor(bytes))).toEqual(
+      [],
+    );
   });
 
-  test('the tail of a chunk is shorter than one slot, and slots lie on 16 bytes', () => {
+  test('the tail of a unit is shorter than one slot and at most 9 % of it, and slots lie on 8 bytes', () => {
     for (let sizeClass = 0; sizeClass < CLASS_COUNT; sizeClass++) {
-      const used = SLOT_BYTES[sizeClass] * SLOTS_PER_CHUNK[sizeClass];
-      expect(used).toBeLessThanOrEqual(CHUNK_BYTES);
-      expect(CHUNK_BYTES - used).toBeLessThan(SLOT_BYTES[sizeClass]);
-      expect(SLOT_BYTES[sizeClass] % 16).toBe(0);
+      const used = SLOT_BYTES[sizeClass] * SLOTS_PER_UNIT[sizeClass];
+      const tail = UNIT_BYTES[sizeClass] - used;
+      expect(tail).toBeGreaterThanOrEqual(0);
+      expect(tail).toBeLessThan(SLOT_BYTES[sizeClass]);
+      expect(tail / UNIT_BYTES[sizeClass]).toBeLessThan(0.09);
+      expect(SLOT_BYTES[sizeClass] % 8).toBe(0);
     }
+  });
+
+  test('units are pages or chunks, and free counts of their slots fit 14 bits', () => {
+    expect(new Set(UNIT_PAGES)).toEqual(new Set([1, 4, 8]));
+    expect(Math.max(...SLOTS_PER_UNIT)).toBeLessThan(1 << 14);
   });
 
   test('classes fit their byte in the record header and the chunk table', () => {
     expect(CLASS_COUNT).toBeLessThanOrEqual(128);
     expect(SLOT_BYTES[CLASS_COUNT - 1]).toBe(CHUNK_BYTES);
+    expect(SLOT_BYTES.slice(1)).toEqual(SLOT_BYTES.slice(1).sort());
   });
 });

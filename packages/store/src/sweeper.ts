@@ -11,8 +11,8 @@ import {
   BUCKETS_MIN,
   CHUNK_EXTENT,
   CHUNK_OVERFLOW,
-  CHUNK_SHIFT,
-  CHUNK_SLAB,
+  PAGE_SHIFT,
+  PAGES_PER_CHUNK_SHIFT,
   SCRATCH_MEASURED_BYTES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
@@ -21,7 +21,13 @@ import {
 import type { PartitionMemory } from './memory.ts';
 import { type Mutation, ROLE_PRIMARY } from './mutation.ts';
 import type { Records } from './record.ts';
-import { OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import {
+  CLASS_COUNT,
+  OVERFLOW_CLASS,
+  SLOT_BYTES,
+  SLOTS_PER_UNIT,
+  UNIT_PAGES,
+} from './size-classes.ts';
 import type { Slab } from './slab.ts';
 import type { Writer } from './writer.ts';
 
@@ -78,52 +84,58 @@ export class Sweeper {
   #sweepChunk(chunk: number, nowMs: number): void {
     const kind = this.#slab.kind(chunk);
     if (kind === CHUNK_EXTENT) this.#releaseIfOrphan(chunk, nowMs);
-    if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) return;
-    if (kind === CHUNK_SLAB) {
-      for (let slot = 0; slot !== -1; ) {
-        slot = this.#nextAbsent(chunk, slot, nowMs);
-        if (slot !== -1) slot = this.#removeFrom(chunk, slot, nowMs);
-      }
+    const first = chunk << PAGES_PER_CHUNK_SHIFT;
+    if (kind === CHUNK_OVERFLOW) {
+      if (this.#slab.isEmpty(first)) this.#releaseIfEmpty(first, OVERFLOW_CLASS, nowMs);
+      return;
     }
-    if (this.#slab.isEmpty(chunk)) this.#releaseIfEmpty(chunk, nowMs);
-    else if (kind === CHUNK_SLAB) this.#measure(chunk);
+    for (let unit = this.#slab.unitFrom(first, chunk); unit !== -1; ) {
+      const sizeClass = this.#slab.classAt(unit);
+      if (sizeClass === OVERFLOW_CLASS || sizeClass >= CLASS_COUNT) break; // a torn read: next time
+      this.#sweepUnit(unit, sizeClass, nowMs);
+      unit = this.#slab.unitFrom(unit + UNIT_PAGES[sizeClass], chunk);
+    }
+  }
+
+  #sweepUnit(unit: number, sizeClass: number, nowMs: number): void {
+    for (let slot = 0; slot !== -1; ) {
+      slot = this.#nextAbsent(unit, sizeClass, slot, nowMs);
+      if (slot !== -1) slot = this.#removeFrom(unit, sizeClass, slot, nowMs);
+    }
+    if (this.#slab.isEmpty(unit)) this.#releaseIfEmpty(unit, sizeClass, nowMs);
+    else this.#measure(unit, sizeClass);
   }
 
   /** Adds up what records take of their slots. Looks without the gate: a figure for people. */
-  #measure(chunk: number): void {
-    const sizeClass = this.#slab.sizeClass(chunk);
-    const slots = SLOTS_PER_CHUNK[sizeClass] ?? 0;
-    for (let slot = 0; slot < slots; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+  #measure(unit: number, sizeClass: number): void {
+    for (let slot = 0; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
+      const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (!this.#slab.isUsed(ref)) continue;
       this.#measuredBytes += Math.min(this.#records.bytesInSlot(ref), SLOT_BYTES[sizeClass]);
     }
   }
 
   /** The first slot from `slot` on that seems to hold an absent record, or -1. Looks without the gate. */
-  #nextAbsent(chunk: number, slot: number, nowMs: number): number {
-    const sizeClass = this.#slab.sizeClass(chunk);
-    const slots = SLOTS_PER_CHUNK[sizeClass] ?? 0;
-    for (; slot < slots; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+  #nextAbsent(unit: number, sizeClass: number, slot: number, nowMs: number): number {
+    for (; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
+      const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
       if (this.#slab.isUsed(ref) && this.#records.isAbsent(ref, nowMs)) return slot;
     }
     return -1;
   }
 
   /** One passage: removes absent records from `slot` on. Returns the slot to go on with, -1 at the end. */
-  #removeFrom(chunk: number, slot: number, nowMs: number): number {
+  #removeFrom(unit: number, sizeClass: number, slot: number, nowMs: number): number {
     enterGate(this.#scratch32);
     let next = -1;
-    if (this.#mayMutate() && this.#slab.kind(chunk) === CHUNK_SLAB) {
-      const sizeClass = this.#slab.sizeClass(chunk);
+    if (this.#mayMutate() && this.#slab.classAt(unit) === sizeClass) {
       let removals = 0;
-      for (; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
+      for (; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
         if (removals === REMOVALS_PER_PASSAGE) {
           next = slot;
           break;
         }
-        const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+        const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
         if (this.#slab.isUsed(ref) && this.#writer.removeAbsent(ref, nowMs)) removals++;
       }
     }
@@ -147,16 +159,15 @@ export class Sweeper {
     return more;
   }
 
-  #releaseIfEmpty(chunk: number, nowMs: number): void {
+  #releaseIfEmpty(unit: number, sizeClass: number, nowMs: number): void {
+    const chunk = unit >>> PAGES_PER_CHUNK_SHIFT;
     enterGate(this.#scratch32);
-    const kind = this.#slab.kind(chunk);
-    if (
-      this.#mayMutate() &&
-      (kind === CHUNK_SLAB || kind === CHUNK_OVERFLOW) &&
-      this.#slab.isEmpty(chunk) &&
-      !this.#slab.isPinned(chunk)
-    ) {
-      this.#writer.releaseChunk(chunk, nowMs);
+    const isThere =
+      sizeClass === OVERFLOW_CLASS
+        ? this.#slab.kind(chunk) === CHUNK_OVERFLOW
+        : this.#slab.classAt(unit) === sizeClass;
+    if (this.#mayMutate() && isThere && this.#slab.isEmpty(unit) && !this.#slab.isPinned(chunk)) {
+      this.#writer.releaseUnit(unit, nowMs);
     }
     leaveGate(this.#scratch32);
   }

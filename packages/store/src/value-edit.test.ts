@@ -81,7 +81,7 @@ describe('store: changes of a part of a value', () => {
     expect(refOf(specimen.primary, 'key')).toBe(ref);
     specimen.set(65_536 * 3 + 100);
     const before = refOf(specimen.primary, 'key');
-    expect(specimen.change(APPEND, 8)).toMatchObject({ records: 1 });
+    expect(specimen.change(APPEND, 4)).toMatchObject({ records: 1 });
     expect(refOf(specimen.primary, 'key')).toBe(before);
   });
 

@@ -430,7 +430,7 @@ export class ValueEdit {
 
   #writeHeader(ref: number, expiresAtMs: number): void {
     const { mutation, slab } = this.#parts;
-    const classAndFlags = slab.sizeClass(ref >>> CHUNK_SHIFT) | (this.#plan.flags << 8);
+    const classAndFlags = slab.classOf(ref) | (this.#plan.flags << 8);
     const { seqLow, seqHigh } = mutation;
     const after = this.#after;
     this.#records.writeHeader(

@@ -1,6 +1,7 @@
 /** verifyChunk(): the rules of `verify` that one chunk takes part in.
  *
- *  A slab chunk: every used slot holds a well-formed record, and a lookup of its key leads to it. A chunk of buckets:
+ *  A chunk of records: every used slot holds a well-formed one, and a lookup of its key leads to it; free pages are
+ *  zero. A chunk of buckets:
  *  every entry refers to a used slot whose key has that hash and belongs there. Header and chunk table: the
  *  frame. A free chunk: zeros. So a flipped bit anywhere but in a value, or in what is unused, is found.
  *  Work is bounded by what one chunk can hold: 1,024 buckets of 7 entries, or 2,048 records. */
@@ -18,6 +19,7 @@ import {
   CHUNK_HEADER,
   CHUNK_INDEX,
   CHUNK_OVERFLOW,
+  CHUNK_PAGED,
   CHUNK_SHIFT,
   CHUNK_SLAB,
   CHUNK_TABLE,
@@ -29,13 +31,16 @@ import {
   HEADER_INDEX_DIRECTORY,
   HISTORY_BYTES,
   type LayoutRow,
+  PAGE_BYTES,
+  PAGE_SHIFT,
+  PAGES_PER_CHUNK_SHIFT,
   SCRATCH_GENERATION_WORD,
   SCRATCH_SEQ_F64,
   TABLE_OWNER_WORD,
   TABLE_POSITION_WORD,
 } from './layout.ts';
-import { brokenFrame, type ImageParts, isSlot } from './rebuild.ts';
-import { SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import { brokenFrame, type ImageParts, isOverflowSlot } from './rebuild.ts';
+import { SLOT_BYTES, SLOTS_PER_UNIT, UNIT_PAGES } from './size-classes.ts';
 import {
   brokenFlagged,
   brokenHistory,
@@ -76,6 +81,7 @@ function brokenContent(parts: ImageParts, chunk: number): string | null {
     case CHUNK_OVERFLOW:
       return brokenOverflowChunk(parts, chunk);
     case CHUNK_SLAB:
+    case CHUNK_PAGED:
       return brokenSlabChunk(parts, chunk);
     case CHUNK_EXTENT:
       return brokenExtent(parts, chunk);
@@ -108,12 +114,13 @@ function brokenTableChunk({ memory, slab }: ImageParts, chunk: number): string |
     const isThere = entry < memory.geometry.chunkCount;
     const kindAndClass = isThere ? 0xffff : 0;
     const isExtent = isThere && slab.kind(entry) === CHUNK_EXTENT;
-    const hasOwner = isExtent || (isThere && slab.kind(entry) === CHUNK_INDEX);
+    const isPaged = isThere && slab.kind(entry) === CHUNK_PAGED; // whose pages are the frame's, too
+    const hasOwner = isPaged || isExtent || (isThere && slab.kind(entry) === CHUNK_INDEX);
     const position = words[word + TABLE_POSITION_WORD] >>> 0;
     const isRight =
       (words[word] & ~kindAndClass) === 0 &&
       (hasOwner || words[word + TABLE_OWNER_WORD] === 0) &&
-      position < (isExtent ? EXTENTS_MAX : 1) &&
+      (isPaged || position < (isExtent ? EXTENTS_MAX : 1)) &&
       words[word + TABLE_ENTRY_WORDS - 1] === 0;
     if (!isRight) return `chunk table: entry ${entry} is what its kind says`;
   }
@@ -179,7 +186,7 @@ function chainHolds(parts: ImageParts, number: number, wanted: number): boolean 
   let bucket = parts.buckets.refOf(number);
   for (let hops = 0; hops < CHAIN_BUCKETS_MAX && bucket !== wanted; hops++) {
     bucket = parts.memory.image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD];
-    if (!isSlot(parts, bucket, CHUNK_OVERFLOW)) return false;
+    if (!isOverflowSlot(parts, bucket)) return false;
   }
   return bucket === wanted;
 }
@@ -209,7 +216,7 @@ function brokenLink(parts: ImageParts, bucket: number, number: number | null): s
   const { memory, slab, buckets } = parts;
   const next = memory.image32[(bucket >>> 2) + BUCKET_OVERFLOW_WORD];
   if (next === 0) return null;
-  if (!isSlot(parts, next, CHUNK_OVERFLOW)) {
+  if (!isOverflowSlot(parts, next)) {
     return `overflow bucket ${next}: none, yet bucket ${bucket} refers to it`;
   }
   if (!slab.isUsed(next)) {
@@ -222,10 +229,26 @@ function brokenLink(parts: ImageParts, bucket: number, number: number | null): s
 }
 
 function brokenSlabChunk(parts: ImageParts, chunk: number): string | null {
+  const { slab } = parts;
+  const end = (chunk + 1) << PAGES_PER_CHUNK_SHIFT;
+  for (let unit = chunk << PAGES_PER_CHUNK_SHIFT; unit < end; ) {
+    const sizeClass = slab.classAt(unit);
+    const broken =
+      sizeClass === 0 ? brokenFreePage(parts, unit) : brokenUnit(parts, unit, sizeClass);
+    if (broken !== null) return broken;
+    unit += sizeClass === 0 ? 1 : UNIT_PAGES[sizeClass];
+  }
+  return null;
+}
+
+function brokenFreePage({ memory }: ImageParts, page: number): string | null {
+  return isZero(memory, page << PAGE_SHIFT, PAGE_BYTES) ? null : `page ${page}: free, but not zero`;
+}
+
+function brokenUnit(parts: ImageParts, unit: number, sizeClass: number): string | null {
   const { memory, records, slab } = parts;
-  const sizeClass = slab.sizeClass(chunk);
-  for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
-    const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
+  for (let slot = 0; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
+    const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
     if (!slab.isUsed(ref)) continue;
     if ((records.flags(ref) & ~FLAGS_KNOWN) !== 0) return `record ${ref}: unknown flags`;
     if (!records.fits(ref, sizeClass)) return `record ${ref}: does not fit its slot`;

@@ -7,7 +7,7 @@ import {
   type Partition,
   PartitionMap,
 } from './index.ts';
-import { EXTENT_CLASS, SCRATCH_ORPHAN_HEAD_WORD } from './layout.ts';
+import { EXTENT_CLASS, PAGES_PER_CHUNK, SCRATCH_ORPHAN_HEAD_WORD } from './layout.ts';
 import { PartitionMemory } from './memory.ts';
 import {
   bulk,
@@ -21,7 +21,7 @@ import {
   usedChunksOf,
   wordsOf,
 } from './pair.fixture.ts';
-import { classWord, tableWord } from './slab.ts';
+import { classWord, tableWord } from './chunk-table.ts';
 
 /** Two large values of keys with one bucket each, and where they are. 'large' has extents 0 to 2 and a tail. */
 class Specimen {
@@ -211,7 +211,7 @@ describe('store: verify: extents', () => {
     new PartitionMap(partition).delete(bytesOf('gone'), 1);
     const head = wordsOf(handle)[SCRATCH_ORPHAN_HEAD_WORD];
     expect(partition.verify()).toBeNull();
-    memory.nextFree[head] = head;
+    memory.nextFree[head * PAGES_PER_CHUNK] = head;
     expect(partition.verify()).toMatch(/^orphans: their list is endless/);
   });
 

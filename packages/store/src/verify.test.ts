@@ -7,11 +7,19 @@ import {
   type PartitionHandle,
   PartitionMap,
 } from './index.ts';
-import { HEADER_BUCKET_COUNT, HEADER_HISTORY, SCRATCH_KEY_COUNT_WORD } from './layout.ts';
+import {
+  CHUNK_SLAB,
+  FREE_UNIT_COUNT,
+  HEADER_BUCKET_COUNT,
+  HEADER_HISTORY,
+  PAGE_BYTES,
+  SCRATCH_FREE_UNITS_WORD,
+  SCRATCH_KEY_COUNT_WORD,
+} from './layout.ts';
 import { PartitionMemory } from './memory.ts';
-import { bytesOf, SMALL } from './pair.fixture.ts';
+import { bytesOf, refOf, SMALL } from './pair.fixture.ts';
 import { classOfRecord, OVERFLOW_CLASS } from './size-classes.ts';
-import { classWord, tableWord } from './slab.ts';
+import { classWord, tableWord } from './chunk-table.ts';
 
 const NAME = 'some key';
 const INDEX_CHUNK = 2;
@@ -25,6 +33,10 @@ class Specimen {
   readonly ref: number;
   readonly entry: number;
   readonly chunk: number;
+  /** The page where the record's unit begins; chunks of a class that takes such, and of one with units of four pages. */
+  readonly unit: number;
+  readonly wholeChunk: number;
+  readonly largeUnitChunk: number;
 
   constructor() {
     const { partition, image32 } = this;
@@ -37,6 +49,11 @@ class Specimen {
     map.set(bytesOf(NAME), bytesOf('value'), 1);
     this.ref = partition.find(this.hash, bytesOf(NAME), 0, NAME.length, 1);
     this.chunk = this.ref >>> 16;
+    this.unit = this.ref >>> 13;
+    map.set(bytesOf('whole'), Buffer.alloc(9_000), 1);
+    this.wholeChunk = refOf(partition, 'whole') >>> 16;
+    map.set(bytesOf('of four pages'), Buffer.alloc(1_800), 1);
+    this.largeUnitChunk = refOf(partition, 'of four pages') >>> 16;
     const index = image32.subarray(0, partition.chunksTouched() << 14);
     this.entry = index.indexOf(this.ref) - 1;
   }
@@ -114,7 +131,52 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
   [
     'the class of a chunk',
     ({ image32, chunk }) => (image32[tableWord(chunk)] |= 0xff00),
+    /has units of 255 pages/,
+  ],
+  [
+    'the class of a whole chunk',
+    ({ image32, wholeChunk }) => (image32[tableWord(wholeChunk)] |= 0xff00),
     /has size class 255/,
+  ],
+  [
+    'a class that takes pages, of a whole chunk',
+    ({ image32, wholeChunk }) => (image32[tableWord(wholeChunk)] = CHUNK_SLAB | (5 << 8)),
+    /has size class 5/,
+  ],
+  [
+    'the class of a page',
+    ({ image32, chunk }) => (image32[tableWord(chunk) + 1] |= 0xff),
+    /^chunk table: page \d+ has size class 255/,
+  ],
+  [
+    'a page of another class than its unit',
+    ({ image32, largeUnitChunk }) => (image32[tableWord(largeUnitChunk) + 1] &= 0xffffff),
+    /^chunk table: page \d+ has size class 0/,
+  ],
+  [
+    'a cut chunk of which nothing is used',
+    ({ image32, chunk }) => image32.fill(0, tableWord(chunk) + 1, tableWord(chunk) + 3),
+    /is cut, and no unit of it used/,
+  ],
+  [
+    'a byte of a free unit',
+    ({ memory }) => memory.imageBuffer[freeUnitOf(memory) * PAGE_BYTES + 5_000]++,
+    /^unit \d+: free, but not zero/,
+  ],
+  [
+    'the count of free units',
+    ({ memory }) => memory.scratch32[SCRATCH_FREE_UNITS_WORD + FREE_UNIT_COUNT]--,
+    /^free units of 1 pages: \d+ of \d+ are listed/,
+  ],
+  [
+    'the list of free units',
+    ({ memory }) => memory.scratch32.fill(0, SCRATCH_FREE_UNITS_WORD, SCRATCH_FREE_UNITS_WORD + 2),
+    /^unit \d+: free, and listed wrongly/,
+  ],
+  [
+    'a list of free units that is a ring',
+    ({ memory }) => (memory.nextFree[freeUnitOf(memory)] = freeUnitOf(memory)),
+    /^free units of 1 pages: their list is endless/,
   ],
   [
     'a kind beyond the touched',
@@ -166,7 +228,7 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
   [
     'the class of a record',
     ({ image32, ref }) => (image32[(ref >>> 2) + 1] ^= 1 << 16),
-    /class differs from its chunk/,
+    /class differs from its unit/,
   ],
   [
     'the flags of a record',
@@ -195,13 +257,13 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
   ],
   [
     'the used bit of a free slot',
-    ({ memory }) => (memory.usedBits[(memory.scratch32[classWord(0)] + 1) * 64 - 1] ^= 1 << 30),
+    ({ memory }) => (memory.usedBits[memory.scratch32[classWord(0)] * 8 + 63] ^= 1 << 30),
     /no bucket refers to it/,
   ],
-  ['the free count of a chunk', ({ memory, chunk }) => memory.freeCounts[chunk]++, /free count is/],
+  ['the free count of a unit', ({ memory, unit }) => memory.freeCounts[unit]++, /free count is/],
   [
-    'the hint of a chunk',
-    ({ memory, chunk }) => (memory.freeHints[chunk] = 2_047),
+    'the hint of a unit',
+    ({ memory, unit }) => (memory.freeHints[unit] = 2_047),
     /a free slot lies below its hint/,
   ],
   [
@@ -210,9 +272,9 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
     /^class \d+: used slots/,
   ],
   [
-    'the chunks of a class',
+    'the units of a class',
     ({ memory }) => memory.scratch32[classWord(OVERFLOW_CLASS) + 1]++,
-    /^class 0: chunks are/,
+    /^class 0: units are/,
   ],
   [
     'the free list of a class',
@@ -229,6 +291,11 @@ const damages: [string, (specimen: Specimen) => void, RegExp][] = [
   ['the used chunks', ({ memory }) => memory.scratch32[60]++, /^used chunks are/],
   ['a stamp', ({ memory }) => memory.stamps[2]++, /its stamp is from the future/],
 ];
+
+/** The first in the list of free units of one page. */
+function freeUnitOf(memory: PartitionMemory): number {
+  return memory.scratch32[SCRATCH_FREE_UNITS_WORD];
+}
 
 function freeChunkOf(partition: Partition): number {
   for (let chunk = 3; chunk < partition.chunksTouched(); chunk++) {

@@ -7,9 +7,11 @@ import {
   CHUNK_EXTENT,
   CHUNK_FREE,
   CHUNK_OVERFLOW,
-  CHUNK_SHIFT,
-  CHUNK_SLAB,
+  CHUNK_PAGED,
   EXTENT_CLASS,
+  PAGE_SHIFT,
+  PAGES_PER_CHUNK,
+  PAGES_PER_CHUNK_SHIFT,
   RECORD_EXTENTS,
   RECORD_STRUCT,
   SCRATCH_GENERATION_WORD,
@@ -21,8 +23,21 @@ import {
 } from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import { ROLE_PRIMARY } from './mutation.ts';
-import { brokenExtents, brokenFrame, type ImageParts, isSlot, walkBuckets } from './rebuild.ts';
-import { CLASS_COUNT, OVERFLOW_CLASS, SLOT_BYTES, SLOTS_PER_CHUNK } from './size-classes.ts';
+import {
+  brokenExtents,
+  brokenFrame,
+  type ImageParts,
+  isRecordSlot,
+  walkBuckets,
+} from './rebuild.ts';
+import {
+  CLASS_COUNT,
+  LARGE_UNIT_PAGES,
+  SLOT_BYTES,
+  SLOTS_PER_UNIT,
+  SMALL_UNIT_PAGES,
+  UNIT_PAGES,
+} from './size-classes.ts';
 import type { Slab } from './slab.ts';
 
 export const ZERO_CHUNK: Buffer = Buffer.alloc(CHUNK_BYTES);
@@ -35,6 +50,7 @@ export function verifyImage(parts: ImageParts): string | null {
     brokenHistory(parts) ??
     brokenIndex(parts) ??
     brokenChunks(parts) ??
+    brokenFreeUnits(parts) ??
     brokenOrphans(parts)
   );
 }
@@ -113,9 +129,9 @@ export function brokenRecord(
   bucketNumber: number,
 ): string | null {
   const { memory, records, buckets, slab } = parts;
-  if (!isSlot(parts, ref, CHUNK_SLAB)) return `bucket ${bucketNumber}: ref ${ref} is no slot`;
-  if (records.sizeClass(ref) !== slab.sizeClass(ref >>> CHUNK_SHIFT)) {
-    return `record ${ref}: class differs from its chunk's`;
+  if (!isRecordSlot(parts, ref)) return `bucket ${bucketNumber}: ref ${ref} is no slot`;
+  if (records.sizeClass(ref) !== slab.classOf(ref)) {
+    return `record ${ref}: class differs from its unit's`;
   }
   if ((records.flags(ref) & ~FLAGS_KNOWN) !== 0) return `record ${ref}: unknown flags`;
   if (!records.fits(ref, records.sizeClass(ref))) return `record ${ref}: longer than its slot`;
@@ -157,64 +173,107 @@ export function isZero(memory: PartitionMemory, offset: number, bytes: number): 
 
 function brokenSlots({ slab }: ImageParts, reachable: Set<number>): string | null {
   const usedByClass = new Int32Array(CLASS_COUNT);
-  const chunksByClass = new Int32Array(CLASS_COUNT);
+  const unitsByClass = new Int32Array(CLASS_COUNT);
   for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
-    const kind = slab.kind(chunk);
-    if (kind !== CHUNK_SLAB && kind !== CHUNK_OVERFLOW) continue;
-    const sizeClass = kind === CHUNK_OVERFLOW ? OVERFLOW_CLASS : slab.sizeClass(chunk);
-    let used = 0;
-    for (let slot = 0; slot < SLOTS_PER_CHUNK[sizeClass]; slot++) {
-      const ref = (chunk << CHUNK_SHIFT) + slot * SLOT_BYTES[sizeClass];
-      if (slab.isUsed(ref)) used++;
-      else if (slot < slab.hint(chunk)) return `chunk ${chunk}: a free slot lies below its hint`;
-      if (slab.isUsed(ref) && !reachable.has(ref)) {
-        return `slot ${ref}: counts as used, no bucket refers to it`;
-      }
+    const first = chunk << PAGES_PER_CHUNK_SHIFT;
+    const isOverflow = slab.kind(chunk) === CHUNK_OVERFLOW;
+    for (let unit = isOverflow ? first : slab.unitFrom(first, chunk); unit !== -1; ) {
+      const sizeClass = slab.classAt(unit);
+      const used = usedSlots(slab, unit, sizeClass, reachable);
+      if (typeof used === 'string') return used;
+      usedByClass[sizeClass] += used;
+      unitsByClass[sizeClass]++;
+      unit = isOverflow ? -1 : slab.unitFrom(unit + UNIT_PAGES[sizeClass], chunk);
     }
-    if (slab.freeSlots(chunk) !== SLOTS_PER_CHUNK[sizeClass] - used) {
-      return `chunk ${chunk}: free count is ${slab.freeSlots(chunk)}, ${used} slots are used`;
-    }
-    usedByClass[sizeClass] += used;
-    chunksByClass[sizeClass]++;
   }
   for (let sizeClass = 0; sizeClass < CLASS_COUNT; sizeClass++) {
-    const broken = brokenClass(slab, sizeClass, usedByClass[sizeClass], chunksByClass[sizeClass]);
+    const broken = brokenClass(slab, sizeClass, usedByClass[sizeClass], unitsByClass[sizeClass]);
     if (broken !== null) return broken;
   }
   return null;
 }
 
-/** Counts of a class, and its list of chunks with free slots: every such chunk once, and no other. */
-function brokenClass(slab: Slab, sizeClass: number, used: number, chunks: number): string | null {
-  if (slab.usedSlots(sizeClass) !== used) {
-    return `class ${sizeClass}: used slots are ${slab.usedSlots(sizeClass)}, the chunks have ${used}`;
+/** How many slots of a unit are used, or what is wrong with them. */
+function usedSlots(
+  slab: Slab,
+  unit: number,
+  sizeClass: number,
+  reachable: Set<number>,
+): number | string {
+  let used = 0;
+  for (let slot = 0; slot < SLOTS_PER_UNIT[sizeClass]; slot++) {
+    const ref = (unit << PAGE_SHIFT) + slot * SLOT_BYTES[sizeClass];
+    if (slab.isUsed(ref)) used++;
+    else if (slot < slab.hint(unit)) return `unit ${unit}: a free slot lies below its hint`;
+    if (slab.isUsed(ref) && !reachable.has(ref)) {
+      return `slot ${ref}: counts as used, no bucket refers to it`;
+    }
   }
-  if (slab.classChunkCount(sizeClass) !== chunks) {
-    return `class ${sizeClass}: chunks are ${slab.classChunkCount(sizeClass)}, the table has ${chunks}`;
+  if (slab.freeSlots(unit) === SLOTS_PER_UNIT[sizeClass] - used) return used;
+  return `unit ${unit}: free count is ${slab.freeSlots(unit)}, ${used} slots are used`;
+}
+
+/** Counts of a class, and its list of units with free slots: every such unit once, and no other. */
+function brokenClass(slab: Slab, sizeClass: number, used: number, units: number): string | null {
+  if (slab.usedSlots(sizeClass) !== used) {
+    return `class ${sizeClass}: used slots are ${slab.usedSlots(sizeClass)}, its units have ${used}`;
+  }
+  if (slab.classUnitCount(sizeClass) !== units) {
+    return `class ${sizeClass}: units are ${slab.classUnitCount(sizeClass)}, the table has ${units}`;
   }
   let listed = 0;
-  for (let chunk = slab.firstFree(sizeClass); chunk !== 0; chunk = slab.nextFree(chunk)) {
-    const isOfClass = slab.sizeClass(chunk) === sizeClass && slab.freeSlots(chunk) > 0;
-    if (!isOfClass) return `class ${sizeClass}: chunk ${chunk} is listed wrongly`;
-    listed += slab.freeSlots(chunk);
-    if (listed > chunks * SLOTS_PER_CHUNK[sizeClass])
+  for (let unit = slab.firstFree(sizeClass); unit !== 0; unit = slab.nextFree(unit)) {
+    const isOfClass = slab.classAt(unit) === sizeClass && slab.freeSlots(unit) > 0;
+    if (!isOfClass) return `class ${sizeClass}: unit ${unit} is listed wrongly`;
+    listed += slab.freeSlots(unit);
+    if (listed > units * SLOTS_PER_UNIT[sizeClass])
       return `class ${sizeClass}: its list is endless`;
   }
-  const free = slab.freeSlotsOf(sizeClass); // without those of a draining chunk, which is in no list
+  const free = slab.freeSlotsOf(sizeClass); // without those of a draining unit, which is in no list
   return listed === free ? null : `class ${sizeClass}: ${listed} of ${free} free slots are listed`;
+}
+
+/** Free units of cut chunks: all zero, and each in the list of its kind, but for those of the chunk that is packed. */
+function brokenFreeUnits(parts: ImageParts): string | null {
+  return brokenFreeList(parts, SMALL_UNIT_PAGES) ?? brokenFreeList(parts, LARGE_UNIT_PAGES);
+}
+
+function brokenFreeList({ memory, slab }: ImageParts, unitPages: number): string | null {
+  const listed = new Set<number>();
+  const counted = slab.freeUnits(unitPages);
+  for (let unit = slab.firstFreeUnit(unitPages); unit !== 0; unit = slab.nextFree(unit)) {
+    if (listed.has(unit)) return `free units of ${unitPages} pages: their list is endless`;
+    listed.add(unit);
+  }
+  if (listed.size !== counted) {
+    return `free units of ${unitPages} pages: ${listed.size} of ${counted} are listed`;
+  }
+  for (let chunk = 0; chunk < slab.chunksTouched; chunk++) {
+    if (slab.kind(chunk) !== CHUNK_PAGED || slab.sizeClass(chunk) !== unitPages) continue;
+    const first = chunk << PAGES_PER_CHUNK_SHIFT;
+    for (let unit = first; unit < first + PAGES_PER_CHUNK; unit += unitPages) {
+      if (slab.classAt(unit) !== 0) continue;
+      const isListed = listed.delete(unit);
+      if (isListed === (chunk === slab.packChunk)) return `unit ${unit}: free, and listed wrongly`;
+      if (!isZero(memory, unit << PAGE_SHIFT, unitPages << PAGE_SHIFT)) {
+        return `unit ${unit}: free, but not zero`;
+      }
+    }
+  }
+  return listed.size === 0 ? null : `free units of ${unitPages} pages: one that is listed is used`;
 }
 
 /** The list of orphans, which only a primary keeps: extents that no record refers to, each once. */
 function brokenOrphans({ memory, slab, buckets }: ImageParts): string | null {
   if (memory.scratch32[SCRATCH_ROLE_WORD] !== ROLE_PRIMARY) return null;
-  let left = slab.classChunkCount(EXTENT_CLASS);
+  let left = slab.classUnitCount(EXTENT_CLASS);
   for (let chunk = memory.scratch32[SCRATCH_ORPHAN_HEAD_WORD]; chunk !== 0; ) {
     if (slab.kind(chunk) !== CHUNK_EXTENT) return `orphans: chunk ${chunk} is no extent`;
     if (buckets.findOwner(slab.owner(chunk), slab.position(chunk), chunk) !== 0) {
       return `orphans: a record refers to chunk ${chunk}`;
     }
     if (left-- === 0) return 'orphans: their list is endless';
-    chunk = memory.nextFree[chunk];
+    chunk = memory.nextFree[chunk << PAGES_PER_CHUNK_SHIFT];
   }
   return null;
 }
@@ -235,8 +294,8 @@ function brokenChunks({ memory, slab }: ImageParts): string | null {
       return `chunk ${chunk}: free, but not zero`;
     }
   }
-  if (extents !== slab.classChunkCount(EXTENT_CLASS)) {
-    return `extents are ${slab.classChunkCount(EXTENT_CLASS)}, the chunk table has ${extents}`;
+  if (extents !== slab.classUnitCount(EXTENT_CLASS)) {
+    return `extents are ${slab.classUnitCount(EXTENT_CLASS)}, the chunk table has ${extents}`;
   }
   return used === slab.usedChunks
     ? null

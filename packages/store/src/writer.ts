@@ -53,8 +53,8 @@ export class Writer {
   readonly room: Room;
   #added = false;
   #letGo = false;
-  /** Where `#choose` found a free slot, 0 = a new chunk is to be taken. */
-  #freeChunk = 0;
+  /** Where `#choose` found a free slot, 0 = a unit is to be taken. */
+  #freeUnit = 0;
 
   constructor(
     memory: PartitionMemory,
@@ -174,11 +174,14 @@ export class Writer {
     return true;
   }
 
-  /** Whether a record of this class fits where the last locate looked; chooses its class and chunk for `placeChosen`. */
+  /** Whether a record of this class fits where the last locate looked; chooses its class and unit for `placeChosen`. */
   hasRoomFor(sizeClass: number): boolean {
     const grows = this.#buckets.entryWord === 0;
     this.#choose(sizeClass);
-    return (!grows || this.#buckets.chainMayGrow()) && this.room.isThere(this.#freeChunk, grows);
+    return (
+      (!grows || this.#buckets.chainMayGrow()) &&
+      this.room.isThere(this.placedClass, this.#freeUnit, grows)
+    );
   }
 
   /** Makes such a record fit, if that may be; any record may have been evicted then, so locate again. */
@@ -188,12 +191,12 @@ export class Writer {
     const target = this.room.make(sizeClass, grows, nowMs);
     if (target === 0) return false;
     this.#choose(target);
-    return this.room.isThereAtLast(this.#freeChunk, grows); // pins come and go
+    return this.room.isThereAtLast(target, this.#freeUnit, grows); // pins come and go
   }
 
   #choose(sizeClass: number): void {
     this.placedClass = sizeClass;
-    this.#freeChunk = this.#slab.freeChunkOf(sizeClass);
+    this.#freeUnit = this.#slab.freeUnitOf(sizeClass);
   }
 
   /** As `placeRecord`, after `hasRoomFor` or `makeRoomFor` said yes and the last locate found `old`, whose extents the new
@@ -209,7 +212,7 @@ export class Writer {
   ): void {
     this.#mutation.begin(this.#buckets.head, nowMs);
     if (this.#buckets.entryWord === 0) this.#buckets.growChain(this.#mutation);
-    const ref = this.#slab.takeSlot(this.#mutation, this.placedClass, this.#freeChunk);
+    const ref = this.#slab.takeSlot(this.#mutation, this.placedClass, this.#freeUnit);
     this.#records.writeBytes(ref + RECORD_HEADER_BYTES, key, keyStart, keyBytes);
     this.#buckets.writeEntry(this.#mutation, hash, ref);
     if (old !== 0) {
@@ -250,9 +253,9 @@ export class Writer {
     return this.room.makeForExtent(nowMs);
   }
 
-  releaseChunk(chunk: number, nowMs: number): void {
+  releaseUnit(unit: number, nowMs: number): void {
     this.#mutation.begin(0, nowMs);
-    this.#slab.releaseChunk(this.#mutation, chunk);
+    this.#slab.releaseUnit(this.#mutation, unit);
     this.#mutation.commit();
   }
 
