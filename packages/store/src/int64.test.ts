@@ -11,6 +11,7 @@ describe('64-bit integers', () => {
     fc.bigInt({ min: -1000n, max: 1000n }),
     fc.constantFrom(MIN, MIN + 1n, MAX, MAX - 1n, 2n ** 53n, -(2n ** 53n), 2n ** 53n - 1n),
   );
+  const isSafe = (value: bigint): boolean => Number.isSafeInteger(Number(value));
   const read = (value: bigint): Int64 => {
     const bytes = Buffer.from(value.toString());
     return readInteger(bytes, 0, bytes.length) as Int64;
@@ -32,6 +33,7 @@ describe('64-bit integers', () => {
         const sum = addInt64(read(a), read(b));
         const fits = a + b <= MAX && a + b >= MIN;
         expect(sum === null ? null : BigInt(sum)).toBe(fits ? a + b : null);
+        if (fits) expect(typeof sum).toBe(isSafe(a + b) ? 'number' : 'bigint');
       }),
     );
   });

@@ -65,6 +65,8 @@ export function addInt64(a: Int64, b: Int64): Int64 | null {
     if (Number.isSafeInteger(sum)) return sum;
   }
   const sum = BigInt(a) + BigInt(b);
+  const small = Number(sum);
+  if (Number.isSafeInteger(small)) return small;
   return sum >= INT64_MIN && sum <= INT64_MAX ? sum : null;
 }
 

@@ -189,8 +189,10 @@ export class LargeWrite {
     const { seqLow, seqHigh } = mutation;
     const { valueBytes } = this;
     records.writeHeader(ref, key.length, valueBytes, classAndFlags, expiresAtMs, seqLow, seqHigh);
-    records.padKey(ref);
-    records.writeExtentList(ref, this.#chunks, plan.extentCount);
+    if (plan.flags !== 0) {
+      records.padKey(ref);
+      records.writeExtentList(ref, this.#chunks, plan.extentCount);
+    }
     records.writeBytes(ref + plan.partOffset, this.#part, 0, plan.partBytes);
     this.#end();
     writer.finishRecord(plan.recordBytes, nowMs);
