@@ -105,6 +105,22 @@ export class Buckets {
     return 0;
   }
 
+  /** As `find`, of a key in words. */
+  findWords(hash: number, words: Int32Array, bytes: number): number {
+    const image32 = this.#image32;
+    let bucket = this.headOf(hash);
+    for (let hops = 0; hops < CHAIN_BUCKETS_MAX && this.#isBucketRef(bucket); hops++) {
+      const word = bucket >>> 2;
+      for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
+        if (image32[entry] !== hash) continue;
+        const ref = image32[entry + 1];
+        if (this.#records.inRange(ref) && this.#records.keyIs(ref, words, bytes)) return ref;
+      }
+      bucket = image32[word + BUCKET_OVERFLOW_WORD];
+    }
+    return 0;
+  }
+
   /** As `find`, inside a passage; also leaves in `entryWord` where the entry is, or where it could go. */
   locate(hash: number, key: Uint8Array, start: number, bytes: number): number {
     const image32 = this.#image32;

@@ -55,8 +55,14 @@ export function leaveGate(words: Int32Array): void {
   Atomics.store(words, SCRATCH_GATE_WORD, words[SCRATCH_GATE_WORD] + 1);
 }
 
-/** The even gate under which a read begins; waits while a writer is inside. */
+/** The even gate under which a read begins; waits while a writer is inside. Where loads keep their order a plain one will
+ *  do: an older gate than the newest only makes a reader read again, and no loop depends on seeing a newer one. */
 export function beginRead(words: Int32Array): number {
+  const gate = STRONG_ORDER ? words[SCRATCH_GATE_WORD] : Atomics.load(words, SCRATCH_GATE_WORD);
+  return (gate & 1) === 0 ? gate : awaitEven(words);
+}
+
+function awaitEven(words: Int32Array): number {
   let gate = Atomics.load(words, SCRATCH_GATE_WORD);
   for (let spins = 0; (gate & 1) !== 0; spins++) {
     if (spins < SPINS_BEFORE_WAIT) pause();

@@ -18,10 +18,9 @@ export function murmur3(source: Uint8Array, start: number, bytes: number, seed: 
   const blockEnd = start + (bytes & ~3);
   let at = start;
   for (; at < blockEnd; at += 4) {
-    let k = source[at] | (source[at + 1] << 8) | (source[at + 2] << 16) | (source[at + 3] << 24);
-    k = Math.imul(k, C1);
-    k = (k << 15) | (k >>> 17);
-    h ^= Math.imul(k, C2);
+    h ^= mixed(
+      source[at] | (source[at + 1] << 8) | (source[at + 2] << 16) | (source[at + 3] << 24),
+    );
     h = (h << 13) | (h >>> 19);
     h = (Math.imul(h, 5) + 0xe6546b64) | 0;
   }
@@ -29,13 +28,30 @@ export function murmur3(source: Uint8Array, start: number, bytes: number, seed: 
   const tail = bytes & 3;
   if (tail > 2) k ^= source[at + 2] << 16;
   if (tail > 1) k ^= source[at + 1] << 8;
-  if (tail > 0) {
-    k = Math.imul(k ^ source[at], C1);
-    k = (k << 15) | (k >>> 17);
-    h ^= Math.imul(k, C2);
+  if (tail > 0) h ^= mixed(k ^ source[at]);
+  return finished(h ^ bytes);
+}
+
+/** `hashKey` of a key that stands in words of its own, the last one filled up with zeros. */
+export function hashWords(words: Int32Array, bytes: number): number {
+  let h = MURMUR_SEED;
+  const blocks = bytes >>> 2;
+  for (let i = 0; i < blocks; i++) {
+    h ^= mixed(words[i]);
+    h = (h << 13) | (h >>> 19);
+    h = (Math.imul(h, 5) + 0xe6546b64) | 0;
   }
-  h ^= bytes;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  if ((bytes & 3) !== 0) h ^= mixed(words[blocks]);
+  return finished(h ^ bytes);
+}
+
+function mixed(word: number): number {
+  const k = Math.imul(word, C1);
+  return Math.imul((k << 15) | (k >>> 17), C2);
+}
+
+function finished(hash: number): number {
+  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return h ^ (h >>> 16);
 }
@@ -85,6 +101,33 @@ export function slotOfKey(source: Uint8Array, start: number, bytes: number): num
     crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ a];
   }
   return crc & (HASH_SLOTS - 1);
+}
+
+/** `slotOfKey` of a key that stands in words of its own; `source` are their bytes. */
+export function slotOfWords(words: Int32Array, source: Uint8Array, bytes: number): number {
+  let crc = 0;
+  const blocks = bytes >>> 2;
+  for (let i = 0; i < blocks; i++) {
+    const word = words[i];
+    if (hasBrace(word)) return slotOfKey(source, 0, bytes);
+    crc =
+      CRC16[768 + ((crc >>> 8) ^ (word & 0xff))] ^
+      CRC16[512 + ((crc & 0xff) ^ ((word >>> 8) & 0xff))] ^
+      CRC16[256 + ((word >>> 16) & 0xff)] ^
+      CRC16[word >>> 24];
+  }
+  let rest = words[blocks];
+  for (let left = bytes & 3; left > 0; left--, rest >>>= 8) {
+    if ((rest & 0xff) === OPEN_BRACE) return slotOfKey(source, 0, bytes);
+    crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ (rest & 0xff)];
+  }
+  return crc & (HASH_SLOTS - 1);
+}
+
+/** Whether one of four bytes is an opening brace (or, rarely, follows one: then it is looked at more closely). */
+function hasBrace(word: number): boolean {
+  const other = word ^ 0x7b7b7b7b; // a zero byte where there is one
+  return ((other - 0x01010101) & ~other & 0x80808080) !== 0;
 }
 
 /** Of a key with an opening brace: the first closing one decides whether there is a tag. */

@@ -3,13 +3,14 @@
  *  For library users, tests and cold paths; the RESP data plane batches on Partition itself. */
 import { Counter, NOT_AN_INTEGER, WOULD_OVERFLOW } from './counter.ts';
 import { StoreError } from './errors.ts';
-import { TORN_READS_MAX } from './gate.ts';
 import { hashKey } from './hash.ts';
 import type { Int64 } from './int64.ts';
 import { BUSY, type LargeWrite, VOID } from './large-write.ts';
 import { CHUNK_BYTES, RECORD_HEADER_BYTES } from './layout.ts';
+import { MapKey } from './map-key.ts';
 import type { Partition } from './partition.ts';
 import type { Pin } from './pins.ts';
+import { SmallCopies } from './small-copies.ts';
 import { APPEND, MORE } from './value-edit.ts';
 import { NEEDS_PASSAGES, SET_OK, TOO_LARGE } from './writer.ts';
 
@@ -45,6 +46,10 @@ function refusal(code: number, bytes: number): StoreError {
   return new StoreError(code === BUSY ? 'VALUE_BUSY' : 'OUT_OF_MEMORY');
 }
 
+/** Of this thread: no call is inside another. */
+const KEY: MapKey = new MapKey();
+const COPIES: SmallCopies = new SmallCopies();
+
 /** In the place of an expiry: what the key has. */
 const KEEP_EXPIRY = -1;
 
@@ -58,40 +63,8 @@ export class PartitionMap {
 
   /** A copy of the value, or null. */
   get(key: Uint8Array, nowMs: number): Buffer | null {
-    const { partition } = this;
-    const hash = hashKey(key, 0, key.length);
-    for (let torn = 0; torn < TORN_READS_MAX; torn++) {
-      const token = partition.readBegin();
-      const ref = partition.find(hash, key, 0, key.length, nowMs);
-      if (ref !== 0 && !partition.isInOnePiece(ref)) break;
-      const value = ref === 0 ? null : this.#value(ref);
-      if (!partition.readEnd(token)) continue;
-      if (ref !== 0) partition.mark(ref);
-      return value;
-    }
-    return partition.values.copy(hash, key, 0, key.length, nowMs);
-  }
-
-  /** Copies the value into `target` from `at` on, as far as there is room. Returns the bytes that the value has, or -1. */
-  getInto(key: Uint8Array, target: Buffer, at: number, nowMs: number): number {
-    const { partition } = this;
-    const hash = hashKey(key, 0, key.length);
-    for (let torn = 0; ; torn++) {
-      const isLast = torn === TORN_READS_MAX;
-      const token = isLast ? this.#enter() : partition.readBegin();
-      const ref = partition.find(hash, key, 0, key.length, nowMs);
-      const bytes = ref === 0 ? -1 : partition.valueBytes(ref);
-      if (bytes > 0) partition.copyValue(ref, 0, target.length - at, target, at);
-      if (isLast) partition.leave();
-      else if (!partition.readEnd(token)) continue;
-      if (ref !== 0) partition.mark(ref);
-      return bytes;
-    }
-  }
-
-  #enter(): number {
-    this.partition.enter();
-    return 0;
+    KEY.take(key);
+    return this.partition.lookups.get(KEY, () => nowMs, COPIES);
   }
 
   /** Whether the key is there. */

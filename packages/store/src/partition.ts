@@ -27,6 +27,7 @@ import {
   SCRATCH_SEALED_WORD,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
+import { Lookups } from './lookups.ts';
 import { type PartitionHandle, PartitionMemory } from './memory.ts';
 import { Mutation, type MutationStep, ROLE_PRIMARY } from './mutation.ts';
 import { PartitionState } from './partition-state.ts';
@@ -55,6 +56,8 @@ export class Partition extends PartitionState {
   readonly stamps: Uint32Array;
   /** Large values, changes of a part of one, and pins. */
   readonly values: Values;
+  /** Reads in process. */
+  readonly lookups: Lookups;
   /** Records of structs, and fields in place. */
   readonly structs: StructRecords;
   readonly #memory: PartitionMemory;
@@ -110,6 +113,7 @@ export class Partition extends PartitionState {
     });
     const parts = { memory, buckets, records, slab, writer, mutation, extents, pins };
     this.values = new Values(parts, sieve);
+    this.lookups = new Lookups({ memory, buckets, records, sieve, values: this.values });
     this.structs = new StructRecords(parts);
     this.#copy = new Copy(this.#parts, ring);
   }

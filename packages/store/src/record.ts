@@ -297,6 +297,18 @@ export class Records {
     return ((words[word] ^ last) & ((1 << (rest << 3)) - 1)) === 0;
   }
 
+  /** As `keyEquals`, of a key in words, the last one filled up with zeros. */
+  keyIs(ref: number, key: Int32Array, bytes: number): boolean {
+    const words = this.#image32;
+    let word = ref >>> 2;
+    if ((words[word + 1] & 0xffff) !== bytes) return false;
+    word += HEADER_WORDS;
+    const whole = bytes >>> 2;
+    for (let i = 0; i < whole; i++) if (words[word + i] !== key[i]) return false;
+    const rest = bytes & 3;
+    return rest === 0 || ((words[word + whole] ^ key[whole]) & ((1 << (rest << 3)) - 1)) === 0;
+  }
+
   /** `classAndFlags`: the class, and the flags shifted by 8. */
   writeHeader(
     ref: number,

@@ -8,7 +8,10 @@ import { StoreError } from './errors.ts';
 import { type Geometry, planGeometry } from './geometry.ts';
 import { ownerOf } from './hash.ts';
 import type { Int64 } from './int64.ts';
+import type { Lookups } from './lookups.ts';
 import { MapBytes } from './map-bytes.ts';
+import { MapKey } from './map-key.ts';
+import { SmallCopies } from './small-copies.ts';
 import { createPartition, type EvictionPolicy, type PartitionHandle } from './memory.ts';
 import { PartitionMap } from './partition-map.ts';
 import { attachPartition, Partition } from './partition.ts';
@@ -96,6 +99,9 @@ export class SharedMap {
   readonly #maps: readonly PartitionMap[];
   readonly #clock: Clock;
   readonly #keyBytes: MapBytes = new MapBytes();
+  readonly #lookups: readonly Lookups[];
+  readonly #key: MapKey = new MapKey();
+  readonly #copies: SmallCopies = new SmallCopies();
   readonly #valueBytes: MapBytes = new MapBytes();
   readonly #expectedBytes: MapBytes = new MapBytes();
   /** By partition: the chunk where its sweep goes on. */
@@ -106,6 +112,7 @@ export class SharedMap {
     if (handle.partitions.length === 0) throw new StoreError('HANDLE_INVALID', 'no partitions');
     this.handle = handle;
     this.#maps = handle.partitions.map((part) => new PartitionMap(new Partition(part)));
+    this.#lookups = this.#maps.map(({ partition }) => partition.lookups);
     this.#clock = clock;
   }
 
@@ -113,15 +120,19 @@ export class SharedMap {
 
   /** A copy of the value, or null. */
   get(key: Bytes): Buffer | null {
-    const bytes = this.#keyBytes.of(key);
-    return this.#mapOf(bytes).get(bytes, this.#clock());
+    const taken = this.#key;
+    taken.take(key);
+    return taken.ownerAmong(this.#lookups).get(taken, this.#clock, this.#copies);
   }
 
   /** Copies the value into `target` from byte `offset` on, as far as there is room, and allocates nothing. Returns the
    *  bytes that the value has, which may be more, or -1 where the key is absent. */
   getInto(key: Bytes, target: Buffer, offset: number = 0): number {
-    const bytes = this.#keyBytes.of(key);
-    return this.#mapOf(bytes).getInto(bytes, target, offset, this.#clock());
+    const taken = this.#key;
+    taken.take(key);
+    return taken
+      .ownerAmong(this.#lookups)
+      .getInto(taken, target, offset, this.#clock, this.#copies);
   }
 
   /** A copy of bytes `from` to `to` (not included) of the value, as far as it goes, or null. */
