@@ -79,7 +79,7 @@ export class Lookups {
         this.#records.copyValue(ref, 0, target.length - at, target, at);
       } else if (bytes > 0) {
         const from = ref + RECORD_HEADER_BYTES + length;
-        const wanted = Math.min(bytes, target.length - at);
+        const wanted = Math.max(Math.min(bytes, target.length - at), 0);
         const isSmall = wanted <= SMALL_COPY_BYTES_MAX;
         if (!isSmall || !copies.into(this.#image32, from, target, at, wanted)) {
           this.#image.copy(target, at, from, from + wanted);

@@ -2,34 +2,31 @@
  *
  *  Copied word by word: 7 ns for 64 bytes, where a call of Buffer.copy costs 40. A Buffer is wrapped around the copy once the
  *  read is known to be whole, so a torn one leaves nothing behind. Source ranges may begin anywhere. Owner: one thread. */
-import { markAsUntransferable } from 'node:worker_threads';
 
 /** Longer ranges are copied faster by one call. */
 export const SMALL_COPY_BYTES_MAX = 256;
-/** What one Buffer that is kept can keep alive: that of Node's own pool. */
-const POOL_BYTES = 8_192;
+/** Taken from Node's own pool, half of it at a time: nobody can transfer that, and one Buffer that is kept keeps no more alive
+ *  than any other small one does. */
+const PIECE_BYTES = 4_080;
 
 type Wrap = new (memory: ArrayBuffer, offset: number, bytes: number) => Buffer;
 /** The class of all Buffers. `Buffer.from` of the same arguments ends there and takes twice as long. */
 const SmallBuffer: Wrap = (Buffer as unknown as { [Symbol.species]: Wrap })[Symbol.species];
 
 export class SmallCopies {
-  #memory: ArrayBuffer;
-  #words: Int32Array;
-  /** Where the next copy goes, a multiple of 8. */
+  #piece: Buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  #words: Int32Array = wordsOf(this.#piece);
+  #memory: ArrayBuffer = this.#piece.buffer as ArrayBuffer;
+  /** Where the next copy goes in the piece, a multiple of 8, and where the piece is in its memory. */
   #at = 0;
+  #base: number = this.#piece.byteOffset;
   /** The target of the last `into`; and, where it came twice in a row and is aligned, its words. */
   #target: Uint8Array | null = null;
   #targetWords: Int32Array | null = null;
 
-  constructor() {
-    this.#memory = newPool();
-    this.#words = new Int32Array(this.#memory);
-  }
-
   /** Copies `bytes` bytes (SMALL_COPY_BYTES_MAX at most) at byte `from` of `source` to where the next `take` finds them. */
   put(source: Int32Array, from: number, bytes: number): void {
-    if (this.#at + bytes > POOL_BYTES) this.#renew();
+    if (this.#at + bytes > PIECE_BYTES) this.#renew();
     copyWords(source, from, this.#words, this.#at >>> 2, bytes);
   }
 
@@ -37,12 +34,14 @@ export class SmallCopies {
   take(bytes: number): Buffer {
     const at = this.#at;
     this.#at = at + ((bytes + 7) & ~7);
-    return new SmallBuffer(this.#memory, at, bytes);
+    return new SmallBuffer(this.#memory, this.#base + at, bytes);
   }
 
   #renew(): void {
-    this.#memory = newPool();
-    this.#words = new Int32Array(this.#memory);
+    this.#piece = Buffer.allocUnsafe(PIECE_BYTES);
+    this.#words = wordsOf(this.#piece);
+    this.#memory = this.#piece.buffer as ArrayBuffer;
+    this.#base = this.#piece.byteOffset;
     this.#at = 0;
   }
 
@@ -66,15 +65,13 @@ export class SmallCopies {
 
   #viewTarget(target: Uint8Array): Int32Array | null {
     if ((target.byteOffset & 3) !== 0) return null;
-    this.#targetWords = new Int32Array(target.buffer, target.byteOffset, target.length >>> 2);
+    this.#targetWords = wordsOf(target);
     return this.#targetWords;
   }
 }
 
-function newPool(): ArrayBuffer {
-  const { buffer } = Buffer.allocUnsafeSlow(POOL_BYTES);
-  markAsUntransferable(buffer);
-  return buffer;
+function wordsOf(piece: Uint8Array): Int32Array {
+  return new Int32Array(piece.buffer, piece.byteOffset, piece.length >>> 2);
 }
 
 /** Copies `bytes` bytes from byte `from` of the source to word `to` of the target on; what fills up its last word is
