@@ -10,7 +10,10 @@ export interface OpenDoor {
 export function openDoors({ host, credentials }: Settings): OpenDoor[] {
   const doors: OpenDoor[] = [];
   if (!isLoopback(host)) {
-    const text = `listening on ${host}, where clients need no password: whoever reaches it can read and write`;
+    const text =
+      (credentials.password ?? null) === null
+        ? `listening on ${host}, where clients need no password: whoever reaches it can read and write`
+        : `listening on ${host}, where what clients send can be read on the way, their password too`;
     doors.push({ event: 'insecure', text });
   }
   if (credentials.secret === null && credentials.certificates === null) {

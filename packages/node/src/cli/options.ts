@@ -224,6 +224,18 @@ const OTHER_SECRET_FILE = text(
   'a second secret that peers may prove themselves with, while the secret is being changed',
 );
 
+/** What clients of a node must say before anything else. */
+const PASSWORD: readonly OptionRow[] = [
+  text(
+    'password',
+    'text',
+    null,
+    'text',
+    'what clients must give with AUTH or HELLO; every user of the machine can see a command line: rather the file',
+  ),
+  text('password-file', 'path', null, 'file', 'a file with that password (chmod 600)'),
+];
+
 const TLS_FILES: readonly OptionRow[] = [
   text(
     'tls-cert',
@@ -271,6 +283,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   SECRET_FILE,
   OTHER_SECRET_FILE,
   ...TLS_FILES,
+  ...PASSWORD,
   flag('insecure', 'listen on an address that other machines reach, although anybody may ask'),
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,
@@ -307,6 +320,7 @@ export const UP_OPTIONS: readonly OptionRow[] = [
     ...SECRET_FILE,
     doc: "the cluster's secret; the file secret in the data dir unless set, made where it is missing",
   },
+  ...PASSWORD,
   ...CLUSTER_OPTIONS,
   ...PROCESS_OPTIONS,
 ];

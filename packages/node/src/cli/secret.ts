@@ -51,8 +51,12 @@ export function secretFileIn(folder: string): string {
 }
 
 /** Puts a secret that came from the environment where nodes can be pointed to. */
-export function writeSecretFile(folder: string, secret: Uint8Array): string {
-  const path = join(resolve(folder), 'secret');
+export function writeSecretFile(
+  folder: string,
+  secret: Uint8Array | string,
+  name: 'secret' | 'password' = 'secret',
+): string {
+  const path = join(resolve(folder), name);
   mkdirSync(folder, { recursive: true });
   writePrivateFile(path, secret, 'w');
   return path;

@@ -11,6 +11,7 @@ import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
 import { otherSecretFrom } from './secret.ts';
 import { IMAGE_BYTES_MAX } from './options.ts';
+import { passwordFrom } from './password.ts';
 import type { OptionValues } from './values.ts';
 
 /** DESIGN: images are laid out for eight times the capacity unless told otherwise. */
@@ -33,7 +34,11 @@ export function settingsFrom(
     join: values.list('join'),
     witness: values.flag('witness'),
     ...clusterSettingsFrom(values),
-    credentials: { ...credentialsFrom(values, environment), otherSecret: otherSecretFrom(values) },
+    credentials: {
+      ...credentialsFrom(values, environment),
+      otherSecret: otherSecretFrom(values),
+      password: passwordFrom(values),
+    },
     workers: values.number('workers') ?? defaultWorkers(),
     acks: values.text('acks') as Acks,
     failoverWaitMs: values.number('failover-wait') ?? 0,

@@ -30,7 +30,12 @@ export interface NodePlan {
 
 /** Node 1 founds the cluster, the others join through it. Where the folder already holds the
  *  cluster, the nodes go by what they find there. */
-export function planNodes(values: OptionValues, dataDir: string, secretFile: string): NodePlan[] {
+export function planNodes(
+  values: OptionValues,
+  dataDir: string,
+  secretFile: string,
+  passwordFile: string | null = null,
+): NodePlan[] {
   const basePort = values.number('base-port') ?? 0;
   const plans: NodePlan[] = [];
   for (let index = 1; index <= (values.number('nodes') ?? 0); index++) {
@@ -46,6 +51,7 @@ export function planNodes(values: OptionValues, dataDir: string, secretFile: str
       args: ['serve', '--id', id].concat(
         portArguments(ports),
         ['--data-dir', join(dataDir, id), '--secret-file', secretFile],
+        passwordFile === null ? [] : ['--password-file', passwordFile],
         membership,
         optionArguments(PROCESS_OPTIONS, values),
       ),

@@ -9,6 +9,7 @@ import { hostPort } from './address.ts';
 import { EventPrinter } from './event-printer.ts';
 import { LocalCluster, lostText } from './local-cluster.ts';
 import { clusterSettingsFrom } from './serve-settings.ts';
+import { passwordFrom } from './password.ts';
 import { leavePointers, runtimeFolder } from './runtime-folder.ts';
 import { readSecretFile, secretFileIn, secretFrom, writeSecretFile } from './secret.ts';
 import { listenForStop } from './signals.ts';
@@ -21,7 +22,7 @@ export async function up(values: OptionValues): Promise<number> {
   const folder = openFolder(values.text('data-dir'));
   try {
     const secretFile = secretFileFor(values, folder.path);
-    const plans = planNodes(values, folder.path, secretFile);
+    const plans = planNodes(values, folder.path, secretFile, passwordFileFor(values, folder.path));
     for (const { ports } of plans) await checkPorts({ host: UP_HOST, ports }, UP_PORT_FLAGS);
     return await runCluster(plans, secretFile);
   } finally {
@@ -35,6 +36,14 @@ function secretFileFor(values: OptionValues, dataDir: string): string {
   const path = values.text('secret-file');
   if (path !== null) return resolve(path);
   return given === null ? secretFileIn(dataDir) : writeSecretFile(dataDir, given);
+}
+
+/** The password of clients, in a file that its nodes are pointed to; null: they need none. */
+function passwordFileFor(values: OptionValues, dataDir: string): string | null {
+  const password = passwordFrom(values);
+  const path = values.text('password-file');
+  if (path !== null) return resolve(path);
+  return password === null ? null : writeSecretFile(dataDir, password, 'password');
 }
 
 async function runCluster(plans: readonly NodePlan[], secretFile: string): Promise<number> {

@@ -76,6 +76,22 @@ describe('small talk', () => {
     expect(node.ask('AUTH', 'a', 'b', 'c')).toEqual({ error: 'ERR syntax error' });
   });
 
+  it('AUTH and HELLO take the password of the node, for the default user alone', () => {
+    const closed = new SingleNode({ password: 'a password' });
+    expect(closed.ask('HELLO', '3')).toEqual({
+      error: expect.stringMatching(/^NOAUTH HELLO must/),
+    });
+    expect(closed.ask('AUTH', 'a passwore')).toEqual(wrongPassword);
+    expect(closed.ask('AUTH', 'bob', 'a password')).toEqual(wrongPassword);
+    expect(closed.ask('HELLO', '3', 'AUTH', 'default', 'no')).toEqual(wrongPassword);
+    expect([closed.session.authenticated, closed.session.protocol]).toEqual([false, 2]);
+    expect(closed.ask('AUTH', 'a password')).toBe('OK');
+    expect(closed.session.authenticated).toBe(true);
+    closed.session.authenticated = false;
+    closed.ask('HELLO', '3', 'AUTH', 'default', 'a password');
+    expect([closed.session.authenticated, closed.session.protocol]).toEqual([true, 3]);
+  });
+
   it('SELECT knows database 0', () => {
     expect(node.ask('SELECT', '0')).toBe('OK');
     expect(node.ask('SELECT', '1')).toEqual({ error: 'ERR DB index is out of range' });

@@ -1,9 +1,10 @@
 /** Commands about one connection: HELLO AUTH PING ECHO QUIT SELECT READONLY READWRITE ASKING.
- *  No passwords are configured yet: AUTH is answered as Redis answers it then. */
+ *  There is one user, default; the password is that of --password, or none is needed. */
 
 import type { Args } from '../resp/args.ts';
 import type { Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
+import { Counter } from '../metrics/layout.ts';
 import { checkedClientName } from './client.ts';
 import {
   INVALID_CLIENT_NAME,
@@ -19,6 +20,9 @@ const NO_PASSWORD_CONFIGURED =
   'ERR AUTH <password> called without any password configured for the default user. ' +
   'Are you sure your configuration is correct?';
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
+const HELLO_NOT_AUTHENTICATED =
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
+  'option can be used to authenticate the client and select the RESP protocol version at the same time';
 const NOT_A_PROTOCOL = 'ERR Protocol version is not an integer or out of range';
 const UNSUPPORTED_PROTOCOL = 'NOPROTO unsupported protocol version';
 const DB_OUT_OF_RANGE = 'ERR DB index is out of range';
@@ -33,12 +37,12 @@ function hello(execution: Execution, args: Args, out: ReplyWriter): void {
   const protocol = args.count > 1 ? args.integer(1) : session.protocol;
   if (Number.isNaN(protocol)) return out.error(NOT_A_PROTOCOL);
   if (protocol !== 2 && protocol !== 3) return out.error(UNSUPPORTED_PROTOCOL);
-  let user = DEFAULT_USER;
+  let authAt = 0;
   let name: string | null = session.name;
   for (let i = 2; i < args.count; i++) {
     const following = args.count - 1 - i;
     if (args.is(i, 'AUTH') && following >= 2) {
-      user = args.text(i + 1);
+      authAt = i;
       i += 2;
     } else if (args.is(i, 'SETNAME') && following >= 1) {
       name = checkedClientName(args, ++i);
@@ -46,7 +50,8 @@ function hello(execution: Execution, args: Args, out: ReplyWriter): void {
       return out.error(invalidHelloOption(args, i));
     }
   }
-  if (user !== DEFAULT_USER) return out.error(WRONG_PASSWORD);
+  if (authAt !== 0 && !authenticate(execution, args, authAt + 1)) return out.error(WRONG_PASSWORD);
+  if (!session.authenticated) return out.error(HELLO_NOT_AUTHENTICATED);
   if (name === null) return out.error(INVALID_CLIENT_NAME);
   session.name = name;
   session.protocol = protocol satisfies Protocol;
@@ -72,11 +77,27 @@ function greet({ session }: Execution, out: ReplyWriter): void {
   out.array(0);
 }
 
-function auth(_execution: Execution, args: Args, out: ReplyWriter): void {
+function auth(execution: Execution, args: Args, out: ReplyWriter): void {
+  const { required } = execution.worker.auth;
   if (args.count > 3) out.error(SYNTAX_ERROR);
-  else if (args.count === 2) out.error(NO_PASSWORD_CONFIGURED);
-  else if (args.text(1) !== DEFAULT_USER) out.error(WRONG_PASSWORD);
+  else if (args.count === 2 && !required) out.error(NO_PASSWORD_CONFIGURED);
+  else if (!authenticate(execution, args, 1)) out.error(WRONG_PASSWORD);
   else out.ok();
+}
+
+/** [user] password, from argument `i` on; in HELLO both. */
+function authenticate(execution: Execution, args: Args, i: number): boolean {
+  const { session, worker } = execution;
+  const passwordAt = args.is(0, 'AUTH') ? args.count - 1 : i + 1;
+  const isUser = passwordAt === i || args.text(i) === DEFAULT_USER;
+  // Compared whatever the name is: the time tells nothing.
+  const matches = !worker.auth.required || worker.auth.matches(args.copy(passwordAt));
+  if (!isUser || !matches) {
+    worker.counters.add(Counter.authFailures, 1);
+    return false;
+  }
+  session.authenticated = true;
+  return true;
 }
 
 function ping(_execution: Execution, args: Args, out: ReplyWriter): void {
@@ -128,7 +149,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
     name: 'auth',
     arity: -2,
     flags: ALWAYS,
-    summary: 'Authenticates the connection; no passwords are configured.',
+    summary: 'Gives the password of the node.',
     run: auth,
   }),
   connection({

@@ -5,6 +5,7 @@
 import type { Args } from '../resp/args.ts';
 import { whyUnsupported } from './unsupported.ts';
 
+export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
 export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 export const WOULD_OVERFLOW = 'ERR increment or decrement would overflow';

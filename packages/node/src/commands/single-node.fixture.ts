@@ -15,8 +15,10 @@ import { COUNTER_NAMES, createCounters, WorkerCounters } from '../metrics/layout
 import { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { CommandLookup } from '../serving/command-lookup.ts';
+import { ClientAuth } from '../serving/client-auth.ts';
 import { Execution, type WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind, Session, WriteReply } from '../serving/session.ts';
+import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { firstPorts, plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { NodeStats } from '../shared/messages.ts';
@@ -38,6 +40,7 @@ export interface SingleNodeOptions {
   listener?: ListenerKind;
   map?: ClusterMap;
   hasLease?: boolean;
+  password?: string;
 }
 
 class FakeSession implements Session {
@@ -53,6 +56,7 @@ class FakeSession implements Session {
   libVersion = '';
   acks: 'local' | 'isr' = 'local';
   readOnly = false;
+  authenticated = true;
   asking = false;
   readonly queuedCount: number = -1;
   readonly watchedCount: number = 0;
@@ -78,6 +82,7 @@ export class SingleNode {
   readonly session: FakeSession;
   readonly execution: Execution;
   nowMs: number = START_MS;
+  private readonly password: string | null;
   private readonly out = new ReplyWriter();
 
   constructor(options: SingleNodeOptions = {}) {
@@ -93,6 +98,8 @@ export class SingleNode {
       return partition;
     });
     this.session = new FakeSession(options.listener ?? 'client');
+    this.password = options.password ?? null;
+    this.session.authenticated = this.password === null;
     this.execution = new Execution(
       this.workerContext(
         options.map ?? mapOfOne(partitions, capacityBytes, eviction),
@@ -157,6 +164,7 @@ export class SingleNode {
     };
     return {
       nodeId: 'n1',
+      auth: new ClientAuth({ ...NO_CREDENTIALS, password: this.password }),
       incarnation: 1,
       workerIndex: 0,
       settings: settings(),

@@ -41,6 +41,8 @@ export const Counter = {
   /** connections ended because their client did not read a value that is sent from where it lies, or the
    *  partition was no longer led here */
   pinsEnded: 14,
+  /** AUTH or HELLO with a wrong password, or a link that could not prove itself */
+  authFailures: 16,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -59,7 +61,7 @@ export const LATENCY_BUCKETS: number = LATENCY_BOUNDS_SECONDS.length + 1;
 /** The command table may hold this many rows. */
 export const COMMANDS_MAX = 256;
 
-const COMMAND_ROWS_AT = 16;
+const COMMAND_ROWS_AT = 32;
 const CALLS = 0;
 const ERRORS = 1;
 const SECONDS = 2;

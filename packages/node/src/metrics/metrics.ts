@@ -91,6 +91,11 @@ const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: 
   ['redirects_total', Counter.redirects, 'Commands answered with MOVED'],
   ['follower_reads_total', Counter.followerReads, 'Reads answered from a follower copy'],
   ['parks_total', Counter.parks, 'Times a connection waited for a change of owner'],
+  [
+    'auth_failures_total',
+    Counter.authFailures,
+    'Wrong passwords of clients, and links that could not prove themselves',
+  ],
   ['pins_ended_total', Counter.pinsEnded, 'Connections ended because they held a value in memory'],
   ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
 ];

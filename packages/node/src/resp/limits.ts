@@ -17,3 +17,7 @@ export const DEFAULT_LIMITS: ParserLimits = {
 
 /** Longest inline command, and longest `*n` or `$n` line. */
 export const LINE_BYTES_MAX: number = 64 * 1024;
+
+/** Before a client has said the password: Redis' limits. */
+export const ARGUMENTS_UNKNOWN_MAX = 10;
+export const BULK_BYTES_UNKNOWN_MAX: number = 16 * 1024;

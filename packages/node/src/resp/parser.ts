@@ -18,7 +18,12 @@
 
 import { Buffer } from 'node:buffer';
 import { splitInline } from './inline.ts';
-import { LINE_BYTES_MAX, type ParserLimits } from './limits.ts';
+import {
+  ARGUMENTS_UNKNOWN_MAX,
+  BULK_BYTES_UNKNOWN_MAX,
+  LINE_BYTES_MAX,
+  type ParserLimits,
+} from './limits.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -87,6 +92,9 @@ export class Parser {
   wanted = 0;
 
   private readonly limits: ParserLimits;
+  private commandsMax = BATCH_COMMANDS_MAX;
+  private argumentsMax: number;
+  private bulkBytesMax: number;
   private readonly valueBytesMax: number;
   private readonly flatArgs: Int32Array = new Int32Array(ARGS_INITIAL * 2);
   private readonly inlineBuffer: Buffer = Buffer.alloc(LINE_BYTES_MAX);
@@ -98,6 +106,16 @@ export class Parser {
     this.limits = limits;
     this.valueBytesMax = Math.max(limits.valueBytesMax ?? limits.maxBulkBytes, LINE_BYTES_MAX);
     this.args = this.flatArgs;
+    this.argumentsMax = limits.maxArguments;
+    this.bulkBytesMax = limits.maxBulkBytes;
+  }
+
+  /** For bytes of a client that has not said who it is: one command a time, and a small one. */
+  restrict(unknown: boolean): void {
+    const { maxArguments, maxBulkBytes } = this.limits;
+    this.commandsMax = unknown ? 1 : BATCH_COMMANDS_MAX;
+    this.argumentsMax = unknown ? ARGUMENTS_UNKNOWN_MAX : maxArguments;
+    this.bulkBytesMax = unknown ? BULK_BYTES_UNKNOWN_MAX : maxBulkBytes;
   }
 
   /** Parses bytes [start, end). `long` is what the previous call left for the same connection, and
@@ -121,7 +139,7 @@ export class Parser {
       return;
     }
     let at = start;
-    while (at < end && this.commands < BATCH_COMMANDS_MAX) {
+    while (at < end && this.commands < this.commandsMax) {
       if (buffer[at] !== STAR) {
         if (this.commands === 0) this.parseInline(at, end);
         return;
@@ -138,7 +156,10 @@ export class Parser {
     let next = this.readLine(at + 1, end, 'invalid multibulk length');
     if (next < 0) return next;
     const count = this.lineValue;
-    if (count > this.limits.maxArguments) return this.fail('invalid multibulk length');
+    if (count > this.argumentsMax) {
+      const word = count > this.limits.maxArguments ? 'invalid' : 'unauthenticated';
+      return this.fail(`${word} multibulk length`);
+    }
     if (count <= 0) return next;
 
     const firstArg = this.argCount;
@@ -207,6 +228,7 @@ export class Parser {
     if (this.lineValue < 0 || this.lineValue > this.limits.maxBulkBytes) {
       return this.fail('invalid bulk length');
     }
+    if (this.lineValue > this.bulkBytesMax) return this.fail('unauthenticated bulk length');
     return next;
   }
 

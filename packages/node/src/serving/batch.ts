@@ -103,6 +103,7 @@ export class BatchExecutor {
 
     let at = start;
     for (;;) {
+      if (desk.host.auth.required) parser.restrict(!connection.authenticated);
       parser.parse(buffer, at, end, connection.long);
       connection.long = parser.long;
       connection.wanted = parser.wanted;

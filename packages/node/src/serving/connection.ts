@@ -15,6 +15,7 @@ import type { Unfinished } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Acks, Settings } from '../shared/settings.ts';
+import type { ClientAuth } from './client-auth.ts';
 import type { HeldReplies } from './held-replies.ts';
 import type { Allowance, Holder } from './allowance.ts';
 import type { Copying } from './copy-work.ts';
@@ -71,6 +72,7 @@ export interface ConnectionHost {
   readonly lateOutput: ReplyWriter;
   readonly maxQueryBufferBytes: number;
   readonly allowance: Allowance;
+  readonly auth: ClientAuth;
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
   monotonicMs(): number;
@@ -101,6 +103,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   libVersion = '';
   readOnly = false;
   asking = false;
+  /** What a link was asked to prove; see internal-commands.ts. */
+  nonce: string | null = null;
 
   /** Bits of Hold; 0 = executes. */
   hold = 0;
@@ -138,6 +142,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   private arrivedAtMs = 0;
   private grantedAtMs = 0;
   private openTransaction: Transaction | null = null;
+  private isAuthenticated: boolean;
   /** Another node's link: partitions it was refused and has not resumed; null for clients. */
   private refusals: Set<number> | null = null;
   private ended = false;
@@ -158,6 +163,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     this.connectedAtMs = nowMs;
     this.lastActiveAtMs = nowMs;
     this.inSync = host.settings.acks === 'isr';
+    this.isAuthenticated = !host.auth.required;
+    this.plain = this.isAuthenticated;
     this.written = new Uint8Array(host.map.partitions);
     const addresses = addressesOf(accepted);
     this.address = addresses.remote;
@@ -189,6 +196,15 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   set transaction(transaction: Transaction | null) {
     this.openTransaction = transaction;
+    this.updatePlain();
+  }
+
+  get authenticated(): boolean {
+    return this.isAuthenticated;
+  }
+
+  set authenticated(authenticated: boolean) {
+    this.isAuthenticated = authenticated;
     this.updatePlain();
   }
 
@@ -360,7 +376,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   private updatePlain(): void {
     const refusing = this.refusals !== null && this.refusals.size > 0;
-    this.plain = this.openTransaction === null && !refusing;
+    this.plain = this.openTransaction === null && !refusing && this.isAuthenticated;
   }
 
   private receive(buffer: Buffer, bytes: number): void {

@@ -10,6 +10,7 @@ import type { Args } from '../resp/args.ts';
 import type { Allowance } from './allowance.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
+import type { ClientAuth } from './client-auth.ts';
 import type { CommandLookup } from './command-lookup.ts';
 import { type Connection, Hold } from './connection.ts';
 import type { CallCounts } from './call-counts.ts';
@@ -39,6 +40,7 @@ export const TRY_AGAIN_TEXT = 'TRYAGAIN the partition of this key is changing it
 /** What a desk asks of the worker that it belongs to. */
 export interface DeskHost {
   readonly nodeId: string;
+  readonly auth: ClientAuth;
   readonly map: ClusterMap;
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;

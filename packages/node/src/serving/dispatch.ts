@@ -2,7 +2,13 @@
  *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
 
 import { type Partition, partitionOfSlot } from '@ingot/store';
-import { execAborted, unknownCommand, valueTooLarge, wrongArity } from '../commands/errors.ts';
+import {
+  execAborted,
+  NOT_AUTHENTICATED,
+  unknownCommand,
+  valueTooLarge,
+  wrongArity,
+} from '../commands/errors.ts';
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
@@ -69,6 +75,10 @@ export class Dispatch {
     const { desk } = this;
     if (!arityHolds(command, args.count)) {
       this.reject(connection, command, wrongArity(command.name));
+      return Outcome.done;
+    }
+    if (!connection.authenticated && !command.flags.includes('no_auth')) {
+      this.reject(connection, command, NOT_AUTHENTICATED);
       return Outcome.done;
     }
     if (queueing) return this.transactions.queue(connection, index, command, args);

@@ -11,6 +11,7 @@ import type { ClusterMap } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { Staging } from './large-work.ts';
 import { ReplyValues } from './reply-values.ts';
+import type { ClientAuth } from './client-auth.ts';
 import type { Session } from './session.ts';
 
 /** read, write: on the keys named by `keys`, all in one partition.
@@ -70,6 +71,7 @@ export interface WorkerContext {
   readonly workerIndex: number;
   readonly settings: Settings;
   readonly counters: WorkerCounters;
+  readonly auth: ClientAuth;
   /** The newest cluster map; replaced as a whole. */
   readonly map: ClusterMap;
   /** Copies held by this node, by partition id; null where none. Role words say what they are. */

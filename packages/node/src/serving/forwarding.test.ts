@@ -70,6 +70,7 @@ describe('forwarding: owners that cannot answer', () => {
     const stranger = await strangerAtClusterPort((socket, data) => {
       received += data.toString('latin1');
       if (received.includes('APPEND')) socket.destroy();
+      else socket.write('+OK\r\n');
     });
     const client = await cluster.client(0);
     const [reply] = await client.pipeline([['APPEND', cluster.keyIn(1), 'v']]);
@@ -169,9 +170,9 @@ describe('forwarding: what is counted and what ends', () => {
 
   it('once closed, a command that has not left is answered and opens no new link', async () => {
     cluster = await TestCluster.start(2, 2);
-    const { map, counters } = cluster.nodes[0].worker;
+    const { map, counters, auth } = cluster.nodes[0].worker;
     const forwarding = new Forwarding(
-      { map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
+      { auth, map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
       2,
     );
     const replies: string[] = [];
@@ -184,10 +185,11 @@ describe('forwarding: what is counted and what ends', () => {
 
   it('what lines up for a node that is gone is bounded; others are not held up by it', async () => {
     cluster = await TestCluster.start(2, 2);
-    const { map, counters } = cluster.nodes[0].worker;
+    const { map, counters, auth } = cluster.nodes[0].worker;
     let known = map;
     const forwarding = new Forwarding(
       {
+        auth,
         counters,
         settings: { failoverWaitMs: 60_000 },
         monotonicMs: () => 0,

@@ -20,6 +20,7 @@ import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
+import type { ClientAuth } from './client-auth.ts';
 import {
   type Executed,
   encode,
@@ -43,6 +44,7 @@ const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in 
 
 /** What forwarding needs of the worker. */
 export interface ForwardingHost {
+  readonly auth: ClientAuth;
   readonly map: ClusterMap;
   readonly counters: WorkerCounters;
   /** Commands wait so long for an owner. */
@@ -245,6 +247,7 @@ export class Forwarding {
         host: node.advertise,
         port: node.ports.cluster,
         mode: modeOf(mode),
+        proof: (nonce) => this.host.auth.proof(nonce),
         nowMs: () => this.host.monotonicMs(),
         onClose: () => this.links.delete(key),
         onRoom: () => this.giveRoom(),

@@ -1,6 +1,7 @@
 /** What nodes say to each other on the cluster port, besides what clients say:
  *
  *  INGOT.LINK                  it carries other clients' commands: never park it, refuse
+ *  INGOT.PROVE proof           of the cluster secret, where INGOT.LINK was answered with a nonce
  *  INGOT.RESUME partition      answer for the partition again that was refused on this link
  *  INGOT.TOKEN key             what WATCH remembers of a key
  *  INGOT.SEQS partition...     what is committed of each, for WAIT
@@ -8,15 +9,18 @@
  *  INGOT.EXEC partition ...    one partition's part of a transaction, in one passage
  *  (INGOT.SCAN is an ordinary row, see commands/scan.ts.)
  *
- *  All are harmless from a client: none does what its own commands could not. */
+ *  All are harmless from a client: none does what its own commands could not. Where clients need a
+ *  password, a link proves the cluster's secret instead (client-auth.ts). */
 
 import { arityHolds } from '../commands/row.ts';
+import { Counter } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { execHere } from './exec-here.ts';
 import type { Command } from './execution.ts';
 import { onePartition } from './keys.ts';
+import { PROVE_WORD } from './peer-link.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { keepLent } from './pinned-value.ts';
 import { Way } from './reply-values.ts';
@@ -25,10 +29,34 @@ import { readToken } from './watch-token.ts';
 
 const MALFORMED_TEXT = 'ERR malformed command between nodes';
 
+const NOT_PROVED_TEXT =
+  'WRONGPASS the link did not prove the secret of this cluster; give all nodes the same --secret-file, ' +
+  'or the same --password';
+const BEFORE_AUTH = ['admin', 'noscript', 'no_auth'];
+
 type Run = (desk: Desk, connection: Connection, args: Args) => Outcome;
 
 const RUNS: Readonly<Record<string, Run>> = {
   'ingot.link': (desk, connection) => {
+    if (connection.authenticated) {
+      connection.becomeLink();
+      desk.out.ok();
+    } else {
+      connection.nonce = desk.host.auth.nonce();
+      desk.out.simple(`${PROVE_WORD}${connection.nonce}`);
+    }
+    return Outcome.done;
+  },
+  'ingot.prove': (desk, connection, args) => {
+    const { nonce } = connection;
+    connection.nonce = null;
+    if (nonce === null || !desk.host.auth.proves(nonce, args.text(1))) {
+      desk.host.counters.add(Counter.authFailures, 1);
+      desk.out.error(NOT_PROVED_TEXT);
+      connection.closeAfterReplies();
+      return Outcome.done;
+    }
+    connection.authenticated = true;
     connection.becomeLink();
     desk.out.ok();
     return Outcome.done;
@@ -56,7 +84,8 @@ const RUNS: Readonly<Record<string, Run>> = {
 
 /** Rows for the lookup; `runInternal` has their code. */
 export const INTERNAL_COMMANDS: readonly Command[] = [
-  row('ingot.link', 1),
+  { ...row('ingot.link', 1), flags: BEFORE_AUTH },
+  { ...row('ingot.prove', 2), flags: BEFORE_AUTH },
   row('ingot.resume', 2),
   row('ingot.seqs', -2),
   row('ingot.acked', -2),

@@ -20,6 +20,9 @@ export const CONNECT_MS_MAX = 1_000;
 /** Longer than the owner's own patience with a partition that changes hands. */
 export const SILENCE_MS_MAX = 7_000;
 
+/** How a peer asks for proof: a nonce follows. */
+export const PROVE_WORD = 'PROVE ';
+
 /** `full` bounds what waits here; a single command is bounded where it is received. */
 const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
 
@@ -49,6 +52,8 @@ export interface PeerLinkOptions {
   readonly host: string;
   readonly port: number;
   readonly mode: LinkMode;
+  /** What a peer that asks who we are is answered; null: nothing can be. */
+  readonly proof: (nonce: string) => string | null;
   /** Monotonic. */
   readonly nowMs: () => number;
   /** The link is broken and everything on it has been failed: forget it. */
@@ -81,18 +86,16 @@ export class PeerLink {
     this.mode = options.mode;
     this.quietSinceMs = options.nowMs();
     this.socket = connect({ host: options.host, port: options.port, noDelay: true });
-    this.socket.on('connect', () => {
-      this.connected = true;
-      this.quietSinceMs = options.nowMs();
-      this.flush();
+    this.socket.on('connect', () => this.socket.write(encode(['INGOT.LINK'])));
+    this.socket.on('data', (data: Buffer) => {
+      if (this.connected) this.receive(data);
+      else this.introduce(data);
     });
-    this.socket.on('data', (data: Buffer) => this.receive(data));
     this.socket.on('drain', () => this.flush());
     // 'close' follows and fails what was under way.
     this.socket.on('error', () => this.socket.destroy());
     this.socket.on('end', () => this.socket.destroy());
     this.socket.on('close', () => this.fail());
-    this.send(encode(['INGOT.LINK']), ignoredCall());
     const { protocol, inSync } = options.mode;
     if (protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
     if (inSync) this.send(encode(['CLIENT', 'ACKS', 'isr']), ignoredCall());
@@ -168,6 +171,27 @@ export class PeerLink {
   close(): void {
     this.socket.destroy();
     this.fail();
+  }
+
+  /** What the peer says to INGOT.LINK, and to the proof that it may ask for: nothing else is sent before. */
+  private introduce(data: Buffer): void {
+    const { scanner } = this;
+    scanner.push(data);
+    while (scanner.next()) {
+      const line = scanner.buffer.toString('latin1', scanner.start + 1, scanner.end - 2);
+      const asked = line.startsWith(PROVE_WORD) ? line.slice(PROVE_WORD.length) : null;
+      const proof = asked === null ? null : this.options.proof(asked);
+      if (proof !== null) this.socket.write(encode(['INGOT.PROVE', proof]));
+      else if (line === 'OK') this.introduced();
+      else this.close();
+    }
+    if (scanner.invalid) this.close();
+  }
+
+  private introduced(): void {
+    this.connected = true;
+    this.quietSinceMs = this.options.nowMs();
+    this.flush();
   }
 
   private receive(data: Buffer): void {

@@ -33,6 +33,8 @@ export interface Session {
   readOnly: boolean;
   /** ASKING was sent; cleared by the command after it. */
   asking: boolean;
+  /** May do more than say who it is: true from the beginning where clients need no password. */
+  authenticated: boolean;
   /** Commands queued since MULTI, or -1 outside of a transaction. */
   readonly queuedCount: number;
   /** Keys under WATCH. */

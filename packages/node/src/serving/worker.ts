@@ -20,6 +20,7 @@ import type { Settings } from '../shared/settings.ts';
 import { Allowance } from './allowance.ts';
 import { BatchExecutor } from './batch.ts';
 import { CallCounts } from './call-counts.ts';
+import { ClientAuth } from './client-auth.ts';
 import { CommandLookup } from './command-lookup.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { Desk } from './desk.ts';
@@ -48,6 +49,7 @@ export type Ask = (what: Question) => Promise<unknown>;
 
 export class ServingWorker implements WorkerContext, ConnectionHost {
   readonly nodeId: string;
+  readonly auth: ClientAuth;
   readonly lease: LeaseWatch;
   readonly workerIndex: number;
   readonly settings: Settings;
@@ -77,6 +79,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   constructor(data: WorkerData, ask: Ask) {
     this.nodeId = data.nodeId;
+    this.auth = new ClientAuth(data.settings.credentials);
     this.lease = new LeaseWatch(data.lease);
     this.workerIndex = data.workerIndex;
     this.settings = data.settings;

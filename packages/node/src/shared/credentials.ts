@@ -7,6 +7,8 @@ export interface Credentials {
   readonly secret: Uint8Array | null;
   /** Another that peers may prove themselves with, while the secret is being changed. */
   readonly otherSecret?: Uint8Array | null;
+  /** What clients of this node must say first. null or left out: nothing. */
+  readonly password?: string | null;
   /** For TLS in both directions. null: nothing is encrypted. */
   readonly certificates: Certificates | null;
 }
