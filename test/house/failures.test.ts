@@ -35,6 +35,7 @@ const metrics = new Set([
   ...allMatches(source, /\b(?:counter|gauge)\(\s*registry,\s*'(\w+)'/g).map(
     (name) => `ingot_${name}`,
   ),
+  ...allMatches(source, /\['(\w+_total)', /g).map((name) => `ingot_${name}`),
   ...allMatches(source, /\bname: '(ingot_\w+)'/g),
 ]);
 const replicationMetrics = allMatches(

@@ -195,6 +195,7 @@ export class Pins {
     const held = Atomics.load(this.#scratch32, SCRATCH_PIN_COUNT_WORD);
     const pins = Math.max(held - Atomics.load(this.#scratch32, SCRATCH_WRITERS_WORD), 0);
     let oldestPinMs = 0;
+    if (pins === 0) return { pins, oldestPinMs };
     for (let slot = 0; slot < PIN_TIMES; slot++) {
       const word = Atomics.load(this.#scratch32, SCRATCH_PIN_TIMES_WORD + slot);
       // Rounded to odd, a time may be 1 ms ahead of the clock.

@@ -180,6 +180,12 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     'a follower that has heard nothing for so long answers no reads; 0: it goes on',
   ),
   duration(
+    'pin-max',
+    [SECOND_MS, DAY_MS],
+    30 * SECOND_MS,
+    'a client that takes longer to read a value sent from where it lies (16 KiB and more) is disconnected; 0: it is not',
+  ),
+  duration(
     'forget-after',
     [10 * SECOND_MS, 30 * DAY_MS],
     600 * SECOND_MS,

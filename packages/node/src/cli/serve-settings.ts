@@ -43,6 +43,7 @@ export function settingsFrom(
     acks: values.text('acks') as Acks,
     failoverWaitMs: values.number('failover-wait') ?? 0,
     staleMaxMs: values.number('stale-max') ?? 0,
+    pinMaxMs: values.number('pin-max') ?? 0,
     forgetAfterMs: values.number('forget-after') ?? 0,
     syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),

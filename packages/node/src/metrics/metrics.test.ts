@@ -22,6 +22,8 @@ const led: PartitionSample = {
   expiries: 1,
   moves: 4,
   drains: 1,
+  pins: 3,
+  oldestPinMs: 1_500,
 };
 
 function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
@@ -73,6 +75,12 @@ async function valueOf(sources: MetricSources, series: string): Promise<number> 
 }
 
 describe('metrics', () => {
+  test('pins of all copies are summed, and the oldest is told', async () => {
+    expect(await valueOf(sourcesOf(), 'ingot_pins')).toBe(9);
+    expect(await valueOf(sourcesOf(), 'ingot_pin_oldest_seconds')).toBe(1.5);
+    expect(await valueOf(sourcesOf({ partitions: () => [] }), 'ingot_pin_oldest_seconds')).toBe(0);
+  });
+
   test('every worker counts for itself; a scrape sums them exactly', async () => {
     const sources = sourcesOf();
     const [first, second] = sources.counters;

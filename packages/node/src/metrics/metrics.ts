@@ -158,6 +158,12 @@ function addMemoryMetrics(registry: Registry, sources: MetricSources): void {
     'memory',
     'line',
   );
+  gauge(registry, 'pins', 'Values held where they lie, most of them being sent to a client', () =>
+    sum(partitions().map(({ pins }) => pins)),
+  );
+  gauge(registry, 'pin_oldest_seconds', 'For how long the oldest of them has been held', () =>
+    Math.max(0, ...partitions().map(({ oldestPinMs }) => oldestPinMs / 1_000)),
+  );
   for (const [name, row, help] of PARTITION_COUNTERS) {
     counter(registry, name, help, () => gone()[row] + sum(partitions().map((copy) => copy[row])));
   }

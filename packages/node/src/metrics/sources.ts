@@ -19,6 +19,9 @@ export interface PartitionSample {
   readonly expiries: number;
   readonly moves: number;
   readonly drains: number;
+  /** values that somebody holds where they lie, and since when the oldest */
+  readonly pins: number;
+  readonly oldestPinMs: number;
 }
 
 /** Of copies that were here and are gone. */

@@ -128,6 +128,7 @@ export class LocalPartitions {
       consistent: partition.consistent(),
       checked: partition.checked(),
       ...partition.stats(),
+      ...partition.values.pinStats(Date.now()),
     }));
   }
 

@@ -196,6 +196,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       return { ok: false, seq: 0, why: `partition ${id} is not led by ${this.#settings.id}` };
     }
     const seq = partition.seal(true);
+    // Whoever holds its bytes is not to hold up the handover.
+    this.#workers.post({ kind: 'role', partition: id });
     const caughtUp = await this.#workers
       .awaitAck(id, to, seq, SEAL_TIMEOUT_MS)
       .catch((error: Error) => this.#log('warn', 'seal.failed', { partition: id, error }));

@@ -44,6 +44,8 @@ export interface TestNode {
   readonly lease: LeaseWriter;
   /** In the test's hands, as the replication worker would have it. */
   readonly board: AckBoard;
+  /** What it has logged: the event, and its fields. */
+  readonly logged: [event: string, fields: Readonly<Record<string, unknown>>][];
 }
 
 export class TestCluster {
@@ -161,6 +163,7 @@ async function startNode(
       acks: 'local',
       failoverWaitMs: 5_000,
       staleMaxMs: 5_000,
+      pinMaxMs: 30_000,
       forgetAfterMs: 0,
       workers: 1,
       prealloc: false,
@@ -179,6 +182,7 @@ async function startNode(
   lease.begin(1);
   lease.extend(FOREVER);
   const board = AckBoard.create(map.partitions, 1);
+  const logged: TestNode['logged'] = [];
   const worker = new ServingWorker(
     {
       acks: board.buffer,
@@ -187,6 +191,7 @@ async function startNode(
       clientCounters: [counters],
     },
     () => Promise.reject(new Error('no main thread')),
+    (_, event, fields = {}) => logged.push([event, fields]),
   );
   await worker.listen();
   return {
@@ -198,6 +203,7 @@ async function startNode(
     wake,
     lease,
     board,
+    logged,
   };
 }
 

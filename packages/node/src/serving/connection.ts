@@ -55,8 +55,8 @@ const ARRIVAL_BYTES_PER_MS_MIN = 64;
 export const STALLED_MS_MAX = 10_000;
 const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
-/** A client may take so long to read a value that is sent from where it lies. */
-export const PIN_MS_MAX = 30_000;
+/** Where a partition is sealed, a client that has not read a value for so long is not waited for. */
+export const SEALED_PIN_MS_MAX = 100;
 
 /** What is done before the command in hand, or in its place. */
 export type LargeWork = Staging | Editing | Copying;
@@ -76,8 +76,6 @@ export interface ConnectionHost {
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
   monotonicMs(): number;
-  /** A connection was ended for it. */
-  pinsEnded(): void;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
   /** Whether what the running batch did may be told. */
@@ -322,15 +320,20 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     if (this.pinned.size === 0) this.host.pinning.delete(this);
   }
 
-  /** Ends it where its client does not read what is pinned, or the bytes are about to change. */
-  checkPins(nowMs: number): void {
+  /** Ends it where its client does not read what is pinned, or the bytes are about to change. Returns for how long
+   *  they have been pinned then, else -1. */
+  checkPins(nowMs: number): number {
+    if (this.wire.gone) return -1;
+    const pinMaxMs = this.host.settings.pinMaxMs || Number.POSITIVE_INFINITY;
     for (const { sinceMs, partition } of this.pinned) {
-      const isSafe = partition === null || partition.mayWrite() || partition.sealed();
-      if (nowMs - sinceMs < PIN_MS_MAX && isSafe) continue;
-      this.host.pinsEnded();
+      const ageMs = nowMs - sinceMs;
+      const sealed = partition?.sealed() === true;
+      const isInTime = ageMs < (sealed ? SEALED_PIN_MS_MAX : pinMaxMs);
+      if (isInTime && (sealed || partition === null || partition.mayWrite())) continue;
       this.destroy();
-      return;
+      return ageMs;
     }
+    return -1;
   }
 
   /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits

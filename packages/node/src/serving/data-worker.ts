@@ -1,7 +1,7 @@
 /** Entry of a data worker's thread: wires a ServingWorker to the main thread's messages. */
 
 import { describeClient } from '../commands/client.ts';
-import { closeLine, onMessage, ownData, post } from '../process/worker-side.ts';
+import { closeLine, log, onMessage, ownData, post } from '../process/worker-side.ts';
 import { IngotError } from '../shared/errors.ts';
 import type { AnswerMessage, Question, ToDataWorker } from '../shared/messages.ts';
 import { ServingWorker } from './worker.ts';
@@ -29,7 +29,7 @@ function answered(message: AnswerMessage): void {
   else pending?.resolve(message.result);
 }
 
-const worker = new ServingWorker(ownData(), ask);
+const worker = new ServingWorker(ownData(), ask, log);
 
 function handle(message: ToDataWorker): void {
   switch (message.kind) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
+import { SEALED_PIN_MS_MAX } from './connection.ts';
 
 const MAX = 2 ** 20;
 const SMALL = 'x'.repeat(200);
@@ -261,6 +262,44 @@ describe('large values: sent from where they lie', () => {
       }
       while (partition.values.pinStats(Date.now()).pins > 0) await sleep(1);
     }
+  });
+
+  it('a client that does not read for --pin-max is disconnected, and no other', async () => {
+    cluster = await TestCluster.start(1, 1, {}, { pinMaxMs: 200 });
+    const [slow, other] = [await cluster.client(), await cluster.client()];
+    const key = cluster.keyIn(0);
+    const { values } = cluster.partition(0, 0);
+    const value = large(MAX);
+    await other.call('SET', key, value);
+    slow.socket.pause();
+    slow.write(`GET ${key}\r\n`.repeat(40));
+    await stalled(0);
+    while (values.pinStats(Date.now()).pins > 0) expect(await other.call('GET', key)).toBe(value);
+    expect(cluster.counter(0, 'pinsEnded')).toBe(1);
+    const [event, { connections, client, seconds }] = cluster.nodes[0].logged[0];
+    expect([event, connections]).toEqual(['pins.ended', 1]);
+    expect(client).toBe(`127.0.0.1:${slow.socket.localPort}`);
+    expect(seconds).toBeGreaterThanOrEqual(0.2);
+  });
+
+  it('a seal ends who holds bytes of the partition without reading on', async () => {
+    cluster = await TestCluster.start(1, 2);
+    const other = await cluster.client();
+    const clients = await Promise.all([0, 1].map(() => cluster.client()));
+    for (const [id, client] of clients.entries()) {
+      await other.call('SET', cluster.keyIn(id), large(MAX));
+      client.socket.pause();
+      client.write(`GET ${cluster.keyIn(id)}\r\n`.repeat(40));
+    }
+    const pinned = [0, 1].map((id) => cluster.partition(0, id));
+    const ages = (): number[] =>
+      pinned.map(({ values }) => values.pinStats(Date.now()).oldestPinMs);
+    while (ages().some((ms) => ms < 2 * SEALED_PIN_MS_MAX)) await sleep(10);
+    pinned[0].seal(true);
+    cluster.nodes[0].worker.roleChanged();
+    while (pinned[0].values.pinStats(Date.now()).pins > 0) await sleep(1);
+    expect(cluster.counter(0, 'pinsEnded')).toBe(1);
+    expect(pinned[1].values.pinStats(Date.now()).pins).toBeGreaterThan(0);
   });
 
   it('short values, misses and pipelines around it keep their order', async () => {

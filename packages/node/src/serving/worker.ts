@@ -13,6 +13,7 @@ import { LeaseWatch } from '../lease/lease-word.ts';
 import { Counter, WorkerCounters } from '../metrics/layout.ts';
 import { Parser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { NodeLog } from '../process/log.ts';
 import { monotonicMs } from '../process/monotonic-clock.ts';
 import { type ClusterMap, isUp } from '../shared/map.ts';
 import type { Question, WorkerData } from '../shared/messages.ts';
@@ -68,6 +69,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   private readonly wake: Int32Array;
   private readonly askMain: Ask;
+  private readonly log: NodeLog;
   private readonly parking: Parking;
   private readonly forwarding: Forwarding;
   private readonly desk: Desk;
@@ -77,7 +79,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   private readonly ticker: NodeJS.Timeout;
   private nextSession: number;
 
-  constructor(data: WorkerData, ask: Ask) {
+  constructor(data: WorkerData, ask: Ask, log: NodeLog = () => {}) {
+    this.log = log;
     this.nodeId = data.nodeId;
     this.auth = new ClientAuth(data.settings.credentials);
     this.lease = new LeaseWatch(data.lease);
@@ -146,21 +149,29 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.checkPins();
   }
 
-  /** Of a partition, or there is a lease again. */
+  /** Of a partition, or it was sealed, or there is a lease again. */
   roleChanged(): void {
     this.checkPins();
     this.parking.changed();
   }
 
-  pinsEnded(): void {
-    this.counters.add(Counter.pinsEnded, 1);
-  }
-
-  /** Where a partition is led no longer, its bytes are about to change. */
+  /** Where a partition is led no longer, or not for long, its bytes are about to change. */
   private checkPins(): void {
     if (this.pinning.size === 0) return;
     const nowMs = this.monotonicMs();
-    for (const connection of [...this.pinning]) connection.checkPins(nowMs);
+    let connections = 0;
+    let longestMs = 0;
+    let client = '';
+    for (const connection of [...this.pinning]) {
+      const pinnedMs = connection.checkPins(nowMs);
+      if (pinnedMs < 0) continue;
+      connections++;
+      if (pinnedMs >= longestMs) client = connection.address;
+      longestMs = Math.max(longestMs, pinnedMs);
+    }
+    if (connections === 0) return;
+    this.counters.add(Counter.pinsEnded, connections);
+    this.log('warn', 'pins.ended', { connections, client, seconds: longestMs / 1_000 });
   }
 
   get incarnation(): number {

@@ -77,6 +77,8 @@ export interface Settings {
   readonly failoverWaitMs: number;
   /** A follower that has heard nothing for so long answers no reads; 0: it goes on. */
   readonly staleMaxMs: number;
+  /** A client may take so long to read a value that is sent from where it lies; 0: as long as it likes. */
+  readonly pinMaxMs: number;
   /** A node that is gone for so long is taken out of the map; 0: never. */
   readonly forgetAfterMs: number;
   /** How fast syncs may go, all together. */
