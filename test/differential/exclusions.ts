@@ -133,6 +133,15 @@ export const EXCLUSIONS: readonly Exclusion[] = [
     shown: [['MULTI'], ['MGET', 'a', 'b']],
   },
   {
+    commands: ['LCS'],
+    case: 'values whose lengths multiplied come to more than 4,194,304',
+    reason: 'refused: nobody else is served while it is computed; Redis stops at 128 times as much',
+    shown: [
+      ['SET', '{t}a', 'v'.repeat(2_100)],
+      ['LCS', '{t}a', '{t}a', 'LEN'],
+    ],
+  },
+  {
     commands: ['OBJECT ENCODING', 'OBJECT REFCOUNT'],
     case: 'a value that was changed in part; a small integer',
     reason:

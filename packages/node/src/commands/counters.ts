@@ -1,4 +1,4 @@
-/** INCR, DECR, INCRBY, DECRBY: values that spell 64-bit integers.
+/** INCR, DECR, INCRBY, DECRBY: values that spell 64-bit integers; INCRBYFLOAT: 80-bit floats.
  *  The expiry of the key stays; an absent key counts from 0. */
 
 import {
@@ -22,7 +22,10 @@ import {
   OUT_OF_MEMORY,
   WOULD_OVERFLOW,
 } from './errors.ts';
+import { addLongDoubles, formatLongDouble, parseLongDouble } from './long-double.ts';
+import { find, storeBytes } from './records.ts';
 import { type CommandRow, command, FIRST_KEY, type Run } from './row.ts';
+import { valueCopy } from './value-pieces.ts';
 
 const counterOfWorker = new Counter();
 
@@ -56,6 +59,29 @@ function decrby(execution: Execution, args: Args, out: ReplyWriter): void {
   else add(execution, args, negated, out);
 }
 
+const NOT_A_FLOAT = 'ERR value is not a valid float';
+const NOT_FINITE = 'ERR increment would produce NaN or Infinity';
+/** Text longer than this is no number to Redis. */
+const FLOAT_BYTES_MAX = 5 * 1024;
+
+function incrbyfloat(execution: Execution, args: Args, out: ReplyWriter): void {
+  const { partition } = execution;
+  const ref = find(execution, args, 1);
+  const isLong = ref !== 0 && partition.valueBytes(ref) >= FLOAT_BYTES_MAX;
+  if (isLong || args.bytes(2) >= FLOAT_BYTES_MAX) return out.error(NOT_A_FLOAT);
+  const current = parseLongDouble(ref === 0 ? '0' : valueCopy(execution, ref).toString('latin1'));
+  const start = args.start(2);
+  const delta = parseLongDouble(args.buf.toString('latin1', start, start + args.bytes(2)));
+  if (current === null || delta === null) return out.error(NOT_A_FLOAT);
+  const sum = addLongDoubles(current, delta);
+  if (sum === null) return out.error(NOT_FINITE);
+  const text = Buffer.from(formatLongDouble(sum));
+  const expiresAtMs = ref === 0 ? 0 : partition.expiresAtMs(ref);
+  const refused = storeBytes(execution, args, 1, text, 0, text.length, expiresAtMs);
+  if (refused === null) out.bulk(text, 0, text.length);
+  else out.error(refused);
+}
+
 function counter(name: string, arity: number, summary: string, run: Run): CommandRow {
   return command({
     name,
@@ -78,4 +104,5 @@ export const COUNTER_COMMANDS: readonly CommandRow[] = [
   ),
   counter('incrby', 3, 'Adds a number to the integer value of a key.', incrby),
   counter('decrby', 3, 'Takes a number from the integer value of a key.', decrby),
+  counter('incrbyfloat', 3, 'Adds a number to the number that a key holds.', incrbyfloat),
 ];

@@ -26,6 +26,23 @@ describe('commands over several keys', () => {
     expect(node.ask('GET', 'a')).toBe('1');
   });
 
+  it('MSETNX sets all, or none where one is there', () => {
+    expect(node.ask('MSETNX', 'x', '7', 'a', '8')).toBe(0);
+    expect(node.ask('MGET', 'x', 'a')).toEqual([null, '1']);
+    expect(node.ask('MSETNX', 'x', '7', 'y', '8', 'x', '9')).toBe(1);
+    expect(node.ask('MGET', 'x', 'y')).toEqual(['9', '8']);
+    const wrong = { error: "ERR wrong number of arguments for 'msetnx' command" };
+    expect(node.ask('MSETNX', 'z', '7', 'b')).toEqual(wrong);
+  });
+
+  it('MSETNX that is refused in the middle leaves nothing behind', () => {
+    const small = new SingleNode({ eviction: 'noeviction' });
+    const value = 'x'.repeat(60_000);
+    const pairs = Array.from({ length: 200 }, (_, i) => [`key${i}`, value]).flat();
+    expect(small.ask('MSETNX', ...pairs)).toEqual({ error: expect.stringMatching(/^OOM /) });
+    expect(small.ask('DBSIZE')).toBe(0);
+  });
+
   it.each(['DEL', 'UNLINK'])('%s counts what it removed, a key named twice once', (name) => {
     expect(node.ask(name, 'a', 'x', 'b', 'a')).toBe(2);
     expect(node.ask('MGET', 'a', 'b', 'c')).toEqual([null, null, '3']);

@@ -1,4 +1,4 @@
-/** Commands over several keys: MGET MSET, and DEL UNLINK EXISTS TOUCH, which also take one.
+/** Commands over several keys: MGET MSET MSETNX, and DEL UNLINK EXISTS TOUCH, which also take one.
  *  What arrives here is of one partition; calls over several are split by the executor and put
  *  together again by the row's `split`. A write over several keys reaches followers as one
  *  transaction, because the executor runs the whole command in one. */
@@ -8,6 +8,7 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { wrongArity } from './errors.ts';
 import {
+  find,
   lookUp,
   lookUpAndMark,
   removeKey,
@@ -37,6 +38,23 @@ function mset(execution: Execution, args: Args, out: ReplyWriter): void {
     if (refused !== null) return out.error(refused);
   }
   out.ok();
+}
+
+/** All or none, here in the memory that they take, too. */
+function msetnx(execution: Execution, args: Args, out: ReplyWriter): void {
+  if (args.count % 2 === 0) return out.error(wrongArity('msetnx'));
+  for (let i = 1; i < args.count; i += 2) {
+    if (find(execution, args, i) !== 0) return out.integer(0);
+    const refused = tooLarge(execution.partition, args.bytes(i), args.bytes(i + 1));
+    if (refused !== null) return out.error(refused);
+  }
+  for (let i = 1; i < args.count; i += 2) {
+    const refused = storeArgument(execution, args, i, i + 1, 0);
+    if (refused === null) continue;
+    for (let k = 1; k < i; k += 2) removeKey(execution, args, k);
+    return out.error(refused);
+  }
+  out.integer(1);
 }
 
 /** Replies how many of the keys `visit` found; a key named twice is visited twice. */
@@ -76,6 +94,17 @@ export const MULTI_KEY_COMMANDS: readonly CommandRow[] = [
     split: 'ok',
     summary: 'Sets the values of several keys.',
     run: mset,
+  }),
+  command({
+    name: 'msetnx',
+    arity: -3,
+    kind: 'write',
+    flags: ['write', 'denyoom'],
+    group: 'string',
+    keys: KEY_VALUE_PAIRS,
+    value: 2,
+    summary: 'Sets the values of several keys of one partition if none of them exists.',
+    run: msetnx,
   }),
   command({
     name: 'del',

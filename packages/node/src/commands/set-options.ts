@@ -17,6 +17,10 @@ export const OPTION_XX = 2;
 export const OPTION_GET = 4;
 export const OPTION_KEEPTTL = 8;
 export const OPTION_PERSIST = 16;
+export const OPTION_IFEQ = 512;
+export const OPTION_IFNE = 1024;
+/** Each is about the value that was there. */
+const CONDITIONS: number = OPTION_NX | OPTION_XX | OPTION_IFEQ | OPTION_IFNE;
 const OPTION_EX = 32;
 const OPTION_PX = 64;
 const OPTION_EXAT = 128;
@@ -32,10 +36,14 @@ interface OptionRow {
   readonly excludes: number;
   /** Unit of the argument that follows; none when absent. */
   readonly time?: TimeUnit;
+  /** A value follows, to be compared. */
+  readonly compares?: true;
 }
 
-const NX: OptionRow = { word: 'NX', bit: OPTION_NX, excludes: OPTION_XX };
-const XX: OptionRow = { word: 'XX', bit: OPTION_XX, excludes: OPTION_NX };
+const NX: OptionRow = condition('NX', OPTION_NX);
+const XX: OptionRow = condition('XX', OPTION_XX);
+const IFEQ: OptionRow = { ...condition('IFEQ', OPTION_IFEQ), compares: true };
+const IFNE: OptionRow = { ...condition('IFNE', OPTION_IFNE), compares: true };
 const GET: OptionRow = { word: 'GET', bit: OPTION_GET, excludes: 0 };
 const KEEPTTL: OptionRow = expiryOption('KEEPTTL', OPTION_KEEPTTL);
 const PERSIST: OptionRow = expiryOption('PERSIST', OPTION_PERSIST);
@@ -46,8 +54,12 @@ const TIMES: readonly OptionRow[] = [
   { ...expiryOption('PXAT', OPTION_PXAT), time: UNIX_MS },
 ];
 
-export const SET_OPTIONS: readonly OptionRow[] = [...TIMES, NX, XX, GET, KEEPTTL];
+export const SET_OPTIONS: readonly OptionRow[] = [...TIMES, NX, XX, GET, KEEPTTL, IFEQ, IFNE];
 export const GETEX_OPTIONS: readonly OptionRow[] = [...TIMES, PERSIST];
+
+function condition(word: string, bit: number): OptionRow {
+  return { word, bit, excludes: CONDITIONS & ~bit };
+}
 
 function expiryOption(word: string, bit: number): OptionRow {
   return { word, bit, excludes: EXPIRY_OPTIONS & ~bit };
@@ -58,6 +70,8 @@ export class WriteOptions {
   bits = 0;
   /** Unix ms, when one of EX PX EXAT PXAT was given and `settleTime` accepted it; else 0. */
   expiresAtMs = 0;
+  /** The argument that IFEQ or IFNE compares with. */
+  comparedAt = 0;
   private unit: TimeUnit | undefined;
   private timeAt = 0;
 
@@ -74,9 +88,11 @@ export class WriteOptions {
       const row = rowOf(rows, args, i);
       if (row === null || (this.bits & row.excludes) !== 0) return false;
       this.bits |= row.bit;
-      if (row.time === undefined) continue;
-      this.unit = row.time;
-      this.timeAt = ++i;
+      if (row.compares === true) this.comparedAt = ++i;
+      if (row.time !== undefined) {
+        this.unit = row.time;
+        this.timeAt = ++i;
+      }
       if (i === args.count) return false;
     }
     return true;

@@ -259,3 +259,57 @@ describe('limits', () => {
     expect(full.ask('GET', 'key0')).not.toBeNull();
   });
 });
+
+/** Vectors of https://redis.io/docs/latest/commands/set/, .../delex/ and valkey.io/commands/delifeq/ */
+describe('conditions on the value', () => {
+  const vectors: readonly (readonly [command: string, reply: unknown])[] = [
+    ['SET a 2 IFEQ 1', null],
+    ['SET a 1', 'OK'],
+    ['SET a 2 IFEQ 1', 'OK'],
+    ['SET a 3 IFEQ 1', null],
+    ['SET a 3 IFEQ 1 GET', '2'],
+    ['SET a 3 ifeq 2 GET EX 100', '2'],
+    ['TTL a', 100],
+    ['SET a 4 IFEQ 3 KEEPTTL', 'OK'],
+    ['TTL a', 100],
+    ['SET a 5 IFNE 4', null],
+    ['SET a 5 IFNE 3', 'OK'],
+    ['SET b 1 IFNE 1', 'OK'],
+    ['SET a 6 IFEQ', syntaxError],
+    ['SET a 6 IFEQ 5 NX', syntaxError],
+    ['SET a 6 XX IFEQ 5', syntaxError],
+    ['SET a 6 IFEQ 5 IFNE 5', syntaxError],
+    ['MGET a b', ['5', '1']],
+    ['DELIFEQ a 4', 0],
+    ['DELIFEQ a 5', 1],
+    ['DELIFEQ a 5', 0],
+    ['DELEX b IFEQ 2', 0],
+    ['DELEX b IFNE 1', 0],
+    ['DELEX b IFNE', syntaxError],
+    ['DELEX b zz 1', syntaxError],
+    ['DELEX b ifne 2', 1],
+    ['DELEX b', 0],
+    ['SET b 1', 'OK'],
+    ['DELEX b IFDEQ 0123456789abcdef', { error: expect.stringMatching(/^ERR IFDEQ and IFDNE/) }],
+    ['DELEX b IFEQ 1', 1],
+    ['SET b 1', 'OK'],
+    ['DELEX b', 1],
+    ['EXISTS a b', 0],
+  ];
+
+  it('SET IFEQ and IFNE, DELIFEQ, DELEX', () => {
+    for (const [command, reply] of vectors) {
+      expect(node.ask(...command.split(' ')), command).toEqual(reply);
+    }
+  });
+
+  it('compare all bytes', () => {
+    const value = Buffer.alloc(60_000, 'x');
+    node.ask('SET', 'a', value);
+    value[59_999] = 0;
+    expect(node.ask('DELIFEQ', 'a', value)).toBe(0);
+    expect(node.ask('DELIFEQ', 'a', value.subarray(1))).toBe(0);
+    value[59_999] = 0x78;
+    expect(node.ask('DELIFEQ', 'a', value)).toBe(1);
+  });
+});

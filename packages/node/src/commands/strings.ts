@@ -32,6 +32,8 @@ import { type CommandRow, command, FIRST_KEY, type Run } from './row.ts';
 import {
   GETEX_OPTIONS,
   OPTION_GET,
+  OPTION_IFEQ,
+  OPTION_IFNE,
   OPTION_KEEPTTL,
   OPTION_NX,
   OPTION_PERSIST,
@@ -39,6 +41,10 @@ import {
   SET_OPTIONS,
   WriteOptions,
 } from './set-options.ts';
+import { valueIs } from './value-pieces.ts';
+
+const NO_DIGESTS =
+  'ERR IFDEQ and IFDNE are not supported: there are no digests, use IFEQ or IFNE with the value';
 
 const options = new WriteOptions();
 
@@ -66,7 +72,7 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
   const ref = wantsOld ? lookUp(execution, args, 1) : find(execution, args, 1);
   if (wantsOld) writeValue(execution, ref, out);
 
-  if (options.has(ref === 0 ? OPTION_XX : OPTION_NX)) {
+  if (!mayReplace(execution, args, ref)) {
     if (!wantsOld) out.nil();
     return;
   }
@@ -75,6 +81,35 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
   const refused = storeArgument(execution, args, 1, 2, expiresAtMs);
   if (wantsOld) replaceByError(refused, mark, out);
   else replyOk(refused, out);
+}
+
+/** Whether the conditions of SET let it replace the value at `ref`, 0 = none. */
+function mayReplace(execution: Execution, args: Args, ref: number): boolean {
+  if (ref === 0) return !options.has(OPTION_XX | OPTION_IFEQ);
+  if (options.has(OPTION_NX)) return false;
+  if (!options.has(OPTION_IFEQ | OPTION_IFNE)) return true;
+  return valueIs(execution, ref, args, options.comparedAt) === options.has(OPTION_IFEQ);
+}
+
+/** Deletes the key if its value is argument 2. */
+function delifeq(execution: Execution, args: Args, out: ReplyWriter): void {
+  const ref = find(execution, args, 1);
+  const isIt = ref !== 0 && valueIs(execution, ref, args, 2);
+  out.integer(isIt ? removeKey(execution, args, 1) : 0);
+}
+
+/** DELEX key [IFEQ value | IFNE value] */
+function delex(execution: Execution, args: Args, out: ReplyWriter): void {
+  const isBare = args.count === 2;
+  const equal = !isBare && args.is(2, 'IFEQ');
+  const compares = args.count === 4 && (equal || args.is(2, 'IFNE'));
+  const digests = args.count === 4 && (args.is(2, 'IFDEQ') || args.is(2, 'IFDNE'));
+  if (digests) return out.error(NO_DIGESTS);
+  if (!isBare && !compares) return out.error(SYNTAX_ERROR);
+  const ref = find(execution, args, 1);
+  if (ref === 0) return out.integer(0);
+  const holds = isBare || valueIs(execution, ref, args, 3) === equal;
+  out.integer(holds ? removeKey(execution, args, 1) : 0);
 }
 
 function getset(execution: Execution, args: Args, out: ReplyWriter): void {
@@ -129,7 +164,7 @@ function append(execution: Execution, args: Args, out: ReplyWriter): void {
 
 function setrange(execution: Execution, args: Args, out: ReplyWriter): void {
   const { partition, nowMs } = execution;
-  const offset = args.integer(2);
+  const offset = args.rounded(2);
   if (Number.isNaN(offset)) return out.error(NOT_AN_INTEGER);
   if (offset < 0) return out.error(OFFSET_OUT_OF_RANGE);
   const bytes = args.bytes(3);
@@ -237,6 +272,24 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
     flags: ['write', 'fast'],
     summary: 'Returns the value of a key and deletes it.',
     run: getdel,
+  }),
+  command({
+    ...string,
+    name: 'delifeq',
+    arity: 3,
+    kind: 'write',
+    flags: ['write', 'fast'],
+    summary: 'Deletes a key if it has this value.',
+    run: delifeq,
+  }),
+  command({
+    ...string,
+    name: 'delex',
+    arity: -2,
+    kind: 'write',
+    flags: ['write', 'fast'],
+    summary: 'Deletes a key, if it has this value (IFEQ) or another one (IFNE) where asked for.',
+    run: delex,
   }),
   command({
     ...string,

@@ -15,6 +15,7 @@ import { DUMP_COMMANDS } from './dump.ts';
 import { EXPIRY_COMMANDS } from './expiry.ts';
 import { INFO_COMMAND } from './info.ts';
 import { KEYSPACE_COMMANDS } from './keyspace.ts';
+import { LCS_COMMAND } from './lcs.ts';
 import { MEMORY_COMMAND } from './memory.ts';
 import { MULTI_KEY_COMMANDS } from './multi-key.ts';
 import { OBJECT_COMMAND } from './object.ts';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly CommandRow[] = [
   ...STRING_COMMANDS,
   ...MULTI_KEY_COMMANDS,
   ...COUNTER_COMMANDS,
+  LCS_COMMAND,
   ...BIT_COMMANDS,
   ...BITFIELD_COMMANDS,
   ...EXPIRY_COMMANDS,

@@ -53,8 +53,8 @@ const REASONS: readonly { readonly why: string; readonly names: string }[] = [
   { why: 'there is one database', names: 'move swapdb' },
   {
     why: NOT_YET,
-    names: `acl bgrewriteaof bgsave debug incrbyfloat lastsave latency lcs lolwut
-      migrate module monitor msetnx reset save shutdown slowlog time waitaof`,
+    names: `acl bgrewriteaof bgsave debug digest lastsave latency lolwut
+      migrate module monitor reset save shutdown slowlog time waitaof`,
   },
 ];
 

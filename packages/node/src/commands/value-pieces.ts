@@ -58,3 +58,17 @@ export function valueCopy(execution: Execution, ref: number): Buffer {
   partition.copyValue(ref, 0, copy.length, copy, 0);
   return copy;
 }
+
+/** Inside a passage: whether the value at `ref` has the bytes of argument `i`. */
+export function valueIs(execution: Execution, ref: number, args: Args, i: number): boolean {
+  const { partition } = execution;
+  const bytes = args.bytes(i);
+  if (partition.valueBytes(ref) !== bytes) return false;
+  for (let at = 0; at < bytes; at += PIECE_BYTES) {
+    const wanted = Math.min(PIECE_BYTES, bytes - at);
+    partition.copyValue(ref, at, wanted, piece, 0);
+    const start = args.start(i) + at;
+    if (piece.compare(args.buf, start, start + wanted, 0, wanted) !== 0) return false;
+  }
+  return true;
+}
