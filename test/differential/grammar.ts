@@ -87,7 +87,7 @@ function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): R
     often(2, 'INCRBY DECRBY', key, number),
     row('INCRBYFLOAT', key, float),
     often(2, 'DEL UNLINK EXISTS TOUCH MGET', several),
-    row('MSET MSETNX', some(words(key, value), 3)),
+    row('MSET', some(words(key, value), 3)),
     often(2, 'EXPIRE PEXPIRE', key, relativeTime),
     row('EXPIRE PEXPIRE', key, relativeTime, conditions),
     row('EXPIREAT', key, unixSeconds, conditions),
@@ -112,9 +112,10 @@ function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): R
 }
 
 /** Commands over several keys that want them of one slot. */
-function ofOneSlotOnly(key: Arbitrary<Word>): Row[] {
+function ofOneSlotOnly(key: Arbitrary<Word>, value: Arbitrary<Word>): Row[] {
   const several = some(key, 4);
   return [
+    row('MSETNX', some(words(key, value), 3)),
     row('LCS', key, key, some(one('LEN IDX WITHMATCHLEN MINMATCHLEN 2 x'), 4, 0)),
     row('COPY', key, key, some(one('REPLACE DB 0 replace x'), 2, 0)),
     often(2, 'RENAME RENAMENX', key, key),
@@ -179,7 +180,7 @@ export function commandsOn(
 ): Commands {
   const offsets = `0 1 3 20 -1 x${long ? ' 70000' : ''}`;
   const onKeys = arbitraryOf(keyed(key, values(long), offsets));
-  const onOneSlot = ofOneSlot ? arbitraryOf(ofOneSlotOnly(key)) : onKeys;
+  const onOneSlot = ofOneSlot ? arbitraryOf(ofOneSlotOnly(key, values(long))) : onKeys;
   const others = arbitraryOf(OTHERS);
   const strayOption = one(OPTION_WORDS);
   return {
