@@ -34,7 +34,7 @@ export class Workload {
   #gapMs = 30;
   #moodUntilMs = 0;
   #stamp = 0;
-  readonly #larges = new Map<SimCopy, { write: LargeWrite; value: Buffer }>();
+  readonly #larges = new Map<SimCopy, { write: LargeWrite; value: Buffer; key: Key }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -82,7 +82,7 @@ export class Workload {
     const nowMs = copy.node.clockMs();
     const choice = random.next();
     trace.count('writes');
-    const key = KEYS[random.below(SINGLE_KEYS)];
+    const key = this.#otherThanLarge(copy, random.below(SINGLE_KEYS));
     if (this.#larges.has(copy) && random.chance(0.4)) this.#writeLarge(copy, nowMs);
     else if (choice < 0.02) this.#beginLarge(copy, key);
     else if (choice < 0.62) this.#passage(copy, () => this.#set(copy, key, nowMs));
@@ -99,6 +99,12 @@ export class Workload {
     const { seq } = partition.stats();
     this.#world.note(`${copy.name} written, seq ${seq}`);
     this.#world.nodeOf(copy).wake(partition.id);
+  }
+
+  /** The value under way has its stamp already: a later one of its key, published before it, would seem to go back. */
+  #otherThanLarge(copy: SimCopy, index: number): Key {
+    const isTaken = this.#larges.get(copy)?.key.index === index;
+    return KEYS[isTaken ? (index + 1) % SINGLE_KEYS : index];
   }
 
   /** Sets one key to one value of a size; for scenarios. */
@@ -143,7 +149,7 @@ export class Workload {
     if (typeof write === 'number') return;
     const value = Buffer.allocUnsafe(size);
     fillValue(value, key, ++this.#stamp, size);
-    this.#larges.set(copy, { write, value });
+    this.#larges.set(copy, { write, value, key });
   }
 
   /** One passage of a value that takes a few; the last publishes it. */
