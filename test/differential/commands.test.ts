@@ -16,7 +16,14 @@ const SEED = Number(process.env['INGOT_SEED'] ?? 1);
 const redisServer = needs('redis-server');
 
 /** Of Valkey 9, of Redis 8.4, and our own. */
-const NEWER = ['delifeq', 'delex', 'ingot.scan'];
+const NEWER = [
+  'delifeq',
+  'delex',
+  'ingot.scan',
+  'client|setinfo',
+  'client|acks',
+  'client|no-touch',
+];
 
 describe.runIf(redisServer !== null)('commands against redis-server', () => {
   let pair: ServerPair;
@@ -43,8 +50,9 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
     },
   );
 
-  it('COMMAND INFO agrees with Redis for every command that both have', async () => {
-    const names = COMMANDS.map(({ name }) => name);
+  it('COMMAND INFO agrees with Redis for every command and subcommand that both have', async () => {
+    const rows = COMMANDS.flatMap((row) => (row.subcommands.length > 0 ? row.subcommands : [row]));
+    const names = rows.map(({ name }) => name);
     const question = [['COMMAND', 'INFO', ...names]];
     const [[ours], [theirs]] = await Promise.all([
       pair.ingot.ask(question),
@@ -53,7 +61,46 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
     const described = decodeReply(theirs) as (unknown[] | null)[];
     expect(names.filter((_name, i) => described[i] === null)).toEqual(NEWER);
     const shared = (decodeReply(ours) as unknown[][]).filter((_row, i) => described[i] !== null);
-    expect(shared.map(metadata)).toEqual(described.filter((row) => row !== null).map(metadata));
+    expect(shared).toEqual(described.filter((row) => row !== null));
+  });
+
+  it('COMMAND DOCS agrees with Redis about group and version', async () => {
+    const question = [['COMMAND', 'DOCS', ...COMMANDS.map(({ name }) => name)]];
+    const [ours, theirs] = await Promise.all(
+      [pair.ingot, pair.redis].map(async (server) => {
+        const [reply] = await server.ask(question);
+        return documented(decodeReply(reply) as unknown[]);
+      }),
+    );
+    const shared = [...ours].filter(([name]) => theirs.has(name));
+    expect(shared.length).toBeGreaterThan(100);
+    expect(shared).toEqual(shared.map(([name]) => [name, theirs.get(name)]));
+  });
+
+  it.each([
+    'GETKEYS GET a',
+    'GETKEYS MSET a 1 b 2',
+    'GETKEYS OBJECT ENCODING a',
+    'GETKEYS CLIENT ID',
+    'GETKEYS PING a',
+    'GETKEYS NOSUCH a',
+    'GETKEYS OBJECT zz',
+    'GETKEYS GET a b',
+    'GETKEYS GET',
+    'GETKEYSANDFLAGS SET a 1',
+    'GETKEYSANDFLAGS SET a 1 EX 5 GET',
+    'GETKEYSANDFLAGS BITFIELD a GET u8 0',
+    'GETKEYSANDFLAGS BITFIELD a SET u8 0 1',
+    'GETKEYSANDFLAGS BITOP AND a b c',
+    'GETKEYSANDFLAGS RENAME a b',
+    'GETKEYSANDFLAGS DEL a b',
+  ])('COMMAND %s', async (command) => {
+    const question = [['COMMAND', ...command.split(' ')]];
+    const [[ours], [theirs]] = await Promise.all([
+      pair.ingot.ask(question),
+      pair.redis.ask(question),
+    ]);
+    expect(ours.toString()).toBe(theirs.toString());
   });
 });
 
@@ -70,8 +117,15 @@ test('docs/differences.md says what the list says (npm run docs rewrites it)', (
   expect(page).toBe(withDifferences(page));
 });
 
-/** Name, arity, flags, first, last, step, categories; flags and categories in any order. */
-function metadata(entry: unknown[]): unknown[] {
-  const [name, arity, flags, first, last, step, categories] = entry;
-  return [name, arity, new Set(flags as []), first, last, step, new Set(categories as [])];
+/** Group and version of all commands and subcommands, by name. */
+function documented(reply: unknown[]): Map<string, readonly unknown[]> {
+  const found = new Map<string, readonly unknown[]>();
+  for (let i = 0; i < reply.length; i += 2) {
+    const fields = reply[i + 1] as unknown[];
+    const field = (name: string): unknown => fields[fields.indexOf(name) + 1];
+    found.set(reply[i] as string, [field('group'), field('since')]);
+    if (!fields.includes('subcommands')) continue;
+    for (const entry of documented(field('subcommands') as unknown[])) found.set(...entry);
+  }
+  return found;
 }

@@ -130,8 +130,11 @@ function setSwitch(name: 'readOnly' | 'asking', on: boolean): Run {
   };
 }
 
-function connection(row: Omit<RowInput, 'kind' | 'group'>): CommandRow {
-  return command({ ...row, kind: 'connection', group: 'connection' });
+/** Group where it is another, as Redis has it. */
+function connection(
+  row: Omit<RowInput, 'kind' | 'group' | 'category'> & Partial<Pick<RowInput, 'group'>>,
+): CommandRow {
+  return command({ group: 'connection', ...row, kind: 'connection', category: '@connection' });
 }
 
 /** Flags of what must work at any time. */
@@ -182,6 +185,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
   }),
   connection({
     name: 'wait',
+    group: 'generic',
     arity: 3,
     flags: ['noscript'],
     summary: 'Waits until so many followers have what this connection wrote, and counts them.',
@@ -190,6 +194,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
   }),
   connection({
     name: 'readonly',
+    group: 'cluster',
     arity: 1,
     flags: ['loading', 'stale', 'fast'],
     summary: 'Allows reads from follower copies on the follower port.',
@@ -197,6 +202,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
   }),
   connection({
     name: 'readwrite',
+    group: 'cluster',
     arity: 1,
     flags: ['loading', 'stale', 'fast'],
     summary: 'Forbids reads from follower copies again.',
@@ -204,6 +210,7 @@ export const CONNECTION_COMMANDS: readonly CommandRow[] = [
   }),
   connection({
     name: 'asking',
+    group: 'cluster',
     arity: 1,
     flags: ['fast'],
     summary: 'Tells that the next command follows an ASK redirect, of which there are none.',

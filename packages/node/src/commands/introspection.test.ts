@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS_MAX } from '../metrics/layout.ts';
+import { keySpecsOf } from './command-metadata.ts';
 import { SingleNode } from './single-node.fixture.ts';
 import { COMMANDS, commandIndexByName, commandNames } from './table.ts';
 
@@ -36,6 +37,27 @@ describe('COMMAND', () => {
     expect(node.ask('COMMAND', 'LIST')).toEqual(all.map(([name]) => name));
   });
 
+  it('every command that names keys says what it does to them', () => {
+    const rows = COMMANDS.flatMap((row) => [row, ...row.subcommands]);
+    const mute = rows.filter((row) => row.keys.first > 0 && keySpecsOf(row).length === 0);
+    expect(mute.map(({ name }) => name)).toEqual([]);
+  });
+
+  it('GETKEYS and GETKEYSANDFLAGS find the keys of a command', () => {
+    expect(node.ask('COMMAND', 'GETKEYS', 'MSET', 'a', '1', 'b', '2')).toEqual(['a', 'b']);
+    expect(node.ask('COMMAND', 'GETKEYS', 'OBJECT', 'ENCODING', 'a')).toEqual(['a']);
+    expect(node.ask('COMMAND', 'GETKEYSANDFLAGS', 'DELEX', 'a', 'IFEQ', 'b')).toEqual([
+      ['a', ['RW', 'delete']],
+    ]);
+    const error = (text: string) => ({ error: `ERR ${text}` });
+    const ask = (...words: string[]) => node.ask('COMMAND', 'GETKEYS', ...words);
+    expect(ask('PING', 'a')).toEqual(error('The command has no key arguments'));
+    expect(ask('NOSUCH', 'a')).toEqual(error('Invalid command specified'));
+    expect(ask('GET', 'a', 'b')).toEqual(
+      error('Invalid number of arguments specified for command'),
+    );
+  });
+
   it('INFO describes commands and subcommands, nil for unknown ones', () => {
     const [get, , id] = node.ask('COMMAND', 'INFO', 'GET', 'nosuch', 'client|id') as unknown[][];
     expect(get.slice(0, 6)).toEqual(['get', 2, ['readonly', 'fast'], 1, 1, 1]);
@@ -66,7 +88,7 @@ describe('COMMAND', () => {
   it('DOCS says what a command does', () => {
     expect(node.ask('COMMAND', 'DOCS', 'get', 'nosuch')).toEqual([
       'get',
-      ['summary', 'Returns the value of a key.', 'group', 'string'],
+      ['summary', 'Returns the value of a key.', 'since', '1.0.0', 'group', 'string'],
     ]);
   });
 });

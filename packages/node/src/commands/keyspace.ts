@@ -67,13 +67,14 @@ function flushLed(partition: Partition, nowMs: number): boolean {
   return mayWrite;
 }
 
-function keyspace(row: Omit<RowInput, 'kind' | 'group'>): CommandRow {
-  return command({ ...row, kind: 'keyspace', group: 'generic' });
+function keyspace(row: Omit<RowInput, 'kind' | 'category'>): CommandRow {
+  return command({ ...row, kind: 'keyspace', category: '@keyspace' });
 }
 
 export const KEYSPACE_COMMANDS: readonly CommandRow[] = [
   keyspace({
     name: 'dbsize',
+    group: 'server',
     arity: 1,
     flags: ['readonly', 'fast'],
     combine: 'sum',
@@ -82,6 +83,7 @@ export const KEYSPACE_COMMANDS: readonly CommandRow[] = [
   }),
   keyspace({
     name: 'randomkey',
+    group: 'generic',
     arity: 1,
     flags: ['readonly'],
     combine: 'any',
@@ -90,6 +92,7 @@ export const KEYSPACE_COMMANDS: readonly CommandRow[] = [
   }),
   keyspace({
     name: 'flushall',
+    group: 'server',
     arity: -1,
     flags: ['write'],
     combine: 'ok',
@@ -99,6 +102,7 @@ export const KEYSPACE_COMMANDS: readonly CommandRow[] = [
   }),
   keyspace({
     name: 'flushdb',
+    group: 'server',
     arity: -1,
     flags: ['write'],
     combine: 'ok',

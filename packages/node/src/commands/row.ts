@@ -70,6 +70,24 @@ const GROUP_CATEGORY: Record<Group, string | null> = {
   cluster: null,
 };
 
+/** In the order in which Redis names them. */
+const CATEGORIES: readonly string[] = [
+  '@keyspace',
+  '@read',
+  '@write',
+  '@string',
+  '@bitmap',
+  '@pubsub',
+  '@admin',
+  '@fast',
+  '@slow',
+  '@blocking',
+  '@dangerous',
+  '@connection',
+  '@transaction',
+  '@scripting',
+];
+
 export function command(input: RowInput): CommandRow {
   const { category, dangerous, ...row } = input;
   const groupCategory = category === undefined ? GROUP_CATEGORY[row.group] : category;
@@ -95,5 +113,5 @@ function categoriesOf(
   if (flags.includes('admin')) categories.push('@admin');
   if (flags.includes('admin') || dangerous) categories.push('@dangerous');
   categories.push(flags.includes('fast') ? '@fast' : '@slow');
-  return categories;
+  return CATEGORIES.filter((category) => categories.includes(category));
 }

@@ -6,7 +6,8 @@ const ONLY_STRINGS = 'Ingot holds strings only';
 const FROM_THE_MAP = 'roles come from the cluster map alone';
 const NOT_YET = 'this version does not have it';
 
-const REASONS: readonly { readonly why: string; readonly names: string }[] = [
+/** Why, and which. */
+export const UNSUPPORTED: readonly { readonly why: string; readonly names: string }[] = [
   {
     why: `${ONLY_STRINGS}, no lists`,
     names: `blmove blmpop blpop brpop brpoplpush lindex linsert llen lmove lmpop lpop lpos lpush
@@ -59,7 +60,7 @@ const REASONS: readonly { readonly why: string; readonly names: string }[] = [
 ];
 
 const reasonByName: ReadonlyMap<string, string> = new Map(
-  REASONS.flatMap(({ why, names }) => names.split(/\s+/).map((name) => [name, why] as const)),
+  UNSUPPORTED.flatMap(({ why, names }) => names.split(/\s+/).map((name) => [name, why] as const)),
 );
 
 /** Why Ingot has no command of this name (any case), or null where Redis has none either. */
