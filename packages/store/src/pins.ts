@@ -29,11 +29,11 @@ export class Pin {
   readonly bytes: number;
   readonly #pins: Pins;
   readonly #timeSlot: number;
-  #chunks: Int32Array | null;
+  #chunks: readonly number[] | null;
 
   constructor(
     pins: Pins,
-    found: { views: Buffer[]; bytes: number; chunks: Int32Array; timeSlot: number },
+    found: { views: Buffer[]; bytes: number; chunks: readonly number[]; timeSlot: number },
   ) {
     this.views = found.views;
     this.bytes = found.bytes;
@@ -81,12 +81,8 @@ export class Pins {
         if (endRead(this.#scratch32, token)) return null;
         continue;
       }
-      const chunks = this.#chunksOf(ref);
-      if (chunks === null) continue; // torn
-      this.#hold(chunks);
-      const [bytes, views] = [this.#records.valueBytes(ref), this.#viewsOf(ref)];
-      if (endRead(this.#scratch32, token)) return this.#make(chunks, bytes, views, nowMs);
-      this.#letGo(chunks);
+      const pin = this.pinRead(ref, token, nowMs);
+      if (pin !== null) return pin;
     }
     enterGate(this.#scratch32);
     const ref = this.#isPrimary() ? find() : 0;
@@ -95,9 +91,22 @@ export class Pins {
     return pin;
   }
 
+  /** Pins the value of a record of a primary that was found since the read with this token began, and ends the read.
+   *  Null: it was torn. */
+  pinRead(ref: number, token: number, nowMs: number): Pin | null {
+    const chunks = this.#chunksOf(ref);
+    if (chunks === null) return null;
+    this.#hold(chunks);
+    const bytes = this.#records.valueBytes(ref);
+    const views = this.#viewsOf(ref);
+    if (endRead(this.#scratch32, token)) return this.#make(chunks, bytes, views, nowMs);
+    this.#letGo(chunks);
+    return null;
+  }
+
   /** Pins the value of a record inside a passage. */
   pinInside(ref: number, nowMs: number): Pin {
-    const chunks = this.#chunksOf(ref) ?? new Int32Array(0);
+    const chunks = this.#chunksOf(ref) ?? [];
     this.#hold(chunks);
     return this.#make(chunks, this.#records.valueBytes(ref), this.#viewsOf(ref), nowMs);
   }
@@ -106,20 +115,20 @@ export class Pins {
     return this.#scratch32[SCRATCH_ROLE_WORD] === ROLE_PRIMARY;
   }
 
-  #make(chunks: Int32Array, bytes: number, views: Buffer[], nowMs: number): Pin {
+  #make(chunks: readonly number[], bytes: number, views: Buffer[], nowMs: number): Pin {
     return new Pin(this, { views, bytes, chunks, timeSlot: this.#noteTime(nowMs) });
   }
 
   /** Chunks that hold bytes of the value; null where a torn read names none. */
-  #chunksOf(ref: number): Int32Array | null {
+  #chunksOf(ref: number): number[] | null {
     const extentCount = this.#records.extentCount(ref);
-    const inSlot = this.#records.partBytes(ref) > 0 ? 1 : 0;
-    const chunks = new Int32Array(extentCount + inSlot);
+    const chunks: number[] = [];
     for (let i = 0; i < extentCount; i++) {
-      chunks[i] = this.#records.extentAt(ref, i);
-      if (chunks[i] === 0) return null;
+      const chunk = this.#records.extentAt(ref, i);
+      if (chunk === 0) return null;
+      chunks.push(chunk);
     }
-    if (inSlot === 1) chunks[extentCount] = ref >>> CHUNK_SHIFT;
+    if (this.#records.partBytes(ref) > 0) chunks.push(ref >>> CHUNK_SHIFT);
     return chunks;
   }
 
@@ -143,17 +152,17 @@ export class Pins {
     return views;
   }
 
-  #hold(chunks: Int32Array): void {
+  #hold(chunks: readonly number[]): void {
     Atomics.add(this.#scratch32, SCRATCH_PIN_COUNT_WORD, 1);
     for (let i = 0; i < chunks.length; i++) Atomics.add(this.#counts, chunks[i], 1);
   }
 
-  #letGo(chunks: Int32Array): void {
+  #letGo(chunks: readonly number[]): void {
     for (let i = 0; i < chunks.length; i++) Atomics.sub(this.#counts, chunks[i], 1);
     Atomics.sub(this.#scratch32, SCRATCH_PIN_COUNT_WORD, 1);
   }
 
-  release(chunks: Int32Array, timeSlot: number): void {
+  release(chunks: readonly number[], timeSlot: number): void {
     if (timeSlot !== -1) Atomics.store(this.#scratch32, SCRATCH_PIN_TIMES_WORD + timeSlot, 0);
     this.#letGo(chunks);
   }

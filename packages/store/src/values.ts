@@ -118,6 +118,14 @@ export class Values {
     return pin;
   }
 
+  /** Pins the value of a record of a primary that was found since the read with this token began, and ends the read;
+   *  notes it. Null: it was torn. */
+  pinRead(ref: number, token: number, nowMs: number): Pin | null {
+    const pin = this.#pins.pinRead(ref, token, nowMs);
+    if (pin !== null) this.#sieve.mark(ref);
+    return pin;
+  }
+
   /** Pins the value of a record that was found inside this passage. */
   pinInside(ref: number, nowMs: number): Pin {
     return this.#pins.pinInside(ref, nowMs);

@@ -28,6 +28,7 @@ const LOOP_BYTES_MAX = 32;
 const KEPT_VIEW_BYTES_MAX = 2048;
 /** Longest header: type byte, sign, 20 digits, CRLF. */
 const HEADER_BYTES_MAX = 24;
+const CRLF: Buffer = Buffer.from('\r\n');
 
 /** A value in memory of somebody else, who is told when it is not needed any more. Never empty. */
 export interface Lent {
@@ -255,10 +256,14 @@ export class ReplyWriter {
     this.replaceBuffer(Buffer.allocUnsafeSlow(BYTES_INITIAL));
   }
 
-  /** What was written, as a view of `buffer`. Making a view costs 0.1 us and garbage, and replies
-   *  of the same batch size come again and again, so short views are kept. */
+  /** What was written, as a view of `buffer`. */
   view(): Buffer {
-    const { length } = this;
+    return this.prefix(this.length);
+  }
+
+  /** Making a view costs 0.1 us and garbage, and replies of the same batch size come again and again, so
+   *  short views are kept. */
+  private prefix(length: number): Buffer {
     if (length > KEPT_VIEW_BYTES_MAX) return this.buffer.subarray(0, length);
     let view = this.views[length];
     if (view === undefined) {
@@ -274,11 +279,13 @@ export class ReplyWriter {
     const pieces: Buffer[] = [];
     let at = 0;
     for (let i = 0; i < lent.length; i++) {
-      pieces.push(buffer.subarray(at, lentAt[i]));
+      pieces.push(at === 0 ? this.prefix(lentAt[i]) : buffer.subarray(at, lentAt[i]));
       for (const view of lent[i].views) pieces.push(view);
       at = lentAt[i];
     }
-    if (at < this.length) pieces.push(buffer.subarray(at, this.length));
+    // What is behind the last one begins with the end of its bulk, and is mostly nothing else.
+    if (this.length - at === CRLF.length) pieces.push(CRLF);
+    else if (at < this.length) pieces.push(buffer.subarray(at, this.length));
     return pieces;
   }
 

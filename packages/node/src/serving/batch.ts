@@ -16,6 +16,7 @@ import type { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import {
   hashKey,
+  type Partition,
   partitionOfSlot,
   Prefetch,
   SET_OK,
@@ -27,7 +28,7 @@ import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
-import { PINNED_BYTES_MIN } from './pinned-value.ts';
+import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
 import type { Dispatch } from './dispatch.ts';
 
 /** A batch hands its output over at this size, so that a long pipeline holds little of it. */
@@ -267,8 +268,8 @@ export class BatchExecutor {
         return true;
       }
       const valueBytes = partition.valueBytes(ref);
-      // Sent from where it lies, or, should this be a torn read, looked at once more.
-      if (valueBytes >= PINNED_BYTES_MIN || !partition.isInOnePiece(ref)) return false;
+      if (valueBytes >= PINNED_BYTES_MIN) return this.getPinned(partition, ref, token);
+      if (!partition.isInOnePiece(ref)) return false;
       const image = partition.imageBuffer;
       const valueStart = partition.valueOffset(ref);
       // Torn, these may say anything; the copy must stay inside the image all the same.
@@ -282,6 +283,23 @@ export class BatchExecutor {
       out.rewind(mark);
     }
     return false;
+  }
+
+  /** A long value is sent from where it lies; false where the read was torn, or the value cannot leave with its batch:
+   *  it is looked at once more. */
+  private getPinned(partition: Partition, ref: number, token: number): boolean {
+    const { connection, desk } = this;
+    if (connection.inSync || connection.repliesDue) return false;
+    const pin = partition.values.pinRead(ref, token, desk.execution.nowMs);
+    if (pin === null) return false;
+    const value = new PinnedValue(partition, pin, pin.views, pin.bytes);
+    if (!desk.out.lend(value)) {
+      value.release();
+      return false;
+    }
+    this.hits++;
+    desk.calls.count(this.getIndex);
+    return true;
   }
 
   /** Plain SET of a key that is led here; false when somebody else must see to it. */
