@@ -14,6 +14,8 @@ export interface Fault {
   readonly breaks: string;
   /** What may be the first to notice. */
   readonly claims: readonly Claim[];
+  /** Not only in the first thread, but in all: then they keep the same pace. */
+  readonly everywhere?: boolean;
   /** What the thread with the fault does, and what the others do. */
   readonly faulty: Does;
   readonly others: readonly Does[];
@@ -23,7 +25,7 @@ export interface Fault {
 }
 
 const UNTIL_SEEN = 1_000_000;
-const TO_BE_JUDGED = 1_500;
+const TO_BE_JUDGED = 2_000;
 
 const asleep = new Int32Array(new SharedArrayBuffer(4));
 const LAG_MS = 0.1;
@@ -53,7 +55,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   writerSkipsTheGate: {
     breaks: 'a writer goes through the gate',
-    claims: ['torn', 'order'],
+    claims: ['torn', 'pinned', 'order'],
     faulty: { does: 'writes', key: 'middle' },
     others: [{ does: 'reads', key: 'middle' }],
     calls: UNTIL_SEEN,
@@ -91,6 +93,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     claims: ['lost', 'order'],
     faulty: { key: 'count' },
     others: [{ key: 'count' }],
+    everywhere: true,
     calls: TO_BE_JUDGED,
     plant() {
       PartitionMap.prototype.increment = function (key: Uint8Array, by: Int64, nowMs): Int64 {
@@ -106,6 +109,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     claims: ['order'],
     faulty: { key: 'record' },
     others: [{ key: 'record' }],
+    everywhere: true,
     calls: TO_BE_JUDGED,
     plant() {
       TypedMap.prototype.increment = function (key, name, by) {
@@ -123,6 +127,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     claims: ['order'],
     faulty: { key: 'counter' },
     others: [{ key: 'counter' }],
+    everywhere: true,
     calls: TO_BE_JUDGED,
     plant() {
       PartitionMap.prototype.compareAndSet = function (key, expected, next, nowMs): boolean {

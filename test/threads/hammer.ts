@@ -175,6 +175,7 @@ class Hammer {
     if (kind === 'get' && operation.from === undefined) this.#seen.set(key, operation.result);
     if (kind === 'delete') this.#seen.set(key, null);
     if (kind === 'exchange') this.#seen.set(key, operation.value);
+    if (kind === 'add' && operation.ifThere !== true) this.#seen.set(key, `${operation.result}`);
     if ((kind === 'set' || kind === 'compareAndSet') && operation.result) {
       this.#seen.set(key, operation.value);
     }

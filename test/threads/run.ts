@@ -59,9 +59,10 @@ function tasksOf(run: Run, { handle }: SharedMap, control: Int32Array): HammerTa
   return Array.from({ length: run.threads }, (_, client) => ({
     ...{ handle, control, client, seed: run.seed * 31 + client, ms: run.ms },
     calls: fault === null ? run.calls : fault.calls,
-    ...{ does: 'all', key: null, fault: null },
+    ...{ does: 'all', key: null },
+    fault: client === 0 || fault?.everywhere === true ? (run.fault ?? null) : null,
     ...(fault !== null && client > 0 ? fault.others[(client - 1) % fault.others.length] : {}),
-    ...(fault !== null && client === 0 ? { ...fault.faulty, fault: run.fault as string } : {}),
+    ...(fault !== null && client === 0 ? fault.faulty : {}),
   }));
 }
 

@@ -23,6 +23,8 @@ export const STORE_ERRORS = {
     'a record of a struct, its key and tail included, has 64 KiB at most: shorten it',
   FIELD_INVALID: 'the field cannot hold the value: nothing was written',
   FIELD_OVERFLOW: 'the sum would leave what the field can hold: nothing was written',
+  GATE_STUCK:
+    'a thread has been inside the partition for a minute: it died there, or hangs; end the process, for the memory may be half written',
   HANDLE_INVALID: 'the memory does not carry a partition of this format',
 } as const;
 

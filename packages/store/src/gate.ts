@@ -10,12 +10,16 @@
  *
  *  Invariant: a thread that is inside never waits, never throws, never enters the same gate twice. */
 import { arch } from 'node:process';
+import { StoreError } from './errors.ts';
 import { SCRATCH_GATE_WORD } from './layout.ts';
 
 const STRONG_ORDER = arch === 'x64' || arch === 'ia32';
 const SPINS_BEFORE_WAIT = 200;
 /** A passage lasts microseconds; a waiter that missed its end looks again after this. */
 const WAIT_MS = 1;
+/** A gate that stands still for so many waits, a minute or more, has lost the thread that is inside. Waits are counted, not
+ *  time: a process that was stopped meanwhile has not waited. */
+export const STILL_WAITS_MAX = 60_000;
 /** After so many torn reads a reader goes through the gate itself. */
 export const TORN_READS_MAX = 64;
 
@@ -30,6 +34,7 @@ export function orderAccesses(): void {
   Atomics.load(fence, 0);
 }
 
+/** @throws StoreError GATE_STUCK */
 export function enterGate(words: Int32Array): void {
   const gate = Atomics.load(words, SCRATCH_GATE_WORD);
   if (
@@ -42,13 +47,27 @@ export function enterGate(words: Int32Array): void {
 }
 
 function enterContended(words: Int32Array): void {
-  for (let spins = 0; ; spins++) {
-    const gate = Atomics.load(words, SCRATCH_GATE_WORD);
-    if ((gate & 1) === 0) {
-      if (Atomics.compareExchange(words, SCRATCH_GATE_WORD, gate, gate + 1) === gate) return;
-    } else if (spins < SPINS_BEFORE_WAIT) pause();
-    else Atomics.wait(words, SCRATCH_GATE_WORD, gate, WAIT_MS);
+  for (;;) {
+    const gate = awaitEven(words);
+    if (Atomics.compareExchange(words, SCRATCH_GATE_WORD, gate, gate + 1) === gate) return;
   }
+}
+
+/** The first even gate from now on. */
+function awaitEven(words: Int32Array): number {
+  let gate = Atomics.load(words, SCRATCH_GATE_WORD);
+  let stillWaits = 0;
+  for (let spins = 0; (gate & 1) !== 0; spins++) {
+    if (spins < SPINS_BEFORE_WAIT) pause();
+    else {
+      Atomics.wait(words, SCRATCH_GATE_WORD, gate, WAIT_MS);
+      if (++stillWaits > STILL_WAITS_MAX) throw new StoreError('GATE_STUCK');
+    }
+    const next = Atomics.load(words, SCRATCH_GATE_WORD);
+    if (next !== gate) stillWaits = 0;
+    gate = next;
+  }
+  return gate;
 }
 
 export function leaveGate(words: Int32Array): void {
@@ -56,20 +75,11 @@ export function leaveGate(words: Int32Array): void {
 }
 
 /** The even gate under which a read begins; waits while a writer is inside. Where loads keep their order a plain one will
- *  do: an older gate than the newest only makes a reader read again, and no loop depends on seeing a newer one. */
+ *  do: an older gate than the newest only makes a reader read again, and no loop depends on seeing a newer one.
+ *  @throws StoreError GATE_STUCK */
 export function beginRead(words: Int32Array): number {
   const gate = STRONG_ORDER ? words[SCRATCH_GATE_WORD] : Atomics.load(words, SCRATCH_GATE_WORD);
   return (gate & 1) === 0 ? gate : awaitEven(words);
-}
-
-function awaitEven(words: Int32Array): number {
-  let gate = Atomics.load(words, SCRATCH_GATE_WORD);
-  for (let spins = 0; (gate & 1) !== 0; spins++) {
-    if (spins < SPINS_BEFORE_WAIT) pause();
-    else Atomics.wait(words, SCRATCH_GATE_WORD, gate, WAIT_MS);
-    gate = Atomics.load(words, SCRATCH_GATE_WORD);
-  }
-  return gate;
 }
 
 /** The even gate, or -1 when a writer is inside: for those who must not wait. */
