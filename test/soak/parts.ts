@@ -1,17 +1,13 @@
 /** The parts of a soak: each runs until its time is over, says how far it is, and returns what broke, or null. */
-import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { history, runHistory } from '../models/commands.ts';
-import { ioredis } from '../support/clients.ts';
-import { CLEAN, ingotVerify } from '../support/ingot.ts';
-import { LocalCluster } from '../support/local-cluster.ts';
-import { keysOfPartitions } from '../support/partition-keys.ts';
 import { runThreads } from '../threads/run.ts';
+import { setLargest } from './large-sets.ts';
 
 export interface Soaking {
   readonly seed: number;
-  /** By performance.now(). */
-  readonly untilMs: number;
+  /** How long the part goes on. */
+  readonly ms: number;
   /** One of test/threads/faults.ts, to see the soak fail. */
   readonly fault: string | undefined;
   readonly print: (line: string) => void;
@@ -27,13 +23,11 @@ const FAULTY_THREADS = 2;
 const MODELS_PER_BATCH = 100;
 const COMMANDS_MAX = 60;
 
-const CAPACITY = '640mb';
-const PARTITIONS = 4;
-/** A 16th of a partition. */
-const VALUE_MAX_BYTES = 10 * 2 ** 20;
-const COPIES = 2;
-
-const isOver = ({ untilMs }: Soaking): boolean => performance.now() >= untilMs;
+/** Says whether the part's time is over. */
+function timerOf({ ms }: Soaking): () => boolean {
+  const untilMs = performance.now() + ms;
+  return () => performance.now() >= untilMs;
+}
 
 /** Prints now and then. */
 function progressOf({ print }: Soaking): (text: () => string) => void {
@@ -49,11 +43,12 @@ function progressOf({ print }: Soaking): (text: () => string) => void {
 async function threads(soaking: Soaking): Promise<string | null> {
   const { seed, fault, print } = soaking;
   const progress = progressOf(soaking);
+  const isOver = timerOf(soaking);
   const sums = { rounds: 0, calls: 0, overlaps: 0, pins: 0, moves: 0 };
   const text = (): string =>
     `threads: ${sums.rounds} rounds, ${sums.calls} calls, ${sums.overlaps} of them while another ` +
     `of the key was under way, ${sums.pins} pins, ${sums.moves} records moved`;
-  while (!isOver(soaking) || sums.rounds === 0) {
+  while (!isOver() || sums.rounds === 0) {
     const threadCount =
       fault === undefined ? THREADS[sums.rounds % THREADS.length] : FAULTY_THREADS;
     const verdict = await runThreads({
@@ -78,9 +73,10 @@ async function threads(soaking: Soaking): Promise<string | null> {
 async function models(soaking: Soaking): Promise<string | null> {
   const { seed, print } = soaking;
   const progress = progressOf(soaking);
+  const isOver = timerOf(soaking);
   const any = fc.property(history(COMMANDS_MAX), (commands) => runHistory(commands));
   let runs = 0;
-  while (!isOver(soaking) || runs === 0) {
+  while (!isOver() || runs === 0) {
     const details = fc.check(any, { seed: seed + runs, numRuns: MODELS_PER_BATCH });
     if (details.failed)
       return `${String(details.errorInstance)}\n${fc.defaultReportMessage(details)}`;
@@ -92,58 +88,16 @@ async function models(soaking: Soaking): Promise<string | null> {
   return null;
 }
 
-/** SETs of the largest size through both nodes of a pair, and who follows: nobody may need another full sync than the first. */
+/** Values of the largest size on two nodes: nobody may need another full sync than the first. */
 async function pair(soaking: Soaking): Promise<string | null> {
-  const cluster = await LocalCluster.start({
-    ...{ nodes: 2, copies: COPIES, capacity: CAPACITY, partitions: PARTITIONS },
-  });
-  try {
-    return await setAway(cluster, soaking);
-  } finally {
-    await cluster.stop();
-  }
-}
-
-async function setAway(cluster: LocalCluster, soaking: Soaking): Promise<string | null> {
+  const { ms, print } = soaking;
   const progress = progressOf(soaking);
-  const fullSyncs = (): Promise<number> => cluster.sum('ingot_full_syncs_total');
-  const partialSyncs = (): Promise<number> => cluster.sum('ingot_partial_syncs_total');
-  const before = await fullSyncs();
-  const partialBefore = await partialSyncs();
-  const keys = keysOfPartitions(PARTITIONS);
-  const value = randomBytes(VALUE_MAX_BYTES);
-  const startMs = performance.now();
-  let sets = 0;
-  let refused: string | null = null;
-  const rate = (): string => {
-    const seconds = (performance.now() - startMs) / 1_000;
-    const mibs = (sets * VALUE_MAX_BYTES) / 2 ** 20;
-    return `pair: ${sets} SETs of 10 MiB in ${seconds.toFixed(0)} s, ${(mibs / seconds).toFixed(0)} MiB/s`;
-  };
-  const write = async (port: number, first: number): Promise<void> => {
-    const client = ioredis(port);
-    for (let i = first; !isOver(soaking) && refused === null; i++) {
-      const key = keys[i % keys.length];
-      const reply = await client.call(['SET', `{${key}}${i % 3}`, value]);
-      if (reply !== 'OK') refused = `a SET was answered ${JSON.stringify(reply)}`;
-      sets++;
-      progress(rate);
-    }
-    await client.close();
-  };
-  await Promise.all(cluster.nodes.map(({ ports }, i) => write(ports.client, i)));
-  if (refused !== null) return refused;
-  await cluster.replicated();
-  const after = await fullSyncs();
-  const partial = (await partialSyncs()) - partialBefore;
-  const { exitCode, report } = await ingotVerify(cluster.node(1).ports.control);
-  soaking.print(
-    `${rate()}; ${after} full syncs, ${before} of them the first; ${partial} partial ones since; ` +
-      `ingot verify ends with ${exitCode}`,
+  const done = await setLargest(ms, (sets) => progress(() => `pair: ${sets} SETs of 10 MiB`));
+  print(
+    `pair: ${done.sets} SETs of 10 MiB in ${done.seconds.toFixed(1)} s; ${done.fullSyncs} full syncs, ` +
+      `${done.fullSyncsAtFirst} of them the first; ${done.partialSyncs} partial ones since`,
   );
-  if (after !== before || after !== PARTITIONS) return `${after} full syncs, ${before} at first`;
-  const isClean = exitCode === CLEAN.exitCode && report.differences.length === 0;
-  return isClean ? null : `the copies differ: ${JSON.stringify(report)}`;
+  return done.broken;
 }
 
 export const PARTS: Readonly<Record<string, Part>> = { threads, models, pair };

@@ -40,8 +40,8 @@ const again = [
 
 print(again);
 for (const name of names) {
-  const untilMs = performance.now() + (minutes * 60_000) / names.length;
-  const broken = await PARTS[name]({ seed, untilMs, fault, print }).catch((error: unknown) =>
+  const ms = (minutes * 60_000) / names.length;
+  const broken = await PARTS[name]({ seed, ms, fault, print }).catch((error: unknown) =>
     error instanceof Error ? (error.stack ?? error.message) : String(error),
   );
   if (broken === null) continue;

@@ -66,7 +66,8 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   writerIgnoresPins: {
     breaks: 'a writer leaves the bytes alone that are pinned',
-    claims: ['pinned'],
+    // Chunks that a large write fills are pinned, too.
+    claims: ['pinned', 'torn'],
     faulty: { does: 'writes' },
     others: [{ does: 'reads' }],
     calls: UNTIL_SEEN,
