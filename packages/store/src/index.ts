@@ -57,7 +57,7 @@ export { Prefetch } from './prefetch.ts';
 export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
 export { type Pin, type PinStats } from './pins.ts';
 export { BUSY, type LargeWrite, VOID } from './large-write.ts';
-export { APPEND, MORE, type ValueEdit } from './value-edit.ts';
+export { APPEND, CHANGED, MORE, READY, type ValueEdit } from './value-edit.ts';
 export {
   COPY_ABSENT,
   COPY_CHANGED,

@@ -39,6 +39,8 @@ import { NEEDS_PASSAGES, OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';
 export const APPEND = -1;
 /** `step` has done a part of it: call again. */
 export const MORE = -6;
+/** Only the last passage is left: see `finishInside`. */
+export const READY = -8;
 
 /** Fresh extents that are written in one passage with the rest: about 30 us each. */
 const FRESH_PER_PASSAGE = 4;
@@ -47,7 +49,7 @@ const REDO_REST_BYTES = 1_024;
 /** A patch's header, and what it takes to begin and end at multiples of 4. */
 const PATCH_BYTES_MORE = 16;
 /** The key has another value than the edit began with. */
-const CHANGED = -7;
+export const CHANGED = -7;
 /** How often an edit begins again because the value changed under it. */
 const RESTARTS_MAX = 16;
 const ROOM_TRIES_MAX = 3;
@@ -167,28 +169,51 @@ export class ValueEdit {
   /** One passage. Returns MORE, or what ends the edit: the bytes of the value now, OUT_OF_MEMORY, TOO_LARGE, VOID, or BUSY
    *  where the value changed under it too often. */
   step(nowMs: number): number {
+    return this.#step(nowMs, true);
+  }
+
+  /** As `step`, but for the last passage, in place of which it returns READY. */
+  prepare(nowMs: number): number {
+    return this.#step(nowMs, false);
+  }
+
+  /** Inside a passage of the caller's: whether what was prepared still fits the value of its key. */
+  holdsInside(nowMs: number): boolean {
+    return this.#isOpen && this.#isLed() && this.#isBaseThere(nowMs);
+  }
+
+  /** The last passage of an edit that is READY, as a part of the caller's: the bytes of the value now, OUT_OF_MEMORY, VOID,
+   *  or CHANGED where the key has another value by now. The edit has ended. */
+  finishInside(nowMs: number): number {
+    invariant(this.#isOpen, 'an edit is finished once');
+    const result = this.#isLed() ? this.#finish(nowMs) : VOID;
+    this.#end(result !== VOID, nowMs);
+    return result;
+  }
+
+  #step(nowMs: number, finishes: boolean): number {
     invariant(this.#isOpen, 'an edit that has ended has no more steps');
     const { scratch32 } = this.#parts.memory;
     enterGate(scratch32);
-    let result = this.#isLed() ? this.#stepInside(nowMs) : VOID;
+    let result = this.#isLed() ? this.#stepInside(nowMs, finishes) : VOID;
     if (result === CHANGED) {
       this.#dropFresh(nowMs);
       this.#isPrepared = false;
       result = ++this.#restarts < RESTARTS_MAX ? MORE : BUSY;
     }
-    if (result !== MORE) this.#end(result !== VOID, nowMs);
+    if (result !== MORE && result !== READY) this.#end(result !== VOID, nowMs);
     leaveGate(scratch32);
     return result;
   }
 
-  #stepInside(nowMs: number): number {
+  #stepInside(nowMs: number, finishes: boolean): number {
     if (!this.#isPrepared) {
       const code = this.#prepare(nowMs);
       if (code !== SET_OK) return code;
       this.#isPrepared = true;
     }
     if (this.#freshWritten < this.#freshCount) return this.#writeFresh(nowMs);
-    return this.#finish(nowMs);
+    return finishes ? this.#finish(nowMs) : READY;
   }
 
   /** Gives the edit up. Nothing happens to one that has ended. */

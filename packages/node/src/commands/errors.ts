@@ -25,6 +25,10 @@ export const OUT_OF_MEMORY: string =
 
 /** Nothing was done. */
 export const TOO_MANY_LARGE = 'ERR too many large values are being written; run the command again';
+/** What is to change is prepared before a transaction runs, for the values as they are then. */
+export const CHANGED_BEFORE: string =
+  'ERR a large value that this transaction has changed before cannot change by so much again; ' +
+  'send one of the commands by itself';
 /** In one transaction everything is done in one passage. */
 export const NOT_STAGED =
   'ERR a value cannot change by so much within a transaction; send the command by itself';

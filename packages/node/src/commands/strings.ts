@@ -2,11 +2,12 @@
  *  Where a reply carries the old value, it is written before the store changes; should the store
  *  then refuse, the reply is rewound to the error. */
 
-import { APPEND, NEEDS_PASSAGES } from '@ingot/store';
+import { APPEND, CHANGED, NEEDS_PASSAGES } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { EditRequest, Execution } from '../serving/execution.ts';
 import {
+  CHANGED_BEFORE,
   invalidExpireTime,
   NOT_AN_INTEGER,
   NOT_STAGED,
@@ -198,6 +199,16 @@ function replyEdited(
   out: ReplyWriter,
 ): void {
   if (code >= 0) return out.integer(code);
+  if (code === NEEDS_PASSAGES && execution.staged !== null) {
+    const { partition, nowMs } = execution;
+    const start = args.start(edit.key);
+    const end = start + args.bytes(edit.key);
+    const bytes = args.bytes(edit.value);
+    const staged = execution.staged.takeEdit(partition, args.buf, start, end, edit.offset, bytes);
+    const finished = staged?.finishInside(nowMs) ?? NEEDS_PASSAGES;
+    if (finished === CHANGED) return out.error(CHANGED_BEFORE);
+    if (finished !== NEEDS_PASSAGES) return replyEdited(execution, args, edit, finished, out);
+  }
   if (code === NEEDS_PASSAGES) {
     execution.undone = true;
     execution.edit = edit;
@@ -342,6 +353,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'append',
+    edits: { value: 2, offset: 0 },
     arity: 3,
     kind: 'write',
     flags: ['write', 'denyoom', 'fast'],
@@ -351,6 +363,7 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
   command({
     ...string,
     name: 'setrange',
+    edits: { value: 3, offset: 2 },
     arity: 4,
     kind: 'write',
     flags: ['write', 'denyoom'],

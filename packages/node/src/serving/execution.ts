@@ -48,6 +48,8 @@ export interface Command {
   readonly keys: KeyPositions;
   /** Argument that is a value, set whole: that of the first key; those of others follow by `keys.step`. */
   readonly value?: number;
+  /** It changes a part of a value: which argument has the new bytes, and which the offset, 0 = the end. */
+  readonly edits?: { readonly value: number; readonly offset: number };
   /** Its reply is the value of its key, and it does nothing else: a long one may be sent from where it lies. */
   readonly sends?: 'value';
   readonly split?: SplitRule;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
 import { SEALED_PIN_MS_MAX } from './connection.ts';
@@ -214,6 +215,75 @@ describe('large values: order, limits, bounds', () => {
     expect(await reply).toBe('OK');
     expect(await client.call('GET', key)).toBe(value);
     expect(cluster.counter(0, 'forwarded')).toBeGreaterThan(0);
+  });
+});
+
+describe('large values: changed in part by a transaction', () => {
+  const part = large(500_000, 'p');
+  const more = large(1_000_000, 'm');
+
+  for (const node of [0, 1]) {
+    it(`APPEND and SETRANGE of many extents, ${node === 0 ? 'here' : 'elsewhere'}`, async () => {
+      cluster = await TestCluster.start(2, 2);
+      const client = await cluster.client(node);
+      const [a, b] = [`{${cluster.keyIn(0)}}a`, `{${cluster.keyIn(0)}}b`];
+      await client.call('SET', a, 'begin');
+      expect(
+        await client.pipeline([
+          ['MULTI'],
+          ['APPEND', a, part],
+          ['SETRANGE', b, '700000', 'end'],
+          ['STRLEN', a],
+          ['GETRANGE', a, '0', '9'],
+          ['EXEC'],
+        ]),
+      ).toEqual([
+        'OK',
+        ...Array.from({ length: 4 }, () => 'QUEUED'),
+        [500_005, 700_003, 500_005, `begin${part.slice(0, 5)}`],
+      ]);
+      expect(await client.call('GET', a)).toBe(`begin${part}`);
+      expect(await client.call('GET', b)).toBe(`${'\0'.repeat(700_000)}end`);
+      allVerify();
+    });
+  }
+
+  it('is prepared again where the value has changed since', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    await client.call('SET', key, 'old');
+    const partition = cluster.partition(0, 0);
+    const from = partition.ringHead();
+    const replies = client.pipeline([['MULTI'], ['APPEND', key, more], ['EXEC']]);
+    while (partition.ringHead() === from) await new Promise((resolve) => setImmediate(resolve));
+    const [name, value] = [Buffer.from(key), Buffer.from('new')];
+    partition.enter();
+    const hash = hashKey(name, 0, name.length);
+    partition.set(hash, name, 0, name.length, value, 0, 3, 0, Date.now());
+    partition.leave();
+    expect((await replies)[2]).toEqual([1_000_003]);
+    expect((await client.call('GET', key)) === `new${more}`).toBe(true);
+    allVerify();
+  });
+
+  it('says so where the transaction itself has changed the value before', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const [, , , , replies] = await client.pipeline([
+      ['MULTI'],
+      ['APPEND', 'k', part],
+      ['APPEND', 'k', part],
+      ['STRLEN', 'k'],
+      ['EXEC'],
+    ]);
+    expect(replies).toEqual([
+      500_000,
+      '-ERR a large value that this transaction has changed before cannot change by so much again; ' +
+        'send one of the commands by itself',
+      500_000,
+    ]);
+    allVerify();
   });
 });
 

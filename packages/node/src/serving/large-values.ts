@@ -1,7 +1,14 @@
 /** Which commands need work on a large value before they run (see large-work.ts), and what is made of it
  *  when they are met again. Everything but the sizes is left to those who run commands. */
 
-import { CHUNK_BYTES, type Partition, RECORD_HEADER_BYTES, SET_OK, VOID } from '@ingot/store';
+import {
+  APPEND,
+  CHUNK_BYTES,
+  type Partition,
+  RECORD_HEADER_BYTES,
+  SET_OK,
+  VOID,
+} from '@ingot/store';
 import { refusal, tooLarge } from '../commands/records.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
@@ -14,6 +21,11 @@ import type { QueuedCommand } from './transaction-state.ts';
 
 /** A command that lies in no more bytes has no value that is too large for one passage. */
 export const PLAIN_SPAN_MAX: number = CHUNK_BYTES - RECORD_HEADER_BYTES;
+
+/** A change of a part that reaches no further never takes more than one passage. */
+const EDIT_BYTES: number = 4 * CHUNK_BYTES;
+/** How often the values of a transaction may change while it is prepared. */
+const TRIES_MAX = 16;
 
 export class LargeValues implements LargeCommands {
   private readonly desk: Desk;
@@ -52,23 +64,55 @@ export class LargeValues implements LargeCommands {
   beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null {
     const { desk } = this;
     const { large } = connection;
-    if (large === null && queued.every(({ args }) => args.span <= PLAIN_SPAN_MAX)) return null;
+    if (large === null && queued.every((each) => this.isPlain(each))) return null;
     desk.passage.close();
+    let tries = 0;
     if (large !== null) {
       connection.large = null;
       if (large instanceof Copying) large.drop();
       else if (large.result === SET_OK && large instanceof Staging) {
-        desk.execution.staged = large;
-        return null;
+        if (large.isUpToDate() || large.tries >= TRIES_MAX) {
+          desk.execution.staged = large;
+          return null;
+        }
+        tries = large.tries + 1;
+        large.drop();
       } else if (large.result !== VOID) return null;
     }
     const values: LargeValue[] = [];
     desk.execution.forgetHash();
     for (const { index, args } of queued) {
-      const refused = this.collect(connection, desk.lookup.commands[index], args, values);
+      const command = desk.lookup.commands[index];
+      const refused = this.collect(connection, command, args, values);
       if (refused !== null) return null;
+      this.collectEdit(connection, command, args, values);
     }
-    return this.start(connection, values);
+    return this.start(connection, values, tries);
+  }
+
+  private isPlain({ index, args }: QueuedCommand): boolean {
+    if (args.span > PLAIN_SPAN_MAX) return false;
+    const { edits } = this.desk.lookup.commands[index];
+    return edits === undefined || edits.offset === 0 || !(args.integer(edits.offset) > EDIT_BYTES);
+  }
+
+  /** A change of a part, in a transaction, of more than a passage may take. */
+  private collectEdit(
+    connection: Connection,
+    command: Command,
+    args: Args,
+    into: LargeValue[],
+  ): void {
+    const { edits } = command;
+    if (edits === undefined) return;
+    const bytes = args.bytes(edits.value);
+    const offset = edits.offset === 0 ? APPEND : args.integer(edits.offset);
+    if (bytes === 0 || Number.isNaN(offset) || offset < APPEND) return;
+    if (edits.offset !== 0 && offset < 0) return;
+    if (Math.max(offset, 0) + bytes <= EDIT_BYTES) return;
+    const partition = this.desk.partition(this.desk.partitionOf(args, 1));
+    if (partition === null || !this.isServed(connection, partition)) return;
+    into.push({ ...this.valueOf(partition, args, 1, edits.value), offset });
   }
 
   /** A follower's reply lacks long values: they are copied first. Null: the values change all the time, and the
@@ -132,9 +176,11 @@ export class LargeValues implements LargeCommands {
     return Outcome.held;
   }
 
-  private start(connection: Connection, values: readonly LargeValue[]): Outcome | null {
+  private start(connection: Connection, values: readonly LargeValue[], tries = 0): Outcome | null {
     if (values.length === 0) return null;
-    connection.startLarge(new Staging(this.desk, values));
+    const staging = new Staging(this.desk, values);
+    staging.tries = tries;
+    connection.startLarge(staging);
     return Outcome.held;
   }
 

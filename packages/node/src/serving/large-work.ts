@@ -12,7 +12,15 @@
  *  Whatever is void (sealed, another epoch) was not executed: the command finds its way anew. */
 
 import type { Buffer } from 'node:buffer';
-import { BUSY, type LargeWrite, MORE, type Partition, SET_OK, type ValueEdit } from '@ingot/store';
+import {
+  BUSY,
+  type LargeWrite,
+  MORE,
+  type Partition,
+  READY,
+  SET_OK,
+  type ValueEdit,
+} from '@ingot/store';
 import type { Desk } from './desk.ts';
 
 /** About 200 us. */
@@ -34,6 +42,8 @@ export interface LargeValue {
   readonly bytes: number;
   /** Of one that a command made: what of. */
   readonly stamp?: string;
+  /** A part of a value: where it goes, as the store counts. */
+  readonly offset?: number;
 }
 
 /** A code of the store that ended the work, or SET_OK. */
@@ -122,6 +132,8 @@ abstract class Work {
 export class Staging extends Work {
   private readonly values: readonly LargeValue[];
   private readonly writes: (LargeWrite | null)[] = [];
+  /** Of values that change in part, each in its place. */
+  private readonly edits: (ValueEdit | undefined)[] = [];
   private readonly epochs: number[] = [];
   /** Which the result is about. */
   failed: LargeValue | null = null;
@@ -145,6 +157,7 @@ export class Staging extends Work {
   private async stage(value: LargeValue): Promise<LargeCode> {
     const { partition, hash, key, source, start, bytes } = value;
     this.epochs.push(partition.epoch());
+    if (value.offset !== undefined) return this.prepare(value, value.offset);
     const write = await this.begun(() =>
       partition.values.beginLarge(hash, key, 0, key.length, bytes, this.mayWrite),
     );
@@ -163,11 +176,69 @@ export class Staging extends Work {
     return SET_OK;
   }
 
+  private async prepare(value: LargeValue, offset: number): Promise<LargeCode> {
+    const { partition, hash, key, source, start, bytes } = value;
+    const { host } = this.desk;
+    const at = this.writes.length;
+    this.writes.push(null);
+    const edit = await this.begun(() =>
+      partition.values.beginEdit(
+        ...([hash, key, 0, key.length, offset, source, start, bytes] as const),
+        this.mayWrite,
+      ),
+    );
+    if (typeof edit === 'number') return edit;
+    this.edits[at] = edit;
+    const pace = new Pace(this.desk, partition);
+    let state = MORE;
+    while (!this.dropped && state === MORE) {
+      for (let i = 0; state === MORE && i < EDIT_STEPS_PER_TURN; i++) {
+        state = edit.prepare(host.nowMs());
+      }
+      if (state === MORE) await pace.keep();
+    }
+    return state === READY ? SET_OK : state;
+  }
+
   /** Inside a passage: whether what was staged there can still be published. */
   holdsAt(partition: Partition): boolean {
+    const nowMs = this.desk.host.nowMs();
     return this.values.every(
-      (value, i) => value.partition !== partition || this.epochs[i] === partition.epoch(),
+      (value, i) =>
+        value.partition !== partition ||
+        (this.epochs[i] === partition.epoch() && this.edits[i]?.holdsInside(nowMs) !== false),
     );
+  }
+
+  /** Outside of any passage: whether no value was changed since, for which a change is prepared. */
+  isUpToDate(): boolean {
+    return this.values.every(({ partition, offset }) => {
+      if (offset === undefined) return true;
+      partition.enter();
+      const holds = this.holdsAt(partition);
+      partition.leave();
+      return holds;
+    });
+  }
+
+  /** What is prepared for such a change, once. */
+  takeEdit(
+    partition: Partition,
+    key: Buffer,
+    start: number,
+    end: number,
+    offset: number,
+    bytes: number,
+  ): ValueEdit | null {
+    for (const [i, value] of this.values.entries()) {
+      const edit = this.edits[i];
+      const isIt = value.partition === partition && value.offset === offset;
+      if (edit === undefined || !isIt || value.bytes !== bytes) continue;
+      if (value.key.compare(key, start, end) !== 0) continue;
+      delete this.edits[i];
+      return edit;
+    }
+    return null;
   }
 
   /** The staged value of this key, once; null: there is none. */
@@ -205,7 +276,9 @@ export class Staging extends Work {
   drop(): void {
     this.dropped = true;
     for (const write of this.writes) write?.abort(this.desk.host.nowMs());
+    for (const edit of this.edits) edit?.abort(this.desk.host.nowMs());
     this.writes.length = 0;
+    this.edits.length = 0;
   }
 }
 
