@@ -22,7 +22,7 @@ import type { Copying } from './copy-work.ts';
 import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
 import type { PinKeeper, PinnedValue } from './pinned-value.ts';
-import { type LateReply, type LentReply, ReplyQueue } from './reply-queue.ts';
+import { type LateReply, type LentReply, ReplyQueue, type StreamedReply } from './reply-queue.ts';
 import type { ListenerKind, Session, WriteReply } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
 import { addressesOf, Wire } from './wire.ts';
@@ -120,6 +120,10 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   readonly written: Uint8Array;
   /** The parser's, for a command of many arguments, or a skipped one, that is still arriving. */
   long: Unfinished | null = null;
+  /** Partitions whose commands travel on links of this client's own, while replies to them are due; null: none. */
+  ownLinks: Set<number> | null = null;
+  /** A link of many clients: nobody waits on it for a long reply. */
+  refusesLong = false;
   /** What the command that comes next needs done before it runs, or has had done instead. */
   large: LargeWork | null = null;
 
@@ -231,6 +235,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   /** What its clients want is told by the link itself, whatever --acks says here. */
   becomeLink(): void {
+    this.refusesLong = true;
     this.inSync = false;
     this.refusals ??= new Set();
   }
@@ -277,6 +282,29 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
       const text = reason instanceof Error ? reason.message : String(reason);
       settle((out) => out.error(`ERR ${text}`));
     });
+  }
+
+  /** As `reserveReply`, for a reply of another node. */
+  reserveStream(): StreamedReply {
+    this.host.emitBatch(this);
+    const { replies } = this;
+    const reply = replies.streamed(
+      () => this.scheduleFlush(),
+      () => this.destroy(),
+      LATE_BYTES_MAX,
+    );
+    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) {
+      this.hold |= Hold.late;
+    }
+    return reply;
+  }
+
+  /** The command in hand is sent elsewhere from where it lies: it stays there, and the next one waits, until what is
+   *  returned is called. */
+  lendCommand(): () => void {
+    this.hold |= Hold.work;
+    this.wire.pause();
+    return () => this.release(Hold.work);
   }
 
   /** Keeps the place of the command in hand in the order of replies. */
@@ -452,7 +480,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   /** The large command has been executed: what is left of `rest` is another's. */
   private shrinkRest(): void {
-    if (!this.asked) return;
+    if (!this.asked || (this.hold & Hold.work) !== 0) return;
     const left = this.restEnd - this.restStart;
     if (this.rest !== null && (this.restStart === 0 || left > UNASKED_BYTES_MAX)) return;
     if (this.rest !== null) this.growRest(left + this.host.receiveBuffer.length);
@@ -484,7 +512,10 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   private executeRest(): void {
     const rest = this.rest;
-    if (rest === null) return;
+    if (rest === null) {
+      this.shrinkRest();
+      return;
+    }
     this.restStart = this.host.execute(this, rest, this.restStart, this.restEnd);
     if (this.restStart === this.restEnd || this.closing) {
       this.rest = null;

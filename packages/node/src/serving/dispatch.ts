@@ -20,6 +20,7 @@ import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
 import { LargeValues, PLAIN_SPAN_MAX } from './large-values.ts';
 import { runHere, runOnCopy } from './local-run.ts';
+import { chooseLink, LINK_REPLY_BYTES_MAX, refuseLong, sinkOf } from './own-links.ts';
 import { keepLent, sendPinned } from './pinned-value.ts';
 import type { Route } from './routing.ts';
 import { runWait } from './wait.ts';
@@ -143,11 +144,17 @@ export class Dispatch {
       return Outcome.done;
     }
     if (partition !== null && !desk.isBehind(connection, partitionId)) {
-      if (command.sends === 'value' && sendPinned(desk, connection, partition, args)) {
-        return Outcome.done;
-      }
       const mark = out.mark();
-      if (runHere(desk, command, partition, args, out)) {
+      const { lentBytes } = out;
+      const ran =
+        (command.sends === 'value' && sendPinned(desk, connection, partition, args)) ||
+        runHere(desk, command, partition, args, out);
+      if (ran) {
+        const bytes = out.length - mark + out.lentBytes - lentBytes;
+        if (connection.refusesLong && command.kind === 'read' && bytes > LINK_REPLY_BYTES_MAX) {
+          out.rewind(mark);
+          return refuseLong(desk, connection, partitionId);
+        }
         keepLent(desk, connection, mark);
         return Outcome.done;
       }
@@ -159,7 +166,8 @@ export class Dispatch {
     switch (to.to) {
       case 'peer': {
         if (!desk.hasRoom(connection, to)) return Outcome.held;
-        const sink = connection.reserveReply();
+        if (!chooseLink(desk, connection, partitionId, args)) return Outcome.held;
+        const sink = sinkOf(connection, args);
         if (command.kind === 'write') connection.written[partitionId] = 1;
         desk.forwarding.forward(to.node, connection, partitionId, null, args, 0, sink);
         return Outcome.forwarded;

@@ -178,7 +178,15 @@ describe('forwarding: what is counted and what ends', () => {
     const replies: string[] = [];
     const sink = { settle: (reply: Buffer) => void replies.push(reply.toString()) };
     const args = Args.of('GET', cluster.keyIn(1));
-    forwarding.forward(map.nodes[1], { protocol: 2, inSync: false }, 1, null, args, 0, sink);
+    forwarding.forward(
+      map.nodes[1],
+      { id: 1, ownLinks: null, protocol: 2, inSync: false },
+      1,
+      null,
+      args,
+      0,
+      sink,
+    );
     forwarding.close();
     expect(replies).toEqual([expect.stringMatching(/^-CLUSTERDOWN /)]);
   });
@@ -199,7 +207,7 @@ describe('forwarding: what is counted and what ends', () => {
       },
       2,
     );
-    const mode = { protocol: 2, inSync: false } as const;
+    const mode = { id: 1, ownLinks: null, protocol: 2, inSync: false } as const;
     const [here, gone] = map.nodes;
     const value = 'v'.repeat(WAITING_BYTES_MAX / 4);
     const args = Args.of('SET', cluster.keyIn(1), value);

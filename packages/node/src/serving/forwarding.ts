@@ -42,6 +42,13 @@ export const UNKNOWN_TEXT: string =
   'whether the command was executed is unknown';
 const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in time';
 
+/** On whose behalf commands travel. */
+export interface ForwardingClient extends LinkMode {
+  readonly id: number;
+  /** Partitions whose commands go by links of its own. */
+  ownLinks: Set<number> | null;
+}
+
 /** What forwarding needs of the worker. */
 export interface ForwardingHost {
   readonly auth: ClientAuth;
@@ -55,14 +62,24 @@ export interface ForwardingHost {
 /** A command that waits for its partition to settle. */
 interface WaitingCommand {
   readonly command: Buffer;
-  readonly mode: LinkMode;
+  readonly client: ForwardingClient;
+  readonly isOwn: boolean;
   readonly sink: ReplySink;
   readonly refusedSinceMs: number;
 }
 
+/** A refusal of the owner that tells of a reply too long for a link of many clients. */
+const LONG_WORD = '-TRYAGAIN long';
+/** Of a command, on a link that many clients share. */
+export const LINK_COMMAND_BYTES_MAX: number = 128 * 1024;
+/** A link of one client that carries nothing is closed after so long. */
+const OWN_IDLE_MS = 2_000;
+
 export class Forwarding {
   private readonly host: ForwardingHost;
   private readonly links: Map<string, PeerLink> = new Map();
+  /** By client. */
+  private readonly ownLinks: Map<number, Map<string, PeerLink>> = new Map();
   private readonly waiting: Map<number, WaitingCommand[]> = new Map();
   /** By the node that they were sent to last. */
   private readonly waitingBytes: Map<string, number> = new Map();
@@ -96,7 +113,7 @@ export class Forwarding {
    *  `sink` gets exactly one reply. */
   forward(
     node: MapNode,
-    mode: LinkMode,
+    client: ForwardingClient,
     partitionId: number,
     name: string | null,
     args: Args,
@@ -105,67 +122,103 @@ export class Forwarding {
   ): void {
     this.host.counters.add(Counter.forwarded, 1);
     this.unsettled[partitionId]++;
+    const isOwn = client.ownLinks?.has(partitionId) === true;
     if (!this.waiting.has(partitionId)) {
-      const link = this.link(node, mode);
+      const link = isOwn ? this.ownLink(node, client) : this.link(node, client);
       this.sentTo[partitionId] = node.id;
       link.resume(partitionId);
-      link.sendArgs(name, args, from, new ForwardedCall(this, link, partitionId, sink, 0));
+      const call = new ForwardedCall(this, link, client, partitionId, sink, 0);
+      const isLong = args.span > LINK_COMMAND_BYTES_MAX;
+      if (isOwn && isLong && name === null && from === 0) link.lendArgs(args, call);
+      else link.sendArgs(name, args, from, call);
       return;
     }
     const parts: Uint8Array[] = name === null ? [] : [Buffer.from(name)];
     for (let i = from; i < args.count; i++) parts.push(args.copy(i));
     this.wait(partitionId, {
       command: encode(parts),
-      mode: modeOf(mode),
+      client,
+      isOwn,
       sink,
       refusedSinceMs: this.host.monotonicMs(),
     });
   }
 
+  /** From now on the client's commands for this partition travel on a link of its own: no reply to one is due, or all
+   *  of them go there. */
+  useOwnLink(client: ForwardingClient, partitionId: number): void {
+    client.ownLinks ??= new Set();
+    client.ownLinks.add(partitionId);
+  }
+
+  /** Its connection has ended. */
+  forget(client: ForwardingClient): void {
+    for (const link of this.ownLinks.get(client.id)?.values().toArray() ?? []) link.close();
+    this.ownLinks.delete(client.id);
+  }
+
   /** Sends a command that is about no partition. A refusal goes to `sink` like any reply. */
-  ask(node: MapNode, mode: LinkMode, command: Buffer, sink: ReplySink): void {
-    const link = this.link(node, mode);
-    link.send(command, new ForwardedCall(this, link, -1, sink, 0));
+  ask(node: MapNode, client: ForwardingClient, command: Buffer, sink: ReplySink): void {
+    const link = this.link(node, client);
+    link.send(command, new ForwardedCall(this, link, client, -1, sink, 0));
   }
 
   /** One write per link for everything a batch has forwarded. */
   flush(): void {
     for (const link of this.links.values()) link.flush();
+    for (const links of this.ownLinks.values()) for (const link of links.values()) link.flush();
+  }
+
+  private allLinks(): PeerLink[] {
+    return [this.links, ...this.ownLinks.values()].flatMap((links) => [...links.values()]);
   }
 
   /** A new map: nodes that are down take no commands, and refused ones may have an owner again. */
   mapChanged(): void {
     const up = new Set(this.host.map.nodes.filter(isUp).map(({ id }) => id));
-    for (const [key, link] of [...this.links]) {
-      if (!up.has(key.slice(0, key.indexOf('/')))) link.close();
+    for (const links of [this.links, ...this.ownLinks.values()]) {
+      for (const [key, link] of [...links]) {
+        if (!up.has(key.slice(0, key.indexOf('/')))) link.close();
+      }
     }
     this.retry();
   }
 
   /** Called a few times per second. */
   tick(nowMs: number): void {
-    for (const link of [...this.links.values()]) link.checkPatience(nowMs);
+    for (const link of this.allLinks()) link.checkPatience(nowMs);
+    for (const links of this.ownLinks.values()) {
+      for (const link of [...links.values()]) link.closeIdle(nowMs - OWN_IDLE_MS);
+    }
   }
 
   /** Links that break from here on are not replaced. */
   close(): void {
     this.closed = true;
     if (this.retryTimer !== null) clearTimeout(this.retryTimer);
-    for (const link of [...this.links.values()]) link.close();
+    for (const link of this.allLinks()) link.close();
   }
 
   /** The owner said that it did not execute `call`; nor will it execute what was sent after it. */
-  refused(call: ForwardedCall): void {
+  refused(call: ForwardedCall, isLong: boolean): void {
     const { link, partitionId } = call;
     link.refusing.add(partitionId);
+    // Its client's later commands come behind it there: all of them are refused here.
+    if (isLong) this.useOwnLink(call.client, partitionId);
     const refused = [call, ...(link.callsOf(partitionId) as ForwardedCall[])];
     for (const each of refused) if (!each.settled) this.lineUp(each);
-    this.retryIn(RETRY_MS);
+    if (isLong) setImmediate(() => this.retry());
+    else this.retryIn(RETRY_MS);
+  }
+
+  /** A command about this partition has all of its reply. */
+  settled(partitionId: number): void {
+    if (partitionId >= 0) this.unsettled[partitionId]--;
   }
 
   /** A command about this partition has its reply. */
   settle(partitionId: number, sink: ReplySink, reply: Buffer): void {
-    if (partitionId >= 0) this.unsettled[partitionId]--;
+    this.settled(partitionId);
     sink.settle(reply);
   }
 
@@ -183,7 +236,8 @@ export class Forwarding {
     call.settled = true;
     this.wait(call.partitionId, {
       command: call.link.commandOf(call),
-      mode: call.link.mode,
+      client: call.client,
+      isOwn: call.client.ownLinks?.has(call.partitionId) === true,
       sink: call.sink,
       refusedSinceMs: call.refusedSinceMs || this.host.monotonicMs(),
     });
@@ -217,7 +271,7 @@ export class Forwarding {
     const owner = this.owner(partitionId);
     const nowMs = this.host.monotonicMs();
     for (const waiting of commands) {
-      const { command, mode, sink, refusedSinceMs } = waiting;
+      const { command, client, isOwn, sink, refusedSinceMs } = waiting;
       if (nowMs - refusedSinceMs > this.host.settings.failoverWaitMs) {
         const text = owner === null ? DOWN_TEXT : UNSETTLED_TEXT;
         this.settle(partitionId, sink, errorLine(text));
@@ -226,9 +280,10 @@ export class Forwarding {
         this.retryIn(RECONNECT_MS);
       } else {
         this.sentTo[partitionId] = owner.id;
-        const link = this.link(owner, mode);
+        const link = isOwn ? this.ownLink(owner, client) : this.link(owner, client);
+        const call = new ForwardedCall(this, link, client, partitionId, sink, refusedSinceMs);
         link.resume(partitionId);
-        link.send(command, new ForwardedCall(this, link, partitionId, sink, refusedSinceMs));
+        link.send(command, call);
       }
     }
   }
@@ -240,19 +295,38 @@ export class Forwarding {
   }
 
   private link(node: MapNode, mode: LinkMode): PeerLink {
+    return this.linkOf(this.links, node, mode, false);
+  }
+
+  private ownLink(node: MapNode, client: ForwardingClient): PeerLink {
+    let links = this.ownLinks.get(client.id);
+    if (links === undefined) {
+      links = new Map();
+      this.ownLinks.set(client.id, links);
+    }
+    return this.linkOf(links, node, client, true);
+  }
+
+  private linkOf(
+    links: Map<string, PeerLink>,
+    node: MapNode,
+    mode: LinkMode,
+    isOwn: boolean,
+  ): PeerLink {
     const key = `${node.id}/${mode.protocol}/${mode.inSync}`;
-    let link = this.links.get(key);
+    let link = links.get(key);
     if (link === undefined) {
       link = new PeerLink({
+        isOwn,
         host: node.advertise,
         port: node.ports.cluster,
         mode: modeOf(mode),
         proof: (nonce) => this.host.auth.proof(nonce),
         nowMs: () => this.host.monotonicMs(),
-        onClose: () => this.links.delete(key),
+        onClose: () => links.delete(key),
         onRoom: () => this.giveRoom(),
       });
-      this.links.set(key, link);
+      links.set(key, link);
     }
     return link;
   }
@@ -269,12 +343,17 @@ class ForwardedCall implements PeerCall {
   sent: Buffer = NOTHING;
   sentStart = 0;
   sentEnd = 0;
+  encoded: readonly Buffer[] | null = null;
   /** Its answer has been given, or another call carries it on. */
   settled = false;
 
   readonly link: PeerLink;
+  readonly client: ForwardingClient;
   readonly partitionId: number;
   readonly sink: ReplySink;
+  /** Of a sink that takes no pieces. */
+  private readonly kept: Buffer[] = [];
+  private begun = false;
   /** When this command was refused, or could not leave, for the first time; 0 = it was not. */
   readonly refusedSinceMs: number;
   private readonly forwarding: Forwarding;
@@ -282,12 +361,14 @@ class ForwardedCall implements PeerCall {
   constructor(
     forwarding: Forwarding,
     link: PeerLink,
+    client: ForwardingClient,
     partitionId: number,
     sink: ReplySink,
     refusedSinceMs: number,
   ) {
     this.forwarding = forwarding;
     this.link = link;
+    this.client = client;
     this.partitionId = partitionId;
     this.sink = sink;
     this.refusedSinceMs = refusedSinceMs;
@@ -296,12 +377,35 @@ class ForwardedCall implements PeerCall {
   replied(buffer: Buffer, start: number, end: number): void {
     if (this.settled) return;
     if (this.partitionId >= 0 && isRefusal(buffer, start)) {
-      this.forwarding.refused(this);
+      const isLong = buffer.toString('latin1', start, start + LONG_WORD.length) === LONG_WORD;
+      this.forwarding.refused(this, isLong);
       return;
     }
     this.settled = true;
     const reply = Buffer.from(buffer.subarray(start, end));
     this.forwarding.settle(this.partitionId, this.sink, reply);
+  }
+
+  piece(bytes: Buffer, ends: boolean): void {
+    if (this.settled) return;
+    if (!this.begun && bytes[0] === MINUS) {
+      this.replied(bytes, 0, bytes.length);
+      return;
+    }
+    this.begun = true;
+    if (this.sink.piece === undefined) {
+      this.kept.push(bytes);
+      if (!ends) return;
+      this.settled = true;
+      this.forwarding.settle(this.partitionId, this.sink, Buffer.concat(this.kept));
+      return;
+    }
+    if (ends) {
+      this.settled = true;
+      this.forwarding.settled(this.partitionId);
+    }
+    const { link } = this;
+    if (!this.sink.piece(bytes, ends, () => link.unpause())) link.pause();
   }
 
   failed(executed: Executed): void {
@@ -320,6 +424,7 @@ export function errorLine(text: string): Buffer {
   return Buffer.from(`-${text}\r\n`);
 }
 
+const MINUS = 0x2d;
 const REFUSALS: readonly string[] = ['-MOVED ', '-TRYAGAIN ', '-CLUSTERDOWN '];
 
 /** The owner did not execute the command. */

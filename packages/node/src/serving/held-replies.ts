@@ -120,6 +120,11 @@ export class HeldReplies {
     fresh.length = 0;
   }
 
+  /** The latest command is not answered after all. */
+  forgetFresh(): void {
+    this.fresh.length = 0;
+  }
+
   /** Enough copies are in sync for a write. */
   suffice(partitionId: number): boolean {
     const { map } = this.host;

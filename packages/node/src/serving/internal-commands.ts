@@ -2,6 +2,7 @@
  *
  *  INGOT.LINK                  it carries other clients' commands: never park it, refuse
  *  INGOT.PROVE proof           of the cluster secret, where INGOT.LINK was answered with a nonce
+ *  INGOT.OWN                   it carries one client's commands only: replies may be of any length
  *  INGOT.RESUME partition      answer for the partition again that was refused on this link
  *  INGOT.TOKEN key             what WATCH remembers of a key
  *  INGOT.SEQS partition...     what is committed of each, for WAIT
@@ -61,6 +62,11 @@ const RUNS: Readonly<Record<string, Run>> = {
     desk.out.ok();
     return Outcome.done;
   },
+  'ingot.own': (desk, connection) => {
+    connection.refusesLong = false;
+    desk.out.ok();
+    return Outcome.done;
+  },
   'ingot.resume': (desk, connection, args) => {
     connection.resume(args.integer(1));
     desk.out.ok();
@@ -86,6 +92,7 @@ const RUNS: Readonly<Record<string, Run>> = {
 export const INTERNAL_COMMANDS: readonly Command[] = [
   { ...row('ingot.link', 1), flags: BEFORE_AUTH },
   { ...row('ingot.prove', 2), flags: BEFORE_AUTH },
+  row('ingot.own', 1),
   row('ingot.resume', 2),
   row('ingot.seqs', -2),
   row('ingot.acked', -2),

@@ -235,7 +235,7 @@ export class Staging extends Work {
       const isIt = value.partition === partition && value.offset === offset;
       if (edit === undefined || !isIt || value.bytes !== bytes) continue;
       if (value.key.compare(key, start, end) !== 0) continue;
-      delete this.edits[i];
+      this.edits[i] = undefined;
       return edit;
     }
     return null;

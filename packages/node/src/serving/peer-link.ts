@@ -12,6 +12,7 @@ import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
+import { ReplyStream } from '../resp/reply-stream.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
 
 export const PENDING_MAX = 16_384;
@@ -26,6 +27,9 @@ export const PROVE_WORD = 'PROVE ';
 /** `full` bounds what waits here; a single command is bounded where it is received. */
 const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
 
+/** Arguments are sent from where they lie if they are longer than this. */
+const LENT_BYTES_MIN: number = 64 * 1024;
+
 /** Whether the command reached the owner. */
 export type Executed = 'no' | 'unknown';
 
@@ -37,7 +41,11 @@ export interface PeerCall {
   sent: Buffer;
   sentStart: number;
   sentEnd: number;
+  /** Of a command that was sent from where its arguments lie: all of it. */
+  encoded: readonly Buffer[] | null;
   replied(buffer: Buffer, start: number, end: number): void;
+  /** On a link of one client, in place of `replied`: the next bytes of the reply, the last where `ends`. */
+  piece(bytes: Buffer, ends: boolean): void;
   failed(executed: Executed): void;
 }
 
@@ -52,6 +60,8 @@ export interface PeerLinkOptions {
   readonly host: string;
   readonly port: number;
   readonly mode: LinkMode;
+  /** It carries the commands of one client, and replies of any length, as they arrive. */
+  readonly isOwn: boolean;
   /** What a peer that asks who we are is answered; null: nothing can be. */
   readonly proof: (nonce: string) => string | null;
   /** Monotonic. */
@@ -70,6 +80,8 @@ export class PeerLink {
   private readonly options: PeerLinkOptions;
   private readonly socket: Socket;
   private readonly scanner: ReplyScanner = new ReplyScanner();
+  private readonly stream: ReplyStream;
+  private paused = false;
   private readonly unsent: ReplyWriter = new ReplyWriter(16 * 1024, UNLIMITED);
   /** Commands encoded into `unsent`, not handed to the socket. */
   private unsentCalls: PeerCall[] = [];
@@ -84,6 +96,7 @@ export class PeerLink {
   constructor(options: PeerLinkOptions) {
     this.options = options;
     this.mode = options.mode;
+    this.stream = new ReplyStream({ piece: (bytes, ends) => this.piece(bytes, ends) });
     this.quietSinceMs = options.nowMs();
     this.socket = connect({ host: options.host, port: options.port, noDelay: true });
     this.socket.on('connect', () => this.socket.write(encode(['INGOT.LINK'])));
@@ -99,11 +112,13 @@ export class PeerLink {
     const { protocol, inSync } = options.mode;
     if (protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
     if (inSync) this.send(encode(['CLIENT', 'ACKS', 'isr']), ignoredCall());
+    if (options.isOwn) this.send(encode(['INGOT.OWN']), ignoredCall());
   }
 
   get full(): boolean {
     const calls = this.pending.length - this.pendingHead + this.unsentCalls.length;
-    const full = calls >= PENDING_MAX || this.unsent.length >= UNSENT_BYTES_MAX;
+    const full =
+      calls >= PENDING_MAX || this.unsent.length + this.unsent.lentBytes >= UNSENT_BYTES_MAX;
     if (full) this.wasFull = true;
     return full;
   }
@@ -117,6 +132,44 @@ export class PeerLink {
     for (let i = from; i < args.count; i++) out.bulk(args.buf, args.start(i), args.bytes(i));
     call.sentEnd = out.length;
     this.unsentCalls.push(call);
+  }
+
+  /** As `sendArgs`, without a copy of long arguments: they stay as they are until the reply is there. */
+  lendArgs(args: Args, call: PeerCall): void {
+    const out = this.unsent;
+    const encoded = new ReplyWriter(1024);
+    call.sentStart = out.length;
+    for (const to of [out, encoded]) {
+      to.array(args.count);
+      for (let i = 0; i < args.count; i++) {
+        const [start, bytes] = [args.start(i), args.bytes(i)];
+        const views = [args.buf.subarray(start, start + bytes)];
+        if (bytes < LENT_BYTES_MIN) to.bulk(args.buf, start, bytes);
+        else to.lend({ views, bytes, release: () => {} });
+      }
+    }
+    call.sentEnd = out.length;
+    call.encoded = encoded.pieces();
+    this.unsentCalls.push(call);
+  }
+
+  /** Nothing is on its way. */
+  get idle(): boolean {
+    return this.pendingHead === this.pending.length && this.unsentCalls.length === 0;
+  }
+
+  /** Reads no more replies: their client does not take them. */
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  unpause(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.quietSinceMs = this.options.nowMs();
+    this.socket.resume();
   }
 
   /** An encoded command. */
@@ -141,6 +194,7 @@ export class PeerLink {
 
   /** The encoded bytes of a command on this link. */
   commandOf(call: PeerCall): Buffer {
+    if (call.encoded !== null) return Buffer.concat(call.encoded);
     if (call.sent !== NOTHING) return call.sent.subarray(call.sentStart, call.sentEnd);
     return Buffer.from(this.unsent.buffer.subarray(call.sentStart, call.sentEnd));
   }
@@ -150,22 +204,41 @@ export class PeerLink {
     if (!this.connected || this.closed || this.unsentCalls.length === 0) return;
     if (this.socket.writableNeedDrain) return;
     if (this.pendingHead === this.pending.length) this.quietSinceMs = this.options.nowMs();
-    const chunk = this.unsent.take();
+    const { text, lent, lentAt } = this.unsent.cut(0);
+    this.unsent.reset();
     for (const call of this.unsentCalls) {
-      call.sent = chunk;
+      call.sent = text;
       this.pending.push(call);
     }
     this.unsentCalls = [];
-    this.socket.write(chunk);
+    if (lent.length === 0) {
+      this.socket.write(text);
+      return;
+    }
+    this.socket.cork();
+    let at = 0;
+    for (const [i, { views }] of lent.entries()) {
+      this.socket.write(text.subarray(at, lentAt[i]));
+      for (const view of views) this.socket.write(view);
+      at = lentAt[i];
+    }
+    this.socket.write(text.subarray(at));
+    this.socket.uncork();
   }
 
   /** Gives up on a peer that does not answer; called a few times per second. */
   checkPatience(nowMs: number): void {
+    if (this.paused) return;
     const quietMs = nowMs - this.quietSinceMs;
     const due = this.pendingHead < this.pending.length;
     if ((!this.connected && quietMs > CONNECT_MS_MAX) || (due && quietMs > SILENCE_MS_MAX)) {
       this.close();
     }
+  }
+
+  /** Closes it if it has carried nothing since then. */
+  closeIdle(sinceMs: number): void {
+    if (this.idle && this.quietSinceMs < sinceMs) this.close();
   }
 
   close(): void {
@@ -196,6 +269,12 @@ export class PeerLink {
 
   private receive(data: Buffer): void {
     this.quietSinceMs = this.options.nowMs();
+    if (this.options.isOwn) {
+      this.stream.push(data);
+      if (this.stream.invalid) this.close();
+      else this.noticeReplies();
+      return;
+    }
     const scanner = this.scanner;
     scanner.push(data);
     while (scanner.next()) {
@@ -208,6 +287,20 @@ export class PeerLink {
       call.replied(scanner.buffer, scanner.start, scanner.end);
     }
     if (scanner.invalid) this.close();
+    this.noticeReplies();
+  }
+
+  private piece(bytes: Buffer, ends: boolean): void {
+    const call = this.pending[this.pendingHead] as PeerCall | undefined;
+    if (call === undefined) {
+      this.close();
+      return;
+    }
+    if (ends) this.pendingHead++;
+    call.piece(bytes, ends);
+  }
+
+  private noticeReplies(): void {
     if (this.pendingHead === this.pending.length) {
       this.pending = [];
       this.pendingHead = 0;
@@ -262,7 +355,9 @@ function ignoredCall(): PeerCall {
     sent: NOTHING,
     sentStart: 0,
     sentEnd: 0,
+    encoded: null,
     replied: () => {},
+    piece: () => {},
     failed: () => {},
   };
 }

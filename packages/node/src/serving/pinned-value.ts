@@ -51,7 +51,7 @@ export class PinnedValue implements Lent {
   }
 }
 
-/** False: nothing was done; the value of argument 1 is short, or absent, or not led here. */
+/** The reply is in `out`: see `keepLent`. False: nothing was done; the value of argument 1 is short, or absent, or not led here. */
 export function sendPinned(
   desk: Desk,
   connection: Connection,
@@ -78,9 +78,7 @@ export function sendPinned(
   host.counters.add(Counter.hits, 1);
   if (connection.inSync) held.need(partition.id, epoch, false);
   const value = new PinnedValue(partition, pin, pin.views, pin.bytes);
-  const mark = desk.out.mark();
   if (!desk.out.lend(value)) value.release();
-  else keepLent(desk, connection, mark);
   return true;
 }
 

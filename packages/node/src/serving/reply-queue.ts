@@ -9,6 +9,8 @@ import type { ReplyWriter, Written } from '../resp/reply-writer.ts';
 /** Takes one encoded reply, once. */
 export interface ReplySink {
   settle(reply: Buffer): void;
+  /** Or takes it in pieces, as they arrive; `ends` with the last. False: no more of them until `resume` is called. */
+  piece?(bytes: Buffer, ends: boolean, resume: () => void): boolean;
 }
 
 export class LateReply implements ReplySink {
@@ -22,6 +24,39 @@ export class LateReply implements ReplySink {
   settle(reply: Buffer): void {
     this.bytes = reply;
     this.onSettled(reply.length);
+  }
+}
+
+/** A reply of another node that leaves as it arrives. */
+export class StreamedReply extends LateReply {
+  pieces: Buffer[] = [];
+  whole = false;
+  private begun = false;
+  /** Where it comes from stands still until it has left. */
+  resume: (() => void) | null = null;
+  private readonly isFull: () => boolean;
+  private readonly onBroken: () => void;
+
+  constructor(onSettled: (bytes: number) => void, isFull: () => boolean, onBroken: () => void) {
+    super(onSettled);
+    this.isFull = isFull;
+    this.onBroken = onBroken;
+  }
+
+  piece(bytes: Buffer, ends: boolean, resume: () => void): boolean {
+    this.begun = true;
+    this.pieces.push(bytes);
+    this.whole = ends;
+    this.onSettled(bytes.length);
+    if (!this.isFull()) return true;
+    this.resume = resume;
+    return false;
+  }
+
+  /** An error in the middle of a reply cannot be told. */
+  override settle(reply: Buffer): void {
+    if (this.begun) this.onBroken();
+    else super.settle(reply);
   }
 }
 
@@ -91,12 +126,46 @@ export class ReplyQueue {
     return reply;
   }
 
+  /** For a reply that may come in pieces. */
+  streamed(onArrived: () => void, onBroken: () => void, bytesMax: number): StreamedReply {
+    const count = (bytes: number): void => {
+      this.waitingBytes += bytes;
+      onArrived();
+    };
+    const isFull = (): boolean => this.waitingBytes >= bytesMax;
+    const reply = new StreamedReply(count, isFull, onBroken);
+    this.lateCount++;
+    this.entries.push(reply);
+    return reply;
+  }
+
+  /** What has come of it leaves. True: all of it has. */
+  private drainStream(reply: StreamedReply, out: ReplyWriter, outBytesMax: number): boolean {
+    let taken = 0;
+    while (taken < reply.pieces.length && out.length < outBytesMax) {
+      const bytes = reply.pieces[taken++];
+      this.waitingBytes -= bytes.length;
+      out.raw(bytes, 0, bytes.length);
+    }
+    reply.pieces = reply.pieces.slice(taken);
+    if (reply.pieces.length > 0) return false;
+    reply.resume?.();
+    reply.resume = null;
+    return reply.whole;
+  }
+
   /** Moves every reply whose turn has come to `out`, until `out` holds `outBytesMax`. */
   drain(out: ReplyWriter, outBytesMax: number): void {
     while (this.head < this.entries.length && out.length + out.lentBytes < outBytesMax) {
       const entry = this.entries[this.head];
       if (entry instanceof LateReply) {
         const { bytes } = entry;
+        if (entry instanceof StreamedReply && entry.pieces.length > 0) {
+          if (!this.drainStream(entry, out, outBytesMax)) break;
+          this.lateCount--;
+          this.head++;
+          continue;
+        }
         if (bytes === null) break;
         this.lateCount--;
         if (bytes === AS_IT_IS && entry instanceof LentReply) {

@@ -239,6 +239,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   closed(connection: Connection): void {
     this.sessions.delete(connection.id);
     this.parking.forget(connection);
+    this.forwarding.forget(connection);
     this.counters.set(Counter.connections, this.sessions.size);
   }
 

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestCluster } from './cluster.fixture.ts';
+
+const MIB = 2 ** 20;
+
+let cluster: TestCluster;
+afterEach(() => cluster.stop());
+
+function large(bytes: number, tag = ''): string {
+  let text = '';
+  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
+  return text.slice(0, bytes);
+}
+
+/** Until this node sends no more. */
+async function quiet(node: number): Promise<number> {
+  for (let sent = -1; ; await sleep(50)) {
+    const now = cluster.counter(node, 'sentBytes');
+    if (now === sent) return now;
+    sent = now;
+  }
+}
+
+describe('links of a client of its own', () => {
+  it('a client that asks for much elsewhere and does not read holds little, and holds up nobody', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const [slow, other] = [await cluster.client(0), await cluster.client(0)];
+    const key = cluster.keyIn(1);
+    const value = large(MIB);
+    expect(await other.call('SET', key, value)).toBe('OK');
+    const before = cluster.counter(1, 'sentBytes');
+    slow.socket.pause();
+    const replies = slow.pipeline(Array.from({ length: 80 }, () => ['GET', key]));
+    // What the kernel takes on two sockets, and 4 MiB between them.
+    expect((await quiet(1)) - before).toBeLessThan(40 * MIB);
+    const rounds = Array.from({ length: 50 }, (_, i) => ['SET', `${key}${i}{${key}}`, 'v']);
+    expect(await other.pipeline(rounds)).toEqual(rounds.map(() => 'OK'));
+    expect((await other.call('GET', key)) === value).toBe(true);
+    slow.socket.resume();
+    expect((await replies).every((reply) => reply === value)).toBe(true);
+  });
+
+  for (const acks of ['local', 'isr'] as const) {
+    it(`commands of a client keep their order, whatever their length: acks=${acks}`, async () => {
+      cluster = await TestCluster.start(2, 4, {}, { acks });
+      if (acks === 'isr') {
+        for (const node of [0, 1]) {
+          for (const id of [0, 1, 2, 3]) cluster.nodes[node].board.lead(id, 1, 1, 0);
+        }
+      }
+      const client = await cluster.client(0);
+      const [a, b] = [cluster.keyIn(1), cluster.keyIn(3)];
+      const [x, y] = [large(300_000, 'x'), large(MIB, 'y')];
+      const round = [
+        ['SET', a, x],
+        ['GET', a],
+        ['SET', b, 'short'],
+        ['SET', a, 'short'],
+        ['GET', a],
+        ['GET', b],
+        ['SET', b, y],
+        ['MGET', b, cluster.keyIn(0), a],
+        ['GETRANGE', b, '0', '200000'],
+        ['GETSET', b, 'z'],
+        ['INCR', `{${b}}count`],
+        ['GET', b],
+        ['STRLEN', a],
+        ['APPEND', a, x],
+        ['GET', a],
+        ['DEL', a, b],
+      ];
+      const expected = (i: number): unknown[] => [
+        ...['OK', x, 'OK', 'OK', 'short', 'short', 'OK', [y, null, 'short']],
+        ...[y.slice(0, 200_001), y, i + 1, 'z', 5, 300_005, `short${x}`, 2],
+      ];
+      const got = await client.pipeline(Array.from({ length: 8 }, () => round).flat());
+      const all = Array.from({ length: 8 }, (_, i) => expected(i)).flat();
+      for (const [i, reply] of got.entries()) {
+        const isSame = JSON.stringify(reply) === JSON.stringify(all[i]);
+        expect([i, isSame ? true : String(reply).slice(0, 100)]).toEqual([i, true]);
+      }
+    });
+  }
+
+  it('a reply that breaks in the middle ends the connection', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(1);
+    await client.call('SET', key, large(MIB));
+    client.socket.pause();
+    client.write(Array.from({ length: 60 }, () => `GET ${key}\r\n`).join(''));
+    await quiet(1);
+    cluster.nodes[1].worker.stop();
+    client.socket.resume();
+    const replies = await client.receive(60);
+    expect(replies.length).toBeLessThan(60);
+    expect(client.closed).toBe(true);
+  });
+
+  it('commands follow a partition that moves while a long one is on its way', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const key = cluster.keyIn(1);
+    const value = large(MIB);
+    cluster.partition(1, 1).seal(true);
+    const replies = client.pipeline([
+      ['SET', key, value],
+      ['GET', key],
+      ['STRLEN', key],
+    ]);
+    await sleep(40);
+    cluster.demote(1, 1);
+    cluster.promote(0, 1);
+    cluster.tell(cluster.moved(1, 0), 0, 1);
+    expect(await replies).toEqual(['OK', value, MIB]);
+  });
+});

@@ -1,0 +1,65 @@
+/** Which commands travel on a link of their client's own.
+ *
+ *  A link that many clients share carries nothing long: a long command would hold up all others, and so would a long
+ *  reply that its client does not take. So a long command goes by a link of its client's; and a read whose reply turns out long
+ *  is refused by the owner on a shared link, like a command for a partition that moved: it and what its client
+ *  sent behind it for the same partition come again, in order, on a link of the client's. There replies leave
+ *  as they arrive, and where the client does not take them the link is read no further.
+ *  Once no reply is due to the client, its commands travel on the shared link again. */
+
+import type { Buffer } from 'node:buffer';
+import type { Args } from '../resp/args.ts';
+import { type Connection, Hold } from './connection.ts';
+import { type Desk, Outcome } from './desk.ts';
+import { LINK_COMMAND_BYTES_MAX } from './forwarding.ts';
+import type { ReplySink } from './reply-queue.ts';
+
+/** Of a read, on a link that many clients share. */
+export const LINK_REPLY_BYTES_MAX: number = 128 * 1024;
+
+const LONG_TEXT = 'TRYAGAIN long reply: ask for it on a link of its own';
+
+/** False: the connection is on hold until it may go. */
+export function chooseLink(
+  desk: Desk,
+  connection: Connection,
+  partitionId: number,
+  args: Args,
+): boolean {
+  if (!connection.repliesDue) connection.ownLinks = null;
+  if (args.span <= LINK_COMMAND_BYTES_MAX) return true;
+  if (connection.ownLinks?.has(partitionId) === true) return true;
+  if (connection.repliesDue) {
+    connection.hold |= Hold.replies;
+    return false;
+  }
+  desk.forwarding.useOwnLink(connection, partitionId);
+  return true;
+}
+
+/** Keeps the place of the reply. A long command is sent from where it lies, and the next one waits for its reply. */
+export function sinkOf(connection: Connection, args: Args): ReplySink {
+  const reply = connection.reserveStream();
+  const isLent = args.span > LINK_COMMAND_BYTES_MAX;
+  if (!isLent) return reply;
+  const release = connection.lendCommand();
+  return {
+    settle: (bytes: Buffer): void => {
+      reply.settle(bytes);
+      release();
+    },
+    piece: (bytes: Buffer, ends: boolean, resume: () => void): boolean => {
+      const readsOn = reply.piece(bytes, ends, resume);
+      if (ends) release();
+      return readsOn;
+    },
+  };
+}
+
+/** A read, on a shared link. */
+export function refuseLong(desk: Desk, connection: Connection, partitionId: number): Outcome {
+  desk.held.forgetFresh();
+  connection.refuse(partitionId);
+  desk.out.error(LONG_TEXT);
+  return Outcome.refused;
+}
