@@ -7,6 +7,7 @@ import {
   float,
   number,
   pattern,
+  payload,
   relativeTime,
   split,
   unixMs,
@@ -72,6 +73,16 @@ const fieldOperation = fc.oneof(
   words('OVERFLOW', one('WRAP SAT FAIL sat x')),
 );
 
+const restoredFor = one('0 0 0 100000 -1 x');
+const restoreOptions = some(
+  fc.oneof(
+    { weight: 6, arbitrary: one('REPLACE') },
+    { weight: 1, arbitrary: one('ABSTTL FREQ 5 IDLETIME replace x') },
+  ),
+  3,
+  0,
+);
+
 function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): Row[] {
   const several = some(key, 4);
   const rows = [
@@ -98,6 +109,7 @@ function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): R
     row('SETRANGE', key, one(offsets), value),
     row('OBJECT', one('ENCODING encoding REFCOUNT'), key),
     row('DUMP', key),
+    row('RESTORE', key, restoredFor, payload, restoreOptions),
     row('GETBIT', key, bitOffset),
     often(2, 'SETBIT', key, bitOffset, bit),
     row('BITCOUNT', key, some(range, 2, 0), some(one('BIT BYTE x'), 1, 0)),

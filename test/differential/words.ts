@@ -57,6 +57,15 @@ export function values(long: boolean): Arbitrary<Word> {
     { weight: 1, arbitrary: fc.constant(long ? LONG_VALUE : 'not long') },
   );
 }
+/** What DUMP of Redis 7.0 says: text, integers, what LZF made smaller, and one that is damaged. */
+const PAYLOADS: readonly Buffer[] = split(
+  '00000a005d9b5c400f7fa2da 000568656c6c6f0a006372df766534200a 00c00c0a003c2af8515c04bcd5 ' +
+    '00c17fff0a001760822854808480 00c2701101000a0001a408fe953095a5 ' +
+    '000a323134373438333634380a00e7b129a34c1d76ee 00c3094040017878e033000178780a007671d576c5795442 ' +
+    '00c30a40c802616261e0ba010161620a0024a6e84170c0c68c 000568656c6c6f0a006372df766534200b',
+).map((hex) => Buffer.from(hex, 'hex'));
+
+export const payload: Arbitrary<Word> = orEmpty(PAYLOADS);
 export const relativeTime: Arbitrary<Word> = orEmpty(RELATIVE_TIMES);
 export const unixSeconds: Arbitrary<Word> = orEmpty(UNIX_SECONDS);
 export const unixMs: Arbitrary<Word> = orEmpty(UNIX_MS);

@@ -140,7 +140,8 @@ function perform(
   const mask = BigInt.asUintN(width, -1n) << shift;
   const after = (all & ~mask) | (BigInt.asUintN(width, next) << shift);
   bytes.write(after.toString(16).padStart(touched * 2, '0'), 'hex');
-  const refused = editBytes(execution, args, 1, from, bytes, touched);
+  // What stays as it was is no change to whoever watches the key.
+  const refused = next === before ? null : editBytes(execution, args, 1, from, bytes, touched);
   if (refused === null) out.integer(word === 'SET' ? before : next);
   return refused;
 }

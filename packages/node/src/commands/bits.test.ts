@@ -155,6 +155,15 @@ describe('BITFIELD', () => {
       ['STRLEN b', 14],
     ]));
 
+  it('what stays as it was is no mutation', () => {
+    const node = new SingleNode();
+    node.ask('SET', 'a', 'text');
+    const before = node.partitions[0].stats().seq;
+    node.ask(...words('BITFIELD a SET u8 0 116 INCRBY u8 8 256'));
+    node.ask(...words('SETBIT a 1 1'));
+    expect(node.partitions[0].stats().seq).toBe(before);
+  });
+
   it('refuses everything before anything is done', () => {
     const type = {
       error:

@@ -1,4 +1,5 @@
 /** Replies are those of redis-server 7.0 with one database. */
+import { hashKey } from '@ingot/store';
 import { describe, expect, it } from 'vitest';
 import type { Reply } from './reply.fixture.ts';
 import { SingleNode } from './single-node.fixture.ts';
@@ -58,6 +59,37 @@ describe('COPY, RENAME, RENAMENX', () => {
       ['MGET a b c', [null, 'two', 'one']],
       ['RENAMENX a b', { error: 'ERR no such key' }],
     ]));
+});
+
+describe('values that are structs', () => {
+  it('stay structs when copied or renamed, and become plain when changed in part', () => {
+    const node = new SingleNode();
+    const [partition] = node.partitions;
+    const value = Buffer.from([1, 2, 3, 4, 5, 6, 7, 8]);
+    const key = Buffer.from('s');
+    const hash = hashKey(key, 0, 1);
+    partition.enter();
+    partition.structs.set(hash, key, 0, 1, 77, value, 0, 8, 0, node.nowMs);
+    partition.leave();
+    const fingerprintOf = (name: string): number => {
+      const bytes = Buffer.from(name);
+      const of = hashKey(bytes, 0, bytes.length);
+      return partition.fingerprint(partition.find(of, bytes, 0, bytes.length, node.nowMs));
+    };
+    expect(node.ask('COPY', 's', 'copied')).toBe(1);
+    expect(node.ask('RENAME', 's', 'renamed')).toBe('OK');
+    for (const name of ['copied', 'renamed']) {
+      expect(fingerprintOf(name)).toBe(77);
+      expect(node.ask('GET', name)).toBe(value.toString('latin1'));
+    }
+    expect(node.ask('BITCOUNT', 'copied')).toBe(13);
+    expect(node.ask('SETBIT', 'copied', '0', '1')).toBe(0);
+    expect(node.ask('BITFIELD', 'renamed', 'SET', 'u8', '#7', '9')).toEqual([8]);
+    for (const name of ['copied', 'renamed']) expect(fingerprintOf(name)).toBe(0);
+    expect(node.ask('GET', 'copied')).toBe('\x81\x02\x03\x04\x05\x06\x07\x08');
+    expect(node.ask('GET', 'renamed')).toBe('\x01\x02\x03\x04\x05\x06\x07\x09');
+    expect(partition.verify()).toBeNull();
+  });
 });
 
 describe('OBJECT and MEMORY', () => {

@@ -1,12 +1,13 @@
 /** COPY RENAME RENAMENX: from one key to another of the same partition, the expiry with it.
  *  Keys of two partitions cannot be changed at one moment: they are refused before anything runs. */
 
+import { SET_OK } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
 import { storeMade } from './made-values.ts';
-import { find, removeKey } from './records.ts';
+import { find, refusal, removeKey } from './records.ts';
 import { type CommandRow, command, type Run } from './row.ts';
 import { valueCopy } from './value-pieces.ts';
 
@@ -22,6 +23,7 @@ const TARGET = 2;
 /** Stores what the source holds under the other key. Returns the error reply, or null. */
 function copyOver(execution: Execution, args: Args, ref: number): string | null {
   const { partition } = execution;
+  if (partition.fingerprint(ref) !== 0) return copyStruct(execution, args, ref);
   return storeMade(
     execution,
     args,
@@ -31,6 +33,26 @@ function copyOver(execution: Execution, args: Args, ref: number): string | null 
     () => valueCopy(execution, ref),
     partition.expiresAtMs(ref),
   );
+}
+
+/** A struct stays one: it has no extents, so one passage is enough. */
+function copyStruct(execution: Execution, args: Args, ref: number): string | null {
+  const { partition, nowMs } = execution;
+  const value = valueCopy(execution, ref);
+  const keyBytes = args.bytes(TARGET);
+  const code = partition.structs.set(
+    execution.hash(args, TARGET),
+    args.buf,
+    args.start(TARGET),
+    keyBytes,
+    partition.fingerprint(ref),
+    value,
+    0,
+    value.length,
+    partition.expiresAtMs(ref),
+    nowMs,
+  );
+  return code === SET_OK ? null : refusal(code, partition, keyBytes, value.length);
 }
 
 function areSame(args: Args): boolean {

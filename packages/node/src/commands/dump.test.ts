@@ -25,6 +25,16 @@ const LIST = '120102090900000001000101ff0a0010828f9209b3f446';
 const WRONG = { error: 'ERR DUMP payload version or checksum are wrong' };
 const DAMAGED = { error: 'ERR Bad data format: it is no string, or it is damaged' };
 
+function mulberry32(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mix = Math.imul(state ^ (state >>> 15), state | 1);
+    mix ^= mix + Math.imul(mix ^ (mix >>> 7), mix | 61);
+    return Math.floor((((mix ^ (mix >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
 /** With a sum that is right. */
 function summed(hex: string): Buffer {
   const body = Buffer.from(hex, 'hex');
@@ -93,6 +103,26 @@ describe('DUMP and RESTORE', () => {
     expect(restore('0', 'IDLETIME', '-1')).toEqual({
       error: 'ERR Invalid IDLETIME value, must be >= 0',
     });
+  });
+
+  it('bytes of any kind with a right sum do no harm', () => {
+    const node = new SingleNode();
+    const random = mulberry32(1);
+    for (let i = 0; i < 3_000; i++) {
+      const body = Array.from({ length: 1 + random(24) }, () => random(256));
+      body[0] = random(4) === 0 ? body[0] : 0;
+      if (random(2) === 0 && body.length > 1) body[1] = 0xc3;
+      const reply = node.ask(
+        'RESTORE',
+        'a',
+        '0',
+        summed(`${Buffer.from(body).toString('hex')}0a00`),
+      );
+      node.ask('DEL', 'a');
+      const { error } = reply === 'OK' ? { error: 'ERR Bad data' } : (reply as { error: string });
+      expect(error).toMatch(/^ERR (Bad data|value of)/);
+    }
+    expect(node.partitions[0].verify()).toBeNull();
   });
 
   it('a payload that is damaged, newer, no string or too long is refused', () => {

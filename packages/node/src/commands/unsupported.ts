@@ -46,15 +46,16 @@ export const UNSUPPORTED: readonly { readonly why: string; readonly names: strin
     names: 'eval eval_ro evalsha evalsha_ro fcall fcall_ro function script',
   },
   {
-    why: 'Ingot has no publish and subscribe',
+    why: 'publish and subscribe are not yet supported',
     names:
       'psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe',
   },
+  { why: 'users are not yet supported', names: 'acl' },
   { why: FROM_THE_MAP, names: 'failover psync replconf replicaof role slaveof sync' },
   { why: 'there is one database', names: 'move swapdb' },
   {
     why: NOT_YET,
-    names: `acl bgrewriteaof bgsave debug digest lastsave latency lolwut
+    names: `bgrewriteaof bgsave debug digest lastsave latency lolwut
       migrate module monitor reset save shutdown slowlog time waitaof`,
   },
 ];

@@ -1,4 +1,5 @@
 /** Commands on bits of values that do not fit one passage. */
+import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
 
@@ -81,6 +82,25 @@ describe('bits of large values: through the owner and through another node', () 
       expect(counted).toBeGreaterThanOrEqual(1);
       expect(counted).toBeLessThanOrEqual(41);
     }
+    allVerify();
+  });
+
+  it('BITOP is made anew where a source has changed while its result was written', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const partition = cluster.partition(0, 0);
+    await ask(client, `SETBIT a ${MIB * 8 - 1} 1`);
+    const extents = (): number => partition.budget().extents;
+    const before = extents();
+    const asked = ask(client, 'BITOP OR b a a');
+    while (extents() === before) await new Promise<void>((resolve) => setImmediate(resolve));
+    const key = Buffer.from('a');
+    partition.enter();
+    const ones = Buffer.from([0xff]);
+    partition.values.setRange(hashKey(key, 0, 1), key, 0, 1, 9, ones, 0, 1, Date.now());
+    partition.leave();
+    expect(await asked).toBe(MIB);
+    expect(await ask(client, 'BITCOUNT b')).toBe(9);
     allVerify();
   });
 

@@ -69,6 +69,23 @@ describe('copies of large values: through the owner and through another node', (
     allVerify();
   });
 
+  it('MSETNX, SET IFEQ, DELIFEQ and DELEX take long values', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(1);
+    const tag = `{${cluster.keyIn(0)}}`;
+    const [one, two] = [large(MIB / 2, 'one'), large(MIB / 2, 'two')];
+    expect(await client.call('MSETNX', `${tag}a`, one, `${tag}b`, two)).toBe(1);
+    expect(await client.call('MSETNX', `${tag}c`, one, `${tag}b`, one)).toBe(0);
+    expect(await client.call('MGET', `${tag}a`, `${tag}b`, `${tag}c`)).toEqual([one, two, null]);
+    expect(await client.call('SET', `${tag}a`, two, 'IFEQ', two)).toBe(null);
+    expect(await client.call('SET', `${tag}a`, two, 'IFEQ', one, 'GET')).toBe(one);
+    expect(await client.call('DELIFEQ', `${tag}a`, one)).toBe(0);
+    expect(await client.call('DELIFEQ', `${tag}a`, two)).toBe(1);
+    expect(await client.call('DELEX', `${tag}b`, 'IFNE', two)).toBe(0);
+    expect(await client.call('DELEX', `${tag}b`, 'IFEQ', two)).toBe(1);
+    allVerify();
+  });
+
   it('a copy is of what the source holds when it is made', async () => {
     cluster = await TestCluster.start(1, 1);
     const [client, other] = [await cluster.client(), await cluster.client()];
