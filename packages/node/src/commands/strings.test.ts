@@ -260,6 +260,15 @@ describe('limits', () => {
   });
 });
 
+describe('GETEX PERSIST', () => {
+  it('of a key that never expires is no mutation', () => {
+    node.ask('SET', 'a', '1');
+    const before = node.partitions[0].stats().seq;
+    expect(node.ask('GETEX', 'a', 'PERSIST')).toBe('1');
+    expect(node.partitions[0].stats().seq).toBe(before);
+  });
+});
+
 /** Vectors of https://redis.io/docs/latest/commands/set/, .../delex/ and valkey.io/commands/delifeq/ */
 describe('conditions on the value', () => {
   const vectors: readonly (readonly [command: string, reply: unknown])[] = [

@@ -148,8 +148,11 @@ function getex(execution: Execution, args: Args, out: ReplyWriter): void {
   const badTime = options.settleTime('getex', args, execution.nowMs);
   if (badTime !== null) return out.error(badTime);
   writeValue(execution, ref, out);
+  const { partition } = execution;
   if (options.expiresAtMs !== 0) expireAt(execution, args, 1, options.expiresAtMs);
-  else if (options.has(OPTION_PERSIST)) dropExpiry(execution, args, 1);
+  else if (options.has(OPTION_PERSIST) && partition.expiresAtMs(ref) !== 0) {
+    dropExpiry(execution, args, 1);
+  }
 }
 
 function append(execution: Execution, args: Args, out: ReplyWriter): void {
