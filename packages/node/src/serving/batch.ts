@@ -33,6 +33,8 @@ import type { Dispatch } from './dispatch.ts';
 
 /** A batch hands its output over at this size, so that a long pipeline holds little of it. */
 const OUTPUT_BYTES_MAX: number = 256 * 1024;
+/** What one connection may send before others have their turn, however fast its client reads: about 500 us. */
+export const TURN_BYTES_MAX: number = 2 * 1024 * 1024;
 
 /** Plans beside the indexes of rows (0 and up). */
 const UNKNOWN = -1;
@@ -71,6 +73,8 @@ export class BatchExecutor {
   private epoch = 0;
   private hits = 0;
   private misses = 0;
+  /** Sent since the batch began. */
+  private turnBytes = 0;
 
   /** `onWrote` is called after a batch that wrote: replication may be asleep. */
   constructor(
@@ -97,6 +101,7 @@ export class BatchExecutor {
     const nowMs = Math.floor(this.clock.originMs + startedMs);
     this.hasLease = desk.host.lease.look(startedMs, nowMs);
     this.connection = connection;
+    this.turnBytes = 0;
     connection.lastActiveAtMs = nowMs;
     execution.nowMs = nowMs;
     execution.session = connection;
@@ -180,9 +185,12 @@ export class BatchExecutor {
   private execute(count: number): number {
     const { connection, plans, desk, parser, args } = this;
     for (let i = 0; i < count; i++) {
-      if (desk.out.length + desk.out.lentBytes > OUTPUT_BYTES_MAX) {
+      const written = desk.out.length + desk.out.lentBytes;
+      if (written > OUTPUT_BYTES_MAX) {
         desk.passage.close();
         connection.emit(desk.out);
+        this.turnBytes += written;
+        if (this.turnBytes > TURN_BYTES_MAX) connection.yieldTurn();
         if (connection.hold !== 0 || connection.closing) return i;
       }
       const plan = plans[i];

@@ -41,6 +41,8 @@ export const Hold = {
   link: 16,
   /** Too many replies are due. */
   late: 32,
+  /** Others have their turn. */
+  turn: 64,
   /** Other clients' large commands have all the memory that there is for such. */
   memory: 64,
 } as const;
@@ -399,6 +401,12 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     this.hold |= Hold.work;
     this.wire.pause();
     void work.run().then(() => this.release(Hold.work));
+  }
+
+  /** It has had its share for now. */
+  yieldTurn(): void {
+    this.hold |= Hold.turn;
+    setImmediate(() => this.release(Hold.turn));
   }
 
   unpark(): void {

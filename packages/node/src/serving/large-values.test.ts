@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
+import { TURN_BYTES_MAX } from './batch.ts';
 import { TestCluster } from './cluster.fixture.ts';
 import { SEALED_PIN_MS_MAX } from './connection.ts';
 
@@ -350,6 +351,35 @@ describe('large values: sent from where they lie', () => {
     expect([event, connections]).toEqual(['pins.ended', 1]);
     expect(client).toBe(`127.0.0.1:${slow.socket.localPort}`);
     expect(seconds).toBeGreaterThanOrEqual(0.2);
+  });
+
+  it('a client that reads fast has its turn like any other, and one that does not holds few values', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    const bytes = 100_000;
+    const value = large(bytes);
+    await client.call('SET', key, value);
+    const { worker } = cluster.nodes[0];
+    const execute = worker.execute.bind(worker);
+    let inOneTurn = 0;
+    worker.execute = (...batch) => {
+      const before = cluster.counter(0, 'sentBytes');
+      const at = execute(...batch);
+      inOneTurn = Math.max(inOneTurn, cluster.counter(0, 'sentBytes') - before);
+      return at;
+    };
+    // The kernel takes more and more at once from who writes to a client that reads.
+    for (let i = 0; i < 5; i++) {
+      const replies = await client.pipeline(Array.from({ length: 200 }, () => ['GET', key]));
+      expect(replies.every((reply) => reply === value)).toBe(true);
+    }
+    expect(inOneTurn).toBeLessThan(TURN_BYTES_MAX + 500_000);
+    client.socket.pause();
+    client.write(`GET ${key}\r\n`.repeat(10_000));
+    await stalled(0);
+    const { pins } = cluster.partition(0, 0).values.pinStats(Date.now());
+    expect(pins).toBeLessThanOrEqual(Math.ceil((256 * 1024) / bytes));
   });
 
   it('a seal ends who holds bytes of the partition without reading on', async () => {
