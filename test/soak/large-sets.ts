@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { CLEAN, ingotVerify } from '../support/ingot.ts';
 import { LocalCluster } from '../support/local-cluster.ts';
 import { keysOfPartitions } from '../support/partition-keys.ts';
+import { scrape } from '../support/scrape.ts';
 
 const CAPACITY = '640mb';
 const PARTITIONS = 4;
@@ -20,7 +21,8 @@ export interface LargeSets {
   readonly seconds: number;
   readonly fullSyncsAtFirst: number;
   readonly fullSyncs: number;
-  readonly partialSyncs: number;
+  /** Of each reason, as `lapped 2, check 1`, or `none`. */
+  readonly partialSyncs: string;
   /** What broke, or null. */
   readonly broken: string | null;
 }
@@ -42,8 +44,9 @@ async function setThrough(
   ms: number,
   tick: (sets: number) => void,
 ): Promise<LargeSets> {
-  const syncs = (kind: string): Promise<number> => cluster.sum(`ingot_${kind}_syncs_total`);
-  const [fullSyncsAtFirst, partialAtFirst] = [await syncs('full'), await syncs('partial')];
+  const fullSyncsOf = (): Promise<number> => cluster.sum('ingot_full_syncs_total');
+  const fullSyncsAtFirst = await fullSyncsOf();
+  const partialAtFirst = await partialSyncsOf(cluster);
   const value = randomBytes(VALUE_MAX_BYTES);
   const startMs = performance.now();
   let sets = 0;
@@ -56,8 +59,8 @@ async function setThrough(
   );
   const seconds = (performance.now() - startMs) / 1_000;
   await cluster.replicated();
-  const fullSyncs = await syncs('full');
-  const partialSyncs = (await syncs('partial')) - partialAtFirst;
+  const fullSyncs = await fullSyncsOf();
+  const partialSyncs = more(partialAtFirst, await partialSyncsOf(cluster));
   const { exitCode, report } = await ingotVerify(cluster.node(1).ports.control);
   const isClean = exitCode === CLEAN.exitCode && report.differences.length === 0;
   const broken =
@@ -65,6 +68,24 @@ async function setThrough(
     (fullSyncs === PARTITIONS && fullSyncsAtFirst === PARTITIONS ? null : 'more full syncs') ??
     (isClean ? null : `the copies differ: ${JSON.stringify(report)}`);
   return { sets, seconds, fullSyncsAtFirst, fullSyncs, partialSyncs, broken };
+}
+
+/** How many there were of each reason. */
+async function partialSyncsOf(cluster: LocalCluster): Promise<Map<string, number>> {
+  const scrapes = await Promise.all(cluster.running.map(({ ports }) => scrape(ports.http)));
+  const counts = new Map<string, number>();
+  for (const { name, labels, value } of scrapes.flatMap(({ samples }) => samples)) {
+    if (name !== 'ingot_syncs_total' || labels['kind'] === 'full') continue;
+    const reason = labels['reason'] ?? '';
+    counts.set(reason, (counts.get(reason) ?? 0) + value);
+  }
+  return counts;
+}
+
+function more(before: Map<string, number>, after: Map<string, number>): string {
+  const since = [...after].map(([reason, count]) => [reason, count - (before.get(reason) ?? 0)]);
+  const counted = since.filter(([, count]) => count !== 0);
+  return counted.map((entry) => entry.join(' ')).join(', ') || 'none';
 }
 
 /** Until `answered`, asked after each reply, says no. Returns a reply that is none of OK, or null. */

@@ -44,10 +44,10 @@ async function threads(soaking: Soaking): Promise<string | null> {
   const { seed, fault, print } = soaking;
   const progress = progressOf(soaking);
   const isOver = timerOf(soaking);
-  const sums = { rounds: 0, calls: 0, overlaps: 0, pins: 0, moves: 0 };
+  const sums = { rounds: 0, calls: 0, overlaps: 0, pins: 0, moves: 0, refused: 0 };
   const text = (): string =>
     `threads: ${sums.rounds} rounds, ${sums.calls} calls, ${sums.overlaps} of them while another ` +
-    `of the key was under way, ${sums.pins} pins, ${sums.moves} records moved`;
+    `of the key was under way, ${sums.refused} refused, ${sums.pins} pins, ${sums.moves} records moved`;
   while (!isOver() || sums.rounds === 0) {
     const threadCount =
       fault === undefined ? THREADS[sums.rounds % THREADS.length] : FAULTY_THREADS;
@@ -63,6 +63,7 @@ async function threads(soaking: Soaking): Promise<string | null> {
     sums.overlaps += verdict.overlaps;
     sums.pins += verdict.pins;
     sums.moves += verdict.moves;
+    sums.refused += verdict.refused;
     progress(text);
   }
   print(`${text()}: no value torn, no increment lost, one order explains each history`);
@@ -95,7 +96,7 @@ async function pair(soaking: Soaking): Promise<string | null> {
   const done = await setLargest(ms, (sets) => progress(() => `pair: ${sets} SETs of 10 MiB`));
   print(
     `pair: ${done.sets} SETs of 10 MiB in ${done.seconds.toFixed(1)} s; ${done.fullSyncs} full syncs, ` +
-      `${done.fullSyncsAtFirst} of them the first; ${done.partialSyncs} partial ones since`,
+      `${done.fullSyncsAtFirst} of them the first; partial ones since: ${done.partialSyncs}`,
   );
   return done.broken;
 }

@@ -46,8 +46,8 @@ const PINS_HELD_MAX = 2;
 /** After each call one of them is let go of, that often. */
 const RELEASE_SHARE = 0.2;
 /** Beside how many calls a key of noise is written, and how many keys there are of each thread. */
-const NOISE_SHARE = 0.2;
-const NOISE_KEYS = 400;
+const NOISE_SHARE = 0.4;
+const NOISE_KEYS = 800;
 const NOISE_OCTAVES = 15;
 const NOISE = Buffer.alloc(2 ** NOISE_OCTAVES);
 const NOISES_PER_SWEEP = 50;

@@ -4,8 +4,10 @@ import { FAULTS } from './faults.ts';
 import { runThreads } from './run.ts';
 
 const SEED = 1;
-/** A fault is seen within tenths of a second; nobody waits for longer than this. */
-const FAULT_MS = 10_000;
+/** Of each thread: enough that memory runs short and records move. */
+const CALLS = 8_000;
+/** A bound, no more: what is counted or seen comes sooner. */
+const MS_MAX = 20_000;
 
 describe('threads: values that tell whether they are whole', () => {
   test.each(['', '7', '7,8,9', '7,0,9'])('blocks %j come back', (numbers) => {
@@ -27,16 +29,17 @@ describe('threads: values that tell whether they are whole', () => {
 
 describe('threads: three of them on one map', () => {
   test('no value is torn, pinned bytes stay, no increment is lost, and one order explains what each saw', async () => {
-    const verdict = await runThreads({ seed: SEED, threads: 3, calls: 8_000, ms: 3_000 });
+    const verdict = await runThreads({ seed: SEED, threads: 3, calls: CALLS, ms: MS_MAX });
     expect(verdict).toMatchObject({ claim: null, text: 'all held' });
     expect(verdict.overlaps).toBeGreaterThan(0);
     expect(verdict.pins).toBeGreaterThan(0);
+    expect(verdict.moves).toBeGreaterThan(0);
   });
 });
 
 describe('threads: planted faults are noticed', () => {
   test.each(Object.entries(FAULTS))('%s', async (fault, { claims }) => {
-    const verdict = await runThreads({ seed: SEED, threads: 2, calls: 0, ms: FAULT_MS, fault });
+    const verdict = await runThreads({ seed: SEED, threads: 2, calls: 0, ms: MS_MAX, fault });
     expect(claims, verdict.text).toContain(verdict.claim);
   });
 });
