@@ -59,6 +59,8 @@ export function execHere(
   }
   partition.endTransaction();
   passage.close();
+  // What was not done is answered with an error; nobody comes back to it.
+  execution.forgetUndone();
   desk.host.counters.add(Counter.hits, execution.hits);
   desk.host.counters.add(Counter.misses, execution.misses);
   return true;

@@ -165,6 +165,13 @@ export class Execution {
     if (this.token !== -1) this.token = this.partition.readBegin();
   }
 
+  /** The executor: whatever a command before could not do is not this one's. */
+  forgetUndone(): void {
+    this.undone = false;
+    this.edit = null;
+    this.made = null;
+  }
+
   /** The executor: a read begins. -1: inside a passage, or it has ended. */
   readWith(token: number): void {
     this.token = token;

@@ -118,6 +118,27 @@ describe('bits of large values: through the owner and through another node', () 
     allVerify();
   });
 
+  it('what a transaction did not do is nothing to the commands after it', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const client = await cluster.client(0);
+    const [here, there] = [cluster.keyIn(0), cluster.keyIn(1)];
+    const tag = `{${here}}`;
+    await ask(client, `SETBIT ${here} 5000000 1`);
+    await ask(client, `SET ${there} text`);
+    const replies = await client.pipeline([
+      ['MULTI'],
+      ['SETBIT', `${tag}far`, '5000000', '1'],
+      ['BITOP', 'NOT', `${tag}made`, here],
+      ['EXEC'],
+      ['STRLEN', there],
+      ['APPEND', there, '!'],
+      ['EXISTS', `${tag}made`],
+    ]);
+    const refused = expect.stringMatching(/within a transaction/);
+    expect(replies.slice(3)).toEqual([[refused, refused], 4, 5, 0]);
+    allVerify();
+  });
+
   it('keys of two partitions are refused, on the client port with a hint', async () => {
     cluster = await TestCluster.start(1, 2);
     const words = ['BITOP', 'AND', cluster.keyIn(0), cluster.keyIn(1)];

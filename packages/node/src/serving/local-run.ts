@@ -26,13 +26,11 @@ export function runHere(
   execution.hits = 0;
   execution.misses = 0;
   values.begin(Way.pin, execution.nowMs);
+  execution.forgetUndone();
   if (command.kind === 'write') {
     if (!passage.open(partition)) return false;
     if (execution.staged?.holdsAt(partition) === false) return false;
     const mark = out.mark();
-    execution.undone = false;
-    execution.edit = null;
-    execution.made = null;
     written[partition.id] = 1;
     if (command.atomic === true) partition.beginTransaction();
     command.run(execution, args, out);
