@@ -1,185 +1,110 @@
 /** npm run bench:eviction: hits of Ingot's SIEVE and of Redis' allkeys-lru with equal memory, on the same requests.
  *
- *  A miss is followed by a SET, as a cache is used. Requests come in batches, and a batch's misses are set behind it, on
- *  both sides alike. Two runs:
- *    scans    values of 256 bytes, keys zipf 0.9, memory for 10 % of them, and now and then a scan of keys that are
- *             asked for once, as long as half of what memory holds
- *    shifts   values of 100, 2,000, 400, 1,000 and 200 bytes, one size after the other, keys zipf 0.9, memory for
- *             10 % of each
- *  (--only scans, --only shifts). Redis is asked by TOUCH, which counts as a read there and answers little.
- *  A true SIEVE queue and a true LRU of as many records stand beside them in the first. */
+ *  Each shape of traces.ts, with several seeds, on all sides in turns of 100 requests. Equal memory: Redis may take as
+ *  much beyond what it takes empty as Ingot's images and what scratch holds for them; what both really took is printed.
+ *  Redis keeps the time of a read in seconds, and here memory is turned over in a few: so ideal LRUs stand beside
+ *  it, one whose records take what they take in Redis, and one, and a queue of SIEVE, with Ingot's.
+ *    --shape scans  --seeds 3  --requests 1000000  --capacity 33554432  --no-redis */
 
 import { parseArgs } from 'node:util';
-import { randomFrom, zipf } from './memory/mix.ts';
-import { LruModel, SieveModel } from './memory/models.ts';
+import { LruModel, SieveModel } from './eviction/models.ts';
+import {
+  ingotBytes,
+  ingotSide,
+  modelSide,
+  RedisSide,
+  redisBytes,
+  type Side,
+} from './eviction/sides.ts';
+import { SHAPES, type Trace } from './eviction/traces.ts';
 import { StoreSide } from './memory/store-side.ts';
-import { RespClient } from './resp-client.ts';
 import { startRedis } from './servers.ts';
 
 const REDIS_PORT = 17_489;
 const PARTITIONS = 2;
-const BATCH = 500;
-const KEY_BYTES = 16;
-const ZIPF = 0.9;
-const SCAN_EVERY = 100_000;
+const BATCH = 100;
+/** Batches between two looks at what a side holds. */
+const LOOK_EVERY = 500;
+const SCRATCH_BYTES_PER_CHUNK = 540;
+const CHUNK_BYTES = 65_536;
 
 const { values } = parseArgs({
   options: {
+    shape: { type: 'string', default: '' },
+    seeds: { type: 'string', default: '3' },
+    requests: { type: 'string', default: '1000000' },
     capacity: { type: 'string', default: String(32 << 20) },
-    requests: { type: 'string', default: '1500000' },
-    only: { type: 'string', default: '' },
+    redis: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
 const capacityBytes = Number(values.capacity);
 const requests = Number(values.requests);
+const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => i + 1);
 
-interface Request {
-  readonly key: number;
-  readonly valueBytes: number;
-  /** Requests of scans miss by design: they are not counted. */
-  readonly counted: boolean;
-}
-
-/** What is asked of a side: which of these keys are there, then to set those that are not. */
-interface Side {
-  readonly name: string;
-  run(batch: readonly Request[]): boolean[] | Promise<boolean[]>;
+interface Result {
   hits: number;
   asked: number;
+  /** The largest that were seen. */
+  bytes: number;
+  records: number;
 }
 
-const nameOf = (key: number): string => `key:${String(key).padStart(12, '0')}`;
-const value = Buffer.alloc(2_000, 'v');
-const text = value.toString('latin1');
-
-function* scans(): Generator<Request> {
-  const valueBytes = 256;
-  const held = Math.floor(capacityBytes / (valueBytes + KEY_BYTES));
-  const random = randomFrom(1);
-  const next = zipf(random, held * 10, ZIPF);
-  let scanned = held * 10;
-  for (let i = 1; i <= requests; i++) {
-    yield { key: next(), valueBytes, counted: i > requests / 3 };
-    if (i % SCAN_EVERY !== 0) continue;
-    for (let left = held / 2; left > 0; left--) {
-      yield { key: scanned++, valueBytes, counted: false };
-    }
-  }
-}
-
-function* shifts(): Generator<Request> {
-  let firstKey = 0;
-  const sizes = [100, 2_000, 400, 1_000, 200];
-  for (const valueBytes of sizes) {
-    const keys = Math.floor((10 * capacityBytes) / (valueBytes + KEY_BYTES));
-    const next = zipf(randomFrom(valueBytes), keys, ZIPF);
-    for (let i = 0; i < requests / sizes.length; i++) {
-      yield { key: firstKey + next(), valueBytes, counted: true };
-    }
-    firstKey += keys;
-  }
-}
-
-function ingotSide(store: StoreSide): Side {
-  return {
-    ...{ name: 'ingot', hits: 0, asked: 0 },
-    run: (batch) => {
-      const keys = batch.map(({ key }) => Buffer.from(nameOf(key), 'latin1'));
-      const found = keys.map((key) => store.get(key));
-      for (const [i, key] of keys.entries()) {
-        if (!found[i]) store.set(key, value, batch[i].valueBytes);
+async function replay(trace: Trace, sides: readonly Side[]): Promise<Map<string, Result>> {
+  const results = sides.map(() => ({ hits: 0, asked: 0, bytes: 0, records: 0 }));
+  const found = new Uint8Array(BATCH);
+  for (let from = 0, batch = 1; from < trace.length; from += BATCH, batch++) {
+    const end = Math.min(from + BATCH, trace.length);
+    for (const [at, side] of sides.entries()) {
+      const result = results[at];
+      await side.run(trace, from, end, found);
+      for (let i = from; i < end; i++) {
+        result.asked += trace.counted[i];
+        result.hits += trace.counted[i] & found[i - from];
       }
-      return found;
-    },
-  };
-}
-
-function redisSide(client: RespClient): Side {
-  return {
-    ...{ name: 'redis allkeys-lru', hits: 0, asked: 0 },
-    run: async (batch) => {
-      const replies = await client.send(batch.map(({ key }) => ['TOUCH', nameOf(key)]));
-      const found = replies.map((reply) => reply.startsWith(':1'));
-      const missed = batch.filter((_, i) => !found[i]);
-      if (missed.length === 0) return found;
-      await client.send(
-        missed.map(({ key, valueBytes }) => ['SET', nameOf(key), text.slice(0, valueBytes)]),
-      );
-      return found;
-    },
-  };
-}
-
-function modelSide(name: string, model: SieveModel | LruModel): Side {
-  return {
-    ...{ name, hits: 0, asked: 0 },
-    run: (batch) => {
-      const found = batch.map(({ key }) => model.has(key));
-      for (const [i, { key }] of batch.entries()) if (!found[i]) model.add(key);
-      return found;
-    },
-  };
-}
-
-async function drive(source: Generator<Request>, sides: readonly Side[]): Promise<void> {
-  let batch: Request[] = [];
-  const flush = async (): Promise<void> => {
-    if (batch.length === 0) return;
-    for (const side of sides) {
-      const found = await side.run(batch);
-      for (const [i, { counted }] of batch.entries()) {
-        if (!counted) continue;
-        side.asked++;
-        if (found[i]) side.hits++;
-      }
+      if (batch % LOOK_EVERY !== 0) continue;
+      const { bytes, records } = await side.held();
+      result.bytes = Math.max(result.bytes, bytes);
+      result.records = records;
     }
-    batch = [];
-  };
-  for (const request of source) {
-    if (batch.push(request) === BATCH) await flush();
   }
-  await flush();
+  return new Map(sides.map(({ name }, at) => [name, results[at]]));
 }
 
-async function compare(
-  title: string,
-  source: () => Generator<Request>,
-  held: number,
-): Promise<void> {
-  const redis = await startRedis(REDIS_PORT);
+async function runSeed(trace: Trace): Promise<Map<string, Result>> {
+  const store = new StoreSide(PARTITIONS, capacityBytes, capacityBytes);
+  const recordBytes = capacityBytes + (SCRATCH_BYTES_PER_CHUNK * capacityBytes) / CHUNK_BYTES;
+  const sides: Side[] = [
+    ingotSide(store),
+    modelSide('LRU, bytes as Redis', new LruModel(recordBytes), redisBytes),
+    modelSide('LRU, bytes as Ingot', new LruModel(capacityBytes), ingotBytes),
+    modelSide('SIEVE, bytes as Ingot', new SieveModel(capacityBytes), ingotBytes),
+  ];
+  if (!values.redis) return replay(trace, sides);
+  const server = await startRedis(REDIS_PORT);
   try {
-    const client = await RespClient.connect(redis.port);
-    const [info] = await client.send([['INFO', 'memory']]);
-    const emptyBytes = Number(/used_memory:(\d+)/.exec(info ?? '')?.[1]);
-    const store = new StoreSide(PARTITIONS, capacityBytes, capacityBytes);
-    // All that Ingot has: images, and what scratch holds for them. What an empty Redis takes comes on top.
-    const memoryBytes =
-      capacityBytes + PARTITIONS * (8_192 + (540 * capacityBytes) / PARTITIONS / 65_536);
-    const maxmemory = Math.round(memoryBytes + emptyBytes);
-    await client.send([
-      ['CONFIG', 'SET', 'maxmemory', String(maxmemory)],
-      ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru'],
-    ]);
-    const models =
-      held === 0
-        ? []
-        : [modelSide('queue of SIEVE', new SieveModel(held)), modelSide('LRU', new LruModel(held))];
-    const sides = [ingotSide(store), redisSide(client), ...models];
-    await drive(source(), sides);
-    console.log(`${title}: ${(capacityBytes / 2 ** 20).toFixed(0)} MiB each`);
-    for (const { name, hits, asked } of sides) {
-      console.log(`  ${name.padEnd(20)} hit ratio ${(hits / asked).toFixed(4)}`);
-    }
-    const keys = store.partitions.reduce((sum, partition) => sum + partition.stats().keys, 0);
-    const [size] = await client.send([['DBSIZE']]);
-    console.log(`  records held at the end: ingot ${keys}, redis ${size?.trim().slice(1)}`);
-    client.close();
+    const redis = await RedisSide.connect(server.port, Math.round(recordBytes));
+    const results = await replay(trace, [redis, ...sides]);
+    redis.close();
+    return results;
   } finally {
-    await redis.stop();
+    await server.stop();
   }
 }
 
-// What Ingot holds of 256-byte values: slots of 304 bytes, and the index.
-if (values.only !== 'shifts')
-  await compare('zipf 0.9 with scans', scans, Math.floor(capacityBytes / 321));
-if (values.only !== 'scans') await compare('shifting sizes', shifts, 0);
+for (const shape of SHAPES.filter(({ name }) => name.startsWith(values.shape))) {
+  const runs: Map<string, Result>[] = [];
+  for (const seed of seeds) {
+    runs.push(await runSeed(shape.trace(capacityBytes, requests, seed)));
+  }
+  console.log(`${shape.name}: ${shape.doc}`);
+  for (const name of runs[0].keys()) {
+    const results = runs.flatMap((run) => run.get(name) ?? []);
+    const ratios = results.map(({ hits, asked }) => (hits / asked).toFixed(4));
+    const mean = results.reduce((sum, { hits, asked }) => sum + hits / asked, 0) / results.length;
+    const { bytes, records } = results[0];
+    const held = bytes === 0 ? '' : `, ${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    const each = `(${ratios.join(' ')})`;
+    console.log(`  ${name.padEnd(22)} ${mean.toFixed(4)} ${each}  ${records} records${held}`);
+  }
+}

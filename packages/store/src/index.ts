@@ -56,6 +56,7 @@ export { newStableView, type PartitionStats, type StableView } from './partition
 export { Prefetch } from './prefetch.ts';
 export { RING_BUSY, RING_EMPTY, RING_LAPPED, RING_NOT_HELD } from './ring.ts';
 export { type Pin, type PinStats } from './pins.ts';
+export { classOfRecord, SLOT_BYTES } from './size-classes.ts';
 export { BUSY, type LargeWrite, VOID } from './large-write.ts';
 export { APPEND, CHANGED, MORE, READY, type ValueEdit } from './value-edit.ts';
 export {
