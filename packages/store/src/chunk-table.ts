@@ -70,6 +70,9 @@ export abstract class ChunkTable {
   /** Scratch of a unit that a class gave back; its slots are free already. */
   protected abstract unitReleased(unit: number, sizeClass: number): void;
 
+  /** What is in a unit or an extent is new. */
+  protected abstract startAge(unit: number, sizeClass: number): void;
+
   // ------------------------------------------------------------ what the table says
 
   kind(chunk: number): number {
@@ -334,6 +337,7 @@ export abstract class ChunkTable {
     if (kind === CHUNK_EXTENT) {
       this.#scratch32[classWord(EXTENT_CLASS) + CLASS_UNIT_COUNT]++;
       this.#memory.freeCounts[first] = 0;
+      this.startAge(first, EXTENT_CLASS);
     } else if (kind === CHUNK_SLAB || kind === CHUNK_OVERFLOW) {
       this.unitTaken(first, this.sizeClass(chunk));
     } else if (kind === CHUNK_PAGED) {

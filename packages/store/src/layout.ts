@@ -207,14 +207,13 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['baseHistoryCount', 256, 4],
   ['drainUnit', 260, 4], // unit that is being emptied, 0 = none
   ['drainSlot', 264, 4], // its slots below are empty
-  ['evictedBytes', 268, 4], // since classes were last compared
-  ['comparisons', 272, 4], // since the distances of the hands were last halved
+  ['evictedBytes', 268, 4], // since the class that gives was last looked for
+  ['donorClass', 272, 4], // the class that gives, 0 = not looked for yet
   ['gatherClass', 276, 4], // volatile-ttl: class that gives up records for a chunk
   ['moves', 280, 8], // records moved to other slots
   ['drains', 288, 8], // chunks emptied and given back
   ['roomWork', 296, 8], // units of work spent on making room
   ['measuredBytes', 304, 8], // of records, as the sweeper last went round; 0 = not yet
-  ['compareAtBytes', 312, 4], // evictedBytes at which classes are compared next
   ['packChunk', 316, 4], // paged chunk all of whose units are being emptied, 0 = none
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
@@ -237,7 +236,7 @@ export const CLASS_FIELDS: readonly LayoutRow[] = [
   ['usedSlots', 16, 4],
   ['youngSlots', 20, 4], // used, and not yet passed by the hand
   ['phase', 24, 4], // whom the hand looks for: -1 the old, else the young
-  ['walked', 28, 4], // slots that the hand passed lately
+  ['passed', 28, 4], // low bits of the seq at which the hand had last been where it is
 ];
 
 export const SCRATCH_GATE_WORD = 0;
@@ -277,13 +276,12 @@ export const SCRATCH_BASE_HISTORY_COUNT_WORD = 64;
 export const SCRATCH_DRAIN_UNIT_WORD = 65;
 export const SCRATCH_DRAIN_SLOT_WORD = 66;
 export const SCRATCH_EVICTED_BYTES_WORD = 67;
-export const SCRATCH_COMPARISONS_WORD = 68;
+export const SCRATCH_DONOR_CLASS_WORD = 68;
 export const SCRATCH_GATHER_CLASS_WORD = 69;
 export const SCRATCH_MOVES_F64 = 35;
 export const SCRATCH_DRAINS_F64 = 36;
 export const SCRATCH_ROOM_WORK_F64 = 37;
 export const SCRATCH_MEASURED_BYTES_F64 = 38;
-export const SCRATCH_COMPARE_AT_BYTES_WORD = 78;
 export const SCRATCH_PACK_CHUNK_WORD = 79;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;
@@ -301,7 +299,7 @@ export const CLASS_HAND_SLOT = 3;
 export const CLASS_USED_SLOTS = 4;
 export const CLASS_YOUNG_SLOTS = 5;
 export const CLASS_PHASE = 6;
-export const CLASS_WALKED = 7;
+export const CLASS_PASSED = 7;
 export const CLASSES_MAX = 128;
 /** Extents have the words of a class of their own: how many chunks there are, and where the hand is. */
 export const EXTENT_CLASS: number = CLASSES_MAX - 1;

@@ -49,8 +49,8 @@ export interface PartitionHandle {
 
 /** Per chunk in scratch, u32 each: stamp, pins, landed. */
 const CHUNK_BYTES_IN_ARRAYS = 3 * 4;
-/** Per page: previous and next (u32), free count and hint (i16). */
-const PAGE_BYTES_IN_ARRAYS = 2 * 4 + 2 * 2;
+/** Per page: previous, next and passed (u32), free count and hint (i16). */
+const PAGE_BYTES_IN_ARRAYS = 3 * 4 + 2 * 2;
 const ARRAYS_BYTES_PER_CHUNK = CHUNK_BYTES_IN_ARRAYS + PAGES_PER_CHUNK * PAGE_BYTES_IN_ARRAYS;
 
 interface ScratchPlan {
@@ -160,6 +160,8 @@ export class PartitionMemory {
   /** By page: those of a unit at its first, those of an extent at its chunk's first. */
   readonly previousFree: Int32Array;
   readonly nextFree: Int32Array;
+  /** Low bits of the seq at which a hand last came to the unit, or a class took it. */
+  readonly passed: Int32Array;
   readonly freeCounts: Int16Array;
   readonly freeHints: Int16Array;
   readonly usedBits: Int32Array;
@@ -200,6 +202,7 @@ export class PartitionMemory {
     this.landed = words(chunkCount);
     this.previousFree = words(pageCount);
     this.nextFree = words(pageCount);
+    this.passed = words(pageCount);
     this.freeCounts = halfWords(pageCount);
     this.freeHints = halfWords(pageCount);
     const bitWords = chunkCount * SLOT_BITS_PER_CHUNK_WORDS;

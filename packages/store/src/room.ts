@@ -5,10 +5,11 @@
  *  every writer that needs room and by the storage worker. Its records move into free slots of their class; where
  *  there are none those that were read push out others of their class, and the rest is evicted. Readers go on.
  *
- *  Who gives a chunk: a class with a whole chunk's worth of free slots, which loses nothing; else the one whose hand went
- *  the shortest way for its size lately, that is, whose oldest records are the oldest of all. Who gets one:
- *  each time that a chunk's worth of bytes was evicted, the class of the last, if its hand went
- *  PRESSURE_RATIO as far. So hands go round at about the same rate everywhere, as one hand over all would.
+ *  Who gives: a class with a whole unit's worth of free slots, which loses nothing; else the one that would evict
+ *  what is the oldest. A class is as old as what lies under its hand: as the time (in mutations) since the hand was last there,
+ *  times the root of its slots' size, as a large record takes the place of many. Who gets: a class that would have
+ *  to evict what is younger than that by OLDER_RATIO. So a new mix of sizes takes what the last one left behind
+ *  before it evicts of its own, and otherwise all classes evict what nobody read for about the same time.
  *
  *  Owner: whoever is inside the gate of a partition it leads. Each step is a mutation of its own. */
 import type { Buckets } from './buckets.ts';
@@ -18,14 +19,11 @@ import {
   CHUNK_BYTES,
   CLASS_HAND_UNIT,
   CLASS_HAND_SLOT,
-  CLASS_WALKED,
   EXTENT_CLASS,
   PAGE_SHIFT,
-  PAGES_PER_CHUNK,
   PAGES_PER_CHUNK_SHIFT,
   SCRATCH_CAPACITY_CHUNKS_WORD,
-  SCRATCH_COMPARE_AT_BYTES_WORD,
-  SCRATCH_COMPARISONS_WORD,
+  SCRATCH_DONOR_CLASS_WORD,
   SCRATCH_DRAIN_SLOT_WORD,
   SCRATCH_DRAINS_F64,
   SCRATCH_EVICTED_BYTES_WORD,
@@ -65,7 +63,16 @@ export const URGENT_WORK = 1_024;
 export const LAST_WORK = 65_536;
 /** Free chunks for who has none yet, or comes to need more than others: kept where records may be evicted. */
 const RESERVE_CHUNKS = 1;
-const PRESSURE_RATIO = 1.5;
+/** Of bytes evicted: after so many it is asked anew which class gives. */
+const DONOR_BYTES = 4_096;
+/** So much older has to be what the other class has, for it to give to one that has some. */
+const OLDER_RATIO = 1.25;
+/** Records of more than these bytes count as of so many: large ones go before small ones, but not without end. */
+const WEIGHED_BYTES_MAX = 4_096;
+/** By class. A record that takes four times as much stays half as long, if nobody reads it. */
+const WEIGHTS: Float64Array = Float64Array.from(SLOT_BYTES, (bytes) =>
+  Math.sqrt(Math.min(bytes, WEIGHED_BYTES_MAX)),
+);
 /** Slots that a record pushed out of a draining chunk looks at to find one that is less asked for. */
 const PUSHED_MAX = 256;
 /** Records of its class that give way to one: a slot in a pinned chunk is not handed out. */
@@ -243,44 +250,29 @@ export class Room {
   /** Whether a class may have the chunk in reserve rather than evict of its own. */
   #deservesChunk(sizeClass: number): boolean {
     if (this.#slab.classUnitCount(sizeClass) === 0) return true;
+    const donor = this.#lastDonor();
+    if (donor === 0 || donor === sizeClass) return false;
+    const isSparse =
+      donor !== EXTENT_CLASS && this.#slab.freeSlotsOf(donor) >= SLOTS_PER_UNIT[donor];
+    return isSparse || this.#age(donor) > OLDER_RATIO * this.#age(sizeClass);
+  }
+
+  /** The class that gives, as it was some evictions ago. */
+  #lastDonor(): number {
     const words = this.#scratch32;
-    const pages = sizeClass === EXTENT_CLASS ? PAGES_PER_CHUNK : UNIT_PAGES[sizeClass];
-    const evictedAlike = words[SCRATCH_EVICTED_BYTES_WORD] * (PAGES_PER_CHUNK / pages);
-    if (evictedAlike < words[SCRATCH_COMPARE_AT_BYTES_WORD]) return false;
-    words[SCRATCH_EVICTED_BYTES_WORD] = 0;
-    // Not at even distances: classes that take turns would have the same of them asked each time.
-    const mixed = Math.imul(words[SCRATCH_COMPARISONS_WORD] + 1, 0x9e37_79b1) >>> 16;
-    words[SCRATCH_COMPARE_AT_BYTES_WORD] = CHUNK_BYTES / 2 + (mixed & (CHUNK_BYTES - 1));
-    const donor = this.#donor(this.#extents.count !== 0);
-    this.#forget(pages);
-    return donor !== 0 && this.#rounds(sizeClass) > PRESSURE_RATIO * this.#pressure(donor);
-  }
-
-  /** How often the hand of a class went round lately. */
-  #rounds(sizeClass: number): number {
-    const walked = this.#scratch32[classWord(sizeClass) + CLASS_WALKED];
-    const isExtents = sizeClass === EXTENT_CLASS;
-    return walked / Math.max(isExtents ? this.#extents.count : this.#slab.usedSlots(sizeClass), 1);
-  }
-
-  /** The same of a class that may give a chunk. Half a chunk is added to its way, so that classes of a few records
-   *  are not robbed of their only chunk for having evicted nothing. */
-  #pressure(sizeClass: number): number {
-    if (sizeClass === EXTENT_CLASS) return this.#rounds(sizeClass) + 0.5 / this.#extents.count;
-    const used = Math.max(this.#slab.usedSlots(sizeClass), 1);
-    return this.#rounds(sizeClass) + SLOTS_PER_UNIT[sizeClass] / 2 / used;
-  }
-
-  /** Lately: halves the ways of all hands each time that a quarter of all pages was compared for. */
-  #forget(pages: number): void {
-    this.#scratch32[SCRATCH_COMPARISONS_WORD] += pages;
-    const chunks = this.#scratch32[SCRATCH_COMPARISONS_WORD] / PAGES_PER_CHUNK;
-    if (chunks * 4 < this.#scratch32[SCRATCH_CAPACITY_CHUNKS_WORD]) return;
-    this.#scratch32[SCRATCH_COMPARISONS_WORD] = 0;
-    for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
-      this.#scratch32[classWord(sizeClass) + CLASS_WALKED] >>>= 1;
+    if (words[SCRATCH_EVICTED_BYTES_WORD] >= DONOR_BYTES || words[SCRATCH_DONOR_CLASS_WORD] === 0) {
+      words[SCRATCH_EVICTED_BYTES_WORD] = 0;
+      words[SCRATCH_DONOR_CLASS_WORD] = this.#donor(this.#extents.count !== 0);
     }
-    this.#scratch32[classWord(EXTENT_CLASS) + CLASS_WALKED] >>>= 1;
+    return words[SCRATCH_DONOR_CLASS_WORD];
+  }
+
+  /** Of what the class would evict. Of a class that does not fill a unit, less: it would soon have to take another. */
+  #age(sizeClass: number): number {
+    if (sizeClass === EXTENT_CLASS) return this.#slab.age(EXTENT_CLASS) * WEIGHTS[CLASS_COUNT - 1];
+    const used = this.#slab.usedSlots(sizeClass);
+    const share = used / (used + SLOTS_PER_UNIT[sizeClass] / 2);
+    return this.#slab.age(sizeClass) * WEIGHTS[sizeClass] * share;
   }
 
   /** The class that loses least by giving up a chunk; 0 = there is none. */
@@ -288,13 +280,13 @@ export class Room {
     const sparse = this.#sparseClass();
     if (sparse !== 0) return sparse;
     let donor = amongExtents ? EXTENT_CLASS : 0;
-    let least = donor === 0 ? Number.POSITIVE_INFINITY : this.#pressure(EXTENT_CLASS);
+    let oldest = donor === 0 ? -1 : this.#age(EXTENT_CLASS);
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
       if (this.#slab.classUnitCount(sizeClass) === 0) continue;
-      const pressure = this.#pressure(sizeClass);
-      if (pressure < least) {
+      const age = this.#age(sizeClass);
+      if (age > oldest) {
         donor = sizeClass;
-        least = pressure;
+        oldest = age;
       }
     }
     return donor;
@@ -385,7 +377,7 @@ export class Room {
       return false;
     }
     this.#slab.beginDrain(unit);
-    this.#scratch32[classWord(sizeClass) + CLASS_WALKED] += this.#slab.usedIn(unit);
+    if (unit !== sparsest) this.#slab.handComes(unit, sizeClass);
     return true;
   }
 

@@ -23,9 +23,9 @@ import {
   CLASS_HAND_UNIT,
   CLASS_HAND_SLOT,
   CLASS_PHASE,
-  CLASS_WALKED,
   EXTENT_CLASS,
   PAGE_SHIFT,
+  PAGES_PER_CHUNK_SHIFT,
   SCRATCH_DRAIN_UNIT_WORD,
   SLOT_BIT_SHIFT,
 } from './layout.ts';
@@ -39,9 +39,11 @@ export const SPARED_MAX = 1_024;
 /** Whom the hand looks for: the old, or the young for the n-th time in a row, from 0 on. */
 const PHASE_OLD = -1;
 /** One in so many is young: the next pass is over the young. */
-const YOUNG_SHARE = 8;
+const YOUNG_SHARE = 2;
 /** After so many passes over the young the old are looked at whatever there is of them: nobody stays for ever. */
 export const YOUNG_PASSES_MAX = 32;
+/** Units that are looked at to find one which the hand has not just come from, or which is not new. */
+const LOOKS_MAX = 4;
 /** Records with an expiry among which a search of `volatile-ttl` chooses the nearest. */
 const VOLATILE_CANDIDATES = 64;
 
@@ -160,7 +162,7 @@ export class Sieve {
       if (this.#slab.kind(chunk) !== CHUNK_EXTENT || this.#slab.position(chunk) !== 0) continue;
       const ref = extents.ownerOf(chunk);
       if (ref === 0) continue;
-      this.#scratch32[classAt + CLASS_WALKED] += this.#records.extentCount(ref);
+      this.#slab.handComes(chunk << PAGES_PER_CHUNK_SHIFT, EXTENT_CLASS);
       if (this.#records.isAbsent(ref, nowMs)) return ref;
       if (orExpiring && this.#records.expiresAtMs(ref) !== 0) return ref;
       if (!anyRecord) continue;
@@ -197,7 +199,6 @@ export class Sieve {
   #advance(sizeClass: number): number {
     const words = this.#scratch32;
     const handAt = classWord(sizeClass);
-    words[handAt + CLASS_WALKED]++;
     let unit = words[handAt + CLASS_HAND_UNIT];
     let slot = words[handAt + CLASS_HAND_SLOT];
     let ref = 0;
@@ -205,6 +206,7 @@ export class Sieve {
       if (slot >= SLOTS_PER_UNIT[sizeClass] || !this.#isWalked(unit, sizeClass)) {
         const next = this.#nextUnit(unit, sizeClass);
         if (next <= unit) this.#choosePass(sizeClass, true);
+        this.#slab.handComes(next, sizeClass);
         unit = next;
         slot = 0;
       }
@@ -227,10 +229,20 @@ export class Sieve {
     );
   }
 
-  /** The next unit of a class behind `unit`, around the image. The class has one. */
+  /** The next unit of a class behind `unit`, around the image. The class has one. Units that were taken since the hand
+   *  was last here are passed by: what is in them is not so old as what lies around them. */
   #nextUnit(unit: number, sizeClass: number): number {
-    const next = this.#slab.nextUnitOf(sizeClass, unit);
-    if (next === 0) throw new InvariantError('a class with units has one in the chunk table');
+    const enough = this.#slab.age(sizeClass) / 2;
+    let next = 0;
+    let oldest = -1;
+    for (let looked = 0, at = unit; looked < LOOKS_MAX && oldest < enough; looked++) {
+      at = this.#slab.nextUnitOf(sizeClass, at);
+      if (at === 0) throw new InvariantError('a class with units has one in the chunk table');
+      const age = this.#slab.ageOfUnit(at);
+      if (age <= oldest) continue;
+      next = at;
+      oldest = age;
+    }
     return next;
   }
 }

@@ -9,6 +9,7 @@ import { ChunkTable, classWord } from './chunk-table.ts';
 import { tableChunks } from './geometry.ts';
 import {
   CLASS_FREE_HEAD,
+  CLASS_PASSED,
   CLASS_UNIT_COUNT,
   CLASS_USED_SLOTS,
   CLASS_YOUNG_SLOTS,
@@ -17,6 +18,7 @@ import {
   SCRATCH_DRAIN_SLOT_WORD,
   SCRATCH_DRAIN_UNIT_WORD,
   SCRATCH_PIN_COUNT_WORD,
+  SCRATCH_SEQ_F64,
   SLOT_BIT_SHIFT,
   SLOT_BITS_PER_PAGE_WORDS,
 } from './layout.ts';
@@ -57,6 +59,7 @@ export class Slab extends ChunkTable {
     this.#freeCounts[unit] = SLOTS_PER_UNIT[sizeClass];
     this.#hints[unit] = 0;
     this.#linkFree(unit, sizeClass);
+    this.startAge(unit, sizeClass);
   }
 
   protected unitReleased(unit: number, sizeClass: number): void {
@@ -64,6 +67,36 @@ export class Slab extends ChunkTable {
     if (this.isDraining(unit)) this.#scratch32[SCRATCH_DRAIN_UNIT_WORD] = 0;
     else this.#unlinkFree(unit, sizeClass);
     this.#freeCounts[unit] = 0;
+  }
+
+  // ------------------------------------------------------------ how old
+
+  /** Mutations since the hand of a class was last where it is now: so long has nobody read what it would evict. */
+  age(sizeClass: number): number {
+    return (this.#seqLow() - this.#scratch32[classWord(sizeClass) + CLASS_PASSED]) >>> 0;
+  }
+
+  /** Mutations since a hand came to the unit, or a class took it. */
+  ageOfUnit(unit: number): number {
+    return (this.#seqLow() - this.#memory.passed[unit]) >>> 0;
+  }
+
+  /** The hand of a class comes to one of its units. */
+  handComes(unit: number, sizeClass: number): void {
+    const { passed } = this.#memory;
+    this.#scratch32[classWord(sizeClass) + CLASS_PASSED] = passed[unit];
+    passed[unit] = this.#seqLow();
+  }
+
+  protected startAge(unit: number, sizeClass: number): void {
+    const seqLow = this.#seqLow();
+    this.#memory.passed[unit] = seqLow;
+    if (this.classUnitCount(sizeClass) > 1) return;
+    this.#scratch32[classWord(sizeClass) + CLASS_PASSED] = seqLow;
+  }
+
+  #seqLow(): number {
+    return this.#memory.scratch64[SCRATCH_SEQ_F64] | 0;
   }
 
   // ------------------------------------------------------------ draining
