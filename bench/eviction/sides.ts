@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { classOfRecord, RECORD_HEADER_BYTES, SLOT_BYTES } from '../../packages/store/src/index.ts';
-import { StoreSide } from '../memory/store-side.ts';
+import type { StoreSide } from '../memory/store-side.ts';
 import type { LruModel, SieveModel } from './models.ts';
 import { KEY_BYTES, type Trace } from './traces.ts';
 
@@ -181,4 +181,3 @@ export class RedisSide implements Side {
     return reply;
   }
 }
-

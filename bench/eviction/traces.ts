@@ -157,7 +157,11 @@ function churn(capacityBytes: number, requests: number, seed: number): Trace {
 export const SHAPES: readonly Shape[] = [
   { name: 'scans', doc: 'zipf 0.9, 256 B, with scans of keys asked for once', trace: scans },
   { name: 'shifts', doc: 'zipf 0.9, of 100, 2,000, 400, 1,000, then 200 B', trace: shifts },
-  { name: 'drifting', doc: 'zipf 0.9, mostly 50 to 400 B, then mostly 400 to 4,000', trace: drifting },
+  {
+    name: 'drifting',
+    doc: 'zipf 0.9, mostly 50 to 400 B, then mostly 400 to 4,000',
+    trace: drifting,
+  },
   { name: 'steady 0.9', doc: 'zipf 0.9, 10 to 2,000 B', trace: steady(0.9) },
   { name: 'steady 0.99', doc: 'zipf 0.99, 10 to 2,000 B', trace: steady(0.99) },
   { name: 'loop', doc: '500 B, 70 % a loop over 1.2 times the memory, 30 % zipf 0.9', trace: loop },

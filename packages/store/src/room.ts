@@ -77,6 +77,8 @@ const WEIGHTS: Float64Array = Float64Array.from(SLOT_BYTES, (bytes) =>
 const PUSHED_MAX = 256;
 /** Records of its class that give way to one: a slot in a pinned chunk is not handed out. */
 const PINNED_VICTIMS_MAX = 4;
+/** Times that a record which needs a bucket, too, has both made free for it. */
+const BUCKET_ROUNDS_MAX = 4;
 /** Evictions for one extent: what is evicted may be pinned, and then gives nothing. */
 const EXTENT_ROUNDS_MAX = 16;
 /** Chunks of a class among which the emptiest is looked for. */
@@ -156,8 +158,14 @@ export class Room {
     this.drain(this.#reserve() + forBucket, DRAIN_WORK, nowMs);
     const target = this.#slotFor(sizeClass, forBucket, nowMs);
     if (target === 0 || forBucket === 0) return target;
-    const needed = forBucket + this.#unitChunks(target, this.#slab.freeUnitOf(target));
-    return this.drain(needed, LAST_WORK, nowMs) ? target : 0;
+    // What is emptied for the bucket may be where the record was to go: then once more.
+    for (let rounds = 0; rounds < BUCKET_ROUNDS_MAX; rounds++) {
+      const freeUnit = this.#slab.freeUnitOf(target);
+      if (this.isThereAtLast(target, freeUnit, grows)) return target;
+      const forUnit = freeUnit === 0 ? target : OVERFLOW_CLASS;
+      if (!this.#drainFor(forUnit, forBucket, LAST_WORK, nowMs)) return 0;
+    }
+    return 0;
   }
 
   #slotFor(sizeClass: number, forBucket: number, nowMs: number): number {
