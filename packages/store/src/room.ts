@@ -270,7 +270,7 @@ export class Room {
     const words = this.#scratch32;
     if (words[SCRATCH_EVICTED_BYTES_WORD] >= DONOR_BYTES || words[SCRATCH_DONOR_CLASS_WORD] === 0) {
       words[SCRATCH_EVICTED_BYTES_WORD] = 0;
-      words[SCRATCH_DONOR_CLASS_WORD] = this.#donor(this.#extents.count !== 0);
+      words[SCRATCH_DONOR_CLASS_WORD] = this.#sparseClass() || this.#oldestClass(this.#extents.count !== 0);
     }
     return words[SCRATCH_DONOR_CLASS_WORD];
   }
@@ -283,10 +283,8 @@ export class Room {
     return this.#slab.age(sizeClass) * WEIGHTS[sizeClass] * share;
   }
 
-  /** The class that loses least by giving up a chunk; 0 = there is none. */
-  #donor(amongExtents: boolean): number {
-    const sparse = this.#sparseClass();
-    if (sparse !== 0) return sparse;
+  /** The class that would evict what is the oldest; 0 = there is none. */
+  #oldestClass(amongExtents: boolean): number {
     let donor = amongExtents ? EXTENT_CLASS : 0;
     let oldest = donor === 0 ? -1 : this.#age(EXTENT_CLASS);
     for (let sizeClass = 1; sizeClass < CLASS_COUNT; sizeClass++) {
@@ -364,12 +362,17 @@ export class Room {
     if (this.#scratch32[SCRATCH_POLICY_WORD] !== POLICY_SIEVE) {
       return this.#beginWithoutEviction(nowMs) || this.#evictLarge(nowMs) || this.#gather(nowMs);
     }
-    let donor = this.#donor(this.#extents.count !== 0);
+    const sparse = this.#sparseClass();
+    if (sparse !== 0 && this.#beginIn(sparse)) return true;
+    let donor = this.#oldestClass(this.#extents.count !== 0);
     if (donor === EXTENT_CLASS) {
       if (this.#evictLarge(nowMs)) return true;
-      donor = this.#donor(false); // no record refers to those that there are: they are being written
+      donor = this.#oldestClass(false); // no record refers to those that there are: they are being written
     }
-    return donor !== 0 && this.#beginIn(donor);
+    if (donor === 0) return false;
+    // One that is pinned counts as young from now on, so that another gives.
+    if (!this.#beginIn(donor)) this.#work -= CHUNK_WORK;
+    return true;
   }
 
   #beginWithoutEviction(nowMs: number): boolean {
@@ -380,12 +383,12 @@ export class Room {
   #beginIn(sizeClass: number): boolean {
     const sparsest = this.#sparsest(sizeClass);
     const unit = sparsest === 0 ? this.#sieve.nextUnderHand(sizeClass) : sparsest;
+    if (unit !== sparsest) this.#slab.handComes(unit, sizeClass);
     if (this.#isPinned(unit)) {
       this.#passHand(sizeClass, unit);
       return false;
     }
     this.#slab.beginDrain(unit);
-    if (unit !== sparsest) this.#slab.handComes(unit, sizeClass);
     return true;
   }
 
