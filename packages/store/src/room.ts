@@ -270,7 +270,8 @@ export class Room {
     const words = this.#scratch32;
     if (words[SCRATCH_EVICTED_BYTES_WORD] >= DONOR_BYTES || words[SCRATCH_DONOR_CLASS_WORD] === 0) {
       words[SCRATCH_EVICTED_BYTES_WORD] = 0;
-      words[SCRATCH_DONOR_CLASS_WORD] = this.#sparseClass() || this.#oldestClass(this.#extents.count !== 0);
+      words[SCRATCH_DONOR_CLASS_WORD] =
+        this.#sparseClass() || this.#oldestClass(this.#extents.count !== 0);
     }
     return words[SCRATCH_DONOR_CLASS_WORD];
   }
