@@ -5,19 +5,21 @@ import { history, runHistory } from './commands.ts';
 import { replay } from './replay.ts';
 import { World } from './world.ts';
 
+/** Always the same ones; `npm run soak` tries others. */
 const RUNS = 1_000;
+const SEED = 1;
 const COMMANDS_MAX = 40;
 
 describe('models', () => {
   // The image of the map, that of a copy, and that of an earlier moment after the redo since are compared, too.
   test('any history returns what a plain Map would, and leaves the same bytes everywhere', () => {
     const any = fc.property(history(COMMANDS_MAX), (commands) => runHistory(commands));
-    fc.assert(any, { numRuns: RUNS });
+    fc.assert(any, { numRuns: RUNS, seed: SEED });
   });
 
   test('a history that fails shrinks to the few commands that matter, and says them', () => {
     const any = fc.property(history(COMMANDS_MAX), (commands) => runHistory(commands, faulty()));
-    const { counterexample } = fc.check(any, { numRuns: RUNS, seed: 1 });
+    const { counterexample } = fc.check(any, { numRuns: RUNS, seed: SEED });
     const commands = counterexample?.[0];
     expect(fc.stringify(commands)).toMatch(
       /^\[\w+ \{"key":"(k\d)","bytes":5001,[^}]*\},append \{"key":"\1","bytes":1,"salt":0\}\]$/,

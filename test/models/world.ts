@@ -8,6 +8,7 @@ import {
   type LargeWrite,
   type Partition,
   type Pin,
+  REDO_TXN_END,
   type SharedMap,
   StoreError,
   type TypedMap,
@@ -99,17 +100,29 @@ export class World {
     imageBuffer.copy(this.#earlier, 0, 0, this.partition.chunksTouched() * CHUNK_BYTES);
   }
 
-  /** To the follower goes what there is of redo. */
+  /** To the follower goes what there is of redo: transactions as a whole. */
   stream(): void {
     const reader = this.#reader;
+    let records: Buffer = Buffer.alloc(0);
     for (;;) {
       const bytes = reader.read();
-      if (bytes <= 0) return assert.equal(bytes, 0, 'the ring holds what the follower lacks');
-      if (this.#earlier !== null) this.#since.push(Buffer.from(reader.buffer.subarray(0, bytes)));
-      const outcome = this.#follower.applyRedo(reader.buffer, 0, bytes, this.oracle.nowMs);
-      assert(outcome.ok, JSON.stringify(outcome));
-      for (const check of outcome.checks) assert.equal(check.actual, check.expected);
+      if (bytes <= 0) {
+        assert.equal(bytes, 0, 'the ring holds what the follower lacks');
+        return assert.equal(records.length, 0, 'no transaction is left open');
+      }
+      records = Buffer.concat([records, reader.buffer.subarray(0, bytes)]);
+      if (endsTransaction(records)) {
+        this.#apply(records);
+        records = Buffer.alloc(0);
+      }
     }
+  }
+
+  #apply(records: Buffer): void {
+    if (this.#earlier !== null) this.#since.push(records);
+    const outcome = this.#follower.applyRedo(records, 0, records.length, this.oracle.nowMs);
+    assert(outcome.ok, JSON.stringify(outcome));
+    for (const check of outcome.checks) assert.equal(check.actual, check.expected);
   }
 
   /** Whatever is under way ends; then all must agree. */
@@ -141,6 +154,13 @@ export class World {
     const now = this.partition.imageBuffer.subarray(0, bytes);
     assert(image.subarray(0, bytes).equals(now), 'the redo since leads to the same bytes');
   }
+}
+
+/** Whether the last of these records is the end of a transaction, or one of its own. */
+function endsTransaction(records: Buffer): boolean {
+  let last = 0;
+  for (let at = 0; at < records.length; at += records.readUInt32LE(at)) last = at;
+  return (records[last + 5] & REDO_TXN_END) !== 0;
 }
 
 export const sorted = (keys: Iterable<Buffer>): string[] =>
