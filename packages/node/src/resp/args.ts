@@ -33,7 +33,7 @@ export class Args {
   }
 
   static from(parts: readonly (string | Uint8Array)[]): Args {
-    const pieces = parts.map((part) => Buffer.from(part as string));
+    const pieces = parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part));
     const table = new Int32Array(pieces.length * 2);
     let start = 0;
     pieces.forEach((piece, i) => {
@@ -49,6 +49,14 @@ export class Args {
   /** The same arguments in memory of their own, for later. */
   detach(): Args {
     return this.slice(0, this.count);
+  }
+
+  /** The same arguments where they are, for later: nobody may change that memory. */
+  share(): Args {
+    const own = new Args();
+    const table = this.table.slice(this.first, this.first + this.count * 2);
+    own.aim(this.buf, table, 0, this.count);
+    return own;
   }
 
   /** Arguments [first, first + count), in memory of their own. */
@@ -97,7 +105,8 @@ export class Args {
     return Buffer.from(this.view(i));
   }
 
-  private view(i: number): Uint8Array {
+  /** Argument `i` where it lies. */
+  view(i: number): Uint8Array {
     const start = this.start(i);
     return this.buf.subarray(start, start + this.bytes(i));
   }

@@ -11,6 +11,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
 import { type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
@@ -143,6 +144,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   private restEnd = 0;
   /** `rest` is larger than what nobody is asked for. */
   private asked = false;
+  /** Commands that were executed are still needed where they lie in it. */
+  private restKept = false;
   private arrivedAtMs = 0;
   private grantedAtMs = 0;
   private openTransaction: Transaction | null = null;
@@ -230,6 +233,11 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     return !this.replies.empty;
   }
 
+  /** Of replies that wait for their turn, or for the client. */
+  get waitingBytes(): number {
+    return this.replies.waitingBytes;
+  }
+
   /** Another node forwards its clients' commands through this connection. */
   get isLink(): boolean {
     return this.refusals !== null;
@@ -307,6 +315,13 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     this.hold |= Hold.work;
     this.wire.pause();
     return () => this.release(Hold.work);
+  }
+
+  /** Whether the command in hand may stay where it lies, for good: its memory is then used for nothing else. */
+  keepsCommand(args: Args): boolean {
+    if (!this.asked || args.buf !== this.rest) return false;
+    this.restKept = true;
+    return true;
   }
 
   /** Keeps the place of the command in hand in the order of replies. */
@@ -484,6 +499,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     this.restEnd -= this.restStart;
     this.restStart = 0;
     this.rest = target;
+    this.restKept = false;
   }
 
   /** The large command has been executed: what is left of `rest` is another's. */
@@ -507,7 +523,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     }
     const rest = this.rest;
     if (rest === null || this.restEnd + end - start > rest.length) {
-      const fits = rest !== null && needed <= rest.length;
+      const fits = rest !== null && !this.restKept && needed <= rest.length;
+      if (!fits) this.restKept = false;
       const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(4096, needed * 2));
       rest?.copy(target, 0, this.restStart, this.restEnd);
       this.rest = target;
@@ -527,6 +544,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     this.restStart = this.host.execute(this, rest, this.restStart, this.restEnd);
     if (this.restStart === this.restEnd || this.closing) {
       this.rest = null;
+      this.restKept = false;
       this.restStart = 0;
       this.restEnd = 0;
     }

@@ -166,7 +166,7 @@ export class Dispatch {
     switch (to.to) {
       case 'peer': {
         if (!desk.hasRoom(connection, to)) return Outcome.held;
-        if (!chooseLink(desk, connection, partitionId, args)) return Outcome.held;
+        if (!chooseLink(desk, connection, partitionId, args.span)) return Outcome.held;
         const sink = sinkOf(connection, args);
         if (command.kind === 'write') connection.written[partitionId] = 1;
         desk.forwarding.forward(to.node, connection, partitionId, null, args, 0, sink);

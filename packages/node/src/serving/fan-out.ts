@@ -80,7 +80,7 @@ export function runSplit(
     return Outcome.done;
   }
   const lent = join.lent();
-  const sink = lent.lent.length > 0 ? connection.replyLent(lent) : connection.reserveReply();
+  const sink = rule === 'gather' ? connection.replyLent(lent) : connection.reserveReply();
   parts.forEach((part, i) => {
     if (part.route.to !== 'peer') return;
     const { node } = part.route;

@@ -23,6 +23,7 @@ import type { Command } from './execution.ts';
 import { onePartition } from './keys.ts';
 import { PROVE_WORD } from './peer-link.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
+import { asksForLong, refuseLong } from './own-links.ts';
 import { keepLent } from './pinned-value.ts';
 import { Way } from './reply-values.ts';
 import { ackedBy, seqToken } from './wait.ts';
@@ -149,6 +150,9 @@ function exec(desk: Desk, connection: Connection, args: Args): Outcome {
     return desk.turnAway(connection, partitionId, { to: 'park' });
   const partition = desk.partition(partitionId);
   if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
+  if (connection.refusesLong && asksForLong(desk, partition, parsed.queued)) {
+    return refuseLong(desk, connection, partitionId);
+  }
   const outcome = desk.large.beforeAll(connection, parsed.queued);
   if (outcome !== null) return outcome;
   const mark = desk.out.mark();

@@ -8,6 +8,7 @@ import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { type Lent, type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.ts';
 import type { SplitRule } from './execution.ts';
 import { errorOfParts, type PartName } from './partly-executed.ts';
+import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
 import { AS_IT_IS, LentReply, type ReplySink } from './reply-queue.ts';
 
 const MINUS = 0x2d;
@@ -120,10 +121,19 @@ export class JoinedReply {
     });
     out.array(elements.length);
     for (const { bytes, value } of elements) {
-      if (value === null) out.raw(bytes, 0, bytes.length);
-      else if (!out.lend(value)) value.release();
+      if (value !== null) {
+        if (!out.lend(value)) value.release();
+      } else if (bytes.length < PINNED_BYTES_MIN || bytes[0] !== DOLLAR) {
+        out.raw(bytes, 0, bytes.length);
+      } else out.lend(received(bytes));
     }
   }
+}
+
+/** A long bulk of another node, where it was received. */
+function received(bulk: Buffer): Lent {
+  const view = bulk.subarray(bulk.indexOf(LF) + 1, bulk.length - CRLF_BYTES);
+  return new PinnedValue(null, { unpin: () => {} }, [view], view.length);
 }
 
 /** `*-1` or `_`. */

@@ -8,11 +8,14 @@
  *  Once no reply is due to the client, its commands travel on the shared link again. */
 
 import type { Buffer } from 'node:buffer';
+import { hashKey, type Partition } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { LINK_COMMAND_BYTES_MAX } from './forwarding.ts';
+import { keyIndexes } from './keys.ts';
 import type { ReplySink } from './reply-queue.ts';
+import type { QueuedCommand } from './transaction-state.ts';
 
 /** Of a read, on a link that many clients share. */
 export const LINK_REPLY_BYTES_MAX: number = 128 * 1024;
@@ -24,10 +27,10 @@ export function chooseLink(
   desk: Desk,
   connection: Connection,
   partitionId: number,
-  args: Args,
+  commandBytes: number,
 ): boolean {
   if (!connection.repliesDue) connection.ownLinks = null;
-  if (args.span <= LINK_COMMAND_BYTES_MAX) return true;
+  if (commandBytes <= LINK_COMMAND_BYTES_MAX) return true;
   if (connection.ownLinks?.has(partitionId) === true) return true;
   if (connection.repliesDue) {
     connection.hold |= Hold.replies;
@@ -54,6 +57,24 @@ export function sinkOf(connection: Connection, args: Args): ReplySink {
       return readsOn;
     },
   };
+}
+
+/** Whether a transaction, on a shared link, asks about long values. */
+export function asksForLong(
+  desk: Desk,
+  partition: Partition,
+  queued: readonly QueuedCommand[],
+): boolean {
+  const { nowMs } = desk.execution;
+  return queued.some(({ index, args }) =>
+    keyIndexes(desk.lookup.commands[index].keys, args.count).some((i) => {
+      const key = args.view(i);
+      const hash = hashKey(key, 0, key.length);
+      // A glance, outside of the gate: torn, it says anything, and then asks for another link without need.
+      const ref = partition.find(hash, key, 0, key.length, nowMs);
+      return ref !== 0 && partition.valueBytes(ref) > LINK_REPLY_BYTES_MAX;
+    }),
+  );
 }
 
 /** A read, on a shared link. */

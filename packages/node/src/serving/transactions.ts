@@ -17,6 +17,7 @@ import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { onePartition } from './keys.ts';
+import { chooseLink } from './own-links.ts';
 import { keepLent } from './pinned-value.ts';
 import { Way } from './reply-values.ts';
 import type { Route } from './routing.ts';
@@ -89,8 +90,8 @@ export class Transactions {
     }
     const keyed = command.keys.first > 0;
     const partitionId = keyed ? this.desk.partitionOf(args, command.keys.first) : -1;
-    const own = args.detach();
-    transaction.queuedBytes += own.buf.length;
+    const own = connection.keepsCommand(args) ? args.share() : args.detach();
+    transaction.queuedBytes += own.span;
     transaction.queued.push({ index, args: own, partitionId });
     this.desk.out.simple('QUEUED');
     return Outcome.done;
@@ -193,7 +194,9 @@ export class Transactions {
         if (outcome === Outcome.refused) this.forget(connection);
         return outcome;
       }
-      if (part.to.to === 'peer' && !desk.hasRoom(connection, part.to)) return Outcome.held;
+      if (part.to.to !== 'peer') continue;
+      if (!desk.hasRoom(connection, part.to)) return Outcome.held;
+      if (!chooseLink(desk, connection, part.partitionId, part.bytes)) return Outcome.held;
     }
     const outcome = desk.large.beforeAll(connection, transaction.queued);
     if (outcome !== null) return outcome;
@@ -238,7 +241,15 @@ export class Transactions {
     const keyless = positionsOf(queued, (each) => each.partitionId < 0 && !isWait(each));
     const waits = positionsOf(queued, isWait);
     const single = parts.length === 1 && keyed === queued.length ? parts[0] : null;
-    if (single !== null && single.to.to !== 'peer') {
+    if (single !== null && single.to.to === 'peer') {
+      const { partitionId, to } = single;
+      const command = execArgs(single, watched);
+      connection.written[partitionId] = 1;
+      const reply = connection.reserveStream();
+      desk.forwarding.forward(to.node, connection, partitionId, null, command, 0, reply);
+      return;
+    }
+    if (single !== null) {
       const mark = out.mark();
       this.runPart(single, watched, out, Way.pin);
       keepLent(desk, connection, mark);
@@ -310,6 +321,10 @@ class Part {
     this.anyKey = anyKey;
   }
 
+  get bytes(): number {
+    return this.queued.reduce((sum, { args }) => sum + args.span, 0);
+  }
+
   slot(desk: Desk): number {
     return desk.slotOf(this.anyKey, 0);
   }
@@ -353,7 +368,7 @@ function execArgs(part: Part, watched: readonly WatchedKey[]): Args {
   for (const { key, token } of watched) words.push(key, token);
   for (const { args } of part.queued) {
     words.push(String(args.count));
-    for (let i = 0; i < args.count; i++) words.push(args.copy(i));
+    for (let i = 0; i < args.count; i++) words.push(args.view(i));
   }
   return Args.from(words);
 }
