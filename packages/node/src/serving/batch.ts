@@ -276,7 +276,11 @@ export class BatchExecutor {
         return true;
       }
       const valueBytes = partition.valueBytes(ref);
-      if (valueBytes >= PINNED_BYTES_MIN) return this.getPinned(partition, ref, token);
+      if (valueBytes >= PINNED_BYTES_MIN) {
+        // A link of many clients refuses it where it is long.
+        if (this.connection.refusesLong) return false;
+        return this.getPinned(partition, ref, token);
+      }
       if (!partition.isInOnePiece(ref)) return false;
       const image = partition.imageBuffer;
       const valueStart = partition.valueOffset(ref);
