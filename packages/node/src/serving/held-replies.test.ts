@@ -387,6 +387,37 @@ describe('WAIT', () => {
     expect(await client.call('WAIT', '1', '0')).toBe(1);
   });
 
+  it('asks again where nobody answers, until somebody leads what was written', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(1).lead(1);
+    const client = await cluster.client(0);
+    await client.call('SET', cluster.keyIn(1), 'v');
+    cluster.nodes[1].worker.stop();
+    const reply = client.pipeline([['WAIT', '1', '0']]);
+    await barrier(0);
+    cluster.promote(0, 1);
+    cluster.tell(cluster.moved(1, 0), 0);
+    board(1, 0).lead(1, 2);
+    cluster.nodes[0].board.acked(1, [1_000]);
+    cluster.nodes[0].board.notify(true);
+    expect(await reply).toEqual([1]);
+  });
+
+  it('asks again where what was written here is led elsewhere by now', async () => {
+    cluster = await TestCluster.start(2, 2);
+    board(0).lead(1);
+    const client = await cluster.client(0);
+    await client.call('SET', cluster.keyIn(0), 'v');
+    const [reply] = await held(client, [['WAIT', '1', '0']]);
+    cluster.demote(0, 0);
+    cluster.promote(1, 0);
+    cluster.tell(cluster.moved(0, 1), 0, 1);
+    board(0, 1).lead(1, 2);
+    cluster.nodes[1].board.acked(0, [1_000]);
+    cluster.nodes[1].board.notify(true);
+    expect(await reply).toEqual([1]);
+  });
+
   it('in a transaction counts at once what came before it', async () => {
     cluster = await TestCluster.start(2, 2);
     board(0).lead(1);

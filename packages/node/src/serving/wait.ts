@@ -3,7 +3,7 @@
  *  What it wrote is known by partition, so the answer may wait for other clients' writes to the same
  *  ones, too. A partition that another node leads is asked about there (INGOT.SEQS, INGOT.ACKED):
  *  not through a reply that stays away, because other clients' replies come behind it, but by asking
- *  again. The count is the smallest of all partitions. The connection stands still meanwhile, as in
+ *  again. Where nobody answers, or the lead has moved, whoever leads it then is asked. The count is the smallest of all partitions. The connection stands still meanwhile, as in
  *  Redis; earlier replies come first, so what was forwarded has been executed.
  *  Between MULTI and EXEC it waits for nobody: it counts what the followers have of what came before
  *  the transaction. Other nodes are asked once. */
@@ -21,6 +21,7 @@ import { encode } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 
 const ASK_AGAIN_MS = 10;
+const FOLLOW_AGAIN_MS = 50;
 const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 const COLON = 0x3a;
 const PLUS = 0x2b;
@@ -161,16 +162,27 @@ export function ackedBy(desk: Desk, tokens: readonly string[]): number {
 }
 
 /** Who has written nothing asks about all that is led here. */
-function writtenBy(
-  desk: Desk,
-  { written }: Connection,
-): { here: number[]; elsewhere: Map<MapNode, number[]> } {
+function writtenBy(desk: Desk, { written }: Connection): Led {
+  const { map, nodeId } = desk.host;
+  const any = written.includes(1);
+  const ids = map.placement.keys();
+  return ledBy(desk, [
+    ...ids.filter((id) => (any ? written[id] === 1 : map.placement[id].primary === nodeId)),
+  ]);
+}
+
+interface Led {
+  readonly here: number[];
+  readonly elsewhere: Map<MapNode, number[]>;
+}
+
+/** By this node, or nobody; and by others. */
+function ledBy(desk: Desk, partitions: readonly number[]): Led {
   const { map, nodeId } = desk.host;
   const here: number[] = [];
   const elsewhere: Map<MapNode, number[]> = new Map();
-  const any = written.includes(1);
-  for (const [id, { primary }] of map.placement.entries()) {
-    if (any ? written[id] === 0 : primary !== nodeId) continue;
+  for (const id of partitions) {
+    const { primary } = map.placement[id];
     const node = map.nodes.find((each) => each.id === primary && each.state === 'up');
     if (node === undefined || node.id === nodeId) here.push(id);
     else elsewhere.set(node, [...(elsewhere.get(node) ?? []), id]);
@@ -182,12 +194,13 @@ function writtenBy(
 class Waiting implements BoardWaiter {
   private readonly desk: Desk;
   private readonly connection: Connection;
-  private readonly tokens: readonly string[];
+  private tokens: readonly string[];
   private readonly wanted: number;
   private readonly deadlineMs: number;
   private readonly sink: ReplySink;
-  /** By node: the latest count. */
-  private readonly counts: Map<string, number> = new Map();
+  /** By group of partitions that another node, or nobody, leads: the latest count. */
+  private readonly counts: Map<number, number> = new Map();
+  private groups = 0;
   private readonly timers: Set<NodeJS.Timeout> = new Set();
   private over = false;
 
@@ -216,25 +229,71 @@ class Waiting implements BoardWaiter {
 
   follow(node: MapNode, partitions: readonly number[]): void {
     const { desk, connection } = this;
-    this.counts.set(node.id, 0);
+    const group = this.newGroup();
     askSeqs(desk, connection, node, partitions, (tokens) => {
-      // Without an answer nothing there is known to be acknowledged.
-      if (tokens !== null) this.poll(node, tokens);
+      if (tokens !== null) this.poll(node, group, partitions, tokens);
+      else this.followAgain(group, partitions);
     });
+  }
+
+  /** Nothing is acknowledged there before somebody says so. */
+  private newGroup(): number {
+    const group = this.groups++;
+    this.counts.set(group, 0);
+    return group;
+  }
+
+  /** Nobody has answered for these: in a while, whoever leads them then is asked what is committed there. */
+  private followAgain(group: number, partitions: readonly number[]): void {
+    if (this.over) return;
+    this.later(FOLLOW_AGAIN_MS, () => {
+      const { desk } = this;
+      this.counts.delete(group);
+      const { here, elsewhere } = ledBy(desk, partitions);
+      for (const [node, ids] of elsewhere) this.follow(node, ids);
+      this.tokens = [...this.tokens, ...here.map((id) => seqToken(desk, id))];
+      this.look();
+    });
+  }
+
+  /** What was led here when it was looked at, and is not any more, is somebody else's by now, or nobody's. */
+  private dropStale(): void {
+    const { desk } = this;
+    const isLed = (token: string): boolean => {
+      const [id, epoch] = token.split('.').map(Number);
+      const partition = desk.partition(id);
+      return partition?.mayWrite() === true && partition.epoch() === epoch;
+    };
+    if (this.tokens.every(isLed)) return;
+    const stale = this.tokens.filter((token) => !isLed(token));
+    this.tokens = this.tokens.filter(isLed);
+    const ids = stale.map((token) => Number(token.split('.')[0]));
+    this.followAgain(this.newGroup(), ids);
   }
 
   look(): boolean {
     if (this.over) return true;
+    this.dropStale();
     if (this.connection.gone || this.count() >= this.wanted) this.end();
     return this.over;
   }
 
-  private poll(node: MapNode, tokens: readonly string[]): void {
+  private poll(
+    node: MapNode,
+    group: number,
+    partitions: readonly number[],
+    tokens: readonly string[],
+  ): void {
     if (this.over) return;
     const { desk, connection } = this;
+    const hasMoved = partitions.some((id) => desk.host.map.placement[id].primary !== node.id);
+    if (hasMoved) {
+      this.followAgain(group, partitions);
+      return;
+    }
     askAcked(desk, connection, node, tokens, (count) => {
-      if (count !== null) this.counts.set(node.id, count);
-      if (!this.look()) this.later(ASK_AGAIN_MS, () => this.poll(node, tokens));
+      if (count !== null) this.counts.set(group, count);
+      if (!this.look()) this.later(ASK_AGAIN_MS, () => this.poll(node, group, partitions, tokens));
     });
   }
 
