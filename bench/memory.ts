@@ -1,13 +1,15 @@
 /** npm run bench:memory: what a record costs beyond its key and its value, in Ingot and in Redis.
  *
  *  Keys of 16 bytes, values of 10 to 2,000 bytes, log-uniform; the same records go into a store in this process and
- *  into redis-server. Ingot's figure is all chunks of its images that are in use, and what scratch holds for them (stamps, access
- *  marks, free lists); the redo ring, which stands for replication, has a line of its own. Redis' is the rise of used_memory.
+ *  into redis-server. Ingot's figure is all chunks of its images that are in use, but for pages of header and chunk table that
+ *  were never written, and what scratch holds for them (stamps, access marks, free lists); the redo ring, which stands for
+ *  replication, has a line of its own. Redis' is the rise of used_memory.
  *    --records 4000000  --partitions 64 */
 
 import { parseArgs } from 'node:util';
 import { IMAGE_LINES } from '../packages/store/src/index.ts';
 import { logUniform, randomFrom } from './memory/mix.ts';
+import { loadRedis } from './memory/redis-load.ts';
 import { StoreSide } from './memory/store-side.ts';
 import { RespClient } from './resp-client.ts';
 import { startRedis } from './servers.ts';
@@ -16,7 +18,6 @@ const REDIS_PORT = 17_479;
 const VALUE_BYTES_MIN = 10;
 const VALUE_BYTES_MAX = 2_000;
 const KEY_BYTES = 16;
-const BATCH = 2_000;
 const SEED = 42;
 
 const { values } = parseArgs({
@@ -45,7 +46,7 @@ function fillStore(): void {
   for (let i = 0; i < count; i++) store.set(keyOf(i), value, sizes[i]);
   store.sweepAll();
   const budget = store.budget();
-  const touched = budget.imageBytes + budget.scratchTouchedBytes;
+  const touched = budget.imageTouchedBytes + budget.scratchTouchedBytes;
   const perRecord = (bytes: number): string => (bytes / count).toFixed(1).padStart(8);
   console.log(`ingot, ${partitions} partitions, capacity ${capacityBytes / 2 ** 30} GiB`);
   console.log(`  beyond key and value     ${perRecord(touched - payloadBytes)} bytes a record`);
@@ -53,6 +54,8 @@ function fillStore(): void {
   for (const line of IMAGE_LINES.filter((name) => name !== 'records')) {
     console.log(`    ${line.padEnd(22)} ${perRecord(budget[line])}`);
   }
+  const untouched = budget.imageBytes - budget.imageTouchedBytes;
+  console.log(`    never written of those ${perRecord(-untouched)}`);
   console.log(`    stamps, marks, lists   ${perRecord(budget.scratchTouchedBytes)}`);
   console.log(`  redo rings               ${perRecord(budget.ring + budget.ringMarks)}`);
 }
@@ -68,16 +71,14 @@ async function fillRedis(): Promise<void> {
     const random = randomFrom(SEED);
     const before = await used();
     let payloadBytes = 0;
-    const text = value.toString('latin1');
-    for (let from = 0; from < count; from += BATCH) {
-      const sets: string[][] = [];
-      for (let i = from; i < Math.min(from + BATCH, count); i++) {
-        const bytes = logUniform(random, VALUE_BYTES_MIN, VALUE_BYTES_MAX);
-        payloadBytes += KEY_BYTES + bytes;
-        sets.push(['SET', keyOf(i).toString('latin1'), text.slice(0, bytes)]);
-      }
-      await client.send(sets);
-    }
+    const valueBytesOf = (): number => {
+      const bytes = logUniform(random, VALUE_BYTES_MIN, VALUE_BYTES_MAX);
+      payloadBytes += KEY_BYTES + bytes;
+      return bytes;
+    };
+    await loadRedis(redis.port, count, keyOf, valueBytesOf, value);
+    const [keys] = await client.send([['DBSIZE']]);
+    if (keys !== `:${count}\r\n`) throw new Error(`redis has ${keys} keys`);
     const beyond = (await used()) - before - payloadBytes;
     console.log('redis');
     console.log(

@@ -353,13 +353,15 @@ export class Buckets {
     }
   }
 
-  /** Word of the slot that a hash may be in, by its head bucket alone and unchecked; 0 = none seen. */
-  candidateWord(headWord: number, hash: number): number {
+  /** Word of the slot that a hash may be in, by one bucket alone and unchecked; less than 0: that of the next bucket of the
+   *  chain, negated; 0 = none seen. */
+  candidateWord(bucketWord: number, hash: number): number {
     const image32 = this.#image32;
-    for (let entry = headWord; entry < headWord + BUCKET_OVERFLOW_WORD; entry += 2) {
+    const end = bucketWord + BUCKET_OVERFLOW_WORD;
+    for (let entry = bucketWord; entry < end; entry += 2) {
       if (image32[entry] === hash) return image32[entry + 1] >>> 2;
     }
-    return 0;
+    return 0 - (image32[end] >>> 2);
   }
 
   hashOfRecord(ref: number): number {

@@ -1,7 +1,8 @@
 /** The budget: a line for each byte of a partition's two memories.
  *
- *  Lines of the image add up to what of it was ever in use (`imageBytes`), those of the scratch to all that is reserved
- *  for it (`scratchBytes`); pages that were never written cost nothing, which `scratchTouchedBytes` allows for.
+ *  Lines of the image add up to the chunks of it that were ever in use (`imageBytes`), those of the scratch to all that is
+ *  reserved for it (`scratchBytes`); pages that were never written cost nothing, which `imageTouchedBytes` and
+ *  `scratchTouchedBytes` allow for.
  *  What is in the slots is measured by the sweeper as it goes round (`measuredBytes`): between rounds the line between
  *  `records` and `rounding` is where it was, and a copy that nobody sweeps counts whole slots as records. */
 import type { Buckets } from './buckets.ts';
@@ -9,7 +10,11 @@ import { tableChunks } from './geometry.ts';
 import {
   BUCKETS_PER_CHUNK,
   CHUNK_BYTES,
+  CHUNK_TABLE_ENTRY_BYTES,
   EXTENT_CLASS,
+  HEADER_HISTORY,
+  HISTORY_BYTES,
+  HISTORY_MAX,
   PAGE_BYTES,
   SCRATCH_ARRAYS,
   SCRATCH_MEASURED_BYTES_F64,
@@ -25,6 +30,8 @@ import {
   UNIT_BYTES,
 } from './size-classes.ts';
 import type { Slab } from './slab.ts';
+
+const OS_PAGE_BYTES = 4_096;
 
 export interface Budget {
   /** Header, key and value of what is in slots. */
@@ -48,6 +55,8 @@ export interface Budget {
   readonly freeChunks: number;
   /** All of the above. */
   readonly imageBytes: number;
+  /** Of it, but for what header and chunk table keep for chunks that were never used. */
+  readonly imageTouchedBytes: number;
   /** Named words, arrays by chunk and page (stamps, pins, free lists), bitmaps (used slots, access marks). */
   readonly words: number;
   readonly chunkArrays: number;
@@ -113,10 +122,22 @@ export function budgetOf(memory: PartitionMemory, slab: Slab, buckets: Buckets):
     chunkTable: tableChunks(memory.geometry) * CHUNK_BYTES,
     freeChunks: (touched - slab.usedChunks) * CHUNK_BYTES,
     imageBytes: touched * CHUNK_BYTES,
+    imageTouchedBytes: touched * CHUNK_BYTES - untouchedBytes(memory, touched, buckets),
     ...scratch,
     scratchTouchedBytes: SCRATCH_ARRAYS + touched * perChunk,
   };
 }
+
+/** Of header chunk and chunk table, in whole pages of the operating system: what lies behind the last entry that was ever
+ *  written, and between history and index directory. */
+function untouchedBytes(memory: PartitionMemory, touched: number, buckets: Buckets): number {
+  const indexChunks = Math.ceil(buckets.count / BUCKETS_PER_CHUNK);
+  const inHeader = osPages(HEADER_HISTORY + HISTORY_MAX * HISTORY_BYTES) + osPages(indexChunks * 4);
+  const inTable = osPages(touched * CHUNK_TABLE_ENTRY_BYTES);
+  return (1 + tableChunks(memory.geometry)) * CHUNK_BYTES - inHeader - inTable;
+}
+
+const osPages = (bytes: number): number => Math.ceil(bytes / OS_PAGE_BYTES) * OS_PAGE_BYTES;
 
 /** Those of the chunk that is being packed are in no list. */
 function freeUnitBytes(slab: Slab): number {
@@ -137,7 +158,16 @@ export function sumOfBudgets(budgets: readonly Budget[]): Budget {
 
 const NOTHING: Budget = {
   ...{ records: 0, rounding: 0, freeSlots: 0, tails: 0, freeUnits: 0 },
-  ...{ extents: 0, index: 0, overflow: 0, header: 0, chunkTable: 0, freeChunks: 0, imageBytes: 0 },
+  ...{
+    extents: 0,
+    index: 0,
+    overflow: 0,
+    header: 0,
+    chunkTable: 0,
+    freeChunks: 0,
+    imageBytes: 0,
+    imageTouchedBytes: 0,
+  },
   ...{ words: 0, chunkArrays: 0, bitmaps: 0, ring: 0, ringMarks: 0, padding: 0 },
   ...{ scratchBytes: 0, scratchTouchedBytes: 0 },
 };

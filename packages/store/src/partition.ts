@@ -161,8 +161,8 @@ export class Partition extends PartitionState {
     return this.#buckets.headOf(hash) >>> 2;
   }
 
-  candidateWord(headWord: number, hash: number): number {
-    return this.#buckets.candidateWord(headWord, hash);
+  candidateWord(bucketWord: number, hash: number): number {
+    return this.#buckets.candidateWord(bucketWord, hash);
   }
 
   /** Notes a read for SIEVE. */

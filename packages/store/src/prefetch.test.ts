@@ -31,6 +31,23 @@ test('prefetch: finds the slot of a key through its head bucket', () => {
   expect(word * 4).toBe(partition.find(hash, key, 0, key.length, 1));
 });
 
+test('prefetch: finds the slot of a key in a second bucket through the first', () => {
+  const partition = filledPartition();
+  const map = new PartitionMap(partition);
+  for (let i = 0; i < 6_000; i++) map.set(Buffer.from(`k${i}`), Buffer.alloc(8), 1);
+  let chained = 0;
+  for (let i = 0; i < 6_000; i++) {
+    const key = Buffer.from(`k${i}`);
+    const hash = hashKey(key, 0, key.length);
+    const word = partition.candidateWord(partition.headWordOf(hash), hash);
+    if (word >= 0) continue;
+    chained++;
+    const second = partition.candidateWord(-word, hash);
+    if (second > 0) expect(second * 4).toBe(partition.find(hash, key, 0, key.length, 1));
+  }
+  expect(chained).toBeGreaterThan(300);
+});
+
 test('prefetch: an absent key has no candidate', () => {
   const partition = filledPartition();
   const [hash] = hashesOf(['absent']);
