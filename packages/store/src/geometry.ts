@@ -22,7 +22,7 @@ export interface Geometry {
   readonly chunkCount: number;
   /** Chunks that may be in use now; at most `chunkCount`. */
   readonly capacityChunks: number;
-  /** Bytes of the redo ring, a power of two. */
+  /** Bytes of the redo ring, a power of two; 0 = no redo is kept, so nobody can follow. */
   readonly ringBytes: number;
   readonly valueMaxBytes: number;
 }
@@ -33,6 +33,8 @@ export interface GeometryRequest {
   capacityBytes: number;
   capacityMaxBytes?: number | undefined;
   valueMaxBytes?: number | null | undefined;
+  /** Whether there is a redo ring. Default: yes. */
+  redo?: boolean;
 }
 
 const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
@@ -88,7 +90,8 @@ export function planGeometry(request: GeometryRequest): Geometry {
     imageBytes: chunksOf(imageBytes) * CHUNK_BYTES,
     chunkCount: chunksOf(imageBytes),
     capacityChunks: chunksOf(capacityPerImage),
-    ringBytes: Math.min(powerOfTwoAtLeast(ringWanted), RING_BYTES_MAX),
+    ringBytes:
+      request.redo === false ? 0 : Math.min(powerOfTwoAtLeast(ringWanted), RING_BYTES_MAX),
     valueMaxBytes,
   };
 }

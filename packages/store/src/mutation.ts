@@ -58,6 +58,8 @@ export class Mutation {
   readonly #stamps: Uint32Array;
   readonly #offsets: Int32Array = new Int32Array(PATCHES_MAX);
   readonly #lengths: Int32Array = new Int32Array(PATCHES_MAX);
+  /** False: nobody can follow, see Geometry. */
+  readonly #keepsRedo: boolean;
   #patchCount = 0;
   #totalBytes = 0;
   #flags = 0;
@@ -69,6 +71,7 @@ export class Mutation {
     this.#scratch32 = memory.scratch32;
     this.#scratch64 = memory.scratch64;
     this.#stamps = memory.stamps;
+    this.#keepsRedo = memory.geometry.ringBytes > 0;
   }
 
   /** Reserves the next seq. `bucket` is the head bucket concerned, 0 = none. */
@@ -128,7 +131,7 @@ export class Mutation {
   commit(): void {
     this.#stampChunks();
     if (this.onStep !== null) this.onStep('stamp');
-    this.#appendRedo();
+    if (this.#keepsRedo) this.#appendRedo();
     if (this.onStep !== null) this.onStep('append');
     this.#scratch64[SCRATCH_SEQ_F64] = this.#scratch64[SCRATCH_SEQ_F64] + 1;
     if (this.onStep !== null) this.onStep('publish');

@@ -135,6 +135,21 @@ export class PartitionMap {
     return { applied, previous };
   }
 
+  /** Sets a value whatever the key had, without an expiry. Errors as of `set`. */
+  put(key: MapKey, value: Uint8Array, nowMs: number): void {
+    const { hash, length } = key;
+    const bytes = key.bytes();
+    if (RECORD_HEADER_BYTES + length + value.length > CHUNK_BYTES) {
+      this.set(bytes, value, nowMs);
+      return;
+    }
+    const { partition } = this;
+    partition.enter();
+    const outcome = partition.set(hash, bytes, 0, length, value, 0, value.length, 0, nowMs);
+    partition.leave();
+    if (outcome !== SET_OK) throw refusal(outcome, value.length);
+  }
+
   /** Writes a value if `mayApply` says so of the record that the key has then (0 = none), inside the passage. */
   #store(
     key: Uint8Array,

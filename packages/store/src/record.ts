@@ -366,7 +366,8 @@ export class Records {
   }
 
   writeBytes(at: number, source: Uint8Array, start: number, bytes: number): void {
-    if ((at & 3) === 0 && bytes <= COPY_BY_WORD_MAX) this.#writeWords(at, source, start, bytes);
+    if (bytes === source.length && bytes > COPY_BY_BYTE_MAX) this.#image.set(source, at);
+    else if ((at & 3) === 0 && bytes <= COPY_BY_WORD_MAX) this.#writeWords(at, source, start, bytes);
     else if (bytes <= COPY_BY_BYTE_MAX) {
       const image = this.#image;
       for (let i = 0; i < bytes; i++) image[at + i] = source[start + i];
