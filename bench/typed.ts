@@ -1,10 +1,11 @@
 /** Typed records beside the same records as JSON text in a Map: nanoseconds of CPU per operation on one thread, both sides
  *  in one run.
- *    node --conditions=source bench/typed.ts [--keys 10000] [--rounds 5] [--ops 400000]
+ *    node --conditions=source bench/typed.ts [--keys 10000] [--rounds 5] [--ops 400000] [--redo]
  *
  *  Every operation takes the next key of a shuffled order. `plain` records are the fixed fields alone; `tailed` ones have a
- *  JSON tail of about 400 bytes behind them, which is a property of the object on the side of JSON. Rounds take turns; each
- *  figure is the best of them: the machine has other things to do, and never makes anything faster. */
+ *  JSON tail of about 400 bytes behind them, which is a property of the object on the side of JSON. `by key` finds the record
+ *  anew, `of a record` uses a handle. With --redo each change is also written to the redo ring, as in a node. Rounds take turns;
+ *  each figure is the best of them: the machine has other things to do, and never makes anything faster. */
 import { cpuUsage } from 'node:process';
 import { parseArgs } from 'node:util';
 import { bytes, createMap, f64, json, struct, u32, u64 } from '../packages/store/src/index.ts';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     keys: { type: 'string', default: '10000' },
     rounds: { type: 'string', default: '5' },
     ops: { type: 'string', default: '400000' },
+    redo: { type: 'boolean', default: false },
   },
 });
 const keyCount = Number(values.keys);
@@ -38,7 +40,10 @@ const more = {
 };
 const record = { bid: 1.084_21, ask: 1.084_29, symbol: 'EURUSD', trades: 17, lots: 250 };
 
-const map = createMap({ capacityBytes: 64 << 20, partitions: 1, clock: Date.now });
+const map = createMap({
+  ...{ capacityBytes: 64 << 20, partitions: 1, clock: Date.now },
+  redo: values.redo,
+});
 const plain = map.typed(Plain);
 const tailed = map.typed(Tailed);
 const plainTexts = new Map<string, string>();
@@ -50,6 +55,8 @@ for (const key of keys) {
   tailedTexts.set(`t${key}`, JSON.stringify({ ...record, seq: 7, more }));
 }
 const tailedKeys = keys.map((key) => `t${key}`);
+const plainRecords = keys.map((key) => plain.record(key));
+const tailedRecords = tailedKeys.map((key) => tailed.record(key));
 
 interface Counted {
   trades: number;
@@ -78,19 +85,34 @@ interface Line {
 
 const LINES: readonly Line[] = [
   {
-    name: 'increment of a typed field in place (u32), plain',
+    name: 'increment by key (u32), plain',
     typed: (i) => plain.increment(keys[i], 'trades', 1),
     text: (i) => incrementText(plainTexts, keys[i], 'trades'),
   },
   {
-    name: 'increment of a typed field in place (u64), plain',
+    name: 'increment by key (u64 by a bigint), plain',
     typed: (i) => plain.increment(keys[i], 'seq', 1n),
     text: (i) => incrementText(plainTexts, keys[i], 'seq'),
   },
   {
-    name: 'increment of a typed field in place (u32), tailed',
+    name: 'increment by key (u64 by a number), plain',
+    typed: (i) => plain.increment(keys[i], 'seq', 1),
+    text: (i) => incrementText(plainTexts, keys[i], 'seq'),
+  },
+  {
+    name: 'increment of a record (u64 by a number), plain',
+    typed: (i) => plainRecords[i].increment('seq', 1),
+    text: (i) => incrementText(plainTexts, keys[i], 'seq'),
+  },
+  {
+    name: 'increment by key (u32), tailed',
     typed: (i) => tailed.increment(tailedKeys[i], 'trades', 1),
     text: (i) => incrementText(tailedTexts, tailedKeys[i], 'trades'),
+  },
+  {
+    name: 'increment of a record (u64 by a number), tailed',
+    typed: (i) => tailedRecords[i].increment('seq', 1),
+    text: (i) => incrementText(tailedTexts, tailedKeys[i], 'seq'),
   },
   {
     name: 'read of one field, plain',

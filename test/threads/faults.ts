@@ -113,14 +113,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     everywhere: true,
     calls: TO_BE_JUDGED,
     plant() {
-      TypedMap.prototype.increment = function (key, name, by) {
-        const value = this.read(key, name);
+      const increment = function (this: TypedMap<never>, key: string, name: never, by: bigint) {
+        const value: unknown = this.read(key, name);
         if (value === null) return null;
-        const sum = ((value as bigint) + (by as bigint)) as typeof by;
+        const sum = (value as bigint) + by;
         lag();
-        this.write(key, name, sum);
+        this.write(key, name, sum as never);
         return sum;
       };
+      TypedMap.prototype.increment = increment as typeof TypedMap.prototype.increment;
     },
   },
   swapComparesOutside: {

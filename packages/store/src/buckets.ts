@@ -105,6 +105,39 @@ export class Buckets {
     return 0;
   }
 
+  /** Inside a passage: whether `entryWord` is an entry of this hash's head bucket now, and refers to `ref`. Leaves both where
+   *  `locate` does then. */
+  isEntry(hash: number, entryWord: number, ref: number): boolean {
+    const image32 = this.#image32;
+    const head = this.headOf(hash);
+    const inHead = entryWord - (head >>> 2);
+    if (inHead < 0 || inHead >= BUCKET_OVERFLOW_WORD) return false;
+    if (image32[entryWord] !== hash || image32[entryWord + 1] !== ref) return false;
+    this.head = head;
+    this.entryWord = entryWord;
+    return true;
+  }
+
+  /** As `locate`, of a key in words; looks for no hole. */
+  locateWords(hash: number, words: Int32Array, bytes: number): number {
+    const ref = this.findWords(hash, words, bytes);
+    this.head = this.headOf(hash);
+    this.entryWord = ref === 0 ? 0 : this.#entryOf(this.head, ref);
+    return ref;
+  }
+
+  /** Word of the entry that refers to `ref` in the chain that begins at `head`, which there must be. */
+  #entryOf(head: number, ref: number): number {
+    for (let bucket = head; bucket !== 0; ) {
+      const word = bucket >>> 2;
+      for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
+        if (this.#image32[entry + 1] === ref) return entry;
+      }
+      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
+    }
+    invariant(false, 'a used slot is referred to by the bucket of its key');
+  }
+
   /** As `find`, of a key in words. */
   findWords(hash: number, words: Int32Array, bytes: number): number {
     const image32 = this.#image32;
@@ -151,17 +184,7 @@ export class Buckets {
   /** Leaves in `entryWord` the entry that refers to `ref`, which there must be. */
   locateRef(hash: number, ref: number): void {
     this.head = this.headOf(hash);
-    for (let bucket = this.head; bucket !== 0; ) {
-      const word = bucket >>> 2;
-      for (let entry = word; entry < word + BUCKET_OVERFLOW_WORD; entry += 2) {
-        if (this.#image32[entry + 1] === ref) {
-          this.entryWord = entry;
-          return;
-        }
-      }
-      bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
-    }
-    invariant(false, 'a used slot is referred to by the bucket of its key');
+    this.entryWord = this.#entryOf(this.head, ref);
   }
 
   /** The record of this hash that has `chunk` at `position` of its list of extents, or 0: nobody refers to it. Bounded

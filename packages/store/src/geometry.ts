@@ -90,8 +90,7 @@ export function planGeometry(request: GeometryRequest): Geometry {
     imageBytes: chunksOf(imageBytes) * CHUNK_BYTES,
     chunkCount: chunksOf(imageBytes),
     capacityChunks: chunksOf(capacityPerImage),
-    ringBytes:
-      request.redo === false ? 0 : Math.min(powerOfTwoAtLeast(ringWanted), RING_BYTES_MAX),
+    ringBytes: request.redo === false ? 0 : Math.min(powerOfTwoAtLeast(ringWanted), RING_BYTES_MAX),
     valueMaxBytes,
   };
 }

@@ -109,3 +109,4 @@ export {
   type WriteOf,
 } from './struct.ts';
 export { type Head, type TypedMap } from './typed-map.ts';
+export type { TypedRecord } from './typed-record.ts';

@@ -13,20 +13,34 @@ const LOOP_UNITS_MAX = 32;
 const ASCII_MAX = 0x7f;
 
 export class MapKey {
-  words: Int32Array = new Int32Array(new ArrayBuffer(KEPT_WORDS * 4));
+  words: Int32Array;
   /** Bytes of the key. */
   length = 0;
   hash = 0;
-  #buffer: Buffer = Buffer.from(this.words.buffer);
+  #buffer: Buffer;
   readonly #views: (Uint8Array | undefined)[] = [];
-  readonly #keptWords: Int32Array = this.words;
-  readonly #keptBuffer: Buffer = this.#buffer;
+  readonly #keptWords: Int32Array;
+  readonly #keptBuffer: Buffer;
+
+  constructor(keptWords: number = KEPT_WORDS) {
+    this.words = new Int32Array(new ArrayBuffer(keptWords * 4));
+    this.#buffer = Buffer.from(this.words.buffer);
+    this.#keptWords = this.words;
+    this.#keptBuffer = this.#buffer;
+  }
 
   /** Makes it this key; a string stands for its UTF-8. */
   take(key: string | Uint8Array): void {
     const isText = typeof key === 'string';
     if (!isText || key.length > LOOP_UNITS_MAX || !this.#takeAscii(key)) this.#takeAny(key);
     this.hash = hashWords(this.words, this.length);
+  }
+
+  /** The same key, to be kept. */
+  copy(): MapKey {
+    const copy = new MapKey(Math.max((this.length + 3) >>> 2, 1));
+    copy.take(this.bytes());
+    return copy;
   }
 
   /** The key's bytes, and no more. */
@@ -81,7 +95,7 @@ export class MapKey {
   #takeAny(key: string | Uint8Array): void {
     const isText = typeof key === 'string';
     const bytesMax = key.length * (isText ? UTF8_BYTES_PER_UNIT : 1);
-    const fits = bytesMax <= KEPT_WORDS * 4;
+    const fits = bytesMax <= this.#keptBuffer.length;
     this.words = fits ? this.#keptWords : new Int32Array((bytesMax + 3) >>> 2);
     this.#buffer = fits ? this.#keptBuffer : Buffer.from(this.words.buffer);
     if (isText) this.length = this.#buffer.write(key);

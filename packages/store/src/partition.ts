@@ -12,6 +12,7 @@ import { Buckets } from './buckets.ts';
 import { type ApplyOutcome, Copy, type Offer } from './copy.ts';
 import { invariant } from './errors.ts';
 import { Extents } from './extents.ts';
+import { FieldSums } from './field-sums.ts';
 import { appendHistory, type HistoryEntry, readHistory } from './history.ts';
 import {
   CHUNK_BYTES,
@@ -60,6 +61,8 @@ export class Partition extends PartitionState {
   readonly lookups: Lookups;
   /** Records of structs, and fields in place. */
   readonly structs: StructRecords;
+  /** Numbers added to fields. */
+  readonly sums: FieldSums;
   readonly #memory: PartitionMemory;
   readonly #scratch32: Int32Array;
   readonly #scratch64: Float64Array;
@@ -115,6 +118,7 @@ export class Partition extends PartitionState {
     this.values = new Values(parts, sieve);
     this.lookups = new Lookups({ memory, buckets, records, sieve, values: this.values });
     this.structs = new StructRecords(parts);
+    this.sums = new FieldSums(parts, this.structs);
     this.#copy = new Copy(this.#parts, ring);
   }
 

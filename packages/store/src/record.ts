@@ -127,6 +127,11 @@ export class Records {
     return this.#memory.imageU64((ref >>> 2) + 4);
   }
 
+  seqIs(ref: number, seqLow: number, seqHigh: number): boolean {
+    const word = (ref >>> 2) + 4;
+    return this.#image32[word] === seqLow && this.#image32[word + 1] === seqHigh;
+  }
+
   keyOffset(ref: number): number {
     return ref + RECORD_HEADER_BYTES;
   }
@@ -265,11 +270,16 @@ export class Records {
     return this.seq(ref) < this.#memory.imageU64(FLUSH_SEQ_WORD);
   }
 
+  /** Whether the record has an expiry. */
+  expires(ref: number): boolean {
+    const word = (ref >>> 2) + EXPIRES_WORD;
+    return (this.#image32[word] | this.#image32[word + 1]) !== 0;
+  }
+
   /** Whether the record's time is over, by `nowMs` or by the highest clock that this copy has seen, whichever
    *  is later: no failover brings an expired key back. */
   isExpired(ref: number, nowMs: number): boolean {
-    const word = (ref >>> 2) + EXPIRES_WORD;
-    if ((this.#image32[word] | this.#image32[word + 1]) === 0) return false; // most: 0 = never
+    if (!this.expires(ref)) return false; // most
     const expiresAtMs = this.#image64[(ref >>> 3) + 1];
     return expiresAtMs <= nowMs || expiresAtMs <= this.#scratch64[SCRATCH_CLOCK_F64];
   }
@@ -367,7 +377,8 @@ export class Records {
 
   writeBytes(at: number, source: Uint8Array, start: number, bytes: number): void {
     if (bytes === source.length && bytes > COPY_BY_BYTE_MAX) this.#image.set(source, at);
-    else if ((at & 3) === 0 && bytes <= COPY_BY_WORD_MAX) this.#writeWords(at, source, start, bytes);
+    else if ((at & 3) === 0 && bytes <= COPY_BY_WORD_MAX)
+      this.#writeWords(at, source, start, bytes);
     else if (bytes <= COPY_BY_BYTE_MAX) {
       const image = this.#image;
       for (let i = 0; i < bytes; i++) image[at + i] = source[start + i];

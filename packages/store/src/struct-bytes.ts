@@ -19,6 +19,26 @@ const U64_MAX = 2n ** 64n - 1n;
 const I64_MIN = -(2n ** 63n);
 const I64_MAX = 2n ** 63n - 1n;
 
+const HIGH = 4_294_967_296;
+
+/** What a field may be that is counted with by numbers: what it can hold, and of 64 bits what a number is exact for. Null: it
+ *  does not count. */
+export function numberLimits(field: StructField): readonly [min: number, max: number] | null {
+  switch (field.kind) {
+    case 'f32':
+    case 'f64':
+      return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    case 'u64':
+      return [0, Number.MAX_SAFE_INTEGER];
+    case 'i64':
+      return [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER];
+    case 'bytes':
+      return null;
+    default:
+      return INTEGERS[field.kind];
+  }
+}
+
 /** Whether the field can hold the value. Bytes that are too few are filled up. */
 export function holds(field: StructField, value: unknown): boolean {
   switch (field.kind) {
@@ -106,6 +126,55 @@ export class StructBytes {
         return this.#i8[at];
       case 'bytes':
         return Buffer.from(this.buffer.subarray(at, at + field.bytes));
+    }
+  }
+
+  /** A field that counts, as a number: not exact beyond 2^53. Allocates nothing. */
+  readNumber(field: StructField, head: number): number {
+    const at = head + field.offset;
+    switch (field.kind) {
+      case 'u32':
+        return this.#u32[at >>> 2];
+      case 'u64':
+        return this.#u32[at >>> 2] + this.#u32[(at >>> 2) + 1] * HIGH;
+      case 'i64':
+        return this.#u32[at >>> 2] + this.#i32[(at >>> 2) + 1] * HIGH;
+      case 'f64':
+        return this.#f64[at >>> 3];
+      case 'i32':
+        return this.#i32[at >>> 2];
+      case 'f32':
+        return this.#f32[at >>> 2];
+      case 'u16':
+        return this.#u16[at >>> 1];
+      case 'i16':
+        return this.#i16[at >>> 1];
+      case 'u8':
+        return this.#u8[at];
+      case 'i8':
+        return this.#i8[at];
+      case 'bytes':
+        return Number.NaN;
+    }
+  }
+
+  /** Writes a number that is within the field's `numberLimits`. */
+  writeNumber(field: StructField, head: number, value: number): void {
+    const at = head + field.offset;
+    switch (field.kind) {
+      case 'u32':
+        this.#u32[at >>> 2] = value;
+        break;
+      case 'u64':
+      case 'i64':
+        this.#u32[at >>> 2] = value;
+        this.#u32[(at >>> 2) + 1] = Math.floor(value / HIGH);
+        break;
+      case 'f64':
+        this.#f64[at >>> 3] = value;
+        break;
+      default:
+        this.write(field, head, value);
     }
   }
 

@@ -12,6 +12,7 @@ import {
   RECORD_STRUCT,
   STRUCT_HEADER_BYTES,
 } from './layout.ts';
+import type { CountedField } from './counted-field.ts';
 import { partOffsetOf } from './record.ts';
 import { classOfRecord } from './size-classes.ts';
 import { type FieldValue, StructBytes } from './struct-bytes.ts';
@@ -22,6 +23,9 @@ import { OUT_OF_MEMORY, SET_OK, TOO_LARGE } from './writer.ts';
 export const ABSENT = 0;
 /** The value is plain, or of another struct. */
 export const STRUCT_MISMATCH = -9;
+
+/** A sum would leave what the field can hold. */
+export const FIELD_WOULD_OVERFLOW = -10;
 
 const SEQ_AT = 16;
 const SEQ_BYTES = 8;
@@ -142,21 +146,42 @@ export class StructRecords {
     value: FieldValue,
     nowMs: number,
   ): number {
-    const { records, slab, mutation, buckets } = this.#parts;
+    const { slab, mutation, buckets } = this.#parts;
     const ref = this.#ref;
     if (slab.isPinned(ref >>> CHUNK_SHIFT)) {
       return this.#writeElsewhere(hash, key, start, bytes, field, value, nowMs);
     }
     mutation.begin(buckets.head, nowMs);
+    this.image.write(field, this.#head, value);
+    this.commitField(ref, this.#head, field);
+    return SET_OK;
+  }
+
+  /** Ends a mutation that wrote a field in place. */
+  commitField(ref: number, head: number, field: StructField): void {
+    const { records, mutation, buckets } = this.#parts;
     records.writeSeq(ref, mutation.seqLow, mutation.seqHigh);
     mutation.patch(ref + SEQ_AT, SEQ_BYTES);
-    this.image.write(field, this.#head, value);
-    const from = (this.#head + field.offset) & ~3;
-    const to = (this.#head + field.offset + field.bytes + 3) & ~3;
+    const from = (head + field.offset) & ~3;
+    const to = (head + field.offset + field.bytes + 3) & ~3;
     mutation.patch(from, to - from);
     buckets.touch(mutation);
     mutation.commit();
-    return SET_OK;
+  }
+
+  /** As `locate` and `write`, of a field that counts, wherever the record is. */
+  writeNumber(
+    hash: number,
+    key: Uint8Array,
+    counted: CountedField,
+    value: number,
+    nowMs: number,
+  ): number {
+    const { field, fingerprint, headBytes } = counted;
+    const isWide = field.kind === 'u64' || field.kind === 'i64';
+    const head = this.locate(hash, key, 0, key.length, fingerprint, headBytes, nowMs);
+    if (head <= 0) return head;
+    return this.write(hash, key, 0, key.length, field, isWide ? BigInt(value) : value, nowMs);
   }
 
   #writeElsewhere(

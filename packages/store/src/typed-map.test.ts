@@ -140,7 +140,9 @@ describe('store: typed map: another struct', () => {
       for (const call of [
         () => view.read(key, 'bid'),
         () => view.write(key, 'bid', 1),
-        () => view.increment(key, 'seq', 1n),
+        () => (view as typeof quotes).increment(key, 'seq', 1n),
+        () => (view as typeof quotes).increment(key, 'seq', 1),
+        () => (view as typeof quotes).record(key).increment('seq', 1),
         () => view.locate(key),
         () => view.get(key),
         () => view.readTail(key),

@@ -7,12 +7,16 @@
 import { StoreError } from './errors.ts';
 import { TORN_READS_MAX } from './gate.ts';
 import { hashKey, ownerOf } from './hash.ts';
+import { CountedField } from './counted-field.ts';
+import { type FieldSums, Whereabouts } from './field-sums.ts';
+import { MapKey } from './map-key.ts';
+import { TypedRecord } from './typed-record.ts';
 import { MapBytes } from './map-bytes.ts';
 import { type Bytes, type Clock, expiryOf, type SetOptions } from './map-options.ts';
 import type { PartitionMap } from './partition-map.ts';
 import type { Partition } from './partition.ts';
 import { check, type FieldValue, holds, StructBytes } from './struct-bytes.ts';
-import { ABSENT, STRUCT_MISMATCH, structBytesMax } from './struct-records.ts';
+import { ABSENT, FIELD_WOULD_OVERFLOW, STRUCT_MISMATCH, structBytesMax } from './struct-records.ts';
 import type {
   FieldName,
   NumberName,
@@ -30,8 +34,9 @@ import { SET_OK, TOO_LARGE } from './writer.ts';
 /** The fixed fields that the last `locate` found. */
 export type Head<S> = { readonly [N in FieldName<S>]: ReadOf<S[N]> };
 
-/** What a sum may not be, of a field that cannot hold it. */
-const OVERFLOW = -10;
+/** What a sum is, by what was added. */
+export type SumOf<By> = By extends bigint ? bigint : number;
+
 const TAIL_BYTES_INITIAL = 256;
 
 const to8 = (count: number): number => (count + 7) & ~7;
@@ -45,7 +50,10 @@ export class TypedMap<S extends StructShape> {
   readonly #fields: Readonly<Record<string, StructField>>;
   readonly #fingerprint: number;
   readonly #headBytes: number;
+  readonly #counted: Readonly<Record<string, CountedField>>;
+  readonly #sums: readonly FieldSums[];
   readonly #keyBytes: MapBytes = new MapBytes();
+  readonly #where: Whereabouts = new Whereabouts(new MapKey());
   /** A head that was read, or one to be written and its tail. */
   readonly #located: StructBytes;
   #written: StructBytes;
@@ -62,6 +70,13 @@ export class TypedMap<S extends StructShape> {
     const fields: Record<string, StructField> = Object.create(null);
     for (const field of layout.fields) fields[field.name] = field;
     this.#fields = fields;
+    const counted: Record<string, CountedField> = Object.create(null);
+    for (const field of layout.fields) {
+      const each = CountedField.of(struct, field);
+      if (each !== null) counted[field.name] = each;
+    }
+    this.#counted = counted;
+    this.#sums = maps.map(({ partition }) => partition.sums);
     this.#located = new StructBytes(new ArrayBuffer(to8(layout.headBytes)));
     this.#written = new StructBytes(new ArrayBuffer(to8(layout.headBytes) + TAIL_BYTES_INITIAL));
     this.head = this.#headView();
@@ -176,20 +191,49 @@ export class TypedMap<S extends StructShape> {
     return this.#change(key, field, bytesOf(given), false);
   }
 
-  /** Adds to a field in place. Returns the sum, or null where the key is absent. A sum of f32 is rounded to it.
-   *  @throws StoreError FIELD_OVERFLOW where an integer field could not hold the sum, and as `write`. */
-  increment<N extends NumberName<S>>(key: Bytes, name: N, by: ReadOf<S[N]>): ReadOf<S[N]> | null {
+  /** Adds to a field in place. Returns the sum, or null where the key is absent. A sum of f32 is rounded to it. Fields of 64
+   *  bits take numbers as well as bigints, and give back what they were given: numbers, which are three times as fast, as long
+   *  as the field and the sum are exact (2^53).
+   *  @throws StoreError FIELD_OVERFLOW where the field or the number could not hold the sum, and as `write`. */
+  increment<N extends NumberName<S>, By extends number | ReadOf<S[N]>>(
+    key: Bytes,
+    name: N,
+    by: By,
+  ): SumOf<By> | null {
+    const given: unknown = by;
+    if (typeof given === 'number') {
+      const counted = this.countedBy(name, given);
+      this.#where.take(key);
+      const sums = this.#where.key.ownerAmong(this.#sums);
+      const code = sums.add(this.#where, counted, given, this.#clock);
+      return this.summed(sums, code, counted) as SumOf<By> | null;
+    }
     const field = this.#field(name);
     const isWide = field.kind === 'u64' || field.kind === 'i64';
-    const isFloat = field.kind === 'f64' || field.kind === 'f32';
-    const fits = isWide ? typeof by === 'bigint' : isFloat || Number.isInteger(by);
-    if (!fits || field.kind === 'bytes') {
-      throw new StoreError(
-        'FIELD_INVALID',
-        `${name} is ${field.kind}, ${String(by)} is to be added`,
-      );
-    }
-    return this.#change(key, field, by as FieldValue, true) ? (this.#sum as ReadOf<S[N]>) : null;
+    if (!isWide || typeof given !== 'bigint') throw notAdded(field, given);
+    return this.#change(key, field, given, true) ? (this.#sum as SumOf<By>) : null;
+  }
+
+  /** The record of a key, found once and found again fast. */
+  record(key: Bytes): TypedRecord<S> {
+    const taken = this.#where.key;
+    taken.take(key);
+    return new TypedRecord(this, taken.copy(), taken.ownerAmong(this.#sums), this.#clock);
+  }
+
+  /** For `increment`: a field that this may be added to. */
+  countedBy(name: string, by: number): CountedField {
+    const counted = this.#counted[name];
+    if (counted === undefined) throw notAdded(this.#field(name), by);
+    if (!counted.isFloat && !Number.isInteger(by)) throw notAdded(counted.field, by);
+    return counted;
+  }
+
+  /** For `increment`: what came of it. */
+  summed(sums: FieldSums, code: number, { field }: CountedField): number | null {
+    if (code === SET_OK) return sums.sum;
+    if (code === ABSENT) return null;
+    throw this.#refusal(code, field);
   }
 
   #change(key: Bytes, field: StructField, value: FieldValue, adds: boolean): boolean {
@@ -202,9 +246,13 @@ export class TypedMap<S extends StructShape> {
     partition.leave();
     if (code === SET_OK) return true;
     if (code === ABSENT) return false;
-    if (code === STRUCT_MISMATCH) throw mismatch(this.struct);
-    if (code === OVERFLOW) throw new StoreError('FIELD_OVERFLOW', `${field.name} is ${field.kind}`);
-    throw new StoreError('OUT_OF_MEMORY');
+    throw this.#refusal(code, field);
+  }
+
+  #refusal(code: number, field: StructField): StoreError {
+    if (code === STRUCT_MISMATCH) return mismatch(this.struct);
+    if (code !== FIELD_WOULD_OVERFLOW) return new StoreError('OUT_OF_MEMORY');
+    return new StoreError('FIELD_OVERFLOW', `${field.name} is ${field.kind}`);
   }
 
   #changeInside(
@@ -227,7 +275,7 @@ export class TypedMap<S extends StructShape> {
       next =
         typeof now === 'bigint' ? now + (value as bigint) : (now as number) + (value as number);
       if (field.kind === 'f32') next = Math.fround(next as number);
-      if (!holds(field, next)) return OVERFLOW;
+      if (!holds(field, next)) return FIELD_WOULD_OVERFLOW;
       this.#sum = next;
     }
     return structs.write(hash, key, 0, key.length, field, next, nowMs);
@@ -346,6 +394,11 @@ const allocate = (bytes: number): Buffer => Buffer.allocUnsafe(bytes);
 function entered(partition: Partition): number {
   partition.enter();
   return 0;
+}
+
+function notAdded(field: StructField, by: unknown): StoreError {
+  const shown = `${field.name} is ${field.kind}, ${String(by)} is to be added`;
+  return new StoreError('FIELD_INVALID', shown);
 }
 
 /** Strings are encoded before the gate. */
