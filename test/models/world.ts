@@ -57,7 +57,7 @@ export class World {
   constructor() {
     this.map = createMap({
       ...{ capacityBytes: CAPACITY_BYTES, partitions: 1, valueMaxBytes: VALUE_MAX_BYTES },
-      ...{ eviction: 'noeviction', clock: () => this.oracle.nowMs },
+      ...{ eviction: 'noeviction', redo: true, clock: () => this.oracle.nowMs },
     });
     this.quotes = this.map.typed(Quote);
     this.rates = this.map.typed(Rate);
