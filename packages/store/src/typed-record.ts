@@ -28,7 +28,7 @@ export class TypedRecord<S extends StructShape> {
   }
 
   /** As `TypedMap.increment`, by a number. */
-  increment<N extends NumberName<S>>(name: N, by: number): number | null {
+  increment(name: NumberName<S>, by: number): number | null {
     let counted = this.#counted;
     if (counted === null || name !== this.#name || !(counted.isFloat || Number.isInteger(by))) {
       counted = this.#map.countedBy(name, by);
