@@ -34,8 +34,6 @@ import { type ClusterMap, whoLeads } from '../shared/map.ts';
 import type {
   AskMessage,
   NodeStats,
-  Question,
-  Questions,
   ReplicationStatus,
 } from '../shared/messages.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
@@ -44,7 +42,7 @@ import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
 import { HeartbeatCopies, NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
-import { commandCalls, counterSums } from './node-stats.ts';
+import { NodeFigures } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
 import { flipFollowerByte } from './test-door.ts';
@@ -100,6 +98,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #control: ControlPlane | null = null;
   #workers: Workers | null = null;
   #http: Server | null = null;
+  #figures: NodeFigures | null = null;
   #map: ClusterMap | null = null;
   #incarnation = 0;
   /** Lives of the node that began in this process. */
@@ -378,23 +377,38 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     return this.#map !== null && whoLeads(this.#map, id) === this.#settings.id;
   }
 
-  async #answer(question: AskMessage): Promise<Questions[Question]> {
-    if (this.#workers === null) throw new Error('the node is still starting');
-    return question.what === 'clientList' ? this.#workers.clientList() : this.#nodeStats();
+  async #answer({ what, asked }: AskMessage): Promise<unknown> {
+    const workers = this.#workers;
+    if (workers === null) throw new Error('the node is still starting');
+    switch (what) {
+      case 'nodeStats':
+        return this.#nodeStats(workers);
+      case 'resetStats':
+        this.#figuresOf(workers).reset();
+        return null;
+      case 'stopNode':
+        process.kill(process.pid, 'SIGTERM');
+        return null;
+      default:
+        return workers.askEvery(what, asked);
+    }
+  }
+
+  #figuresOf(workers: Workers): NodeFigures {
+    this.#figures ??= new NodeFigures(workers.counters, commandNames);
+    return this.#figures;
   }
 
   async #refreshReplication(): Promise<void> {
     if (this.#workers !== null) this.#replication = await this.#workers.replicationStatus();
   }
 
-  async #nodeStats(): Promise<NodeStats> {
+  async #nodeStats(workers: Workers): Promise<NodeStats> {
     await this.#refreshReplication();
-    const blocks = this.#workers?.counters ?? [];
     return {
       startedAtMs: this.#startedAtMs,
       dataWorkers: this.#settings.workers,
-      commands: commandCalls(blocks, commandNames.length),
-      counters: counterSums(blocks),
+      ...this.#figuresOf(workers).look(performance.now()),
       replication: this.#replication,
     };
   }

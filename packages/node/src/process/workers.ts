@@ -22,6 +22,7 @@ import type {
   WorkerData,
 } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
+import type { WorkerQuestion } from '../shared/worker-questions.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 /** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap
@@ -122,12 +123,11 @@ export class Workers {
     for (const worker of this.#data) worker.post({ kind: 'lease' });
   }
 
-  /** CLIENT LIST lines of all data workers. */
-  async clientList(): Promise<string[]> {
-    const lists = await Promise.all(
-      this.#data.map((worker) => worker.ask((id) => ({ kind: 'clientList', id }))),
+  /** What each data worker answers. */
+  askEvery(what: WorkerQuestion, asked: unknown): Promise<unknown[]> {
+    return Promise.all(
+      this.#data.map((worker) => worker.ask((id) => ({ kind: 'question', id, what, asked }))),
     );
-    return (lists as string[][]).flat();
   }
 
   awaitAck(partition: number, node: string, seq: number, timeoutMs: number): Promise<boolean> {

@@ -16,6 +16,7 @@ import type { PartitionHandle } from '@ingot/store';
 import type { CounterName } from '../metrics/layout.ts';
 import type { ClusterMap } from './map.ts';
 import type { Settings } from './settings.ts';
+import type { WorkerQuestion } from './worker-questions.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -79,10 +80,12 @@ export type AnswerMessage =
   | { readonly kind: 'answer'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'answer'; readonly id: number; readonly error: string };
 
-/** The main thread collects CLIENT LIST lines of every data worker; answered by `reply`. */
-export interface ClientListRequest {
-  readonly kind: 'clientList';
+/** A question that every data worker answers for itself, by `reply`. */
+export interface WorkerQuestionRequest {
+  readonly kind: 'question';
   readonly id: number;
+  readonly what: WorkerQuestion;
+  readonly asked: unknown;
 }
 
 /** There is a lease again: what waited for it may go on. */
@@ -90,7 +93,7 @@ export interface LeaseMessage {
   readonly kind: 'lease';
 }
 
-export type ToDataWorker = CommonMessage | AnswerMessage | ClientListRequest | LeaseMessage;
+export type ToDataWorker = CommonMessage | AnswerMessage | WorkerQuestionRequest | LeaseMessage;
 
 // ---- main thread -> replication worker; each is answered by `reply`
 
@@ -194,9 +197,11 @@ export type FromWorker = ReadyMessage | LogMessage | ReplyMessage | FailedMessag
 
 /** Questions a data worker may put to the main thread: name -> type of the answer. */
 export interface Questions {
-  /** CLIENT LIST lines of all data workers, without line ends */
-  readonly clientList: readonly string[];
   readonly nodeStats: NodeStats;
+  /** CONFIG RESETSTAT: NodeStats count from now. */
+  readonly resetStats: null;
+  /** As SIGTERM does it. */
+  readonly stopNode: null;
 }
 
 export type Question = keyof Questions;
@@ -204,7 +209,9 @@ export type Question = keyof Questions;
 export interface AskMessage {
   readonly kind: 'ask';
   readonly id: number;
-  readonly what: Question;
+  /** One that every worker answers is answered with the list of their answers. */
+  readonly what: Question | WorkerQuestion;
+  readonly asked: unknown;
 }
 
 export type FromDataWorker = FromWorker | AskMessage;
@@ -216,12 +223,26 @@ export interface ReplicationStatusMessage {
 
 export type FromReplicationWorker = FromWorker | ReplicationStatusMessage;
 
-/** Sums over all workers of this node, for INFO. */
+/** Calls of one command. */
+export interface CommandFigures {
+  readonly name: string;
+  readonly calls: number;
+  readonly errors: number;
+  readonly seconds: number;
+  /** See LATENCY_BOUNDS_SECONDS. */
+  readonly buckets: readonly number[];
+}
+
+/** Sums over all workers of this node, since its start or CONFIG RESETSTAT, for INFO. */
 export interface NodeStats {
   readonly startedAtMs: number;
   readonly dataWorkers: number;
   /** commands executed here, of all kinds */
   readonly commands: number;
+  /** in the latest second or so that was looked at */
+  readonly commandsPerSecond: number;
+  /** of those that were called */
+  readonly calls: readonly CommandFigures[];
   readonly counters: Readonly<Record<CounterName, number>>;
   readonly replication: ReplicationStatus;
 }
