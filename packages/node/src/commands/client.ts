@@ -1,12 +1,12 @@
-/** CLIENT: what a connection says of itself, and the list of all connections of the node.
- *  The list is gathered by the main thread from every data worker; `describeClient` is the line
- *  that each of them answers per session, in Redis' fields. */
+/** CLIENT: what a connection says of itself, and the list of all connections of the node, which the
+ *  main thread gathers from every data worker. What acts on connections is in client-control.ts. */
 
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import type { Session } from '../serving/session.ts';
-import type { Questions } from '../shared/messages.ts';
+import { replyFromEvery } from './ask-workers.ts';
+import { CLIENT_CONTROL, clientType } from './client-control.ts';
+import { describeClient } from './client-lines.ts';
 import { container } from './container.ts';
 import {
   INVALID_CLIENT_ID,
@@ -29,40 +29,14 @@ export function checkedClientName(args: Args, i: number): string | null {
   return args.text(i);
 }
 
-/** One line of CLIENT LIST. */
-export function describeClient(session: Session, nowMs: number): string {
-  const seconds = (sinceMs: number): number => Math.max(0, Math.floor((nowMs - sinceMs) / 1000));
-  const fields: readonly [string, string | number][] = [
-    ['id', session.id],
-    ['addr', session.address],
-    ['laddr', session.localAddress],
-    ['name', session.name],
-    ['age', seconds(session.connectedAtMs)],
-    ['idle', seconds(session.lastActiveAtMs)],
-    ['flags', session.readOnly ? 'r' : 'N'],
-    ['db', 0],
-    ['multi', session.queuedCount],
-    ['watch', session.watchedCount],
-    ['cmd', session.lastCommand],
-    ['user', 'default'],
-    ['resp', session.protocol],
-    ['lib-name', session.libName],
-    ['lib-ver', session.libVersion],
-  ];
-  return fields.map(([name, value]) => `${name}=${value}`).join(' ');
-}
-
 /** CLIENT LIST [TYPE type | ID id ...]. */
 function list(execution: Execution, args: Args, out: ReplyWriter): void {
   const wanted = parseFilter(args);
   if (typeof wanted === 'string') return out.error(wanted);
-  const lines = execution.worker.ask('clientList') as Promise<Questions['clientList']>;
-  execution.session.replyLater(
-    lines.then((all) => (late) => {
-      const text = all.filter(wanted).map((line) => `${line}\n`);
-      late.verbatim(text.join(''));
-    }),
-  );
+  replyFromEvery(execution, 'clientList', null, (lists) => (late) => {
+    const lines = lists.flat().filter(wanted);
+    late.verbatim(lines.map((line) => `${line}\n`).join(''));
+  });
 }
 
 type LineFilter = (line: string) => boolean;
@@ -75,12 +49,11 @@ function parseFilter(args: Args): LineFilter | string {
   return SYNTAX_ERROR;
 }
 
-/** Every client is a normal one: followers do not come through these listeners. */
-const CLIENT_TYPES = ['NORMAL', 'MASTER', 'REPLICA', 'SLAVE', 'PUBSUB'];
-
 function typeFilter(args: Args): LineFilter | string {
-  const type = CLIENT_TYPES.find((word) => args.is(3, word));
-  return type === undefined ? unknownClientType(args, 3) : () => type === 'NORMAL';
+  const type = clientType(args, 3);
+  if (type === null) return unknownClientType(args, 3);
+  if (type !== 'normal' && type !== 'master') return () => false;
+  return (line) => / flags=M/.test(line) === (type === 'master');
 }
 
 function idFilter(args: Args): LineFilter | string {
@@ -178,6 +151,7 @@ export const CLIENT_COMMAND: CommandRow = container({
       summary: 'Describes every connection of this node, one line each.',
       run: list,
     },
+    ...CLIENT_CONTROL,
     {
       word: 'getname',
       arity: 2,

@@ -128,8 +128,9 @@ describe('CLIENT', () => {
       error: "ERR Unrecognized option 'lib'",
     });
     expect(node.ask('CLIENT', 'INFO')).toBe(
-      'id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:7401 name=web-1 age=0 idle=0 flags=N db=0 ' +
-        'multi=-1 watch=0 cmd= user=default resp=2 lib-name=ioredis lib-ver=6.0.0\n',
+      'id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:7401 fd=-1 name=web-1 age=0 idle=0 flags=N db=0 ' +
+        'sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 multi-mem=0 obl=0 oll=0 omem=0 ' +
+        'tot-mem=0 events=r cmd= user=default redir=-1 resp=2 lib-name=ioredis lib-ver=6.0.0\n',
     );
   });
 
@@ -147,6 +148,35 @@ describe('CLIENT', () => {
     expect(node.ask('CLIENT', 'LIST', 'x')).toEqual({ error: 'ERR syntax error' });
   });
 
+  it('KILL asks every worker for what matches, and counts', async () => {
+    expect(await node.askLate('CLIENT', 'KILL', 'ID', '5', 'TYPE', 'normal', 'SKIPME', 'no')).toBe(
+      1,
+    );
+    expect(await node.askLate('CLIENT', 'KILL', '1.2.3.4:5')).toBe('OK');
+    expect(node.asked).toEqual([
+      { id: 5, type: 'normal', askerId: 7, sparesAsker: false },
+      { address: '1.2.3.4:5', askerId: 7, sparesAsker: false },
+    ]);
+    const refused = (...words: string[]): unknown => node.ask('CLIENT', 'KILL', ...words);
+    expect(refused('ID', 'x')).toEqual({ error: 'ERR client-id should be greater than 0' });
+    expect(refused('TYPE', 'x')).toEqual({ error: "ERR Unknown client type 'x'" });
+    expect(refused('USER', 'bob')).toEqual({ error: "ERR No such user 'bob'" });
+    expect(refused('ID', '1', 'ADDR')).toEqual({ error: 'ERR syntax error' });
+  });
+
+  it('PAUSE takes a time and a mode', async () => {
+    expect(await node.askLate('CLIENT', 'PAUSE', '100', 'write')).toBe('OK');
+    expect(await node.askLate('CLIENT', 'UNPAUSE')).toBe('OK');
+    expect(node.asked).toEqual([
+      { mode: 'write', ms: 100 },
+      { mode: 'none', ms: 0 },
+    ]);
+    expect(node.ask('CLIENT', 'PAUSE', '-1')).toEqual({ error: 'ERR timeout is negative' });
+    expect(node.ask('CLIENT', 'PAUSE', '1', 'x')).toEqual({
+      error: 'ERR CLIENT PAUSE mode must be WRITE or ALL',
+    });
+  });
+
   it('NO-EVICT and NO-TOUCH are tolerated', () => {
     expect(node.ask('CLIENT', 'NO-EVICT', 'on')).toBe('OK');
     expect(node.ask('CLIENT', 'NO-TOUCH', 'OFF')).toBe('OK');
@@ -154,8 +184,8 @@ describe('CLIENT', () => {
   });
 
   it('unknown subcommands and wrong arities have the texts of Redis', () => {
-    expect(node.ask('CLIENT', 'kill', 'x')).toEqual({
-      error: "ERR unknown subcommand 'kill'. Try CLIENT HELP.",
+    expect(node.ask('CLIENT', 'nosuch', 'x')).toEqual({
+      error: "ERR unknown subcommand 'nosuch'. Try CLIENT HELP.",
     });
     expect(node.ask('CLIENT', 'setname')).toEqual({
       error: "ERR wrong number of arguments for 'client|setname' command",

@@ -68,8 +68,17 @@ export function unknownClientType(args: Args, i: number): string {
   return `ERR Unknown client type '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
 }
 
+export function noSuchUser(args: Args, i: number): string {
+  return `ERR No such user '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
+}
+
 export function unrecognizedOption(args: Args, i: number): string {
   return `ERR Unrecognized option '${excerpt(args, i, EXCERPT_BYTES_MAX)}'`;
+}
+
+export function unknownParameter(args: Args, i: number): string {
+  const name = excerpt(args, i, EXCERPT_BYTES_MAX);
+  return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
 }
 
 export function unsupportedOption(args: Args, i: number): string {

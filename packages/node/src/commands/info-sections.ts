@@ -11,6 +11,8 @@ import type { ListenerKind } from '../serving/session.ts';
 import { nodeOf } from '../shared/map.ts';
 import { snakeCase } from '../shared/snake-case.ts';
 import type { NodeStats } from '../shared/messages.ts';
+import type { WorkerAnswer } from '../shared/worker-questions.ts';
+import { commandstats, errorReplies, errorstats, latencystats } from './info-figures.ts';
 import { POLICY_NAMES } from './policy-names.ts';
 import { INGOT_VERSION, REDIS_VERSION } from './version.ts';
 
@@ -19,14 +21,17 @@ export interface InfoSource {
   readonly listener: ListenerKind;
   readonly nowMs: number;
   readonly node: NodeStats;
+  readonly workers: readonly WorkerAnswer<'clientFigures'>[];
   readonly totals: PartitionStats;
   readonly budget: Budget;
 }
 
-type Fields = readonly (readonly [name: string, value: string | number])[];
+export type Fields = readonly (readonly [name: string, value: string | number])[];
 
 export interface InfoSection {
   readonly name: string;
+  /** In `INFO all`, or by name alone. */
+  readonly isExtra?: boolean;
   readonly fields: (source: InfoSource) => Fields;
 }
 
@@ -42,7 +47,15 @@ function server({ worker, listener, nowMs, node }: InfoSource): Fields {
     ['ingot_version', INGOT_VERSION],
     ['ingot_node', worker.nodeId],
     ['ingot_incarnation', worker.incarnation],
+    ['redis_git_sha1', '00000000'],
+    ['redis_git_dirty', 0],
+    ['redis_build_id', 0],
     ['os', `${process.platform} ${process.arch}`],
+    ['monotonic_clock', 'POSIX clock_gettime'],
+    ['multiplexing_api', 'libuv'],
+    ['hz', 10],
+    ['configured_hz', 10],
+    ['process_supervised', 'no'],
     ['arch_bits', 64],
     ['node_version', process.version],
     ['process_id', process.pid],
@@ -62,11 +75,15 @@ function runId({ map, nodeId, incarnation }: WorkerContext): string {
   return createHash('sha1').update(`${map.clusterId}/${nodeId}/${incarnation}`).digest('hex');
 }
 
-function clients({ node }: InfoSource): Fields {
+function clients({ worker, node, workers }: InfoSource): Fields {
   return [
     ['connected_clients', node.counters.connections],
     ['cluster_connections', 0],
-    ['blocked_clients', 0],
+    ['maxclients', worker.live.values.maxClients],
+    ['client_recent_max_input_buffer', 0],
+    ['client_recent_max_output_buffer', 0],
+    ['blocked_clients', workers.reduce((sum, { blocked }) => sum + blocked, 0)],
+    ['clients_in_timeout_table', 0],
     ['tracking_clients', 0],
   ];
 }
@@ -85,6 +102,21 @@ function memory({ worker, totals, budget }: InfoSource): Fields {
     ['maxmemory', totals.capacityBytes],
     ['maxmemory_human', human(totals.capacityBytes)],
     ['maxmemory_policy', POLICY_NAMES[worker.map.eviction]],
+    ['used_memory_peak', totals.usedBytes],
+    ['used_memory_peak_human', human(totals.usedBytes)],
+    ['used_memory_overhead', 0],
+    ['used_memory_startup', 0],
+    ['used_memory_lua', 0],
+    ['used_memory_scripts', 0],
+    ['number_of_cached_scripts', 0],
+    ['mem_fragmentation_ratio', (rssBytes / Math.max(totals.usedBytes, 1)).toFixed(2)],
+    ['mem_fragmentation_bytes', rssBytes - totals.usedBytes],
+    ['mem_not_counted_for_evict', 0],
+    ['mem_clients_slaves', 0],
+    ['mem_clients_normal', 0],
+    ['mem_aof_buffer', 0],
+    ['active_defrag_running', 0],
+    ['lazyfree_pending_objects', 0],
     ['mem_allocator', 'arena'],
     ...IMAGE_LINES.map((line) => [`image_${snakeCase(line)}`, budget[line]] as const),
     ...SCRATCH_LINES.map((line) => [`scratch_${snakeCase(line)}`, budget[line]] as const),
@@ -99,28 +131,41 @@ function human(bytes: number): string {
   return power === 0 ? `${bytes}B` : `${(bytes / 1024 ** power).toFixed(2)}${UNITS[power]}`;
 }
 
-function persistence(): Fields {
+/** Nothing is saved: what a Redis without persistence says. */
+function persistence({ node }: InfoSource): Fields {
   return [
     ['loading', 0],
     ['async_loading', 0],
     ['rdb_changes_since_last_save', 0],
     ['rdb_bgsave_in_progress', 0],
+    ['rdb_last_save_time', Math.floor(node.startedAtMs / 1000)],
     ['rdb_last_bgsave_status', 'ok'],
+    ['rdb_last_bgsave_time_sec', -1],
+    ['rdb_current_bgsave_time_sec', -1],
+    ['rdb_last_cow_size', 0],
     ['aof_enabled', 0],
     ['aof_rewrite_in_progress', 0],
+    ['aof_rewrite_scheduled', 0],
+    ['aof_last_rewrite_time_sec', -1],
+    ['aof_current_rewrite_time_sec', -1],
+    ['aof_last_bgrewrite_status', 'ok'],
+    ['aof_last_cow_size', 0],
     ['aof_last_write_status', 'ok'],
   ];
 }
 
-function stats({ node, totals }: InfoSource): Fields {
+function stats({ node, workers, totals }: InfoSource): Fields {
   const { counters } = node;
   const syncs = node.replication.counters;
   return [
     ['total_connections_received', counters.connectionsTotal],
     ['total_commands_processed', node.commands],
+    ['instantaneous_ops_per_sec', node.commandsPerSecond],
     ['total_net_input_bytes', counters.receivedBytes],
     ['total_net_output_bytes', counters.sentBytes],
-    ['rejected_connections', 0],
+    ['instantaneous_input_kbps', '0.00'],
+    ['instantaneous_output_kbps', '0.00'],
+    ['rejected_connections', counters.connectionsRefused],
     ['sync_full', syncs.fullSyncs],
     ['sync_partial_ok', syncs.partialSyncs],
     ['sync_partial_err', 0],
@@ -130,6 +175,15 @@ function stats({ node, totals }: InfoSource): Fields {
     ['keyspace_misses', counters.misses],
     ['pubsub_channels', 0],
     ['pubsub_patterns', 0],
+    ['latest_fork_usec', 0],
+    ['migrate_cached_sockets', 0],
+    ['slave_expires_tracked_keys', 0],
+    ['active_defrag_hits', 0],
+    ['active_defrag_misses', 0],
+    ['active_defrag_key_hits', 0],
+    ['active_defrag_key_misses', 0],
+    ['unexpected_error_replies', 0],
+    ['total_error_replies', errorReplies(workers)],
     ['ingot_forwarded_commands', counters.forwarded],
     ['ingot_follower_reads', counters.followerReads],
   ];
@@ -162,7 +216,9 @@ function replication({ worker, node, totals }: InfoSource): Fields {
     ['role', 'master'],
     ['connected_slaves', replicas.size],
     ...lines,
+    ['master_failover_state', 'no-failover'],
     ['master_replid', runId(worker)],
+    ['master_replid2', '0'.repeat(40)],
     ['master_repl_offset', totals.seq],
     ['second_repl_offset', -1],
     ['repl_backlog_active', 1],
@@ -174,6 +230,8 @@ function cpu(): Fields {
   return [
     ['used_cpu_sys', (system / MICROSECONDS).toFixed(6)],
     ['used_cpu_user', (user / MICROSECONDS).toFixed(6)],
+    ['used_cpu_sys_children', '0.000000'],
+    ['used_cpu_user_children', '0.000000'],
   ];
 }
 
@@ -199,6 +257,9 @@ export const INFO_SECTIONS: readonly InfoSection[] = [
   { name: 'Stats', fields: stats },
   { name: 'Replication', fields: replication },
   { name: 'CPU', fields: cpu },
+  { name: 'Commandstats', fields: ({ node }) => commandstats(node), isExtra: true },
+  { name: 'Errorstats', fields: ({ workers }) => errorstats(workers) },
+  { name: 'Latencystats', fields: ({ node }) => latencystats(node), isExtra: true },
   { name: 'Cluster', fields: cluster },
   { name: 'Keyspace', fields: keyspace },
 ];

@@ -5,12 +5,13 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import type { NodeStats } from '../shared/messages.ts';
+import { askEvery } from './ask-workers.ts';
 import { INFO_SECTIONS, type InfoSection, type InfoSource } from './info-sections.ts';
 import { budgetTotals, partitionTotals } from './partition-totals.ts';
 import { type CommandRow, command } from './row.ts';
 
 /** Words that stand for all sections. */
-const ALL_SECTIONS = ['DEFAULT', 'ALL', 'EVERYTHING'];
+const ALL_SECTIONS = ['ALL', 'EVERYTHING'];
 
 function info(execution: Execution, args: Args, out: ReplyWriter): void {
   const { worker, session, nowMs } = execution;
@@ -18,11 +19,12 @@ function info(execution: Execution, args: Args, out: ReplyWriter): void {
   const sections = sectionsAsked(args);
   if (sections.length === 0) return out.verbatim('');
   const stats = worker.ask('nodeStats') as Promise<NodeStats>;
+  const figures = askEvery(worker, 'clientFigures', null);
   session.replyLater(
-    stats.then((node) => (late) => {
+    Promise.all([stats, figures]).then(([node, workers]) => (late) => {
       const totals = partitionTotals(worker);
       const budget = budgetTotals(worker);
-      late.verbatim(render(sections, { worker, listener, nowMs, node, totals, budget }));
+      late.verbatim(render(sections, { worker, listener, nowMs, node, workers, totals, budget }));
     }),
   );
 }
@@ -33,8 +35,11 @@ function sectionsAsked(args: Args): readonly InfoSection[] {
     for (let i = 1; i < args.count; i++) if (args.is(i, word)) return true;
     return false;
   };
-  if (args.count === 1 || ALL_SECTIONS.some(asked)) return INFO_SECTIONS;
-  return INFO_SECTIONS.filter(({ name }) => asked(name.toUpperCase()));
+  if (ALL_SECTIONS.some(asked)) return INFO_SECTIONS;
+  const byDefault = args.count === 1 || asked('DEFAULT');
+  return INFO_SECTIONS.filter(
+    ({ name, isExtra }) => (byDefault && isExtra !== true) || asked(name.toUpperCase()),
+  );
 }
 
 function render(sections: readonly InfoSection[], source: InfoSource): string {

@@ -111,7 +111,8 @@ describe('unknown commands', () => {
     ['SUBSCRIBE', /^ERR unknown command 'SUBSCRIBE': publish and subscribe are not yet supported/],
     ['ACL', /users are not yet supported/],
     ['REPLICAOF', /roles come from the cluster map alone/],
-    ['DEBUG', /this version does not have it \(COMMAND LIST names what there is\)$/],
+    ['DEBUG', /it is about the inside of Redis/],
+    ['MIGRATE', /this version does not have it \(COMMAND LIST names what there is\)$/],
   ])('%s says what is missing', (name, text) => {
     expect(node.ask(name, 'a', 'b')).toEqual({ error: expect.stringMatching(text) });
   });
@@ -144,10 +145,30 @@ describe('CONFIG GET', () => {
     expect(node.ask('CONFIG', 'GET', 'nosuch')).toEqual([]);
   });
 
-  it('refuses to set', () => {
-    expect(node.ask('CONFIG', 'SET', 'maxmemory', '1')).toEqual({
-      error: "ERR unknown subcommand 'SET'. Try CONFIG HELP.",
+  it('sets what is live, all of it or nothing, and says what to do about the rest', async () => {
+    expect(
+      await node.askLate('CONFIG', 'SET', 'slowlog-max-len', '5', 'Timeout', '60', 'save', ''),
+    ).toBe('OK');
+    expect(node.ask('CONFIG', 'GET', 'slowlog-max-len', 'timeout')).toEqual([
+      ...['slowlog-max-len', '5', 'timeout', '60'],
+    ]);
+    const refused = (...words: string[]): unknown => node.ask('CONFIG', 'SET', ...words);
+    expect(refused('timeout', '1', 'maxmemory', '1')).toEqual({
+      error: expect.stringMatching(
+        /argument 'maxmemory'\) - can't set .* run: ingot capacity SIZE$/,
+      ),
     });
+    expect(refused('maxclients', '0')).toEqual({
+      error: expect.stringMatching(/must be between 1 and 2147483647 inclusive$/),
+    });
+    expect(refused('nosuch', '1')).toEqual({
+      error: "ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'",
+    });
+    expect(refused('timeout', '1', 'timeout', '2')).toEqual({
+      error: expect.stringMatching(/duplicate parameter$/),
+    });
+    expect(node.ask('CONFIG', 'GET', 'timeout')).toEqual(['timeout', '60']);
+    expect(await node.askLate('CONFIG', 'RESETSTAT')).toBe('OK');
   });
 });
 
@@ -178,6 +199,29 @@ describe('INFO', () => {
     expect(info).toMatch(/\r\ningot_version:\d+\.\d+\.\d+\r\n/);
   });
 
+  it('tells calls, errors and latencies, when asked for all or by name', async () => {
+    const node = new SingleNode();
+    const text = (await node.askLate(
+      'INFO',
+      'commandstats',
+      'errorstats',
+      'latencystats',
+    )) as string;
+    expect(text.split('\r\n').filter((line) => line !== '')).toEqual([
+      '# Commandstats',
+      'cmdstat_get:calls=4,usec=10,usec_per_call=2.50,rejected_calls=0,failed_calls=1',
+      '# Errorstats',
+      'errorstat_ERR:count=2',
+      '# Latencystats',
+      'latency_percentiles_usec_get:p50=2.500,p99=5.000,p99.9=5.000',
+    ]);
+    expect(await node.askLate('INFO')).not.toContain('cmdstat_');
+    const all = (await node.askLate('INFO', 'all')) as string;
+    expect(all).toContain('cmdstat_get:');
+    expect(all).toContain('\r\nblocked_clients:1\r\n');
+    expect(all).toContain('\r\ninstantaneous_ops_per_sec:7\r\n');
+  });
+
   it('answers the sections asked for, and nothing for unknown ones', async () => {
     const node = new SingleNode({ listener: 'cluster' });
     expect(await node.askLate('INFO', 'Cluster')).toMatch(/^# Cluster\r\ncluster_enabled:1\r\n/);
@@ -186,5 +230,39 @@ describe('INFO', () => {
     const two = (await node.askLate('INFO', 'cpu', 'clients')) as string;
     expect(two.match(/^# \w+/gm)).toEqual(['# Clients', '# CPU']);
     expect(await node.askLate('INFO', 'everything')).toContain('# Replication');
+  });
+});
+
+describe('SLOWLOG and LATENCY', () => {
+  const node = new SingleNode();
+
+  it('SLOWLOG GET shows entries as Redis does', async () => {
+    const entry = [5, 1_700_000_000, 12_345, ['keys', '*'], '127.0.0.1:50000', 'web'];
+    expect(await node.askLate('SLOWLOG', 'GET')).toEqual([entry]);
+    expect(await node.askLate('SLOWLOG', 'GET', '0')).toEqual([]);
+    expect(await node.askLate('SLOWLOG', 'LEN')).toBe(1);
+    expect(node.ask('SLOWLOG', 'GET', '-2')).toEqual({
+      error: 'ERR count should be greater than or equal to -1',
+    });
+  });
+
+  it('LATENCY HISTOGRAM counts calls up to each bound', async () => {
+    const of = ['calls', 4, 'histogram_usec', [1, 1, 3, 3, 5, 4]];
+    expect(await node.askLate('LATENCY', 'HISTOGRAM')).toEqual(['get', of]);
+    expect(await node.askLate('LATENCY', 'HISTOGRAM', 'set')).toEqual([]);
+  });
+});
+
+describe('the process', () => {
+  const node = new SingleNode();
+
+  it('TIME is the clock of the batch, SAVE is refused, RESET begins anew', () => {
+    expect(node.ask('TIME')).toEqual(['1700000000', '0']);
+    expect(node.ask('SAVE')).toEqual({ error: expect.stringMatching(/^ERR nothing is saved/) });
+    node.ask('HELLO', '3', 'SETNAME', 'web');
+    expect(node.askRaw('RESET').toString()).toBe('+RESET\r\n');
+    expect([node.session.name, node.session.protocol]).toEqual(['', 2]);
+    expect(node.ask('SHUTDOWN', 'x')).toEqual({ error: 'ERR syntax error' });
+    expect(node.ask('SHUTDOWN', 'ABORT')).toEqual({ error: 'ERR No shutdown in progress.' });
   });
 });

@@ -28,6 +28,8 @@ export type Flag =
   | 'loading'
   | 'stale'
   | 'no_auth'
+  | 'no_async_loading'
+  | 'no_multi'
   | 'allow_busy'
   | 'skip_slowlog';
 
@@ -51,6 +53,8 @@ export interface RowInput extends Omit<Command, 'keys' | 'categories'> {
   readonly keys?: KeyPositions;
   /** Category that stands for the group, where it is not the group's usual one. */
   readonly category?: string | null;
+  /** More categories. */
+  readonly categoriesToo?: readonly string[];
   /** Dangerous although not for administrators alone, such as KEYS. */
   readonly dangerous?: boolean;
 }
@@ -88,13 +92,18 @@ const CATEGORIES: readonly string[] = [
   '@scripting',
 ];
 
+/** Not `fast` to Redis, yet of one key and one value. */
+const QUICK: ReadonlySet<string> = new Set(['set', 'setex', 'psetex', 'getrange', 'substr']);
+
 export function command(input: RowInput): CommandRow {
-  const { category, dangerous, ...row } = input;
+  const { category, dangerous, categoriesToo = [], ...row } = input;
   const groupCategory = category === undefined ? GROUP_CATEGORY[row.group] : category;
-  const categories = categoriesOf(row.flags, groupCategory, dangerous === true);
+  const derived = categoriesOf(row.flags, groupCategory, dangerous === true);
+  const categories = CATEGORIES.filter((name) => [...derived, ...categoriesToo].includes(name));
   const keys = input.keys ?? NO_KEYS;
   const atomic = input.atomic ?? keys.last !== keys.first;
-  return { ...row, keys, atomic, categories, subcommands: [] };
+  const mayBeSlow = !row.flags.includes('fast') && !QUICK.has(row.name);
+  return { ...row, keys, atomic, mayBeSlow, categories, subcommands: [] };
 }
 
 /** Redis' rule: exactly `arity` arguments with the name, or at least -arity. */

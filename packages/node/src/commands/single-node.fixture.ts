@@ -17,13 +17,15 @@ import { ReplyWriter } from '../resp/reply-writer.ts';
 import { CommandLookup } from '../serving/command-lookup.ts';
 import { ClientAuth } from '../serving/client-auth.ts';
 import { Execution, type WorkerContext } from '../serving/execution.ts';
-import type { ListenerKind, Session, WriteReply } from '../serving/session.ts';
+import type { ListenerKind, ReplyMode, Session, WriteReply } from '../serving/session.ts';
 import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { firstPorts, plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { NodeStats } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
-import { describeClient } from './client.ts';
+import type { LiveParameters, SlowEntry } from '../shared/worker-questions.ts';
+import { LiveSettings } from '../serving/live-settings.ts';
+import { describeClient } from './client-lines.ts';
 import { unknownCommand, wrongArity } from './errors.ts';
 import { decodeReply, type Reply } from './reply.fixture.ts';
 import { arityHolds } from './row.ts';
@@ -43,6 +45,15 @@ export interface SingleNodeOptions {
   password?: string;
 }
 
+const SLOW_ENTRY: SlowEntry = {
+  id: 5,
+  unixSeconds: START_MS / 1000,
+  microseconds: 12_345,
+  words: ['keys', '*'],
+  address: '127.0.0.1:50000',
+  clientName: 'web',
+};
+
 class FakeSession implements Session {
   readonly id = 7;
   readonly address = '127.0.0.1:50000';
@@ -56,6 +67,16 @@ class FakeSession implements Session {
   libVersion = '';
   acks: 'local' | 'isr' = 'local';
   readOnly = false;
+  replyMode: ReplyMode = 0;
+  readonly type = 'normal';
+  readonly flags = 'N';
+  readonly figures = {
+    queryBytes: 0,
+    queryRoomBytes: 0,
+    queuedBytes: 0,
+    repliesDue: 0,
+    replyBytes: 0,
+  };
   authenticated = true;
   asking = false;
   readonly queuedCount: number = -1;
@@ -66,6 +87,11 @@ class FakeSession implements Session {
 
   constructor(listener: ListenerKind) {
     this.listener = listener;
+  }
+
+  reset(): void {
+    this.name = '';
+    this.protocol = 2;
   }
 
   closeAfterReplies(): void {
@@ -82,6 +108,9 @@ export class SingleNode {
   readonly session: FakeSession;
   readonly execution: Execution;
   nowMs: number = START_MS;
+  readonly live: LiveSettings = new LiveSettings();
+  /** What was asked of all workers. */
+  readonly asked: unknown[] = [];
   private readonly password: string | null;
   private readonly out = new ReplyWriter();
 
@@ -158,8 +187,15 @@ export class SingleNode {
 
   private workerContext(map: ClusterMap, hasLease: boolean): WorkerContext {
     const { partitions, session } = this;
-    const answers: Record<string, () => unknown> = {
-      clientList: () => [describeClient(session, this.nowMs)],
+    const answers: Record<string, (asked: unknown) => unknown> = {
+      clientList: () => [[describeClient(session, this.nowMs)]],
+      clientFigures: () => [{ errors: { ERR: 2 }, blocked: 1 }],
+      resetFigures: () => [null],
+      resetStats: () => null,
+      setLive: (asked) => [this.live.set(asked as Partial<LiveParameters>)],
+      killClients: (asked) => [this.asked.push(asked)],
+      pauseClients: (asked) => [this.asked.push(asked)],
+      slowLog: () => [[SLOW_ENTRY]],
       nodeStats: () => nodeStats(partitions),
     };
     return {
@@ -174,7 +210,8 @@ export class SingleNode {
       sessions: new Map([[session.id, session]]),
       hasLease,
       leads: (id) => map.placement[id]?.primary === 'n1',
-      ask: async (what) => answers[what](),
+      live: this.live,
+      ask: async (what, asked) => answers[what](asked),
     };
   }
 }
@@ -201,6 +238,7 @@ function settings(): Settings {
     ports: firstPorts,
     dataDir: '/tmp/n1',
     workers: 1,
+    credentials: NO_CREDENTIALS,
     limits: {
       maxBulkBytes: 2 ** 29,
       maxArguments: 2 ** 20,
@@ -215,6 +253,8 @@ function nodeStats(partitions: readonly Partition[]): NodeStats {
     startedAtMs: START_MS - 5_000,
     dataWorkers: 1,
     commands: 3,
+    commandsPerSecond: 7,
+    calls: [{ name: 'get', calls: 4, errors: 1, seconds: 0.00001, buckets: [1, 2, 1] }],
     counters: Object.fromEntries(COUNTER_NAMES.map((name) => [name, 1])),
     replication: {
       partitions: partitions.map(({ id }) => ({

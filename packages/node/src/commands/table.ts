@@ -21,6 +21,9 @@ import { MULTI_KEY_COMMANDS } from './multi-key.ts';
 import { OBJECT_COMMAND } from './object.ts';
 import type { CommandRow } from './row.ts';
 import { SCAN_COMMANDS } from './scan.ts';
+import { LATENCY_COMMAND } from './latency.ts';
+import { SERVER_COMMANDS } from './server.ts';
+import { SLOWLOG_COMMAND } from './slowlog.ts';
 import { STRING_COMMANDS } from './strings.ts';
 import { TRANSACTION_COMMANDS } from './transactions.ts';
 
@@ -44,6 +47,9 @@ export const COMMANDS: readonly CommandRow[] = [
   OBJECT_COMMAND,
   MEMORY_COMMAND,
   INFO_COMMAND,
+  SLOWLOG_COMMAND,
+  LATENCY_COMMAND,
+  ...SERVER_COMMANDS,
   commandCommand(() => COMMANDS),
 ];
 

@@ -52,11 +52,14 @@ export const UNSUPPORTED: readonly { readonly why: string; readonly names: strin
   },
   { why: 'users are not yet supported', names: 'acl' },
   { why: FROM_THE_MAP, names: 'failover psync replconf replicaof role slaveof sync' },
+  {
+    why: 'it is about the inside of Redis (INFO, MEMORY STATS and SLOWLOG tell about this node)',
+    names: 'debug',
+  },
   { why: 'there is one database', names: 'move swapdb' },
   {
     why: NOT_YET,
-    names: `bgrewriteaof bgsave debug digest lastsave latency lolwut
-      migrate module monitor reset save shutdown slowlog time waitaof`,
+    names: 'bgrewriteaof digest migrate module monitor waitaof',
   },
 ];
 

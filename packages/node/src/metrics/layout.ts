@@ -43,6 +43,8 @@ export const Counter = {
   pinsEnded: 14,
   /** AUTH or HELLO with a wrong password, or a link that could not prove itself */
   authFailures: 16,
+  /** clients turned down because there are maxclients already */
+  connectionsRefused: 17,
 } as const;
 
 export type CounterName = keyof typeof Counter;

@@ -91,6 +91,7 @@ const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: 
   ['redirects_total', Counter.redirects, 'Commands answered with MOVED'],
   ['follower_reads_total', Counter.followerReads, 'Reads answered from a follower copy'],
   ['parks_total', Counter.parks, 'Times a connection waited for a change of owner'],
+  ['connections_refused_total', Counter.connectionsRefused, 'Clients turned down: maxclients'],
   [
     'auth_failures_total',
     Counter.authFailures,

@@ -31,11 +31,7 @@ import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
 import { later } from '../shared/later.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
-import type {
-  AskMessage,
-  NodeStats,
-  ReplicationStatus,
-} from '../shared/messages.ts';
+import type { AskMessage, NodeStats, ReplicationStatus } from '../shared/messages.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';

@@ -26,9 +26,11 @@ import {
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
-import type { Connection } from './connection.ts';
+import { PauseMode } from './client-pause.ts';
+import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
+import { ReplyMode } from './session.ts';
 import type { Dispatch } from './dispatch.ts';
 
 /** A batch hands its output over at this size, so that a long pipeline holds little of it. */
@@ -45,6 +47,9 @@ const PLAIN_SET = -3;
 const WORD_GET = 0x676574;
 const WORD_SET = 0x736574;
 const LOWER = 0x202020;
+
+/** A command with more arguments may take long. */
+const FEW_ARGUMENTS = 8;
 
 /** What a batch needs to know of time, and tells about writes. */
 export interface BatchClock {
@@ -67,10 +72,12 @@ export class BatchExecutor {
   private readonly partitionIds: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
   private readonly prefetch: Prefetch = new Prefetch(BATCH_COMMANDS_MAX);
   private connection!: Connection;
-  /** At the beginning of the batch. */
-  private hasLease = false;
+  /** There is a lease, at the beginning of the batch, and nobody wants every command looked at. */
+  private mayBePlain = false;
   /** Of the partition of the latest plain command of a connection with acks=isr, as it ran. */
   private epoch = 0;
+  /** What came before has been timed; see slow-log.ts. */
+  private timedMs = 0;
   private hits = 0;
   private misses = 0;
   /** Sent since the batch began. */
@@ -99,7 +106,14 @@ export class BatchExecutor {
     const { execution, out, passage } = desk;
     const startedMs = performance.now();
     const nowMs = Math.floor(this.clock.originMs + startedMs);
-    this.hasLease = desk.host.lease.look(startedMs, nowMs);
+    const { live, pause } = desk.host;
+    const hasLease = desk.host.lease.look(startedMs, nowMs);
+    this.mayBePlain = hasLease && !live.precise && pause.mode === PauseMode.none;
+    this.timedMs = startedMs;
+    if (pause.mode === PauseMode.all && !connection.isLink) {
+      connection.hold |= Hold.paused;
+      return start;
+    }
     this.connection = connection;
     this.turnBytes = 0;
     connection.lastActiveAtMs = nowMs;
@@ -194,7 +208,7 @@ export class BatchExecutor {
         if (connection.hold !== 0 || connection.closing) return i;
       }
       const plan = plans[i];
-      if (connection.plain && this.hasLease) {
+      if (connection.plain && this.mayBePlain) {
         const from = desk.out.length;
         if (plan === PLAIN_GET) {
           if (this.get(i)) {
@@ -237,7 +251,12 @@ export class BatchExecutor {
       execution.forgetHash();
     }
     const from = out.mark();
-    const outcome = this.dispatch.run(connection, index, args);
+    const outcome =
+      connection.replyMode === ReplyMode.on
+        ? this.dispatch.run(connection, index, args)
+        : this.runMuted(index);
+    if (desk.host.live.watches && index >= 0) this.time(index);
+    if (connection.replyMode !== ReplyMode.on) this.mute(from, outcome);
     out.protocol = connection.protocol;
     if (out.overflowed) {
       out.rewind(Math.min(from, out.length));
@@ -245,6 +264,37 @@ export class BatchExecutor {
     }
     desk.held.noteFresh(Math.min(from, out.length), out.length);
     return outcome;
+  }
+
+  /** CLIENT REPLY OFF, or SKIP before this command. */
+  private runMuted(index: number): Outcome {
+    const { connection } = this;
+    if (connection.replyMode === ReplyMode.skipNext) connection.replyMode = ReplyMode.skipping;
+    return this.dispatch.run(connection, index, this.args);
+  }
+
+  private mute(from: number, outcome: Outcome): void {
+    const { connection } = this;
+    const { out } = this.desk;
+    if (outcome === Outcome.held) {
+      if (connection.replyMode === ReplyMode.skipping) connection.replyMode = ReplyMode.skipNext;
+      return;
+    }
+    out.rewind(Math.min(from, out.length));
+    if (connection.replyMode === ReplyMode.skipping) connection.replyMode = ReplyMode.on;
+  }
+
+  /** What may take long by its nature, or everything where short times are asked for. */
+  private time(index: number): void {
+    const { connection, args, desk } = this;
+    const { live, slowLog } = desk.host;
+    const command = desk.lookup.commands[index];
+    if (!live.precise && command.mayBeSlow !== true && args.count <= FEW_ARGUMENTS) return;
+    const nowMs = performance.now();
+    const microseconds = (nowMs - this.timedMs) * 1000;
+    this.timedMs = nowMs;
+    if (microseconds < live.timedFromUs) return;
+    slowLog.took(command, args, connection, microseconds, desk.execution.nowMs);
   }
 
   /** Plain GET of a key that is led here; false when somebody else must see to it. */

@@ -23,6 +23,7 @@ import type { ClusterMap } from '../shared/map.ts';
 import type { Ports, RespLimits, Settings } from '../shared/settings.ts';
 import { encode } from './peer-link.ts';
 import type { ListenerKind } from './session.ts';
+import { answer } from './worker-answers.ts';
 import { ServingWorker } from './worker.ts';
 
 const HOST = '127.0.0.1';
@@ -183,14 +184,19 @@ async function startNode(
   lease.extend(FOREVER);
   const board = AckBoard.create(map.partitions, 1);
   const logged: TestNode['logged'] = [];
-  const worker = new ServingWorker(
+  const worker: ServingWorker = new ServingWorker(
     {
       acks: board.buffer,
       lease: word,
       ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
       clientCounters: [counters],
     },
-    () => Promise.reject(new Error('no main thread')),
+    // Without a main thread its one worker is all that can be asked.
+    async (what, asked) => {
+      if (what === 'nodeStats' || what === 'resetStats' || what === 'stopNode')
+        throw new Error('no main thread');
+      return [answer(worker, what, asked)];
+    },
     (_, event, fields = {}) => logged.push([event, fields]),
   );
   await worker.listen();

@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
 import { type Connection, READ_AHEAD_BYTES_MAX } from './connection.ts';
-import { CONNECTIONS_MAX } from './worker.ts';
+import { LiveSettings } from './live-settings.ts';
+
+const CONNECTIONS_MAX = new LiveSettings().values.maxClients;
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());

@@ -24,7 +24,13 @@ import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
 import type { PinKeeper, PinnedValue } from './pinned-value.ts';
 import { type LateReply, type LentReply, ReplyQueue, type StreamedReply } from './reply-queue.ts';
-import type { ListenerKind, Session, WriteReply } from './session.ts';
+import {
+  ReplyMode,
+  type ListenerKind,
+  type Session,
+  type SessionFigures,
+  type WriteReply,
+} from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
 import { addressesOf, Wire } from './wire.ts';
 
@@ -46,6 +52,8 @@ export const Hold = {
   turn: 64,
   /** Other clients' large commands have all the memory that there is for such. */
   memory: 64,
+  /** CLIENT PAUSE. */
+  paused: 128,
 } as const;
 
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
@@ -90,6 +98,11 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
+/** What CLIENT UNBLOCK ends. */
+export interface Blocked {
+  unblock(withError: boolean): void;
+}
+
 export class Connection implements Session, Parkable, PinKeeper, Holder {
   readonly id: number;
   readonly listener: ListenerKind;
@@ -106,6 +119,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   asking = false;
   /** What a link was asked to prove; see internal-commands.ts. */
   nonce: string | null = null;
+  /** A WAIT that has not been answered. */
+  blockedOn: Blocked | null = null;
 
   /** Bits of Hold; 0 = executes. */
   hold = 0;
@@ -150,6 +165,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   private grantedAtMs = 0;
   private openTransaction: Transaction | null = null;
   private isAuthenticated: boolean;
+  private replyModeNow: ReplyMode = ReplyMode.on;
   /** Another node's link: partitions it was refused and has not resumed; null for clients. */
   private refusals: Set<number> | null = null;
   private ended = false;
@@ -213,6 +229,53 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   set authenticated(authenticated: boolean) {
     this.isAuthenticated = authenticated;
     this.updatePlain();
+  }
+
+  get replyMode(): ReplyMode {
+    return this.replyModeNow;
+  }
+
+  set replyMode(mode: ReplyMode) {
+    this.replyModeNow = mode;
+    this.updatePlain();
+  }
+
+  /** As CLIENT LIST and CLIENT KILL name it: links serve other nodes' clients. */
+  get type(): string {
+    return this.isLink ? 'master' : 'normal';
+  }
+
+  get flags(): string {
+    const flags =
+      (this.isLink ? 'M' : '') +
+      (this.openTransaction === null ? '' : 'x') +
+      (this.blockedOn === null ? '' : 'b') +
+      (this.closing ? 'c' : '') +
+      (this.readOnly ? 'r' : '');
+    return flags === '' ? 'N' : flags;
+  }
+
+  get figures(): SessionFigures {
+    return {
+      queryBytes: this.restEnd - this.restStart,
+      queryRoomBytes: this.rest === null ? 0 : this.rest.length - (this.restEnd - this.restStart),
+      queuedBytes: this.openTransaction?.queuedBytes ?? 0,
+      repliesDue: this.replies.lateCount,
+      replyBytes: this.replies.waitingBytes,
+    };
+  }
+
+  /** RESET: as a new connection is. */
+  reset(): void {
+    this.transaction = null;
+    this.watches = null;
+    this.readOnly = false;
+    this.asking = false;
+    this.name = '';
+    this.protocol = 2;
+    this.acks = this.host.settings.acks;
+    this.replyMode = ReplyMode.on;
+    this.authenticated = !this.host.auth.required;
   }
 
   get queuedCount(): number {
@@ -327,7 +390,9 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   /** Keeps the place of the command in hand in the order of replies. */
   reserveReply(): LateReply {
     this.host.emitBatch(this);
-    return this.keepPlace(0);
+    const reply = this.keepPlace(0);
+    reply.muted = this.replyModeNow !== ReplyMode.on;
+    return reply;
   }
 
   /** `heldBytes` wait from the beginning. */
@@ -430,7 +495,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   private updatePlain(): void {
     const refusing = this.refusals !== null && this.refusals.size > 0;
-    this.plain = this.openTransaction === null && !refusing && this.isAuthenticated;
+    const quiet = this.replyModeNow !== ReplyMode.on;
+    this.plain = this.openTransaction === null && !refusing && !quiet && this.isAuthenticated;
   }
 
   private receive(buffer: Buffer, bytes: number): void {

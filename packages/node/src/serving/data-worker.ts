@@ -1,9 +1,10 @@
 /** Entry of a data worker's thread: wires a ServingWorker to the main thread's messages. */
 
-import { describeClient } from '../commands/client.ts';
-import { closeLine, log, onMessage, ownData, post } from '../process/worker-side.ts';
+import { closeLine, log, onMessage, ownData, post, reply } from '../process/worker-side.ts';
 import { IngotError } from '../shared/errors.ts';
 import type { AnswerMessage, Question, ToDataWorker } from '../shared/messages.ts';
+import type { WorkerQuestion } from '../shared/worker-questions.ts';
+import { answer } from './worker-answers.ts';
 import { ServingWorker } from './worker.ts';
 
 interface PendingAsk {
@@ -14,11 +15,11 @@ interface PendingAsk {
 const pendingAsks: Map<number, PendingAsk> = new Map();
 let lastAskId = 0;
 
-function ask(what: Question): Promise<unknown> {
+function ask(what: Question | WorkerQuestion, asked: unknown): Promise<unknown> {
   const id = ++lastAskId;
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   pendingAsks.set(id, { resolve, reject });
-  post({ kind: 'ask', id, what });
+  post({ kind: 'ask', id, what, asked });
   return promise;
 }
 
@@ -49,12 +50,9 @@ function handle(message: ToDataWorker): void {
     case 'answer':
       answered(message);
       break;
-    case 'clientList': {
-      const nowMs = worker.nowMs();
-      const lines = [...worker.sessions.values()].map((session) => describeClient(session, nowMs));
-      post({ kind: 'reply', id: message.id, result: lines });
+    case 'question':
+      void reply(message.id, () => answer(worker, message.what, message.asked));
       break;
-    }
     case 'stop':
       worker.stop();
       closeLine();

@@ -11,15 +11,18 @@ import type { Allowance } from './allowance.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { ClientAuth } from './client-auth.ts';
+import type { ClientPause } from './client-pause.ts';
 import type { CommandLookup } from './command-lookup.ts';
 import { type Connection, Hold } from './connection.ts';
 import type { CallCounts } from './call-counts.ts';
 import type { Command, Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { HeldReplies } from './held-replies.ts';
+import type { LiveSettings } from './live-settings.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
+import type { SlowLog } from './slow-log.ts';
 import type { QueuedCommand } from './transaction-state.ts';
 
 /** What became of a command. */
@@ -41,6 +44,9 @@ export const TRY_AGAIN_TEXT = 'TRYAGAIN the partition of this key is changing it
 export interface DeskHost {
   readonly nodeId: string;
   readonly auth: ClientAuth;
+  readonly live: LiveSettings;
+  readonly slowLog: SlowLog;
+  readonly pause: ClientPause;
   readonly map: ClusterMap;
   readonly partitions: readonly (Partition | null)[];
   readonly counters: WorkerCounters;

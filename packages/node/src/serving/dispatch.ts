@@ -11,7 +11,8 @@ import {
 } from '../commands/errors.ts';
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
-import type { Connection } from './connection.ts';
+import { PauseMode } from './client-pause.ts';
+import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { runSplit } from './fan-out.ts';
@@ -33,7 +34,14 @@ const NEEDS_TAG_TEXT = `${CROSSSLOT_TEXT} (give them one {tag}, as in {a}1 and {
  *  cannot make a visitor's browser write into a cache on the visitor's network; so do we. */
 const HTTP_WORDS: readonly string[] = ['POST', 'HOST:'];
 /** Commands that are not queued between MULTI and EXEC. */
-const NEVER_QUEUED: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit']);
+const NEVER_QUEUED: ReadonlySet<string> = new Set([
+  'multi',
+  'exec',
+  'discard',
+  'watch',
+  'quit',
+  'reset',
+]);
 
 const ERROR = 0x2d;
 
@@ -58,11 +66,13 @@ export class Dispatch {
       return Outcome.done;
     }
     const from = out.mark();
+    if (desk.host.pause.mode !== PauseMode.none && this.pauses(connection, command))
+      return Outcome.held;
     const queueing = connection.transaction !== null && !NEVER_QUEUED.has(command.name);
     const outcome = this.execute(connection, index, command, args, queueing);
     if (outcome !== Outcome.done || queueing) return outcome;
     calls.count(named);
-    if (out.length > from && out.buffer[from] === ERROR) calls.error(named);
+    if (out.length > from && out.buffer[from] === ERROR) calls.error(named, out.buffer, from);
     return outcome;
   }
 
@@ -97,6 +107,14 @@ export class Dispatch {
       default:
         return this.keyed(connection, command, args);
     }
+  }
+
+  private pauses(connection: Connection, command: Command): boolean {
+    const holds = this.desk.host.pause.holds(connection, command, () =>
+      this.transactions.writesQueued(connection),
+    );
+    if (holds) connection.hold |= Hold.paused;
+    return holds;
   }
 
   /** Not even tried. An EXEC that is not ends its transaction. */

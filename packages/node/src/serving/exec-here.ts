@@ -55,7 +55,8 @@ export function execHere(
     lookup.commands[index].run(execution, args, out);
     const counted = lookup.owners[index];
     desk.calls.count(counted);
-    if (out.length > from && out.buffer[from] === ERROR) desk.calls.error(counted);
+    if (out.length > from && out.buffer[from] === ERROR)
+      desk.calls.error(counted, out.buffer, from);
   }
   partition.endTransaction();
   passage.close();

@@ -12,6 +12,7 @@ import type { Settings } from '../shared/settings.ts';
 import type { Staging } from './large-work.ts';
 import { ReplyValues } from './reply-values.ts';
 import type { ClientAuth } from './client-auth.ts';
+import type { LiveSettings } from './live-settings.ts';
 import type { Session } from './session.ts';
 
 /** read, write: on the keys named by `keys`, all in one partition.
@@ -52,6 +53,8 @@ export interface Command {
   readonly edits?: { readonly value: number; readonly offset: number };
   /** Its reply is the value of its key, and it does nothing else: a long one may be sent from where it lies. */
   readonly sends?: 'value';
+  /** Takes more than a look at a few keys: worth a look at the clock. */
+  readonly mayBeSlow?: boolean;
   readonly split?: SplitRule;
   /** May be several mutations: followers apply all of them or none. */
   readonly atomic?: boolean;
@@ -85,7 +88,8 @@ export interface WorkerContext {
   /** True when this node answers for the partition now: map, role word and epoch agree. */
   leads(partitionId: number): boolean;
   /** Asks the main thread (e.g. 'clientList', 'info'); rejects when it cannot answer. */
-  ask(what: string, parameters?: unknown): Promise<unknown>;
+  ask(what: string, asked?: unknown): Promise<unknown>;
+  readonly live: LiveSettings;
 }
 
 /** Bounds of SCAN's public cursor: partition * 2^32 + bucket, decimal; 0 starts and ends. */

@@ -18,6 +18,8 @@ export class LiveSettings {
   values: LiveParameters = AT_START;
   /** Commands that may be slow are timed. */
   watches = true;
+  /** Commands that took less are of no interest to anybody. */
+  timedFromUs: number = AT_START.slowlogSlowerThanUs;
   /** All commands are: none takes the short way. */
   precise = false;
 
@@ -25,6 +27,10 @@ export class LiveSettings {
     this.values = { ...this.values, ...changed };
     const { slowlogSlowerThanUs, latencyThresholdMs } = this.values;
     this.watches = slowlogSlowerThanUs >= 0 || latencyThresholdMs > 0;
+    const slowFrom = slowlogSlowerThanUs < 0 ? Number.POSITIVE_INFINITY : slowlogSlowerThanUs;
+    const latencyFrom =
+      latencyThresholdMs > 0 ? latencyThresholdMs * 1000 : Number.POSITIVE_INFINITY;
+    this.timedFromUs = Math.min(slowFrom, latencyFrom);
     this.precise = slowlogSlowerThanUs >= 0 && slowlogSlowerThanUs < PRECISE_US_MAX;
   }
 }

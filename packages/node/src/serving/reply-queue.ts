@@ -13,8 +13,12 @@ export interface ReplySink {
   piece?(bytes: Buffer, ends: boolean, resume: () => void): boolean;
 }
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 export class LateReply implements ReplySink {
   bytes: Buffer | null = null;
+  /** The client does not want it. */
+  muted = false;
   protected readonly onSettled: (bytes: number) => void;
 
   constructor(onSettled: (bytes: number) => void) {
@@ -22,8 +26,8 @@ export class LateReply implements ReplySink {
   }
 
   settle(reply: Buffer): void {
-    this.bytes = reply;
-    this.onSettled(reply.length);
+    this.bytes = this.muted ? NOTHING : reply;
+    this.onSettled(this.bytes.length);
   }
 }
 

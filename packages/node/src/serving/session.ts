@@ -11,6 +11,19 @@ export type ListenerKind = 'client' | 'cluster' | 'follower';
 /** Writes one whole reply. */
 export type WriteReply = (out: ReplyWriter) => void;
 
+/** Which replies a client wants (CLIENT REPLY): all, none, all after this one, all after the next. */
+export const ReplyMode = { on: 0, off: 1, skipping: 2, skipNext: 3 } as const;
+export type ReplyMode = (typeof ReplyMode)[keyof typeof ReplyMode];
+
+/** What CLIENT LIST tells of a connection's buffers. */
+export interface SessionFigures {
+  readonly queryBytes: number;
+  readonly queryRoomBytes: number;
+  readonly queuedBytes: number;
+  readonly repliesDue: number;
+  readonly replyBytes: number;
+}
+
 export interface Session {
   /** Unique in the node for the life of its process, over all workers. */
   readonly id: number;
@@ -35,6 +48,12 @@ export interface Session {
   asking: boolean;
   /** May do more than say who it is: true from the beginning where clients need no password. */
   authenticated: boolean;
+  replyMode: ReplyMode;
+  readonly type: string;
+  /** As CLIENT LIST shows them. */
+  readonly flags: string;
+  readonly figures: SessionFigures;
+  reset(): void;
   /** Commands queued since MULTI, or -1 outside of a transaction. */
   readonly queuedCount: number;
   /** Keys under WATCH. */

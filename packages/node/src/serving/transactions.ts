@@ -74,6 +74,11 @@ export class Transactions {
     }
   }
 
+  writesQueued({ transaction }: Connection): boolean {
+    const { commands } = this.desk.lookup;
+    return transaction?.queued.some(({ index }) => commands[index].kind === 'write') === true;
+  }
+
   forget(connection: Connection): void {
     connection.transaction = null;
     connection.watches = null;

@@ -13,7 +13,7 @@ import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { NOT_AN_INTEGER } from '../commands/errors.ts';
 import type { MapNode } from '../shared/map.ts';
-import { type Connection, Hold } from './connection.ts';
+import { type Blocked, type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { BoardWaiter } from './held-replies.ts';
 import { integerOf, wholeReply } from './joined-reply.ts';
@@ -22,6 +22,7 @@ import type { ReplySink } from './reply-queue.ts';
 
 const ASK_AGAIN_MS = 10;
 const FOLLOW_AGAIN_MS = 50;
+const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
 const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 const COLON = 0x3a;
 const PLUS = 0x2b;
@@ -191,7 +192,7 @@ function ledBy(desk: Desk, partitions: readonly number[]): Led {
 }
 
 /** One WAIT that has not been answered. */
-class Waiting implements BoardWaiter {
+class Waiting implements BoardWaiter, Blocked {
   private readonly desk: Desk;
   private readonly connection: Connection;
   private tokens: readonly string[];
@@ -222,6 +223,7 @@ class Waiting implements BoardWaiter {
 
   begin(): void {
     const { desk } = this;
+    this.connection.blockedOn = this;
     const leftMs = this.deadlineMs - desk.host.monotonicMs();
     if (Number.isFinite(leftMs)) this.later(leftMs, () => this.end());
     if (!this.look()) desk.held.wait(this);
@@ -311,12 +313,19 @@ class Waiting implements BoardWaiter {
     return Math.min(others, ackedBy(this.desk, this.tokens));
   }
 
-  private end(): void {
+  /** CLIENT UNBLOCK: as if its time were over, or with an error. */
+  unblock(withError: boolean): void {
+    this.end(withError);
+  }
+
+  private end(withError = false): void {
     if (this.over) return;
     this.over = true;
+    this.connection.blockedOn = null;
     for (const timer of this.timers) clearTimeout(timer);
-    const out = new ReplyWriter(32);
-    out.integer(this.count());
+    const out = new ReplyWriter(128);
+    if (withError) out.error(UNBLOCKED);
+    else out.integer(this.count());
     this.sink.settle(wholeReply(out));
     this.connection.release(Hold.work);
   }

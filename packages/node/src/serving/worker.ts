@@ -18,43 +18,51 @@ import { monotonicMs } from '../process/monotonic-clock.ts';
 import { type ClusterMap, isUp } from '../shared/map.ts';
 import type { Question, WorkerData } from '../shared/messages.ts';
 import type { Settings } from '../shared/settings.ts';
+import type { WorkerQuestion } from '../shared/worker-questions.ts';
 import { Allowance } from './allowance.ts';
 import { BatchExecutor } from './batch.ts';
 import { CallCounts } from './call-counts.ts';
 import { ClientAuth } from './client-auth.ts';
+import { ClientPause } from './client-pause.ts';
 import { CommandLookup } from './command-lookup.ts';
-import { Connection, type ConnectionHost } from './connection.ts';
+import { Connection, type ConnectionHost, Hold } from './connection.ts';
 import { Desk } from './desk.ts';
 import { Dispatch } from './dispatch.ts';
 import { Execution, type WorkerContext } from './execution.ts';
 import { Forwarding } from './forwarding.ts';
 import { HeldReplies } from './held-replies.ts';
 import { INTERNAL_COMMANDS } from './internal-commands.ts';
+import { LiveSettings } from './live-settings.ts';
 import { listenOn } from './listening.ts';
 import { Parking } from './parking.ts';
 import { Passage } from './passage.ts';
 import type { ListenerKind } from './session.ts';
+import { SlowLog } from './slow-log.ts';
 import { TEST_COMMANDS } from './test-commands.ts';
 import { Transactions } from './transactions.ts';
 
 const RECEIVE_BYTES: number = 64 * 1024;
 const TICK_MS = 250;
-/** Clients of one worker; the next one is told so and closed. */
-export const CONNECTIONS_MAX = 10_000;
 const LISTENERS: readonly ListenerKind[] = ['client', 'cluster', 'follower'];
 
 /** Words of WorkerData.wake. */
 const WAKE_ASLEEP = 0;
 
-export type Ask = (what: Question) => Promise<unknown>;
+export type Ask = (what: Question | WorkerQuestion, asked: unknown) => Promise<unknown>;
 
 export class ServingWorker implements WorkerContext, ConnectionHost {
   readonly nodeId: string;
   readonly auth: ClientAuth;
+  readonly live: LiveSettings = new LiveSettings();
+  readonly slowLog: SlowLog;
+  readonly pause: ClientPause = new ClientPause(() => {
+    for (const connection of this.sessions.values()) connection.release(Hold.paused);
+  });
   readonly lease: LeaseWatch;
   readonly workerIndex: number;
   readonly settings: Settings;
   readonly counters: WorkerCounters;
+  private readonly otherCounters: readonly WorkerCounters[];
   readonly partitions: (Partition | null)[];
   readonly sessions: Map<number, Connection> = new Map();
   readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
@@ -83,10 +91,14 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.log = log;
     this.nodeId = data.nodeId;
     this.auth = new ClientAuth(data.settings.credentials);
+    this.slowLog = new SlowLog(this.live, data.workerIndex, data.settings.workers);
     this.lease = new LeaseWatch(data.lease);
     this.workerIndex = data.workerIndex;
     this.settings = data.settings;
     this.counters = new WorkerCounters(data.counters);
+    this.otherCounters = data.clientCounters
+      .filter((_block, i) => i !== data.workerIndex)
+      .map((block) => new WorkerCounters(block));
     this.map = data.map;
     this.wake = data.wake;
     this.askMain = ask;
@@ -215,8 +227,12 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     return staleMaxMs === 0 || monotonicMs() - this.held.board.heardMs(partitionId) < staleMaxMs;
   }
 
-  ask(what: string): Promise<unknown> {
-    return this.askMain(what as Question);
+  ask(what: string, asked: unknown = null): Promise<unknown> {
+    return this.askMain(what as Question | WorkerQuestion, asked);
+  }
+
+  get calls(): CallCounts {
+    return this.desk.calls;
   }
 
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number {
@@ -243,8 +259,14 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.counters.set(Counter.connections, this.sessions.size);
   }
 
+  /** Of the other workers of this node. */
+  private clientsElsewhere(): number {
+    return this.otherCounters.reduce((sum, block) => sum + block.get(Counter.connections), 0);
+  }
+
   private accept(socket: Socket, kind: ListenerKind): void {
-    if (this.sessions.size >= CONNECTIONS_MAX) {
+    if (this.sessions.size + this.clientsElsewhere() >= this.live.values.maxClients) {
+      this.counters.add(Counter.connectionsRefused, 1);
       turnDown(socket);
       return;
     }
@@ -273,7 +295,20 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     this.held.look();
     this.checkPins();
     this.forwarding.tick(nowMs);
+    this.endIdle();
     for (const holder of this.allowance.stalled(nowMs)) holder.endStalled();
+  }
+
+  /** `timeout` of CONFIG SET; links and clients that wait are not idle. */
+  private endIdle(): void {
+    const { idleSeconds } = this.live.values;
+    if (idleSeconds === 0) return;
+    const since = this.nowMs() - idleSeconds * 1000;
+    for (const connection of this.sessions.values()) {
+      const { lastActiveAtMs, isLink, hold } = connection;
+      if (lastActiveAtMs < since && !isLink && hold === 0 && !connection.repliesDue)
+        connection.destroy();
+    }
   }
 
   /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */

@@ -72,7 +72,10 @@ export interface WorkerQuestions {
   /** Error replies by their first word; clients that wait. */
   readonly clientFigures: {
     readonly asked: null;
-    readonly answer: { readonly errors: Readonly<Record<string, number>>; readonly blocked: number };
+    readonly answer: {
+      readonly errors: Readonly<Record<string, number>>;
+      readonly blocked: number;
+    };
   };
   readonly resetFigures: { readonly asked: null; readonly answer: null };
 }
