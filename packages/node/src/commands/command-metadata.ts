@@ -10,7 +10,7 @@ type Named = readonly [what: string, names: string];
 const SINCE: readonly Named[] = [
   [
     '1.0.0',
-    `auth dbsize debug decr decrby del echo exists expire flushall flushdb get getset incr incrby info
+    `auth bgsave dbsize debug decr decrby del echo exists expire flushall flushdb get getset incr incrby info
       keys lastsave mget monitor move ping quit randomkey rename renamenx save select set setnx
       shutdown substr ttl type`,
   ],
