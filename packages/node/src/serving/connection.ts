@@ -366,6 +366,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
       () => this.destroy(),
       LATE_BYTES_MAX,
     );
+    reply.muted = this.replyModeNow !== ReplyMode.on;
     if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) {
       this.hold |= Hold.late;
     }

@@ -47,7 +47,8 @@ export class StreamedReply extends LateReply {
     this.onBroken = onBroken;
   }
 
-  piece(bytes: Buffer, ends: boolean, resume: () => void): boolean {
+  piece(arrived: Buffer, ends: boolean, resume: () => void): boolean {
+    const bytes = this.muted ? NOTHING : arrived;
     this.begun = true;
     this.pieces.push(bytes);
     this.whole = ends;
