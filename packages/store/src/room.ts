@@ -384,7 +384,7 @@ export class Room {
   #beginIn(sizeClass: number): boolean {
     const sparsest = this.#sparsest(sizeClass);
     const unit = sparsest === 0 ? this.#sieve.nextUnderHand(sizeClass) : sparsest;
-    if (unit !== sparsest) this.#slab.handComes(unit, sizeClass);
+    if (unit !== sparsest) this.#slab.handComes(unit, sizeClass, true);
     if (this.#isPinned(unit)) {
       this.#passHand(sizeClass, unit);
       return false;
@@ -510,16 +510,18 @@ export class Room {
     return policy === POLICY_VOLATILE_TTL && this.#records.expiresAtMs(ref) !== 0;
   }
 
-  /** A record that was read, or that has no expiry under `volatile-ttl`, takes the slot of one that goes; of a larger
-   *  class, if its own has none but in this chunk. */
+  /** A record that was read, or that has no expiry under `volatile-ttl`, takes the slot of one that goes; under
+   *  `volatile-ttl` of a larger class, if its own has none but in this unit. */
   #pushOut(ref: number, sizeClass: number, nowMs: number): boolean {
     const victim = this.#lesser(sizeClass, nowMs);
     this.#work -= RECORD_WORK;
     if (victim !== 0) this.#evictor.evict(victim, nowMs);
-    const target = victim !== 0 ? sizeClass : this.#host(sizeClass, nowMs);
-    const freeUnit = target === 0 ? 0 : this.#slab.freeUnitOf(target);
-    if (freeUnit !== 0) this.#move(ref, target, freeUnit, nowMs);
-    else if (this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_SIEVE) this.#evictor.evict(ref, nowMs);
+    const evicts = this.#scratch32[SCRATCH_POLICY_WORD] === POLICY_SIEVE;
+    // What is read in every slot of the oldest class takes no slots of those that grow.
+    const host = victim !== 0 || evicts ? sizeClass : this.#host(sizeClass, nowMs);
+    const freeUnit = host === 0 ? 0 : this.#slab.freeUnitOf(host);
+    if (freeUnit !== 0) this.#move(ref, host, freeUnit, nowMs);
+    else if (evicts) this.#evictor.evict(ref, nowMs);
     else return false;
     return true;
   }

@@ -52,6 +52,8 @@ export class Sieve {
   readonly #marks: Int32Array;
   readonly #records: Records;
   readonly #slab: Slab;
+  /** The hand moves on without having passed what it moves over. */
+  #isLooking = false;
 
   constructor(memory: PartitionMemory, slab: Slab, records: Records) {
     this.#scratch32 = memory.scratch32;
@@ -84,13 +86,19 @@ export class Sieve {
   }
 
   /** A record of a class that was not read lately, among the next `slotsMax` under the hand, or 0. The hand spares the
-   *  others and leaves them marked: a unit that is emptied next keeps what is read in it. Inside a passage. */
+   *  others and leaves them marked, and the units as old as they were: one that is emptied next keeps what is read in it.
+   *  Inside a passage. */
   unread(sizeClass: number, slotsMax: number, nowMs: number): number {
+    this.#isLooking = true;
+    let found = 0;
     for (let left = Math.min(this.#reachable(sizeClass), slotsMax); left > 0; left--) {
       const ref = this.#advance(sizeClass);
-      if (!this.isMarked(ref) || this.#records.isAbsent(ref, nowMs)) return ref;
+      if (this.isMarked(ref) && !this.#records.isAbsent(ref, nowMs)) continue;
+      found = ref;
+      break;
     }
-    return 0;
+    this.#isLooking = false;
+    return found;
   }
 
   /** At the end of a pass chooses the next; in the middle of one only where it looks for what is not there. */
@@ -162,7 +170,7 @@ export class Sieve {
       if (this.#slab.kind(chunk) !== CHUNK_EXTENT || this.#slab.position(chunk) !== 0) continue;
       const ref = extents.ownerOf(chunk);
       if (ref === 0) continue;
-      this.#slab.handComes(chunk << PAGES_PER_CHUNK_SHIFT, EXTENT_CLASS);
+      this.#slab.handComes(chunk << PAGES_PER_CHUNK_SHIFT, EXTENT_CLASS, true);
       if (this.#records.isAbsent(ref, nowMs)) return ref;
       if (orExpiring && this.#records.expiresAtMs(ref) !== 0) return ref;
       if (!anyRecord) continue;
@@ -206,7 +214,7 @@ export class Sieve {
       if (slot >= SLOTS_PER_UNIT[sizeClass] || !this.#isWalked(unit, sizeClass)) {
         const next = this.#nextUnit(unit, sizeClass);
         if (next <= unit) this.#choosePass(sizeClass, true);
-        this.#slab.handComes(next, sizeClass);
+        this.#slab.handComes(next, sizeClass, !this.#isLooking);
         unit = next;
         slot = 0;
       }

@@ -81,11 +81,11 @@ export class Slab extends ChunkTable {
     return (this.#seqLow() - this.#memory.passed[unit]) >>> 0;
   }
 
-  /** The hand of a class comes to one of its units. */
-  handComes(unit: number, sizeClass: number): void {
+  /** The hand of a class comes to one of its units, and passes it or only looks. */
+  handComes(unit: number, sizeClass: number, passes: boolean): void {
     const { passed } = this.#memory;
     this.#scratch32[classWord(sizeClass) + CLASS_PASSED] = passed[unit];
-    passed[unit] = this.#seqLow();
+    if (passes) passed[unit] = this.#seqLow();
   }
 
   protected startAge(unit: number, sizeClass: number): void {

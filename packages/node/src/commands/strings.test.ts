@@ -257,6 +257,10 @@ describe('limits', () => {
     });
     expect(full.ask('DBSIZE')).toBe(stored);
     expect(full.ask('GET', 'key0')).not.toBeNull();
+    // What needs no more memory goes on: in place, and after a DEL where there was something.
+    expect(full.ask('SET', 'key0', Buffer.alloc(60_000, 1))).toBe('OK');
+    expect(full.ask('DEL', 'key1')).toBe(1);
+    expect(full.ask('SET', 'more', value)).toBe('OK');
   });
 });
 
