@@ -2,7 +2,9 @@
  *  reads of two threads at once on the same map.
  *    npm run bench:map -- [--keys 1000000] [--value 64] [--rounds 5]
  *
- *  Keys of 16 ASCII characters in random order, values of 64 bytes; all are there. Rounds are interleaved, figures are
+ *  Keys of 16 ASCII characters in random order, values of 64 bytes; all are there. All sides are asked with the same string
+ *  objects, made by a template literal before the run: Map and lru-cache find their hash in the string and know them by their
+ *  address; the store encodes, hashes and compares them each time. Start it with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, too. Rounds are interleaved, figures are
  *  medians. `get` returns a Buffer on all sides: Map and lru-cache hand out the one they hold, the store a copy. */
 
 import { once } from 'node:events';
@@ -167,5 +169,6 @@ async function compareThreads(map: SharedMap): Promise<void> {
 }
 
 const map = createMap({ capacityBytes: CAPACITY_BYTES, clock: Date.now });
+console.log(`GLIBC_TUNABLES=${process.env['GLIBC_TUNABLES'] ?? ''}`);
 compareSides(map);
 await compareThreads(map);

@@ -279,7 +279,8 @@ export class Records {
   /** Whether the record's time is over, by `nowMs` or by the highest clock that this copy has seen, whichever
    *  is later: no failover brings an expired key back. */
   isExpired(ref: number, nowMs: number): boolean {
-    if (!this.expires(ref)) return false; // most
+    const word = (ref >>> 2) + EXPIRES_WORD;
+    if ((this.#image32[word] | this.#image32[word + 1]) === 0) return false; // most: 0 = never
     const expiresAtMs = this.#image64[(ref >>> 3) + 1];
     return expiresAtMs <= nowMs || expiresAtMs <= this.#scratch64[SCRATCH_CLOCK_F64];
   }
