@@ -8,6 +8,7 @@ const PACKAGES = {
   'redis-benchmark': 'redis-tools',
   prometheus: 'prometheus',
   promtool: 'prometheus',
+  'prometheus-redis-exporter': 'prometheus-redis-exporter',
   strace: 'strace',
   prlimit: 'util-linux',
 } as const;
