@@ -38,7 +38,7 @@ describe.runIf(exporter !== null)('prometheus-redis-exporter', () => {
       return (await response.text()).split('\n');
     });
     expect(lines).toContain('redis_up 1');
-    expect(lines.filter((line) => /^redis_exporter_last_scrape_error\{/.test(line))).toEqual([
+    expect(lines.filter((line) => line.startsWith('redis_exporter_last_scrape_error{'))).toEqual([
       'redis_exporter_last_scrape_error{err=""} 0',
     ]);
     for (const name of [
