@@ -4,7 +4,7 @@
  *  much beyond what it takes empty as Ingot's images and what scratch holds for them; what both really took is printed.
  *  Redis keeps the time of a read in seconds, and here memory is turned over in a few: so ideal LRUs stand beside
  *  it, one whose records take what they take in Redis, and one, and a queue of SIEVE, with Ingot's.
- *    --shape scans  --seeds 3  --requests 1000000  --capacity 33554432  --no-redis */
+ *    --shape scans  --seeds 2  --requests 1000000  --capacity 33554432  --no-redis */
 
 import { parseArgs } from 'node:util';
 import { LruModel, SieveModel } from './eviction/models.ts';
@@ -31,7 +31,7 @@ const CHUNK_BYTES = 65_536;
 const { values } = parseArgs({
   options: {
     shape: { type: 'string', default: '' },
-    seeds: { type: 'string', default: '3' },
+    seeds: { type: 'string', default: '2' },
     requests: { type: 'string', default: '1000000' },
     capacity: { type: 'string', default: String(32 << 20) },
     redis: { type: 'boolean', default: true },
