@@ -31,7 +31,7 @@ describe('simulation: real machines and a real store under every kind of trouble
     ['reads that a passage disturbed', 10_000],
     ['events in the middle of a passage', 100_000],
     ['pieces taken in the middle of a passage', 20_000],
-    ['crashes', 10],
+    ['crashes', 5],
     ['crashes in the middle of a passage', 2],
     ['connections that ended in the middle of a payload', 20],
     ['fault: process paused', 12],

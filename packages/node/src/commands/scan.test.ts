@@ -29,7 +29,7 @@ describe('SCAN', () => {
 
   it('returns every key that was there all along, while the index grows under it', () => {
     const node = new SingleNode({ partitions: 2 });
-    const keys = fill(node, 'old:', 12_000);
+    const keys = fill(node, 'old:', 16_000);
     const bucketsBefore = node.partitions[0].bucketCount();
     let round = 0;
     const found = scanAll(node, ['COUNT', '200'], () => fill(node, `new:${round++}:`, 100));
