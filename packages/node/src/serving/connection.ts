@@ -484,7 +484,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     void work.run().then(() => this.release(Hold.work));
   }
 
-  /** It has had its share for now. */
+  /** It has had its share of this turn of the event loop. */
   yieldTurn(): void {
     this.hold |= Hold.turn;
     setImmediate(() => this.release(Hold.turn));

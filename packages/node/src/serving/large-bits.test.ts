@@ -2,6 +2,7 @@
 import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
+import { expectWhole } from './large-values.fixture.ts';
 
 const MIB = 2 ** 20;
 
@@ -10,15 +11,6 @@ afterEach(() => cluster.stop());
 
 async function ask(client: TestClient, command: string): Promise<unknown> {
   return await client.call(...command.split(' '));
-}
-
-function allVerify(): void {
-  for (const node of cluster.nodes) {
-    for (const partition of node.partitions) {
-      expect(partition.verify()).toBeNull();
-      expect(partition.values.pinStats(Date.now()).pins).toBe(0);
-    }
-  }
 }
 
 describe('bits of large values: through the owner and through another node', () => {
@@ -42,7 +34,7 @@ describe('bits of large values: through the owner and through another node', () 
       expect(await ask(client, field)).toEqual([0, -255, 255]);
       expect(await ask(client, `STRLEN ${key}`)).toBe(625_003);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('one bit is changed where it lies', async () => {
@@ -54,7 +46,7 @@ describe('bits of large values: through the owner and through another node', () 
     expect(await ask(client, 'SETBIT key 4000000 1')).toBe(0);
     expect(partition.ringHead() - before).toBeLessThan(4_096);
     expect(await ask(client, 'BITPOS key 1')).toBe(4_000_000);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('BITOP makes a value of a MiB, and makes it anew where its sources change meanwhile', async () => {
@@ -82,7 +74,7 @@ describe('bits of large values: through the owner and through another node', () 
       expect(counted).toBeGreaterThanOrEqual(1);
       expect(counted).toBeLessThanOrEqual(41);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('BITOP is made anew where a source has changed while its result was written', async () => {
@@ -101,7 +93,7 @@ describe('bits of large values: through the owner and through another node', () 
     partition.leave();
     expect(await asked).toBe(MIB);
     expect(await ask(client, 'BITCOUNT b')).toBe(9);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('in a transaction a value does not grow by so much', async () => {
@@ -115,7 +107,7 @@ describe('bits of large values: through the owner and through another node', () 
       ['EXEC'],
     ]);
     expect(replies.at(-1)).toEqual([0, expect.stringMatching(/within a transaction/), 1]);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('what a transaction did not do is nothing to the commands after it', async () => {
@@ -136,7 +128,7 @@ describe('bits of large values: through the owner and through another node', () 
     ]);
     const refused = expect.stringMatching(/within a transaction/);
     expect(replies.slice(3)).toEqual([[refused, refused], 4, 5, 0]);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('keys of two partitions are refused, on the client port with a hint', async () => {

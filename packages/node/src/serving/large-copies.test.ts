@@ -1,27 +1,12 @@
 /** Values that do not fit one passage, made of others or of a payload. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
+import { expectWhole, large } from './large-values.fixture.ts';
 
 const MIB = 2 ** 20;
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
-
-/** Text of `bytes` bytes in which no two stretches are alike. */
-function large(bytes: number, tag = ''): string {
-  let text = '';
-  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
-  return text.slice(0, bytes);
-}
-
-function allVerify(): void {
-  for (const node of cluster.nodes) {
-    for (const partition of node.partitions) {
-      expect(partition.verify()).toBeNull();
-      expect(partition.values.pinStats(Date.now()).pins).toBe(0);
-    }
-  }
-}
 
 describe('copies of large values: through the owner and through another node', () => {
   it('COPY, RENAME, RENAMENX, DUMP and RESTORE take a value of a MiB', async () => {
@@ -47,7 +32,7 @@ describe('copies of large values: through the owner and through another node', (
       const payload = (await client.call('DUMP', c)) as string;
       expect(payload.length).toBe(MIB - 1 + 16);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('RESTORE of a large value is what DUMP has taken', async () => {
@@ -66,7 +51,7 @@ describe('copies of large values: through the owner and through another node', (
       expect(await client.receive(1)).toEqual(['OK']);
       expect(await client.call('GET', `${tag}b`)).toBe(value);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('MSETNX, SET IFEQ, DELIFEQ and DELEX take long values', async () => {
@@ -83,7 +68,7 @@ describe('copies of large values: through the owner and through another node', (
     expect(await client.call('DELIFEQ', `${tag}a`, two)).toBe(1);
     expect(await client.call('DELEX', `${tag}b`, 'IFNE', two)).toBe(0);
     expect(await client.call('DELEX', `${tag}b`, 'IFEQ', two)).toBe(1);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('a copy is of what the source holds when it is made', async () => {
@@ -96,7 +81,7 @@ describe('copies of large values: through the owner and through another node', (
     const [copied] = await Promise.all([client.pipeline(copies), other.pipeline(sets)]);
     expect(copied).toEqual(copies.map(() => 1));
     for (const [, , key] of copies) expect(values).toContain(await client.call('GET', key));
-    allVerify();
+    expectWhole(cluster);
   });
 });
 

@@ -4,19 +4,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { TURN_BYTES_MAX } from './batch.ts';
 import { TestCluster } from './cluster.fixture.ts';
 import { SEALED_PIN_MS_MAX } from './connection.ts';
+import { expectWhole, large } from './large-values.fixture.ts';
 
 const MAX = 2 ** 20;
 const SMALL = 'x'.repeat(200);
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
-
-/** Text of `bytes` bytes in which no two stretches are alike. */
-function large(bytes: number, tag = ''): string {
-  let text = '';
-  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
-  return text.slice(0, bytes);
-}
 
 const tooLarge = (bytes: number): string =>
   `-ERR value of ${bytes} bytes exceeds the maximum of ${MAX} ` +
@@ -29,15 +23,6 @@ async function stalled(node: number): Promise<void> {
     const now = cluster.counter(node, 'sentBytes');
     if (now === sent && values.pinStats(Date.now()).pins > 0) return;
     sent = now;
-  }
-}
-
-function allVerify(): void {
-  for (const node of cluster.nodes) {
-    for (const partition of node.partitions) {
-      expect(partition.verify()).toBeNull();
-      expect(partition.values.pinStats(Date.now()).pins).toBe(0);
-    }
   }
 }
 
@@ -66,7 +51,7 @@ describe('large values: through the owner and through another node', () => {
       expect(await client.call('GETDEL', key)).toBe(b);
       expect(await client.call('GET', key)).toBe(null);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('APPEND and SETRANGE change a part, and make a value where there is none', async () => {
@@ -88,7 +73,7 @@ describe('large values: through the owner and through another node', () => {
       expect(await client.call('SETRANGE', key, '900000', 'x')).toBe(900_001);
       await client.call('DEL', key);
     }
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('MSET, over several partitions too, and a transaction', async () => {
@@ -109,7 +94,7 @@ describe('large values: through the owner and through another node', () => {
       ]),
     ).toEqual(['OK', 'QUEUED', 'QUEUED', 'QUEUED', ['OK', 'OK', 200_000]]);
     expect(await client.call('MGET', keys[0], keys[1])).toEqual([values[1], values[0]]);
-    allVerify();
+    expectWhole(cluster);
   });
 });
 
@@ -148,7 +133,7 @@ describe('large values: order, limits, bounds', () => {
     const refused = tooLarge(20 * MAX);
     expect(replies).toEqual([refused, 'old', tooLarge(MAX + 1), refused, 'old']);
     expect(cluster.partition(0, 0).stats().evictions).toBe(0);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('others are served while a value is written', async () => {
@@ -195,7 +180,7 @@ describe('large values: order, limits, bounds', () => {
     expect(await client.call('DEL', key)).toBe(1);
     for (let i = 0; i < 40; i++) await client.call('SET', key, SMALL);
     expect(partition.stats().usedBytes - used).toBeLessThanOrEqual(20 * 65_536);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('a partition that moves in the middle takes the value with it', async () => {
@@ -245,7 +230,7 @@ describe('large values: changed in part by a transaction', () => {
       ]);
       expect(await client.call('GET', a)).toBe(`begin${part}`);
       expect(await client.call('GET', b)).toBe(`${'\0'.repeat(700_000)}end`);
-      allVerify();
+      expectWhole(cluster);
     });
   }
 
@@ -265,7 +250,7 @@ describe('large values: changed in part by a transaction', () => {
     partition.leave();
     expect((await replies)[2]).toEqual([1_000_003]);
     expect((await client.call('GET', key)) === `new${more}`).toBe(true);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('says so where the transaction itself has changed the value before', async () => {
@@ -284,7 +269,7 @@ describe('large values: changed in part by a transaction', () => {
         'send one of the commands by itself',
       500_000,
     ]);
-    allVerify();
+    expectWhole(cluster);
   });
 });
 
@@ -310,7 +295,7 @@ describe('large values: sent from where they lie', () => {
     // What was pinned when the key changed is the old value; the others came after the deletion.
     for (const [i, reply] of got.entries())
       expect(reply === value || (i >= pins && reply === null)).toBe(true);
-    allVerify();
+    expectWhole(cluster);
   });
 
   it('holds nothing once the connection is gone, and is ended where the partition is led no longer', async () => {
@@ -443,6 +428,6 @@ describe('large values: sent from where they lie', () => {
     }, 1);
     expect(await replies).toEqual(['OK', a, 'PONG', 'OK']);
     clearInterval(inSync);
-    allVerify();
+    expectWhole(cluster);
   });
 });

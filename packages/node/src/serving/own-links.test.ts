@@ -1,17 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
+import { large } from './large-values.fixture.ts';
 
 const MIB = 2 ** 20;
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
-
-function large(bytes: number, tag = ''): string {
-  let text = '';
-  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
-  return text.slice(0, bytes);
-}
 
 /** Until this node sends no more. */
 async function quiet(node: number): Promise<number> {

@@ -3,6 +3,7 @@ import { hashKey, type LargeWrite } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RespLimits } from '../shared/settings.ts';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
+import { expectWhole, large } from './large-values.fixture.ts';
 
 const MAX = 2 ** 20;
 /** Around where values are pinned, become extents, and are largest. */
@@ -11,20 +12,10 @@ const SIZES = [0, 1_024, 16_383, 16_384, 65_535, 65_536, 65_537, 200_000, MAX];
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
 
-function large(bytes: number, tag = ''): string {
-  let text = '';
-  for (let i = 0; text.length < bytes; i++) text += `${tag}${i},`;
-  return text.slice(0, bytes);
-}
-
+/** Nor does anything count as arriving. */
 function allVerify(): void {
-  for (const node of cluster.nodes) {
-    for (const partition of node.partitions) {
-      expect(partition.verify()).toBeNull();
-      expect(partition.values.pinStats(Date.now()).pins).toBe(0);
-    }
-    expect(node.worker.allowance.bytes).toBe(0);
-  }
+  expectWhole(cluster);
+  for (const node of cluster.nodes) expect(node.worker.allowance.bytes).toBe(0);
 }
 
 /** Fills the client's socket, so that what it asks for next stays with the node. */
