@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
-import { type Connection, READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { type Connection, Hold, READ_AHEAD_BYTES_MAX } from './connection.ts';
 import { LiveSettings } from './live-settings.ts';
 
 const CONNECTIONS_MAX = new LiveSettings().values.maxClients;
@@ -105,5 +105,13 @@ describe('connection: one too many', () => {
     for (let i = 0; i < 20; i++) (await cluster.client()).socket.resetAndDestroy();
     for (let i = 1; i <= CONNECTIONS_MAX; i++) sessions.delete(-i);
     expect(await (await cluster.client()).call('PING')).toBe('PONG');
+  });
+});
+
+describe('connection: reasons to be on hold', () => {
+  it('each is a bit of its own', () => {
+    const all = Object.values(Hold);
+    expect(all.every((bit) => bit > 0 && (bit & (bit - 1)) === 0)).toBe(true);
+    expect(new Set(all).size).toBe(all.length);
   });
 });

@@ -51,7 +51,7 @@ export const Hold = {
   /** Others have their turn. */
   turn: 64,
   /** Other clients' large commands have all the memory that there is for such. */
-  memory: 64,
+  memory: 256,
   /** CLIENT PAUSE. */
   paused: 128,
 } as const;
