@@ -1,15 +1,15 @@
-/** One client connection: its receive buffer, its place in line, its way out.
+/** One client connection: what it is sent, its place in line, its way out.
  *
  *  Bytes arrive in the worker's shared buffer and are executed from there; only what could not be
- *  executed yet (half a command, or a connection on hold) is kept in `rest`, a buffer of its own.
+ *  executed yet (half a command, or a connection on hold) is kept in its inbox.
  *  A connection on hold executes nothing and keeps its order; each reason is a bit, and when the
- *  last one is lifted it goes on with `rest`.
+ *  last one is lifted it goes on with its inbox.
  *  Bounds: on hold it reads ahead READ_AHEAD_BYTES_MAX and then stops reading; the socket is given
  *  more output only when it took the last; LATE_MAX replies may be due. So a slow or hostile client
  *  holds a bounded amount of memory and delays nobody.
  *  Owner: the worker that accepted it, for good. */
 
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
@@ -18,7 +18,7 @@ import type { ClusterMap } from '../shared/map.ts';
 import type { Acks, Settings } from '../shared/settings.ts';
 import type { ClientAuth } from './client-auth.ts';
 import type { HeldReplies } from './held-replies.ts';
-import type { Allowance, Holder } from './allowance.ts';
+import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
 import type { Copying } from './copy-work.ts';
 import type { Editing, Staging } from './large-work.ts';
 import type { Parkable } from './parking.ts';
@@ -58,12 +58,6 @@ export const Hold = {
 
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
 export const LATE_MAX = 1024;
-/** A command that is still arriving has so much without asking. */
-const UNASKED_BYTES_MAX: number = 256 * 1024;
-/** A client that stops for so long in the middle of a large command, or sends it slower than that, is ended if
- *  others wait for the memory. */
-const ARRIVAL_BYTES_PER_MS_MIN = 64;
-export const STALLED_MS_MAX = 10_000;
 const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
 /** Where a partition is sealed, a client that has not read a value for so long is not waited for. */
@@ -73,20 +67,15 @@ export const SEALED_PIN_MS_MAX = 100;
 export type LargeWork = Staging | Editing | Copying;
 
 /** What a connection needs of its worker. */
-export interface ConnectionHost {
+export interface ConnectionHost extends InboxHost {
   readonly settings: Settings;
   readonly map: ClusterMap;
   readonly held: HeldReplies;
-  /** Every connection of the worker reads into this. */
-  readonly receiveBuffer: Buffer;
   /** For replies that leave outside of a batch. */
   readonly lateOutput: ReplyWriter;
-  readonly maxQueryBufferBytes: number;
-  readonly allowance: Allowance;
   readonly auth: ClientAuth;
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
-  monotonicMs(): number;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
   /** Whether what the running batch did may be told. */
@@ -103,7 +92,7 @@ export interface Blocked {
   unblock(withError: boolean): void;
 }
 
-export class Connection implements Session, Parkable, PinKeeper, Holder {
+export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
   readonly id: number;
   readonly listener: ListenerKind;
   readonly address: string;
@@ -145,7 +134,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   /** What the command that comes next needs done before it runs, or has had done instead. */
   large: LargeWork | null = null;
 
-  /** The parser's: where a bulk that is still arriving will end, from the first byte of `rest` on; 0 = none. */
+  /** The parser's: where a bulk that is still arriving will end, from the first byte of the inbox on; 0 = none. */
   wanted = 0;
 
   /** Values in the image that replies need: those that wait, and those that the socket writes. */
@@ -154,15 +143,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
   private readonly replies: ReplyQueue = new ReplyQueue();
-  private rest: Buffer | null = null;
-  private restStart = 0;
-  private restEnd = 0;
-  /** `rest` is larger than what nobody is asked for. */
-  private asked = false;
-  /** Commands that were executed are still needed where they lie in it. */
-  private restKept = false;
-  private arrivedAtMs = 0;
-  private grantedAtMs = 0;
+  private readonly inbox: Inbox;
   private openTransaction: Transaction | null = null;
   private isAuthenticated: boolean;
   private replyModeNow: ReplyMode = ReplyMode.on;
@@ -192,6 +173,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     const addresses = addressesOf(accepted);
     this.address = addresses.remote;
     this.localAddress = addresses.local;
+    this.inbox = new Inbox(host, this);
     this.wire = new Wire(accepted, host.receiveBuffer, {
       onBytes: (buffer, bytes) => this.receive(buffer, bytes),
       onDrain: () => this.drained(),
@@ -257,8 +239,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   get figures(): SessionFigures {
     return {
-      queryBytes: this.restEnd - this.restStart,
-      queryRoomBytes: this.rest === null ? 0 : this.rest.length - (this.restEnd - this.restStart),
+      queryBytes: this.inbox.bytes,
+      queryRoomBytes: this.inbox.roomBytes,
       queuedBytes: this.openTransaction?.queuedBytes ?? 0,
       repliesDue: this.replies.lateCount,
       replyBytes: this.replies.waitingBytes,
@@ -383,9 +365,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
 
   /** Whether the command in hand may stay where it lies, for good: its memory is then used for nothing else. */
   keepsCommand(args: Args): boolean {
-    if (!this.asked || args.buf !== this.rest) return false;
-    this.restKept = true;
-    return true;
+    return this.inbox.lend(args.buf);
   }
 
   /** Keeps the place of the command in hand in the order of replies. */
@@ -476,7 +456,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     if (this.hold === 0) this.scheduleRun();
   }
 
-  /** Nothing is read until the work is done: its bytes lie in `rest`. */
+  /** Nothing is read until the work is done: its bytes lie in the inbox. */
   startLarge(work: LargeWork): void {
     this.large = work;
     this.hold |= Hold.work;
@@ -503,7 +483,8 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
   private receive(buffer: Buffer, bytes: number): void {
     this.host.received(bytes);
     if (this.closing || this.destroyed) return;
-    if (this.rest === null && this.hold === 0) {
+    const { inbox } = this;
+    if (inbox.rest === null && this.hold === 0) {
       const consumed = this.host.execute(this, buffer, 0, bytes);
       if (consumed < bytes && !this.closing) this.keep(buffer, consumed, bytes);
     } else {
@@ -511,111 +492,40 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
       if (this.hold === 0) this.executeRest();
     }
     if (this.hold !== 0) {
-      if (this.restEnd - this.restStart > READ_AHEAD_BYTES_MAX) this.wire.pause();
-    } else if (this.rest !== null) this.makeRoom();
+      if (inbox.bytes > READ_AHEAD_BYTES_MAX) this.wire.pause();
+    } else if (inbox.rest !== null) this.makeRoom();
+  }
+
+  private keep(buffer: Buffer, start: number, end: number): void {
+    if (!this.inbox.keep(buffer, start, end)) this.endAtOnce();
   }
 
   /** Reads on only where what comes next has room. */
   private makeRoom(): void {
-    const rest = this.rest as Buffer;
-    const held = this.restEnd - this.restStart;
-    const { host, wanted } = this;
-    this.arrivedAtMs = this.asked ? host.monotonicMs() : 0;
-    const ahead = host.receiveBuffer.length;
-    // As it is announced: of what does not arrive the system keeps no pages.
-    const needed = Math.max(held, wanted) + ahead;
-    if (needed <= rest.length || needed <= UNASKED_BYTES_MAX) return;
-    const bytes = Math.max(needed, this.asked ? rest.length * 2 : 0);
-    if (Math.max(held, wanted) > host.maxQueryBufferBytes) {
-      this.closing = true;
-      this.destroy();
-      return;
-    }
-    const given = (): void => {
-      this.arrivedAtMs = host.monotonicMs();
-      this.grantedAtMs = this.arrivedAtMs;
-      this.growRest(bytes);
-      this.release(Hold.memory);
-    };
-    this.asked = true;
-    if (host.allowance.ask(this, bytes, given)) {
-      given();
+    const room = this.inbox.makeRoom(this.wanted, () => this.release(Hold.memory));
+    if (room === Room.there) return;
+    if (room === Room.never) {
+      this.endAtOnce();
       return;
     }
     this.hold |= Hold.memory;
     this.wire.pause();
   }
 
-  isStalled(nowMs: number): boolean {
-    if (this.hold !== 0) return false;
-    const arrivedMs = (this.restEnd - this.restStart) / ARRIVAL_BYTES_PER_MS_MIN;
-    return (
-      nowMs - this.arrivedAtMs > STALLED_MS_MAX ||
-      nowMs - this.grantedAtMs > STALLED_MS_MAX + arrivedMs
-    );
-  }
-
-  endStalled(): void {
+  /** It has sent more than anybody may. */
+  private endAtOnce(): void {
+    this.closing = true;
     this.destroy();
   }
 
-  private growRest(bytes: number): void {
-    const rest = this.rest as Buffer;
-    const target = Buffer.allocUnsafeSlow(bytes);
-    rest.copy(target, 0, this.restStart, this.restEnd);
-    this.restEnd -= this.restStart;
-    this.restStart = 0;
-    this.rest = target;
-    this.restKept = false;
-  }
-
-  /** The large command has been executed: what is left of `rest` is another's. */
-  private shrinkRest(): void {
-    if (!this.asked || (this.hold & Hold.work) !== 0) return;
-    const left = this.restEnd - this.restStart;
-    if (this.rest !== null && (this.restStart === 0 || left > UNASKED_BYTES_MAX)) return;
-    if (this.rest !== null) this.growRest(left + this.host.receiveBuffer.length);
-    this.asked = false;
-    this.host.allowance.free(this);
-  }
-
-  /** Adds bytes to `rest`; for more than a few reads see `makeRoom`. */
-  private keep(buffer: Buffer, start: number, end: number): void {
-    const held = this.restEnd - this.restStart;
-    const needed = held + end - start;
-    if (needed > this.host.maxQueryBufferBytes) {
-      this.closing = true;
-      this.wire.destroy();
-      return;
-    }
-    const rest = this.rest;
-    if (rest === null || this.restEnd + end - start > rest.length) {
-      const fits = rest !== null && !this.restKept && needed <= rest.length;
-      if (!fits) this.restKept = false;
-      const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(4096, needed * 2));
-      rest?.copy(target, 0, this.restStart, this.restEnd);
-      this.rest = target;
-      this.restStart = 0;
-      this.restEnd = held;
-    }
-    buffer.copy(this.rest as Buffer, this.restEnd, start, end);
-    this.restEnd += end - start;
-  }
-
   private executeRest(): void {
-    const rest = this.rest;
-    if (rest === null) {
-      this.shrinkRest();
-      return;
+    const { inbox } = this;
+    const { rest } = inbox;
+    if (rest !== null) {
+      inbox.consumed(this.host.execute(this, rest, inbox.start, inbox.end));
+      if (this.closing) inbox.clear();
     }
-    this.restStart = this.host.execute(this, rest, this.restStart, this.restEnd);
-    if (this.restStart === this.restEnd || this.closing) {
-      this.rest = null;
-      this.restKept = false;
-      this.restStart = 0;
-      this.restEnd = 0;
-    }
-    this.shrinkRest();
+    if ((this.hold & Hold.work) === 0) inbox.shrink();
   }
 
   private scheduleRun(): void {
@@ -626,7 +536,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
       this.runScheduled = false;
       if (this.hold !== 0 || this.destroyed || this.closing) return;
       this.executeRest();
-      if (this.hold === 0 && this.rest !== null) this.makeRoom();
+      if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
       if (this.hold === 0) this.wire.resume();
       this.finishInput();
     });
@@ -707,8 +617,7 @@ export class Connection implements Session, Parkable, PinKeeper, Holder {
     if (this.destroyed) return;
     this.destroyed = true;
     this.closing = true;
-    this.rest = null;
-    this.host.allowance.free(this);
+    this.inbox.close();
     this.large?.drop();
     // What the socket still writes is let go of when it says that it has.
     const writing = new Set(this.writing);
