@@ -4,13 +4,17 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { decodeReply } from '../../packages/node/src/commands/reply.fixture.ts';
 import { COMMANDS } from '../../packages/node/src/commands/table.ts';
+import { whyUnsupported } from '../../packages/node/src/commands/unsupported.ts';
 import { needs } from '../support/tools.ts';
 import { compareReplies } from './comparison.ts';
 import { pagePath, withDifferences } from './differences-page.ts';
+import { DRAWN_NAMES } from './grammar.ts';
 import { EXCLUSIONS, ROWS_MAX, WITHOUT_DIFFERENCES } from './exclusions.ts';
 import { ServerPair } from './server-pair.ts';
 
 const REPLIES = 20_000;
+/** Of each protocol, pipelined and one by one, alone and in MULTI. */
+const KIND_REPLIES_MIN = 50;
 const SEED = Number(process.env['INGOT_SEED'] ?? 1);
 
 const redisServer = needs('redis-server');
@@ -37,8 +41,10 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
   });
 
   it(`${REPLIES} replies to random sequences from seed ${SEED} are the same`, async () => {
-    const difference = await compareReplies(pair, { replies: REPLIES, seed: SEED });
+    const { difference, coverage } = await compareReplies(pair, { replies: REPLIES, seed: SEED });
     expect(difference, `npm run differential -- --replies ${REPLIES} --seed ${SEED}`).toBeNull();
+    expect([...coverage.kinds].filter(([, replies]) => replies < KIND_REPLIES_MIN)).toEqual([]);
+    expect(DRAWN_NAMES.filter((name) => coverage.granted(name) === 0)).toEqual([]);
   });
 
   it.each(EXCLUSIONS.filter(({ shown }) => shown.length > 0))(
@@ -63,6 +69,31 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
     const shared = (decodeReply(ours) as unknown[][]).filter((_row, i) => described[i] !== null);
     expect(shared).toEqual(described.filter((row) => row !== null));
   });
+
+  it('every command and subcommand of Redis is supported, not yet, or never', async () => {
+    const [reply] = await pair.redis.ask([['COMMAND', 'LIST']]);
+    const theirs = decodeReply(reply) as string[];
+    const ours = new Set(COMMANDS.flatMap((row) => [row, ...row.subcommands].map(nameOf)));
+    const unsupported = (name: string): boolean =>
+      [name, name.split('|')[0]].some((each) => whyUnsupported(each) !== null);
+    expect(theirs.length).toBeGreaterThan(300);
+    expect(theirs.filter((name) => !ours.has(name) && !unsupported(name))).toEqual([]);
+    expect([...ours].filter(unsupported)).toEqual([]);
+  });
+
+  it.each([[], ['PATTERN', 'c*'], ['PATTERN', '*|*e*'], ['ACLCAT', 'read'], ['ACLCAT', 'admin']])(
+    'COMMAND LIST %s %s names what both have',
+    async (...filter) => {
+      const question = [['COMMAND', 'LIST', ...(filter.length > 0 ? ['FILTERBY', ...filter] : [])]];
+      const [[ours], [theirs]] = await Promise.all([
+        pair.ingot.ask(question),
+        pair.redis.ask(question),
+      ]);
+      const known = new Set(COMMANDS.flatMap((row) => [row, ...row.subcommands].map(nameOf)));
+      const shared = (decodeReply(theirs) as string[]).filter((name) => known.has(name));
+      expect((decodeReply(ours) as string[]).filter(isOlder).toSorted()).toEqual(shared.toSorted());
+    },
+  );
 
   it('COMMAND DOCS agrees with Redis about group and version', async () => {
     const question = [['COMMAND', 'DOCS', ...COMMANDS.map(({ name }) => name)]];
@@ -103,6 +134,9 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
     expect(ours.toString()).toBe(theirs.toString());
   });
 });
+
+const nameOf = ({ name }: { readonly name: string }): string => name;
+const isOlder = (name: string): boolean => !NEWER.includes(name);
 
 describe('the list of exclusions', () => {
   it(`has at most ${ROWS_MAX} rows, and none for what must be the same`, () => {

@@ -1,7 +1,8 @@
 /** So many replies of random sequences, from a seed. What differs is shrunk to a short list of commands. */
 import fc from 'fast-check';
 import { show } from './compare.ts';
-import { type Sequence, sequence } from './sequences.ts';
+import { Coverage } from './coverage.ts';
+import { type Sequence, sequences } from './sequences.ts';
 import type { ServerPair } from './server-pair.ts';
 
 const SEQUENCES_PER_ROUND = 100;
@@ -16,28 +17,36 @@ export interface Comparison {
   readonly progress?: (replies: number) => void;
 }
 
-/** The text of the first difference, or null: all replies were the same. */
+export interface Compared {
+  /** The text of the first difference, or null: all replies were the same. */
+  readonly difference: string | null;
+  readonly coverage: Coverage;
+}
+
 export async function compareReplies(
   pair: ServerPair,
   { replies, seed, progress }: Comparison,
-): Promise<string | null> {
-  let compared = 0;
+): Promise<Compared> {
+  const coverage = new Coverage();
+  const drawn = sequences(await pair.payloads());
   for (let round = 0; ; round++) {
-    if (compared >= replies) return null;
+    if (coverage.replies >= replies) return { difference: null, coverage };
     let shrinks = 0;
     let failed = false;
-    const claim = fc.asyncProperty(sequence, async (drawn) => {
+    const claim = fc.asyncProperty(drawn, async (sequence) => {
       if (failed && ++shrinks > SHRINKS_MAX) return;
-      compared += drawn.steps.length;
-      failed ||= (await pair.play(drawn)) !== null;
-      if (failed && (await pair.play(drawn)) !== null) throw new Error('replies differ');
+      if (!failed) failed = (await pair.play(sequence, coverage)) !== null;
+      if (failed && (await pair.play(sequence)) !== null) throw new Error('replies differ');
     });
     const details = await fc.check(claim, {
       seed: seed * ROUNDS_MAX + round,
       numRuns: SEQUENCES_PER_ROUND,
     });
-    if (details.failed) return describe(pair, details.counterexample?.[0] ?? null);
-    progress?.(compared);
+    if (details.failed) {
+      const shortest = details.counterexample?.[0] ?? null;
+      return { difference: await describe(pair, shortest), coverage };
+    }
+    progress?.(coverage.replies);
   }
 }
 

@@ -4,10 +4,11 @@ import fc, { type Arbitrary } from 'fast-check';
 import { KEY_BYTES_MAX } from '@ingot/store';
 import { commandIndexByName } from '../../packages/node/src/commands/table.ts';
 import {
+  exactUnixMs,
+  exactUnixSeconds,
   float,
   number,
   pattern,
-  payload,
   relativeTime,
   split,
   unixMs,
@@ -52,6 +53,8 @@ const time: Arbitrary<Words> = fc.oneof(
   words('EX'),
 );
 const OPTION_WORDS = 'NX XX GET KEEPTTL PERSIST GT LT nx ZZ';
+/** Without GT and LT, which may meet times that do not compare. */
+const STRAY_WORDS = 'NX XX GET KEEPTTL PERSIST nx ZZ';
 const options = some(
   fc.oneof({ weight: 2, arbitrary: one(OPTION_WORDS) }, { weight: 1, arbitrary: time }),
   3,
@@ -83,7 +86,16 @@ const restoreOptions = some(
   0,
 );
 
-function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): Row[] {
+/** What the rows are filled with. */
+interface Drawn {
+  readonly key: Arbitrary<Word>;
+  readonly value: Arbitrary<Word>;
+  readonly payload: Arbitrary<Word>;
+  /** Words. */
+  readonly offsets: string;
+}
+
+function keyed({ key, value, payload, offsets }: Drawn): Row[] {
   const several = some(key, 4);
   const rows = [
     often(6, 'GET'),
@@ -101,15 +113,17 @@ function keyed(key: Arbitrary<Word>, value: Arbitrary<Word>, offsets: string): R
     row('MSET', some(words(key, value), 3)),
     often(2, 'EXPIRE PEXPIRE', key, relativeTime),
     row('EXPIRE PEXPIRE', key, relativeTime, conditions),
-    row('EXPIREAT', key, unixSeconds, conditions),
-    row('PEXPIREAT', key, unixMs, conditions),
+    row('EXPIREAT', key, unixSeconds),
+    row('EXPIREAT', key, exactUnixSeconds, conditions),
+    row('PEXPIREAT', key, unixMs),
+    row('PEXPIREAT', key, exactUnixMs, conditions),
     often(2, 'GETEX', key, options),
     row('SETEX PSETEX', key, relativeTime, value),
     often(2, 'GETRANGE SUBSTR', key, range, range),
     row('SETRANGE', key, one(offsets), value),
     row('OBJECT', one('ENCODING encoding REFCOUNT'), key),
     row('DUMP', key),
-    row('RESTORE', key, restoredFor, payload, restoreOptions),
+    often(2, 'RESTORE', key, restoredFor, payload, restoreOptions),
     row('GETBIT', key, bitOffset),
     often(2, 'SETBIT', key, bitOffset, bit),
     row('BITCOUNT', key, some(range, 2, 0), some(one('BIT BYTE x'), 1, 0)),
@@ -140,14 +154,19 @@ const OTHERS: readonly Row[] = [
   row('KEYS', pattern),
   row('DBSIZE'),
   row('FLUSHALL FLUSHDB', some(one('ASYNC SYNC sync x'), 1, 0)),
-  row('SCAN', '0', 'COUNT', '1000000', 'MATCH', pattern),
-  row('SCAN', '0', 'COUNT', '1000000', 'TYPE', one('string list STRING')),
-  row('SCAN', one('0 x'), 'COUNT', one('1000000 x 0 -1'), some(one('ZZ MATCH TYPE'), 2, 0)),
-  row('SCAN', 'x', some(one('ZZ COUNT 5'), 2, 0)),
   row('CLIENT', one('GETNAME NOSUCH SETNAME')),
   row('CLIENT', 'SETNAME', fc.constantFrom('web', 'a b', '')),
   row('NOSUCH', number, relativeTime),
   row('UNWATCH DISCARD EXEC'),
+];
+
+/** Never damaged: what is left might be a cursor, and a cursor means something to its server alone. */
+const SCANS: readonly Row[] = [
+  row('SCAN', '0', 'COUNT', '1000000', 'MATCH', pattern),
+  row('SCAN', '0', 'COUNT', '1000000', 'TYPE', one('string list STRING')),
+  row('SCAN', one('0 x'), 'COUNT', one('1000000 x 0 -1'), some(one('ZZ MATCH TYPE'), 2, 0)),
+  row('SCAN', 'x', some(one('ZZ COUNT 5'), 2, 0)),
+  row('SCAN'),
 ];
 
 function arbitraryOf(rows: readonly Row[]): Arbitrary<Words> {
@@ -162,6 +181,20 @@ function arbitraryOf(rows: readonly Row[]): Arbitrary<Words> {
     })),
   );
 }
+
+/** All that a row draws and that is a command of the table. */
+export const DRAWN_NAMES: readonly string[] = [
+  ...new Set(
+    [
+      ...keyed({ key: one('k'), value: one('v'), payload: one('p'), offsets: '0' }),
+      ...ofOneSlotOnly(one('k'), one('v')),
+      ...OTHERS,
+      ...SCANS,
+    ]
+      .flatMap(({ names }) => names.map((name) => name.toUpperCase()))
+      .filter((name) => commandIndexByName(name) >= 0),
+  ),
+];
 
 /** Drops or adds a word now and then: wrong arities and stray options. */
 function damaged(
@@ -188,20 +221,23 @@ export interface Commands {
 /** `long`: values and offsets beyond a chunk of an image, too. */
 export function commandsOn(
   key: Arbitrary<Word>,
+  payload: Arbitrary<Word>,
   { ofOneSlot, long }: { ofOneSlot: boolean; long: boolean },
 ): Commands {
   const offsets = `0 1 3 20 -1 x${long ? ' 70000' : ''}`;
-  const onKeys = arbitraryOf(keyed(key, values(long), offsets));
+  const onKeys = arbitraryOf(keyed({ key, value: values(long), payload, offsets }));
   const onOneSlot = ofOneSlot ? arbitraryOf(ofOneSlotOnly(key, values(long))) : onKeys;
   const others = arbitraryOf(OTHERS);
-  const strayOption = one(OPTION_WORDS);
+  const scans = arbitraryOf(SCANS);
+  const strayOption = one(STRAY_WORDS);
   return {
     keyed: fc.oneof({ weight: 8, arbitrary: onKeys }, { weight: 1, arbitrary: onOneSlot }),
     any: fc.oneof(
-      { weight: 8, arbitrary: damaged(onKeys, strayOption) },
+      { weight: 24, arbitrary: damaged(onKeys, strayOption) },
       // What is added may stand where a key is read; what is taken away must not be BITOP's AND.
-      { weight: 1, arbitrary: damaged(onOneSlot, key, true) },
-      { weight: 1, arbitrary: damaged(others, strayOption) },
+      { weight: 3, arbitrary: damaged(onOneSlot, key, true) },
+      { weight: 2, arbitrary: damaged(others, strayOption) },
+      { weight: 1, arbitrary: scans },
     ),
   };
 }

@@ -29,7 +29,7 @@ const startedMs = performance.now();
 const pair = await ServerPair.start(redisServer);
 let reported = 0;
 try {
-  const difference = await compareReplies(pair, {
+  const { difference, coverage } = await compareReplies(pair, {
     replies,
     seed,
     progress: (compared) => {
@@ -39,6 +39,9 @@ try {
       print(`${compared} replies are the same, ${seconds} s`);
     },
   });
+  print(coverage.describe());
+  const differences = difference === null ? 0 : 1;
+  print(`${coverage.replies} replies, ${differences} differences`);
   if (difference !== null) {
     print(`${difference}\nthe same run: ${again}`);
     process.exitCode = 1;

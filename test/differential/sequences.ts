@@ -2,7 +2,7 @@
  *  or in transactions, watched keys changed by another connection, keys that expire. */
 import fc, { type Arbitrary } from 'fast-check';
 import { type Commands, commandsOn } from './grammar.ts';
-import { keys, type Word, type Words } from './words.ts';
+import { type Dumped, keys, payloads, type Word, type Words } from './words.ts';
 
 export interface Step {
   readonly words: Words;
@@ -22,6 +22,9 @@ export interface Sequence {
 type Item = readonly Step[];
 
 const ITEMS_MAX = 40;
+/** Of values in payloads, where those longer than a chunk have a place, and where not. */
+const LONG_BYTES_MAX = 1_000_000;
+const SHORT_BYTES_MAX = 32_768;
 
 const step = (...words: Word[]): Step => ({ words });
 
@@ -69,29 +72,32 @@ interface Kind {
 }
 
 /** Transactions are of one slot, and without long values: both are exclusions. */
-function items({ ofOneSlot, long }: Kind): Arbitrary<Item[]> {
+function items({ ofOneSlot, long }: Kind, dumped: readonly Dumped[]): Arbitrary<Item[]> {
   const key = keys(ofOneSlot);
-  const commands = commandsOn(key, { ofOneSlot, long });
+  const payload = payloads(dumped, long ? LONG_BYTES_MAX : SHORT_BYTES_MAX);
+  const commands = commandsOn(key, payload, { ofOneSlot, long });
   const alone = commands.any.map((words): Item => [{ words }]);
   const choices = [
     { weight: 60, arbitrary: alone },
     { weight: 1, arbitrary: lapse(key) },
-    ...(ofOneSlot && !long ? [{ weight: 5, arbitrary: transaction(key, commands) }] : []),
+    ...(ofOneSlot && !long ? [{ weight: 9, arbitrary: transaction(key, commands) }] : []),
   ];
   return fc.array(fc.oneof(...choices), { minLength: 1, maxLength: ITEMS_MAX, size: 'max' });
 }
 
-export const sequence: Arbitrary<Sequence> = fc.record({
-  protocol: fc.constantFrom(2 as const, 3 as const),
-  pipelined: fc.oneof(
-    { weight: 7, arbitrary: fc.constant(true) },
-    { weight: 1, arbitrary: fc.constant(false) },
-  ),
-  steps: fc
-    .oneof(
-      { weight: 2, arbitrary: items({ ofOneSlot: true, long: false }) },
-      { weight: 1, arbitrary: items({ ofOneSlot: true, long: true }) },
-      { weight: 2, arbitrary: items({ ofOneSlot: false, long: true }) },
-    )
-    .map((drawn) => drawn.flat()),
-});
+/** `dumped`: payloads for RESTORE. */
+export function sequences(dumped: readonly Dumped[]): Arbitrary<Sequence> {
+  const kinds = [
+    { weight: 2, kind: { ofOneSlot: true, long: false } },
+    { weight: 1, kind: { ofOneSlot: true, long: true } },
+    { weight: 2, kind: { ofOneSlot: false, long: true } },
+  ].map(({ weight, kind }) => ({ weight, arbitrary: items(kind, dumped) }));
+  return fc.record({
+    protocol: fc.constantFrom(2 as const, 3 as const),
+    pipelined: fc.oneof(
+      { weight: 5, arbitrary: fc.constant(true) },
+      { weight: 1, arbitrary: fc.constant(false) },
+    ),
+    steps: fc.oneof(...kinds).map((drawn) => drawn.flat()),
+  });
+}

@@ -2,14 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeReply } from '../../packages/node/src/commands/reply.fixture.ts';
 import { Child } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { LocalCluster } from '../support/local-cluster.ts';
 import { freePort } from '../support/ports.ts';
 import { type Answered, type Difference, firstDifference } from './compare.ts';
+import type { Coverage } from './coverage.ts';
 import { Conversation } from './conversation.ts';
 import type { Sequence, Step } from './sequences.ts';
-import type { Words } from './words.ts';
+import { DUMPED, type Dumped, type Words } from './words.ts';
 
 const NIL = /^(\$-1|_)\r\n$/;
 
@@ -118,8 +120,29 @@ export class ServerPair {
     });
   }
 
+  /** What DUMP of both says of a few values, from Redis also compressed. */
+  async payloads(): Promise<Dumped[]> {
+    const found = new Map<string, Dumped>();
+    for (const [server, compression] of [
+      [this.redis, 'yes'],
+      [this.redis, 'no'],
+      [this.ingot, 'no'],
+    ] as const) {
+      await this.redis.ask([['CONFIG', 'SET', 'rdbcompression', compression]]);
+      for (const value of DUMPED) {
+        const [, reply] = await server.ask([
+          ['SET', 'dumped', value],
+          ['DUMP', 'dumped'],
+        ]);
+        const text = decodeReply(reply) as string;
+        found.set(text, { valueBytes: value.length, payload: Buffer.from(text, 'latin1') });
+      }
+    }
+    return [...found.values()];
+  }
+
   /** What the two say otherwise, or null. */
-  async play(sequence: Sequence): Promise<Difference | null> {
+  async play(sequence: Sequence, coverage?: Coverage): Promise<Difference | null> {
     const startedMs = performance.now();
     const [ours, theirs] = await Promise.all([
       this.ingot.play(sequence),
@@ -128,6 +151,7 @@ export class ServerPair {
     const answered = sequence.steps.map(
       ({ words }, i): Answered => ({ words, ours: ours[i], theirs: theirs[i] }),
     );
+    coverage?.add(sequence, answered);
     return firstDifference(answered, performance.now() - startedMs);
   }
 

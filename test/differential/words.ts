@@ -57,18 +57,57 @@ export function values(long: boolean): Arbitrary<Word> {
     { weight: 1, arbitrary: fc.constant(long ? LONG_VALUE : 'not long') },
   );
 }
-/** What DUMP of Redis 7.0 says: text, integers, what LZF made smaller, and one that is damaged. */
-const PAYLOADS: readonly Buffer[] = split(
-  '00000a005d9b5c400f7fa2da 000568656c6c6f0a006372df766534200a 00c00c0a003c2af8515c04bcd5 ' +
-    '00c17fff0a001760822854808480 00c2701101000a0001a408fe953095a5 ' +
-    '000a323134373438333634380a00e7b129a34c1d76ee 00c3094040017878e033000178780a007671d576c5795442 ' +
-    '00c30a40c802616261e0ba010161620a0024a6e84170c0c68c 000568656c6c6f0a006372df766534200b',
-).map((hex) => Buffer.from(hex, 'hex'));
+/** Of RDB version 11, which Redis 7.0 does not read. */
+const NEWER_PAYLOAD = Buffer.from('000568656c6c6f0b006372df766534200a', 'hex');
 
-export const payload: Arbitrary<Word> = orEmpty(PAYLOADS);
+/** Values that are dumped by both, for RESTORE: text, what Redis keeps as integers of each width, what
+ *  LZF makes smaller, and what is longer than a chunk of an image. */
+export const DUMPED: readonly Word[] = [
+  ...split('hello 0 12 -128 127 128 -32768 32767 32768 -2147483648 2147483647 2147483648 007 1.5'),
+  ...[
+    '',
+    BINARY,
+    'x'.repeat(44),
+    'x'.repeat(63),
+    'x'.repeat(64),
+    'xyz'.repeat(40),
+    'ab'.repeat(9_000),
+  ],
+  Buffer.from(Array.from({ length: 300 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24)),
+  LONG_VALUE,
+];
+
+export interface Dumped {
+  readonly valueBytes: number;
+  readonly payload: Buffer;
+}
+
+/** Payloads of RESTORE, and now and then one that is damaged: a bit, its version, its end. */
+export function payloads(dumped: readonly Dumped[], valueBytesMax: number): Arbitrary<Word> {
+  const fitting = dumped.filter(({ valueBytes }) => valueBytes <= valueBytesMax);
+  const whole = fc.constantFrom(...fitting.map(({ payload }) => payload));
+  const damaged = fc.tuple(whole, fc.nat(1_000), fc.nat(7)).map(([payload, at, bit]) => {
+    const hurt = Buffer.from(payload);
+    hurt[((at * hurt.length) % 1_009) % hurt.length] ^= 1 << bit;
+    return hurt;
+  });
+  const cut = fc
+    .tuple(whole, fc.nat(20))
+    .map(([payload, bytes]) => payload.subarray(0, Math.max(0, payload.length - bytes)));
+  return fc.oneof(
+    { weight: 20, arbitrary: whole },
+    { weight: 1, arbitrary: damaged },
+    { weight: 1, arbitrary: cut },
+    { weight: 1, arbitrary: fc.constantFrom<Word>('', NEWER_PAYLOAD) },
+  );
+}
+
 export const relativeTime: Arbitrary<Word> = orEmpty(RELATIVE_TIMES);
 export const unixSeconds: Arbitrary<Word> = orEmpty(UNIX_SECONDS);
 export const unixMs: Arbitrary<Word> = orEmpty(UNIX_MS);
+/** Without those beyond 2^53 ms, of which a record keeps no exact one: two of them do not compare. */
+export const exactUnixSeconds: Arbitrary<Word> = orEmpty(UNIX_SECONDS.slice(0, -2));
+export const exactUnixMs: Arbitrary<Word> = orEmpty(UNIX_MS.slice(0, -1));
 export const pattern: Arbitrary<Word> = orEmpty(PATTERNS);
 
 /** All keys are of one slot, as commands over several keys and transactions want them, or of any. */

@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { sinceOf } from '../../packages/node/src/commands/command-metadata.ts';
 import type { CommandRow, Group } from '../../packages/node/src/commands/row.ts';
 import { COMMANDS } from '../../packages/node/src/commands/table.ts';
-import { UNSUPPORTED } from '../../packages/node/src/commands/unsupported.ts';
+import {
+  UNSUPPORTED,
+  UNSUPPORTED_PARAMETERS,
+  type Unsupported,
+} from '../../packages/node/src/commands/unsupported.ts';
 import { EXCLUSIONS } from '../differential/exclusions.ts';
 
 export const commandsPath: string = join(import.meta.dirname, '..', '..', 'docs', 'commands.md');
@@ -68,11 +72,23 @@ function differences(shown: string): string {
 }
 
 function unsupported(): string {
-  const lines = UNSUPPORTED.map(({ why, names }) => {
-    const shown = names.split(/\s+/).map((name) => `\`${name.toUpperCase()}\``);
-    return `| ${shown.join(' ')} | ${why} |\n`;
+  const lines = [
+    ...UNSUPPORTED.map((row) => lineOf(row, '')),
+    ...UNSUPPORTED_PARAMETERS.map((row) => lineOf(row, 'CONFIG SET ')),
+  ];
+  return `| commands | when | why not |\n| --- | --- | --- |\n${lines.toSorted(notYetFirst).join('')}`;
+}
+
+function lineOf({ standing, why, names }: Unsupported, before: string): string {
+  const shown = names.split(/\s+/).map((name) => {
+    const words = before === '' ? name.toUpperCase().replace('|', ' ') : `${before}${name}`;
+    return `\`${words}\``;
   });
-  return `| commands | why not |\n| --- | --- |\n${lines.join('')}`;
+  return `| ${shown.join(' ')} | ${standing} | ${why} |\n`;
+}
+
+function notYetFirst(a: string, b: string): number {
+  return Number(b.includes('| not yet |')) - Number(a.includes('| not yet |'));
 }
 
 if (import.meta.main) {

@@ -237,7 +237,7 @@ describe('slots of keys', () => {
     );
   });
 
-  it('COUNTKEYSINSLOT counts live keys of that slot alone', () => {
+  it('COUNTKEYSINSLOT counts live keys of that slot alone, GETKEYSINSLOT names them', () => {
     const node = nodeOn(map);
     for (let i = 0; i < 50; i++) node.ask('SET', `{tag}${i}`, 'v');
     for (let i = 0; i < 50; i++) node.ask('SET', `k${i}`, 'v');
@@ -245,6 +245,12 @@ describe('slots of keys', () => {
     node.nowMs += 1;
     const slot = (node.ask('CLUSTER', 'KEYSLOT', 'tag') as number).toString();
     expect(node.ask('CLUSTER', 'COUNTKEYSINSLOT', slot)).toBe(50);
+    const some = node.ask('CLUSTER', 'GETKEYSINSLOT', slot, '7') as string[];
+    expect(new Set(some).size).toBe(7);
+    expect(node.ask('CLUSTER', 'GETKEYSINSLOT', slot, '1000')).toHaveLength(50);
+    expect(node.ask('CLUSTER', 'GETKEYSINSLOT', slot, '-1')).toEqual({
+      error: 'ERR Invalid slot or number of keys',
+    });
     expect(node.ask('CLUSTER', 'COUNTKEYSINSLOT', '16384')).toEqual({ error: 'ERR Invalid slot' });
     expect(node.ask('CLUSTER', 'COUNTKEYSINSLOT', 'x')).toEqual({ error: 'ERR Invalid slot' });
   });

@@ -11,10 +11,12 @@ import type { Execution } from '../serving/execution.ts';
 import { type ClusterMap, isUp, type MapNode } from '../shared/map.ts';
 import { type Copy, redisNodeId, slotCount, slotMapOf, type SlotRange } from './slot-map.ts';
 import { container } from './container.ts';
-import { INVALID_SLOT } from './errors.ts';
+import { INVALID_SLOT, NOT_AN_INTEGER } from './errors.ts';
 import { KeyList } from './key-list.ts';
 import { KeyWalk } from './key-walk.ts';
 import type { CommandRow, Flag } from './row.ts';
+
+const INVALID_SLOT_OR_COUNT = 'ERR Invalid slot or number of keys';
 
 function slots(execution: Execution, _args: Args, out: ReplyWriter): void {
   const { map } = execution.worker;
@@ -140,18 +142,34 @@ function keyslot(_execution: Execution, args: Args, out: ReplyWriter): void {
   out.integer(slotOfKey(args.buf, args.start(2), args.bytes(2)));
 }
 
-/** Counts by walking the slot's partition; 0 where this node holds no copy of it. */
+/** Keys of a slot, `max` at most and a few more, by walking its partition; none where this node holds
+ *  no copy of it. */
+function keysOfSlot({ worker, nowMs }: Execution, slot: number, max: number): KeyList {
+  const keys = new KeyList();
+  const partition = worker.partitions[partitionOfSlot(slot, worker.map.partitions)];
+  if (!partition) return keys;
+  const walk = new KeyWalk(
+    keys,
+    nowMs,
+    (image, start, bytes) => slotOfKey(image, start, bytes) === slot,
+  );
+  let bucket = 0;
+  do bucket = walk.bucket(partition, bucket);
+  while (bucket !== 0 && keys.count < max);
+  return keys;
+}
+
 function countkeysinslot(execution: Execution, args: Args, out: ReplyWriter): void {
   const slot = args.integer(2);
   if (!(slot >= 0 && slot < HASH_SLOTS)) return out.error(INVALID_SLOT);
-  const { worker, nowMs } = execution;
-  const partition = worker.partitions[partitionOfSlot(slot, worker.map.partitions)];
-  if (!partition) return out.integer(0);
-  const keys = new KeyList();
-  const inSlot = (image: Buffer, start: number, bytes: number): boolean =>
-    slotOfKey(image, start, bytes) === slot;
-  new KeyWalk(keys, nowMs, inSlot).all(partition);
-  out.integer(keys.count);
+  out.integer(keysOfSlot(execution, slot, Number.POSITIVE_INFINITY).count);
+}
+
+function getkeysinslot(execution: Execution, args: Args, out: ReplyWriter): void {
+  const [slot, max] = [args.integer(2), args.integer(3)];
+  if (Number.isNaN(slot) || Number.isNaN(max)) return out.error(NOT_AN_INTEGER);
+  if (slot < 0 || slot >= HASH_SLOTS || max < 0) return out.error(INVALID_SLOT_OR_COUNT);
+  keysOfSlot(execution, slot, max).writeAndClear(out, max);
 }
 
 const FLAGS: readonly Flag[] = ['stale'];
@@ -212,6 +230,13 @@ export const CLUSTER_COMMAND: CommandRow = container({
       flags: FLAGS,
       summary: 'Returns how many keys of a slot this node holds.',
       run: countkeysinslot,
+    },
+    {
+      word: 'getkeysinslot',
+      arity: 4,
+      flags: FLAGS,
+      summary: 'Returns so many keys of a slot that this node holds.',
+      run: getkeysinslot,
     },
   ],
 });

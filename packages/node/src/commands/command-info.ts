@@ -211,7 +211,8 @@ export function commandCommand(rows: () => readonly CommandRow[]): CommandRow {
     const filtered = args.count === 5 && args.is(2, 'FILTERBY') && filter !== undefined;
     if (args.count > 2 && !filtered) return out.error(SYNTAX_ERROR);
     const value = filtered ? args.copy(4) : null;
-    const kept = rows().filter((row) => value === null || filter?.keeps(row, value));
+    const all = rows().flatMap((row) => [row, ...row.subcommands]);
+    const kept = all.filter((row) => value === null || filter?.keeps(row, value));
     out.array(kept.length);
     for (const row of kept) out.bulkText(row.name);
   }
@@ -257,7 +258,7 @@ export function commandCommand(rows: () => readonly CommandRow[]): CommandRow {
         word: 'list',
         arity: -2,
         flags: FLAGS,
-        summary: 'Returns the names of the commands.',
+        summary: 'Returns the names of commands and subcommands, of all or filtered.',
         run: list,
       },
       {

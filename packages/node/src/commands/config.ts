@@ -8,7 +8,7 @@ import type { Execution } from '../serving/execution.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 import { askEvery, replyFromEvery } from './ask-workers.ts';
 import { container } from './container.ts';
-import { unknownParameter } from './errors.ts';
+import { configRefused, unknownParameter } from './errors.ts';
 import { globMatches } from './glob.ts';
 import { partitionTotals } from './partition-totals.ts';
 import { POLICY_NAMES } from './policy-names.ts';
@@ -122,25 +122,21 @@ function set(execution: Execution, args: Args, out: ReplyWriter): void {
     const parameter = PARAMETERS.find(({ name }) => args.is(i, name.toUpperCase()));
     if (parameter === undefined) return out.error(unknownParameter(args, i));
     const { name } = parameter;
-    if (seen.has(name)) return out.error(failed(name, 'duplicate parameter'));
+    if (seen.has(name)) return out.error(configRefused(name, 'duplicate parameter'));
     seen.add(name);
     if (parameter.live === undefined) {
       // Setting what is set already is no change: scripts do that.
       if (args.text(i + 1) === String(parameter.value(execution))) continue;
-      return out.error(failed(name, `can't set immutable config; ${parameter.instead}`));
+      return out.error(configRefused(name, `can't set immutable config; ${parameter.instead}`));
     }
     const { field, min, max } = parameter.live;
     const value = args.integer(i + 1);
     if (!(value >= min && value <= max)) {
-      return out.error(failed(name, `argument must be between ${min} and ${max} inclusive`));
+      return out.error(configRefused(name, `argument must be between ${min} and ${max} inclusive`));
     }
     changed[field] = value;
   }
   replyFromEvery(execution, 'setLive', changed, () => (late) => late.ok());
-}
-
-function failed(name: string, why: string): string {
-  return `ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`;
 }
 
 /** What INFO counts begins at 0 again; metrics for Prometheus go on. */

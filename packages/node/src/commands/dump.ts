@@ -11,6 +11,7 @@ import {
   dumpIsWhole,
   FOOTER_BYTES,
   readDumpedString,
+  TYPE_STRING,
   writeDumpFooter,
 } from './rdb-string.ts';
 import { find, lookUp, replyOk } from './records.ts';
@@ -23,7 +24,8 @@ const INVALID_IDLETIME = 'ERR Invalid IDLETIME value, must be >= 0';
 const INVALID_FREQ = 'ERR Invalid FREQ value, must be >= 0 and <= 255';
 const FREQ_MAX = 255;
 const WRONG_FOOTER = 'ERR DUMP payload version or checksum are wrong';
-const BAD_FORMAT = 'ERR Bad data format: it is no string, or it is damaged';
+const BAD_FORMAT = 'ERR Bad data format';
+const NO_STRING = 'ERR Bad data format: Ingot holds strings only';
 
 function dump(execution: Execution, args: Args, out: ReplyWriter): void {
   const { partition } = execution;
@@ -91,7 +93,9 @@ function restore(execution: Execution, args: Args, out: ReplyWriter): void {
   const [start, bytes] = [args.start(3), args.bytes(3)];
   if (!dumpIsWhole(args.buf, start, bytes)) return out.error(WRONG_FOOTER);
   const dumped = readDumpedString(args.buf, start, bytes);
-  if (dumped === null) return out.error(BAD_FORMAT);
+  if (dumped === null) {
+    return out.error(args.buf[start] === TYPE_STRING ? BAD_FORMAT : NO_STRING);
+  }
   const valueBytesMax = partition.values.valueBytesMax(args.bytes(1));
   if (dumped.bytes > valueBytesMax) return out.error(valueTooLarge(dumped.bytes, valueBytesMax));
   const value = dumped.make();

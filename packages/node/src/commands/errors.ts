@@ -3,7 +3,7 @@
  *  A reply error begins with its code word; `ReplyWriter.error` adds the dash. */
 
 import type { Args } from '../resp/args.ts';
-import { whyUnsupported } from './unsupported.ts';
+import { whyNotConfigured, whyUnsupported } from './unsupported.ts';
 
 export const NOT_AUTHENTICATED = 'NOAUTH Authentication required.';
 export const SYNTAX_ERROR = 'ERR syntax error';
@@ -78,7 +78,13 @@ export function unrecognizedOption(args: Args, i: number): string {
 
 export function unknownParameter(args: Args, i: number): string {
   const name = excerpt(args, i, EXCERPT_BYTES_MAX);
+  const why = whyNotConfigured(name);
+  if (why !== null) return configRefused(name, why);
   return `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`;
+}
+
+export function configRefused(name: string, why: string): string {
+  return `ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`;
 }
 
 export function unsupportedOption(args: Args, i: number): string {
@@ -87,6 +93,10 @@ export function unsupportedOption(args: Args, i: number): string {
 
 export function unknownSubcommand(containerName: string, args: Args): string {
   const given = excerpt(args, 1, EXCERPT_BYTES_MAX);
+  const why = whyUnsupported(`${containerName}|${given}`);
+  if (why !== null) {
+    return `ERR unknown subcommand '${given}': ${why} (${containerName.toUpperCase()} HELP names what there is)`;
+  }
   return `ERR unknown subcommand '${given}'. Try ${containerName.toUpperCase()} HELP.`;
 }
 

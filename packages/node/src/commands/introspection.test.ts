@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS_MAX } from '../metrics/layout.ts';
 import { keySpecsOf } from './command-metadata.ts';
+import { latencyGraph } from './latency-graph.ts';
 import { SingleNode } from './single-node.fixture.ts';
 import { COMMANDS, commandIndexByName, commandNames } from './table.ts';
 
@@ -34,7 +35,9 @@ describe('COMMAND', () => {
   it('COUNT, LIST and the bare command agree', () => {
     const all = node.ask('COMMAND') as unknown[][];
     expect(node.ask('COMMAND', 'COUNT')).toBe(all.length);
-    expect(node.ask('COMMAND', 'LIST')).toEqual(all.map(([name]) => name));
+    const listed = node.ask('COMMAND', 'LIST') as string[];
+    expect(listed.filter((name) => !name.includes('|'))).toEqual(all.map(([name]) => name));
+    expect(listed).toContain('client|id');
   });
 
   it('every command that names keys says what it does to them', () => {
@@ -81,6 +84,9 @@ describe('COMMAND', () => {
       'watch',
       'unwatch',
     ]);
+    expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'PATTERN', 'slowlog|*e*')).toEqual([
+      ...['slowlog|get', 'slowlog|len', 'slowlog|reset', 'slowlog|help'],
+    ]);
     expect(node.ask('COMMAND', 'LIST', 'FILTERBY', 'MODULE', 'x')).toEqual([]);
     expect(node.ask('COMMAND', 'LIST', 'x')).toEqual({ error: 'ERR syntax error' });
   });
@@ -112,9 +118,39 @@ describe('unknown commands', () => {
     ['ACL', /users are not yet supported/],
     ['REPLICAOF', /roles come from the cluster map alone/],
     ['DEBUG', /it is about the inside of Redis/],
-    ['MIGRATE', /this version does not have it \(COMMAND LIST names what there is\)$/],
+    ['MIGRATE', /DUMP and RESTORE carry values elsewhere \(COMMAND LIST names what there is\)$/],
+    ['JSON.GET', /^ERR unknown command 'JSON.GET': Ingot has no modules/],
   ])('%s says what is missing', (name, text) => {
     expect(node.ask(name, 'a', 'b')).toEqual({ error: expect.stringMatching(text) });
+  });
+});
+
+describe('unknown subcommands', () => {
+  const node = new SingleNode();
+
+  it.each([
+    [
+      'CLIENT',
+      'TRACKING',
+      /^ERR unknown subcommand 'TRACKING': caches of clients are not yet told/,
+    ],
+    ['client', 'caching', /not yet told of changes \(CLIENT HELP names what there is\)$/],
+    ['CLUSTER', 'MEET', /slots and nodes come from the cluster map alone/],
+    ['CLIENT', 'NOSUCH', /^ERR unknown subcommand 'NOSUCH'\. Try CLIENT HELP\.$/],
+  ])('%s %s says what is missing', (...words) => {
+    const text = words.pop() as RegExp;
+    expect(node.ask(...(words as string[]), 'x')).toEqual({
+      error: expect.stringMatching(text),
+    });
+  });
+
+  it.each([
+    ['tls-port', /argument 'tls-port'\) - TLS for clients is not yet supported$/],
+    ['TLS-CERT-FILE', /- TLS for clients is not yet supported$/],
+    ['aclfile', /- users are not yet supported$/],
+    ['tracking-table-max-keys', /- caches of clients are not yet told of changes$/],
+  ])('CONFIG SET %s says what is missing', (name, text) => {
+    expect(node.ask('CONFIG', 'SET', name, '1')).toEqual({ error: expect.stringMatching(text) });
   });
 });
 
@@ -243,6 +279,34 @@ describe('SLOWLOG and LATENCY', () => {
     expect(await node.askLate('SLOWLOG', 'LEN')).toBe(1);
     expect(node.ask('SLOWLOG', 'GET', '-2')).toEqual({
       error: 'ERR count should be greater than or equal to -1',
+    });
+  });
+
+  it('LATENCY GRAPH draws the samples of an event', async () => {
+    const now = 1_700_000_000;
+    const samples = [
+      [101, 15],
+      [201, 14],
+      [301, 12],
+      [500, 8],
+      [401, 6],
+    ].map(([ms, ago]) => ({ event: 'command', unixSeconds: now - ago, ms }));
+    // The example of the command's page.
+    expect(latencyGraph('command', samples, now).split('\n')).toEqual([
+      'command - high 500 ms, low 101 ms (all time high 500 ms)',
+      '-'.repeat(80),
+      ...['   #_', '  _||', ' _|||', '_||||', '     ', '11186', '542ss', 'sss  ', ''],
+    ]);
+    const many = Array.from({ length: 100 }, () => samples[0]);
+    expect(
+      latencyGraph('command', many, now)
+        .split('\n')
+        .map(({ length }) => length),
+    ).toEqual([...[56, 80, 80, 80, 80, 80, 80, 80, 80, 80, 0, 20, 20, 20, 20, 20, 20, 20, 20, 0]]);
+    const graph = (await node.askLate('LATENCY', 'GRAPH', 'command')) as string;
+    expect(graph).toContain('command - high');
+    expect(await node.askLate('LATENCY', 'GRAPH', 'nosuch')).toEqual({
+      error: "ERR No samples available for event 'nosuch'",
     });
   });
 

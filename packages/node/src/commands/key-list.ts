@@ -34,10 +34,11 @@ export class KeyList {
     this.count = mark.count;
   }
 
-  /** Replies with an array of all keys and empties the list. */
-  writeAndClear(out: ReplyWriter): void {
-    out.array(this.count);
-    for (let at = 0; at < this.end; ) {
+  /** Replies with an array of all keys, or of `max`, and empties the list. */
+  writeAndClear(out: ReplyWriter, max: number = this.count): void {
+    let left = Math.min(this.count, max);
+    out.array(left);
+    for (let at = 0; left > 0; left--) {
       const bytes = this.buffer.readUInt32LE(at);
       out.bulk(this.buffer, at + LENGTH_BYTES, bytes);
       at += LENGTH_BYTES + bytes;

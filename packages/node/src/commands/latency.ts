@@ -9,6 +9,7 @@ import type { CommandFigures, NodeStats } from '../shared/messages.ts';
 import type { LatencySample } from '../shared/worker-questions.ts';
 import { replyFromEvery } from './ask-workers.ts';
 import { container } from './container.ts';
+import { latencyGraph } from './latency-graph.ts';
 import type { CommandRow, Flag } from './row.ts';
 
 const DOCTOR_OFF =
@@ -109,6 +110,17 @@ function doctor(execution: Execution): void {
   });
 }
 
+/** LATENCY GRAPH event: its samples as text, the oldest at the left. */
+function graph(execution: Execution, args: Args): void {
+  const event = args.text(2);
+  const nowSeconds = Math.floor(execution.nowMs / 1000);
+  replyFromEvery(execution, 'latencySamples', null, (lists) => (late) => {
+    const samples = byEvent(lists.flat()).get(event) ?? [];
+    if (samples.length === 0) late.error(`ERR No samples available for event '${event}'`);
+    else late.verbatim(latencyGraph(event, samples, nowSeconds));
+  });
+}
+
 const FLAGS: readonly Flag[] = ['admin', 'noscript', 'loading', 'stale'];
 
 export const LATENCY_COMMAND: CommandRow = container({
@@ -141,6 +153,13 @@ export const LATENCY_COMMAND: CommandRow = container({
       run: history,
     },
     { word: 'reset', arity: -2, flags: FLAGS, summary: 'Forgets events.', run: reset },
+    {
+      word: 'graph',
+      arity: 3,
+      flags: FLAGS,
+      summary: 'Draws the samples of one event with letters.',
+      run: graph,
+    },
     { word: 'doctor', arity: 2, flags: FLAGS, summary: 'Sums events up in words.', run: doctor },
   ],
 });

@@ -10,7 +10,7 @@ import { CRC64_BYTES, writeCrc64 } from './crc64.ts';
 const VERSION = 10;
 const VERSION_BYTES = 2;
 export const FOOTER_BYTES: number = VERSION_BYTES + CRC64_BYTES;
-const TYPE_STRING = 0;
+export const TYPE_STRING = 0;
 
 const SHORT_MAX = 63;
 const MIDDLE_MAX = 16_383;

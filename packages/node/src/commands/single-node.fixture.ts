@@ -196,6 +196,7 @@ export class SingleNode {
       killClients: (asked) => [this.asked.push(asked)],
       pauseClients: (asked) => [this.asked.push(asked)],
       slowLog: () => [[SLOW_ENTRY]],
+      latencySamples: () => [[{ event: 'command', unixSeconds: START_MS / 1000, ms: 7 }]],
       nodeStats: () => nodeStats(partitions),
     };
     return {
