@@ -14,7 +14,11 @@ const WAITING = 'test/chaos/cluster-chaos.test.ts';
 const COMPUTING = 'test/mutants/mutants.test.ts';
 /** Within one process. */
 const SMALL = [
-  ...['test/sim/**/*.test.ts', 'test/{threads,models}/*.test.ts'],
+  ...[
+    'test/sim/**/*.test.ts',
+    'test/{threads,models}/*.test.ts',
+    'test/fuzz/{vectors,parser}.test.ts',
+  ],
   'test/support/{judges,linearizable}.test.ts',
 ];
 /** They measure memory, load all cores, or need ports of their own. */

@@ -21,7 +21,7 @@ const NO_PASSWORD_CONFIGURED =
   'Are you sure your configuration is correct?';
 const WRONG_PASSWORD = 'WRONGPASS invalid username-password pair or user is disabled.';
 const HELLO_NOT_AUTHENTICATED =
-  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> ' +
   'option can be used to authenticate the client and select the RESP protocol version at the same time';
 const NOT_A_PROTOCOL = 'ERR Protocol version is not an integer or out of range';
 const UNSUPPORTED_PROTOCOL = 'NOPROTO unsupported protocol version';

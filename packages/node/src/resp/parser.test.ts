@@ -1,3 +1,4 @@
+/** Bounds of the parser. What it makes of which bytes is a table in test/fuzz/vectors.ts. */
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS, LINE_BYTES_MAX } from './limits.ts';
@@ -69,99 +70,7 @@ function cutAtRandom(bytes: Buffer, random: () => number): Buffer[] {
   return pieces;
 }
 
-const manyWords = Array.from({ length: 300 }, (_, i) => `word${i}`);
-const manyWordsText = `*300\r\n${manyWords.map((w) => `$${w.length}\r\n${w}\r\n`).join('')}`;
 const protocolError = (text: string): string => `ERR Protocol error: ${text}`;
-
-const VECTORS: readonly { name: string; text: string; commands?: string[][]; error?: string }[] = [
-  { name: 'one command', text: '*1\r\n$4\r\nPING\r\n', commands: [['PING']] },
-  {
-    name: 'a pipeline',
-    text: '*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\nxy\r\n',
-    commands: [
-      ['GET', 'a'],
-      ['SET', 'b', 'xy'],
-    ],
-  },
-  { name: 'an empty bulk', text: '*2\r\n$4\r\nECHO\r\n$0\r\n\r\n', commands: [['ECHO', '']] },
-  {
-    name: 'line breaks inside of a bulk',
-    text: '*2\r\n$4\r\nECHO\r\n$8\r\n\r\n*1\r\n$4\r\n',
-    commands: [['ECHO', '\r\n*1\r\n$4']],
-  },
-  {
-    name: 'lengths of one to four digits',
-    text: [9, 10, 99, 100, 1234].map((n) => `*1\r\n$${n}\r\n${'v'.repeat(n)}\r\n`).join(''),
-    commands: [9, 10, 99, 100, 1234].map((n) => ['v'.repeat(n)]),
-  },
-  {
-    name: 'empty and absent arrays are skipped',
-    text: '*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n',
-    commands: [['PING']],
-  },
-  {
-    name: 'many arguments',
-    text: `${manyWordsText}*1\r\n$1\r\nx\r\n`,
-    commands: [manyWords, ['x']],
-  },
-  { name: 'an inline command', text: 'SET  a\tb \r\n', commands: [['SET', 'a', 'b']] },
-  { name: 'an inline command without CR', text: 'PING\n', commands: [['PING']] },
-  { name: 'empty lines', text: '\r\n\r\n\nPING\r\n', commands: [['PING']] },
-  {
-    name: 'inline and bulk in turn',
-    text: 'PING\r\n*1\r\n$4\r\nPING\r\nECHO x\r\n',
-    commands: [['PING'], ['PING'], ['ECHO', 'x']],
-  },
-  {
-    name: 'double quotes with escapes',
-    text: 'SET "a b" "\\x41\\n\\t\\"\\\\q"\r\n',
-    commands: [['SET', 'a b', 'A\n\t"\\q']],
-  },
-  {
-    name: 'single quotes know one escape',
-    text: "SET 'it\\'s' 'a\\nb'\r\n",
-    commands: [['SET', "it's", 'a\\nb']],
-  },
-  { name: 'a quote in mid-word', text: 'ECHO a"b c"\r\n', commands: [['ECHO', 'ab c']] },
-  { name: 'empty quotes', text: 'ECHO ""\r\n', commands: [['ECHO', '']] },
-  { name: 'an open quote', text: 'ECHO "a\r\n', error: 'unbalanced quotes in request' },
-  {
-    name: 'a quote closed in mid-word',
-    text: 'ECHO "a"b\r\n',
-    error: 'unbalanced quotes in request',
-  },
-  { name: 'a count that is no number', text: '*x\r\n', error: 'invalid multibulk length' },
-  { name: 'no count', text: '*\r\n', error: 'invalid multibulk length' },
-  { name: 'a count with a leading zero', text: '*01\r\n', error: 'invalid multibulk length' },
-  { name: 'a count over the limit', text: '*1048577\r\n', error: 'invalid multibulk length' },
-  { name: 'a huge count', text: '*99999999999999999999\r\n', error: 'invalid multibulk length' },
-  { name: 'a count with CR but no LF', text: '*1\rx', error: 'invalid multibulk length' },
-  { name: 'a bulk that is none', text: '*1\r\n:1\r\n', error: "expected '$', got ':'" },
-  { name: 'a negative bulk length', text: '*1\r\n$-1\r\n', error: 'invalid bulk length' },
-  { name: 'a bulk over the limit', text: '*1\r\n$536870913\r\n', error: 'invalid bulk length' },
-  { name: 'a bulk length of junk', text: '*1\r\n$4x\r\n', error: 'invalid bulk length' },
-  { name: 'no CRLF after a bulk', text: '*1\r\n$4\r\nPINGxx', error: 'expected CRLF after a bulk' },
-  {
-    name: 'commands before an error stand',
-    text: '*1\r\n$4\r\nPING\r\n*1\r\n$x\r\n*1\r\n$4\r\nPING\r\n',
-    commands: [['PING']],
-    error: 'invalid bulk length',
-  },
-];
-
-describe('parser: every vector, however it is cut', () => {
-  for (const { name, text, commands = [], error } of VECTORS) {
-    it(name, () => {
-      const bytes = bytesOf(text);
-      const expected = { commands, error: error === undefined ? null : protocolError(error) };
-      expect(feed([bytes])).toEqual(expected);
-      expect(feed(cutEvery(bytes, 1))).toEqual(expected);
-      for (let seed = 1; seed <= 20; seed++) {
-        expect(feed(cutAtRandom(bytes, seeded(seed))), `seed ${seed}`).toEqual(expected);
-      }
-    });
-  }
-});
 
 describe('parser: bounds', () => {
   it('one batch holds so many commands and no more; the rest is the next batch', () => {
@@ -221,26 +130,6 @@ describe('parser: bounds', () => {
     parser.parse(bytes, 0, bytes.length, long);
     expect(done).toBeGreaterThan(10_000);
     expect(parser.argCounts[0]).toBe(words);
-  });
-});
-
-describe('parser: damaged input', () => {
-  const good = bytesOf(
-    VECTORS.filter((v) => v.error === undefined)
-      .map((v) => v.text)
-      .join(''),
-  );
-
-  it('gives the same outcome for every cut, never throws, never reads outside', () => {
-    const random = seeded(20_261_122);
-    for (let run = 0; run < 400; run++) {
-      const bytes = Buffer.from(good.subarray(0, 1 + Math.floor(random() * good.length)));
-      for (let damage = 0; damage < 1 + random() * 4; damage++) {
-        bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
-      }
-      const whole = feed([bytes]);
-      expect(feed(cutAtRandom(bytes, random)), `run ${run}`).toEqual(whole);
-    }
   });
 });
 

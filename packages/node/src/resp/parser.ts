@@ -249,7 +249,7 @@ export class Parser {
     }
     if (i >= end) return INCOMPLETE;
     if (i === digitsAt || buffer[i] !== CR) return this.fail(invalid);
-    if (i - digitsAt > 1 && buffer[digitsAt] === 0x30) return this.fail(invalid);
+    if (buffer[digitsAt] === 0x30 && (negative || i - digitsAt > 1)) return this.fail(invalid);
     if (i + 1 >= end) return INCOMPLETE;
     if (buffer[i + 1] !== LF) return this.fail(invalid);
     this.lineValue = negative ? -value : value;
@@ -329,10 +329,16 @@ export class Parser {
         at = next;
         skipped.bytesLeft = this.lineValue + 2;
       }
-      const passed = Math.min(skipped.bytesLeft, end - at);
+      const passed = Math.min(skipped.bytesLeft - 2, end - at);
       at += passed;
       skipped.bytesLeft -= passed;
-      if (skipped.bytesLeft > 0) break;
+      if (skipped.bytesLeft > 2 || at + 2 > end) break;
+      if (this.buffer[at] !== CR || this.buffer[at + 1] !== LF) {
+        this.fail('expected CRLF after a bulk');
+        return;
+      }
+      at += 2;
+      skipped.bytesLeft = 0;
       skipped.argsLeft--;
     }
     this.consumed = at;
