@@ -1,8 +1,7 @@
-/** Redis' own tools, and `ingot verify`, against three real nodes. */
-import { spawnSync } from 'node:child_process';
+/** `ingot status` and `ingot verify` against three real nodes, also while redis-benchmark keeps them busy. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
-import { key, numbers, value } from '../support/dataset.ts';
+import { key, value } from '../support/dataset.ts';
 import { eventually } from '../support/eventually.ts';
 import { CLEAN, ingot, ingotStatus, ingotVerify } from '../support/ingot.ts';
 import { LocalCluster } from '../support/local-cluster.ts';
@@ -21,39 +20,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => cluster.stop());
-
-const redisCli = needs('redis-cli');
-describe.runIf(redisCli !== null)('redis-cli', () => {
-  test('a key set through node 1 is read through nodes 2 and 3', () => {
-    expect(cli('client', 1, ['set', 'hello', 'world'])).toBe('OK');
-    expect(cli('client', 2, ['get', 'hello'])).toBe('world');
-    expect(cli('client', 3, ['get', 'hello'])).toBe('world');
-  });
-
-  test('-c on the cluster port follows a redirect to the owner', () => {
-    const names = numbers(16).map((i) => key('cli', i));
-    const replies = names.map((name) => cli('cluster', 1, ['set', name, 'x']));
-    const moved = names[replies.findIndex((reply) => reply.startsWith('MOVED '))];
-    const shown = spawnSync(redisCli ?? '', [
-      ...['-c', '-p', String(cluster.node(1).ports.cluster), '--no-raw'],
-      ...['set', moved, 'followed'],
-    ]).stdout.toString();
-    expect(shown).toContain('OK');
-    expect(cli('client', 3, ['get', moved])).toBe('followed');
-    // Only an interactive redis-cli prints the redirect itself.
-    const talk = spawnSync(redisCli ?? '', ['-c', '-p', String(cluster.node(1).ports.cluster)], {
-      input: `get ${moved}\n`,
-      env: { ...process.env, FAKETTY: '1' },
-    }).stdout.toString();
-    expect(talk).toMatch(/-> Redirected to slot \[\d+\] located at 127\.0\.0\.1:\d+/);
-  });
-
-  test('--scan and --bigkeys walk the whole cluster', () => {
-    const seen = new Set(cli('client', 2, ['--scan', '--pattern', 'hell*']).split('\n'));
-    expect(seen).toEqual(new Set(['hello']));
-    expect(cli('client', 2, ['--bigkeys'])).toMatch(/Biggest string found/);
-  });
-});
 
 const benchmark = needs('redis-benchmark');
 describe.runIf(benchmark !== null)('redis-benchmark', () => {
@@ -153,11 +119,4 @@ function startBenchmark(port: number, more: readonly string[]): Child {
     ...['-p', String(port), '-t', 'set,get', '-n', requests, '-r', requests],
     ...['-d', '64', '-c', '50', '-P', '16', '--csv', ...more],
   ]);
-}
-
-function cli(port: 'client' | 'cluster', node: number, words: readonly string[]): string {
-  const address = ['-p', String(cluster.node(node).ports[port])];
-  return spawnSync(redisCli ?? '', [...address, ...words])
-    .stdout.toString()
-    .trim();
 }
