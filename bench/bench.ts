@@ -1,80 +1,93 @@
 /** npm run bench: Ingot and Redis side by side, in the same run on the same machine.
  *
- *  GET and SET of 64-byte values at pipeline 1, 16 and 64, every key preloaded; server CPU (user +
- *  system of all threads) per operation, which says what a core is worth and disturbs itself less
- *  than throughput does. The two servers take turns within a round; figures are medians of rounds. */
+ *    -- --rounds 5 --keys 1000000 --pipelines 1,16,64 --rows pipelines,mget,... --port 17400 --markdown
+ *
+ *  Values of 64 bytes, 50 connections, every key preloaded, servers on one core and their clients on another. Figures are
+ *  medians of rounds. `--pipelines` alone measures nothing else. */
 
 import { parseArgs } from 'node:util';
-import { type Case, hitRatio, type Measurement, measure, preload, VALUE_BYTES } from './load.ts';
-import { type BenchedServer, startIngot, startRedis } from './servers.ts';
-import { median } from './statistics.ts';
+import { preload, VALUE_BYTES } from './load.ts';
+import { CLIENT_CORE, startIngot, startRedis } from './servers.ts';
+import { MGET, PIPELINES } from './serving/beside-redis.ts';
+import { holdToCore } from './serving/cluster-load.ts';
+import { FAIRNESS } from './serving/fairness.ts';
+import { FORWARDING } from './serving/forwarding.ts';
+import type { Group, Pair, Scale } from './serving/group.ts';
+import { LARGE } from './serving/large.ts';
+import { MANY_KEYS } from './serving/many-keys.ts';
+import { THREE_NODES } from './serving/three-nodes.ts';
+import { textTable } from './stream/text-table.ts';
 
-const REDIS_PORT = 17_379;
-const INGOT_PORT = 17_400;
-
-/** Enough requests for a second of server CPU or so. */
-const REQUESTS: Readonly<Record<number, number>> = { 1: 200_000, 16: 1_000_000, 64: 2_000_000 };
+const GROUPS: readonly Group[] = [
+  ...[PIPELINES, MGET, FAIRNESS, MANY_KEYS],
+  ...[THREE_NODES, LARGE, FORWARDING],
+];
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     keys: { type: 'string', default: '1000000' },
-    pipelines: { type: 'string', default: '1,16,64' },
+    pipelines: { type: 'string' },
+    rows: { type: 'string' },
+    port: { type: 'string', default: '17400' },
+    markdown: { type: 'boolean', default: false },
   },
 });
-const rounds = Number(values.rounds);
-const keys = Number(values.keys);
-const cases: readonly Case[] = values.pipelines.split(',').flatMap((text) => {
-  const pipeline = Number(text);
-  const requests = REQUESTS[pipeline] ?? 1_000_000;
-  return [
-    { command: 'GET', pipeline, requests },
-    { command: 'SET', pipeline, requests },
-  ] as const;
-});
-
-const redis = await startRedis(REDIS_PORT);
-const ingot = await startIngot(INGOT_PORT);
-const servers: readonly BenchedServer[] = [redis, ingot];
-try {
-  console.log(`${keys} keys, values of ${VALUE_BYTES} bytes, medians of ${rounds} rounds`);
-  for (const server of servers) await preload(server, keys);
-  const results = new Map<string, Measurement[]>();
-  for (let round = 0; round < rounds; round++) {
-    for (const each of cases) {
-      // Whoever goes first finds other caches: take turns.
-      const order = round % 2 === 0 ? servers : servers.toReversed();
-      for (const server of order) {
-        const key = `${server.name} ${each.command} ${each.pipeline}`;
-        const list = results.get(key) ?? [];
-        list.push(await measure(server, each, keys));
-        results.set(key, list);
-      }
-    }
-  }
-  printTable(results);
-  for (const server of servers) {
-    console.log(`hit ratio ${server.name}: ${(await hitRatio(server)).toFixed(4)}`);
-  }
-} finally {
-  for (const server of servers) await server.stop();
+const startedMs = performance.now();
+const scale: Scale = {
+  rounds: Number(values.rounds),
+  keys: Number(values.keys),
+  pipelines: (values.pipelines ?? '1,16,64').split(',').map(Number),
+  port: Number(values.port),
+  progress: (line) => {
+    const seconds = ((performance.now() - startedMs) / 1_000).toFixed(0).padStart(4);
+    process.stderr.write(`${seconds} s  ${line}\n`);
+  },
+};
+const everything = values.pipelines === undefined ? GROUPS.map(({ name }) => name) : ['pipelines'];
+const wanted = values.rows?.split(',') ?? everything;
+const unknown = wanted.filter((name) => !GROUPS.some((group) => group.name === name));
+if ([scale.rounds, scale.keys, scale.port, ...scale.pipelines].some((value) => !(value > 0))) {
+  process.stderr.write('--rounds, --keys, --port and --pipelines take numbers\n');
+  process.exit(2);
+}
+if (unknown.length > 0) {
+  const names = GROUPS.map(({ name }) => name).join(', ');
+  process.stderr.write(`--rows takes some of ${names}; not ${unknown.join(', ')}\n`);
+  process.exit(2);
 }
 
-function printTable(results: ReadonlyMap<string, readonly Measurement[]>): void {
-  console.log('command  pipeline   redis us/op   ingot us/op   ratio   redis ops/s   ingot ops/s');
-  for (const { command, pipeline } of cases) {
-    const of = (name: string, field: keyof Measurement): number =>
-      median((results.get(`${name} ${command} ${pipeline}`) ?? []).map((each) => each[field]));
-    const redisCpu = of('redis', 'cpuMicrosPerOp');
-    const ingotCpu = of('ingot', 'cpuMicrosPerOp');
-    console.log(
-      command.padEnd(7),
-      String(pipeline).padStart(9),
-      redisCpu.toFixed(2).padStart(13),
-      ingotCpu.toFixed(2).padStart(13),
-      `${(redisCpu / ingotCpu).toFixed(2)}x`.padStart(7),
-      of('redis', 'opsPerSecond').toFixed(0).padStart(13),
-      of('ingot', 'opsPerSecond').toFixed(0).padStart(13),
-    );
+const started: Promise<Pair>[] = [];
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+holdToCore(process.pid, CLIENT_CORE);
+try {
+  const { keys, rounds } = scale;
+  print(`${keys} keys, values of ${VALUE_BYTES} bytes, medians of ${rounds} rounds`);
+  for (const group of GROUPS.filter(({ name }) => wanted.includes(name))) {
+    const tables = await group.measure(scale, pairOnce);
+    for (const { title, head, rows } of tables) {
+      print(`\n${title}\n${textTable(head, rows, values.markdown)}`);
+    }
   }
+} finally {
+  for (const pair of started) {
+    const { redis, ingot } = await pair;
+    for (const server of [redis, ingot]) await server.stop();
+  }
+}
+
+function pairOnce(): Promise<Pair> {
+  if (started.length === 0) started.push(startPair());
+  return started[0];
+}
+
+async function startPair(): Promise<Pair> {
+  const redis = await startRedis(scale.port + 20);
+  const ingot = await startIngot(scale.port);
+  for (const server of [redis, ingot]) {
+    scale.progress(`${server.name}: loading ${scale.keys} keys`);
+    await preload(server, scale.keys);
+  }
+  return { redis, ingot };
 }

@@ -1,17 +1,22 @@
 /** The load: every key preloaded, then redis-benchmark on a core of its own. */
 
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { RespClient } from './resp-client.ts';
 import { type BenchedServer, CLIENT_CORE, pinned } from './servers.ts';
 
 export const VALUE_BYTES = 64;
-const CONNECTIONS = 50;
-const PRELOAD_BATCH = 1000;
+export const CONNECTIONS = 50;
 const KEY_DIGITS = 12;
+const PRELOAD_BATCH = 1000;
+const PRELOAD_UNDER_WAY = 8;
+const OK_BYTES = '+OK\r\n'.length;
+export const MGET_KEYS = 100;
 
 export interface Case {
-  readonly command: 'GET' | 'SET';
+  readonly command: 'GET' | 'SET' | 'MGET';
   readonly pipeline: number;
   readonly requests: number;
 }
@@ -21,16 +26,46 @@ export interface Measurement {
   readonly opsPerSecond: number;
 }
 
+/** Key `i` of those that redis-benchmark asks for with `-r`. */
+export function keyOf(i: number): string {
+  return `key:${String(i).padStart(KEY_DIGITS, '0')}`;
+}
+
 /** All keys that redis-benchmark can ask for with `-r keys`. */
-export async function preload(server: BenchedServer, keys: number): Promise<void> {
-  const client = await RespClient.connect(server.port);
-  const value = 'x'.repeat(VALUE_BYTES);
+export async function preload(server: { readonly port: number }, keys: number): Promise<void> {
+  const socket = connect({ port: server.port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect');
+  let answered = 0;
+  let wake = (): void => {};
+  socket.on('data', (bytes: Buffer) => {
+    if (bytes.includes('-')) socket.destroy(new Error(`refused: ${bytes.toString('latin1')}`));
+    answered += bytes.length / OK_BYTES;
+    wake();
+  });
+  const broken = once(socket, 'close').then(() => {
+    throw new Error('the server closed the connection');
+  });
+  broken.catch(() => {});
   for (let from = 0; from < keys; from += PRELOAD_BATCH) {
-    const count = Math.min(PRELOAD_BATCH, keys - from);
-    const keyOf = (i: number): string => `key:${String(from + i).padStart(KEY_DIGITS, '0')}`;
-    await client.send(Array.from({ length: count }, (_, i) => ['SET', keyOf(i), value]));
+    const until = Math.min(keys, from + PRELOAD_BATCH);
+    socket.write(setsOf(from, until));
+    const enough = Math.max(0, until === keys ? keys : until - PRELOAD_BATCH * PRELOAD_UNDER_WAY);
+    while (answered < enough) {
+      await Promise.race([broken, new Promise<void>((resolve) => (wake = resolve))]);
+    }
   }
-  client.close();
+  socket.destroy();
+}
+
+/** SETs of the keys [from, until). */
+export function setsOf(from: number, until: number): Buffer {
+  const value = 'x'.repeat(VALUE_BYTES);
+  let text = '';
+  for (let i = from; i < until; i++) {
+    const key = keyOf(i);
+    text += `*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${VALUE_BYTES}\r\n${value}\r\n`;
+  }
+  return Buffer.from(text, 'latin1');
 }
 
 export async function measure(
@@ -38,11 +73,16 @@ export async function measure(
   { command, pipeline, requests }: Case,
   keys: number,
 ): Promise<Measurement> {
+  // Each __rand_int__ is another number.
+  const what =
+    command === 'MGET'
+      ? ['MGET', ...Array.from({ length: MGET_KEYS }, () => 'key:__rand_int__')]
+      : ['-t', command.toLowerCase()];
   const load = pinned(CLIENT_CORE, [
     'redis-benchmark',
-    ...['-p', String(server.port), '-t', command.toLowerCase(), '-n', String(requests)],
+    ...['-p', String(server.port), '-n', String(requests)],
     ...['-r', String(keys), '-d', String(VALUE_BYTES), '-c', String(CONNECTIONS)],
-    ...['-P', String(pipeline), '--csv'],
+    ...['-P', String(pipeline), '--csv', ...what],
   ]);
   const before = server.cpuSeconds();
   const { stdout } = await promisify(execFile)(load[0], load.slice(1));
@@ -54,7 +94,7 @@ export async function measure(
 }
 
 /** Hits per lookup since the server started, from INFO. */
-export async function hitRatio(server: BenchedServer): Promise<number> {
+export async function hitRatio(server: { readonly port: number }): Promise<number> {
   const client = await RespClient.connect(server.port);
   const [info] = await client.send([['INFO', 'stats']]);
   client.close();

@@ -1,34 +1,28 @@
 /** The two servers that are compared: each a child process on core 0, its CPU read from /proc. */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { PORT_FLAGS } from '../packages/node/src/shared/settings.ts';
 import { RespClient } from './resp-client.ts';
+import { cpuSeconds } from './sync/process-cost.ts';
 
 export const SERVER_CORE = 0;
 export const CLIENT_CORE = 1;
 
 const LAUNCHER: string = join(import.meta.dirname, '../packages/node/bin/ingot.js');
-const PORT_OFFSETS: Readonly<Record<string, number>> = {
-  '--port': 0,
-  '--replication-port': 100,
-  '--control-port': 200,
-  '--http-port': 300,
-  '--cluster-port': 400,
-  '--follower-port': 500,
-};
+const PORT_STEP = 100;
 
 const READY_MS_MAX = 15_000;
-/** /proc counts CPU in ticks of this many per second. */
-const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 export interface BenchedServer {
   readonly name: string;
   readonly port: number;
+  readonly pid: number;
   /** User + system CPU seconds of all its threads since it started. */
   cpuSeconds(): number;
   stop(): Promise<void>;
@@ -45,9 +39,9 @@ export async function startIngot(
   more: readonly string[] = [],
 ): Promise<BenchedServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ingot-bench-'));
-  const ports = Object.entries(PORT_OFFSETS).flatMap(([flag, offset]) => [
+  const ports = Object.values(PORT_FLAGS).flatMap((flag, i) => [
     flag,
-    String(port + offset),
+    String(port + i * PORT_STEP),
   ]);
   const cluster = ['--id', 'n1', '--found', '--copies', '1', '--workers', '1', ...more];
   const node = [...cluster, '--data-dir', dataDir, '--log-level', 'warn', ...ports];
@@ -80,7 +74,8 @@ async function start(
   return {
     name,
     port,
-    cpuSeconds: () => cpuSecondsOf(pid),
+    pid,
+    cpuSeconds: () => cpuSeconds(pid),
     stop: async () => {
       child.kill('SIGTERM');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -101,11 +96,4 @@ async function untilItAnswers(name: string, port: number, child: ChildProcess): 
   }
   child.kill('SIGKILL');
   throw new Error(`${name} did not open port ${port}`);
-}
-
-function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // After the command's name in parentheses: state is field 3, utime 14, stime 15.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
