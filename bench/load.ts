@@ -1,18 +1,16 @@
 /** The load: every key preloaded, then redis-benchmark on a core of its own. */
 
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { RespClient } from './resp-client.ts';
 import { type BenchedServer, CLIENT_CORE, pinned } from './servers.ts';
+import { openConnection, ReplyCount } from './sync/records.ts';
 
 export const VALUE_BYTES = 64;
 export const CONNECTIONS = 50;
 const KEY_DIGITS = 12;
 const PRELOAD_BATCH = 1000;
 const PRELOAD_UNDER_WAY = 8;
-const OK_BYTES = '+OK\r\n'.length;
 export const MGET_KEYS = 100;
 
 export interface Case {
@@ -33,27 +31,14 @@ export function keyOf(i: number): string {
 
 /** All keys that redis-benchmark can ask for with `-r keys`. */
 export async function preload(server: { readonly port: number }, keys: number): Promise<void> {
-  const socket = connect({ port: server.port, host: '127.0.0.1', noDelay: true });
-  await once(socket, 'connect');
-  let answered = 0;
-  let wake = (): void => {};
-  socket.on('data', (bytes: Buffer) => {
-    if (bytes.includes('-')) socket.destroy(new Error(`refused: ${bytes.toString('latin1')}`));
-    answered += bytes.length / OK_BYTES;
-    wake();
-  });
-  const broken = once(socket, 'close').then(() => {
-    throw new Error('the server closed the connection');
-  });
-  broken.catch(() => {});
+  const socket = await openConnection(server.port);
+  const replies = new ReplyCount(socket);
   for (let from = 0; from < keys; from += PRELOAD_BATCH) {
     const until = Math.min(keys, from + PRELOAD_BATCH);
     socket.write(setsOf(from, until));
-    const enough = Math.max(0, until === keys ? keys : until - PRELOAD_BATCH * PRELOAD_UNDER_WAY);
-    while (answered < enough) {
-      await Promise.race([broken, new Promise<void>((resolve) => (wake = resolve))]);
-    }
+    await replies.reach(until - PRELOAD_BATCH * PRELOAD_UNDER_WAY);
   }
+  await replies.reach(keys);
   socket.destroy();
 }
 

@@ -62,7 +62,8 @@ export async function loadRecords(port: number, count: number): Promise<void> {
   socket.destroy();
 }
 
-class ReplyCount {
+/** Replies to SETs, as they come. */
+export class ReplyCount {
   #bytes = 0;
   #wake: () => void = () => {};
 
