@@ -2,7 +2,8 @@
  *  for the order of KEYS, the clock, and what the list of exclusions names. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { decodeReply } from '../../packages/node/src/commands/reply.fixture.ts';
+import { decodeReply, type Reply } from '../../packages/node/src/commands/reply.fixture.ts';
+import { OWN_ARGUMENTS } from '../../packages/node/src/commands/command-docs.ts';
 import { COMMANDS } from '../../packages/node/src/commands/table.ts';
 import { whyUnsupported } from '../../packages/node/src/commands/unsupported.ts';
 import { needs } from '../support/tools.ts';
@@ -95,17 +96,20 @@ describe.runIf(redisServer !== null)('commands against redis-server', () => {
     },
   );
 
-  it('COMMAND DOCS agrees with Redis about group and version', async () => {
-    const question = [['COMMAND', 'DOCS', ...COMMANDS.map(({ name }) => name)]];
-    const [ours, theirs] = await Promise.all(
-      [pair.ingot, pair.redis].map(async (server) => {
-        const [reply] = await server.ask(question);
-        return documented(decodeReply(reply) as unknown[]);
-      }),
-    );
-    const shared = [...ours].filter(([name]) => theirs.has(name));
-    expect(shared.length).toBeGreaterThan(100);
-    expect(shared).toEqual(shared.map(([name]) => [name, theirs.get(name)]));
+  it('COMMAND DOCS agrees with Redis about group, version and arguments', async () => {
+    const names = COMMANDS.flatMap((row) => [row, ...row.subcommands].map(nameOf));
+    for (const protocol of ['2', '3']) {
+      const question = [
+        ['HELLO', protocol],
+        ['COMMAND', 'DOCS', ...names.filter(isOlder)],
+      ];
+      const [ours, theirs] = await Promise.all(
+        [pair.ingot, pair.redis].map(async (server) => documented((await server.ask(question))[1])),
+      );
+      expect(ours.size).toBeGreaterThan(130);
+      const shared = [...ours].filter(([name]) => isOlder(name));
+      expect(shared).toEqual(shared.map(([name]) => [name, theirs.get(name)]));
+    }
   });
 
   it.each([
@@ -151,15 +155,25 @@ test('docs/differences.md says what the list says (npm run docs rewrites it)', (
   expect(page).toBe(withDifferences(page));
 });
 
-/** Group and version of all commands and subcommands, by name. */
-function documented(reply: unknown[]): Map<string, readonly unknown[]> {
-  const found = new Map<string, readonly unknown[]>();
-  for (let i = 0; i < reply.length; i += 2) {
-    const fields = reply[i + 1] as unknown[];
-    const field = (name: string): unknown => fields[fields.indexOf(name) + 1];
-    found.set(reply[i] as string, [field('group'), field('since')]);
-    if (!fields.includes('subcommands')) continue;
-    for (const entry of documented(field('subcommands') as unknown[])) found.set(...entry);
-  }
+/** What COMMAND DOCS says that both should say alike: by name, in the order of Redis' fields. */
+function documented(reply: Buffer): Map<string, readonly Reply[]> {
+  const found = new Map<string, readonly Reply[]>();
+  const gather = (named: Reply): void => {
+    for (const [name, docs] of entriesOf(named)) {
+      const fields = new Map(entriesOf(docs));
+      const list = OWN_ARGUMENTS.includes(name) ? null : (fields.get('arguments') ?? null);
+      found.set(name, [fields.get('group') ?? null, fields.get('since') ?? null, list]);
+      const subcommands = fields.get('subcommands');
+      if (subcommands !== undefined) gather(subcommands);
+    }
+  };
+  gather(decodeReply(reply));
   return found;
+}
+
+/** Of a map, which is a flat list in RESP2. */
+function entriesOf(reply: Reply): [string, Reply][] {
+  if (reply instanceof Map) return [...reply] as [string, Reply][];
+  const flat = reply as Reply[];
+  return flat.flatMap((name, i) => (i % 2 === 0 ? [[name as string, flat[i + 1]]] : []));
 }

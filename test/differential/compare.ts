@@ -27,6 +27,7 @@ const CLOCK_MS: Readonly<Record<string, number>> = {
 };
 
 const SHOWN_MAX = 200;
+const OK = Buffer.from('+OK\r\n');
 const QUEUED = Buffer.from('+QUEUED\r\n');
 
 /** The first command whose replies differ, or null. Both servers were asked within `slackMs`. */
@@ -51,6 +52,7 @@ function alike(words: Words, ours: Reply, theirs: Reply, slackMs: number): boole
     const apart = Math.abs(ours - theirs);
     return unitMs !== undefined && ours > 0 && theirs > 0 && apart <= 1 + slackMs / unitMs;
   }
+  if (name === 'RANDOMKEY') return typeof ours === 'string' && typeof theirs === 'string';
   if (!Array.isArray(ours) || !Array.isArray(theirs)) return false;
   if (name === 'SCAN') return ours[0] === theirs[0] && sameSet(ours[1], theirs[1]);
   return name === 'KEYS' && sameSet(ours, theirs);
@@ -69,9 +71,11 @@ function alikeExec(queued: readonly Words[], ours: Reply, theirs: Reply, slackMs
   );
 }
 
-/** The commands that the EXEC at `at` runs. */
+/** The commands that the EXEC at `at` runs. A MULTI between is refused, and they stay queued. */
 function queuedBefore(answered: readonly Answered[], at: number): readonly Words[] {
-  const multi = answered.findLastIndex(({ words }, i) => i < at && nameOf(words) === 'MULTI');
+  const multi = answered.findLastIndex(
+    ({ words, ours }, i) => i < at && nameOf(words) === 'MULTI' && ours.equals(OK),
+  );
   return answered
     .slice(multi + 1, at)
     .flatMap(({ words, ours }) => (ours.equals(QUEUED) ? [words] : []));

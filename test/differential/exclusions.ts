@@ -67,6 +67,8 @@ export const EXCLUSIONS: readonly Exclusion[] = [
     commands: ['HELLO'],
     case: 'the fields of its reply',
     reason: 'id, mode and version are those of the node; INFO says which version of Ingot it is',
+    covers: (words, ours, theirs) =>
+      isNamed(words, 'HELLO') && [ours, theirs].every((reply) => fieldCount(reply) === 7),
     shown: [['HELLO', '3']],
   },
   {
@@ -181,6 +183,11 @@ export const EXCLUSIONS: readonly Exclusion[] = [
 
 function isNamed(words: Words, name: string): boolean {
   return words[0].toString().toUpperCase() === name;
+}
+
+function fieldCount(reply: Reply): number {
+  if (reply instanceof Map) return reply.size;
+  return Array.isArray(reply) ? reply.length / 2 : 0;
 }
 
 export function isExcluded(words: Words, ours: Reply, theirs: Reply): boolean {

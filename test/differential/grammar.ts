@@ -160,8 +160,27 @@ const OTHERS: readonly Row[] = [
   row('UNWATCH DISCARD EXEC'),
 ];
 
-/** Never damaged: what is left might be a cursor, and a cursor means something to its server alone. */
-const SCANS: readonly Row[] = [
+/** Never damaged: what is left might be a cursor, which means something to its server alone, or a HELLO,
+ *  which says who answers. */
+const WHOLE: readonly Row[] = [
+  row('HELLO', one('1 4 x')),
+  row('HELLO', one('2 3'), one('x SETNAME'), some(one('a b'), 1, 0)),
+  row('HELLO', one('2 3'), 'AUTH', some(one('default a'), 2, 0)),
+  row('AUTH', some(one('default x'), 3, 0)),
+  row('RESET RANDOMKEY'),
+  row('WAIT', one('0 x -1'), one('0 1 x -1')),
+  row('CLIENT', 'NO-EVICT', one('on OFF x')),
+  row('CLIENT', 'REPLY', one('ON on x')),
+  row('CLIENT', 'UNBLOCK', one('999999999 x'), some(one('ERROR TIMEOUT x'), 2, 0)),
+  row('CLIENT', 'PAUSE', one('x -1'), some(one('WRITE ALL x'), 1, 0)),
+  row('CLIENT', 'KILL', one('x ID TYPE'), some(one('999999999 x ID'), 2, 0)),
+  row('CLIENT', one('GETREDIR UNPAUSE'), some(one('x'), 1, 0)),
+  row('CONFIG', one('RESETSTAT SET REWRITE x'), some(one('x'), 1, 0)),
+  row('OBJECT', 'FREQ', one('nosuch')),
+  row('MEMORY', 'USAGE', 'nosuch', some(one('SAMPLES 5 x -1'), 2, 0)),
+  row('SLOWLOG', one('RESET x'), some(one('x'), 1, 0)),
+  row('LATENCY', one('HISTORY GRAPH x'), some(one('nosuch'), 1, 0)),
+  row('COMMAND', 'GETKEYS', one('GET SET MSET MGET BITOP OBJECT PING x'), some(one('a b c'), 3, 0)),
   row('SCAN', '0', 'COUNT', '1000000', 'MATCH', pattern),
   row('SCAN', '0', 'COUNT', '1000000', 'TYPE', one('string list STRING')),
   row('SCAN', one('0 x'), 'COUNT', one('1000000 x 0 -1'), some(one('ZZ MATCH TYPE'), 2, 0)),
@@ -189,7 +208,7 @@ export const DRAWN_NAMES: readonly string[] = [
       ...keyed({ key: one('k'), value: one('v'), payload: one('p'), offsets: '0' }),
       ...ofOneSlotOnly(one('k'), one('v')),
       ...OTHERS,
-      ...SCANS,
+      ...WHOLE,
     ]
       .flatMap(({ names }) => names.map((name) => name.toUpperCase()))
       .filter((name) => commandIndexByName(name) >= 0),
@@ -228,7 +247,7 @@ export function commandsOn(
   const onKeys = arbitraryOf(keyed({ key, value: values(long), payload, offsets }));
   const onOneSlot = ofOneSlot ? arbitraryOf(ofOneSlotOnly(key, values(long))) : onKeys;
   const others = arbitraryOf(OTHERS);
-  const scans = arbitraryOf(SCANS);
+  const whole = arbitraryOf(WHOLE);
   const strayOption = one(STRAY_WORDS);
   return {
     keyed: fc.oneof({ weight: 8, arbitrary: onKeys }, { weight: 1, arbitrary: onOneSlot }),
@@ -237,7 +256,7 @@ export function commandsOn(
       // What is added may stand where a key is read; what is taken away must not be BITOP's AND.
       { weight: 3, arbitrary: damaged(onOneSlot, key, true) },
       { weight: 2, arbitrary: damaged(others, strayOption) },
-      { weight: 1, arbitrary: scans },
+      { weight: 2, arbitrary: whole },
     ),
   };
 }

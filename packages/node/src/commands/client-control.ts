@@ -8,13 +8,19 @@ import { ReplyMode } from '../serving/session.ts';
 import type { ClientFilter } from '../shared/worker-questions.ts';
 import { replyFromEvery } from './ask-workers.ts';
 import type { SubcommandInput } from './container.ts';
-import { NOT_AN_INTEGER, noSuchUser, SYNTAX_ERROR, unknownClientType } from './errors.ts';
+import {
+  NO_TIMEOUT,
+  NOT_AN_INTEGER,
+  TIMEOUT_NEGATIVE,
+  noSuchUser,
+  SYNTAX_ERROR,
+  unknownClientType,
+  wrongSubcommand,
+} from './errors.ts';
 import type { Flag } from './row.ts';
 
 const ID_TOO_SMALL = 'ERR client-id should be greater than 0';
 const NO_SUCH_CLIENT = 'ERR No such client';
-const NO_TIMEOUT = 'ERR timeout is not an integer or out of range';
-const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 const NO_PAUSE_MODE = 'ERR CLIENT PAUSE mode must be WRITE or ALL';
 const NO_UNBLOCK_REASON = 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR';
 
@@ -94,7 +100,7 @@ function parseFilter(args: Args, askerId: number): ClientFilter | string {
 
 /** CLIENT PAUSE ms [WRITE|ALL]: on this node alone. */
 function pause(execution: Execution, args: Args, out: ReplyWriter): void {
-  if (args.count > 4) return out.error(SYNTAX_ERROR);
+  if (args.count > 4) return out.error(wrongSubcommand('client', args));
   const writesOnly = args.count === 4 && args.is(3, 'WRITE');
   if (args.count === 4 && !writesOnly && !args.is(3, 'ALL')) return out.error(NO_PAUSE_MODE);
   const ms = args.integer(2);
@@ -111,7 +117,7 @@ function unpause(execution: Execution): void {
 
 /** CLIENT UNBLOCK id [TIMEOUT|ERROR]: a client in WAIT. */
 function unblock(execution: Execution, args: Args, out: ReplyWriter): void {
-  if (args.count > 4) return out.error(SYNTAX_ERROR);
+  if (args.count > 4) return out.error(wrongSubcommand('client', args));
   const withError = args.count === 4 && args.is(3, 'ERROR');
   if (args.count === 4 && !withError && !args.is(3, 'TIMEOUT')) return out.error(NO_UNBLOCK_REASON);
   const id = args.integer(2);

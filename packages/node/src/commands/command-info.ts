@@ -4,7 +4,8 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { keyIndexes } from '../serving/keys.ts';
-import { type KeySpec, keySpecsOf, sinceOf, tipsOf } from './command-metadata.ts';
+import { writeDocs } from './command-docs.ts';
+import { type KeySpec, keySpecsOf, tipsOf } from './command-metadata.ts';
 import { container } from './container.ts';
 import { SYNTAX_ERROR } from './errors.ts';
 import { globMatches } from './glob.ts';
@@ -71,23 +72,6 @@ function writeSearch(
     out.bulkText(name);
     out.integer(value);
   }
-}
-
-function writeDocs(row: CommandRow, out: ReplyWriter): void {
-  out.bulkText(row.name);
-  const hasSubcommands = row.subcommands.length > 0;
-  const since = sinceOf(row);
-  const texts = [
-    ['summary', row.summary],
-    ...(since === null ? [] : [['since', since]]),
-    ['group', row.group],
-  ];
-  out.map(texts.length + (hasSubcommands ? 1 : 0));
-  for (const text of texts.flat()) out.bulkText(text);
-  if (!hasSubcommands) return;
-  out.bulkText('subcommands');
-  out.map(row.subcommands.length);
-  for (const subcommand of row.subcommands) writeDocs(subcommand, out);
 }
 
 /** The row that argument `i` names: `get`, or a subcommand as `client|id`. */

@@ -10,6 +10,8 @@ export const SYNTAX_ERROR = 'ERR syntax error';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 export const WOULD_OVERFLOW = 'ERR increment or decrement would overflow';
 export const DECREMENT_WOULD_OVERFLOW = 'ERR decrement would overflow';
+export const NO_TIMEOUT = 'ERR timeout is not an integer or out of range';
+export const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 export const OFFSET_OUT_OF_RANGE = 'ERR offset is out of range';
 export const INVALID_CURSOR = 'ERR invalid cursor';
 export const INVALID_SLOT = 'ERR Invalid slot';
@@ -98,6 +100,15 @@ export function unknownSubcommand(containerName: string, args: Args): string {
     return `ERR unknown subcommand '${given}': ${why} (${containerName.toUpperCase()} HELP names what there is)`;
   }
   return `ERR unknown subcommand '${given}'. Try ${containerName.toUpperCase()} HELP.`;
+}
+
+/** Redis' words where a subcommand is known, and what follows it is not. */
+export function wrongSubcommand(containerName: string, args: Args): string {
+  const given = excerpt(args, 1, EXCERPT_BYTES_MAX);
+  return (
+    `ERR unknown subcommand or wrong number of arguments for '${given}'. ` +
+    `Try ${containerName.toUpperCase()} HELP.`
+  );
 }
 
 /** For a command that is in no row of the table: why Ingot has not got it, or Redis' text with the

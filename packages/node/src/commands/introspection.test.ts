@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS_MAX } from '../metrics/layout.ts';
+import { readArguments, writeArguments } from './argument-notation.ts';
+import { argumentsOf } from './command-docs.ts';
 import { keySpecsOf } from './command-metadata.ts';
 import { latencyGraph } from './latency-graph.ts';
 import { SingleNode } from './single-node.fixture.ts';
 import { COMMANDS, commandIndexByName, commandNames } from './table.ts';
+
+/** Which take some all the same: as Redis says of them, and what nodes alone send. */
+const WITHOUT_ARGUMENTS: readonly string[] = [
+  ...['ingot.scan', 'quit', 'command|getkeys', 'command|getkeysandflags'],
+];
 
 describe('the command table', () => {
   it('names are lower case and unique, and fit the counters', () => {
@@ -94,8 +101,40 @@ describe('COMMAND', () => {
   it('DOCS says what a command does', () => {
     expect(node.ask('COMMAND', 'DOCS', 'get', 'nosuch')).toEqual([
       'get',
-      ['summary', 'Returns the value of a key.', 'since', '1.0.0', 'group', 'string'],
+      [
+        ...['summary', 'Returns the value of a key.', 'since', '1.0.0', 'group', 'string'],
+        ...['arguments', [['name', 'key', 'type', 'key', 'key_spec_index', 0]]],
+      ],
     ]);
+  });
+});
+
+describe('the notation of arguments', () => {
+  it('reads what it has written', () => {
+    const text =
+      'key<key>#0 a/b ip:port=ADDR@6.2.0!7.0.0? c<oneof>?*(x<pure-token>=X y<block>=Y*+(z)) d*';
+    const list = readArguments(text);
+    expect(writeArguments(list)).toBe(text);
+    expect(list[3].arguments[1]).toEqual({
+      ...{ name: 'y', type: 'block', keySpec: null, token: 'Y', since: null, deprecated: null },
+      flags: ['multiple', 'multiple_token'],
+      arguments: [expect.objectContaining({ name: 'z', type: 'string' })],
+    });
+    expect(() => readArguments('a<b>c')).toThrow('no argument is written like this');
+  });
+
+  it('says of every command what it takes, or that it takes nothing', () => {
+    const rows = COMMANDS.flatMap((row) => (row.subcommands.length > 0 ? row.subcommands : [row]));
+    const wrong = rows.filter(({ name, arity }) => {
+      const words = name.includes('|') ? 2 : 1;
+      return arity === words && argumentsOf(name).length > 0;
+    });
+    const mute = rows.filter(({ name, arity }) => {
+      const words = name.includes('|') ? 2 : 1;
+      return arity !== words && argumentsOf(name).length === 0;
+    });
+    expect(wrong.map(({ name }) => name)).toEqual([]);
+    expect(mute.map(({ name }) => name)).toEqual(WITHOUT_ARGUMENTS);
   });
 });
 

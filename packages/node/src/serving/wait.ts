@@ -11,7 +11,7 @@
 import { Buffer } from 'node:buffer';
 import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
-import { NOT_AN_INTEGER } from '../commands/errors.ts';
+import { NO_TIMEOUT, NOT_AN_INTEGER, TIMEOUT_NEGATIVE } from '../commands/errors.ts';
 import type { MapNode } from '../shared/map.ts';
 import { type Blocked, type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
@@ -23,7 +23,6 @@ import type { ReplySink } from './reply-queue.ts';
 const ASK_AGAIN_MS = 10;
 const FOLLOW_AGAIN_MS = 50;
 const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
-const TIMEOUT_NEGATIVE = 'ERR timeout is negative';
 const COLON = 0x3a;
 const PLUS = 0x2b;
 
@@ -104,7 +103,8 @@ export function countNow(desk: Desk, connection: Connection, args: Args, sink: R
 
 function whyMalformed(args: Args): string | null {
   const timeoutMs = args.integer(2);
-  if (Number.isNaN(args.integer(1)) || Number.isNaN(timeoutMs)) return NOT_AN_INTEGER;
+  if (Number.isNaN(args.integer(1))) return NOT_AN_INTEGER;
+  if (Number.isNaN(timeoutMs)) return NO_TIMEOUT;
   return timeoutMs < 0 ? TIMEOUT_NEGATIVE : null;
 }
 
