@@ -1,7 +1,9 @@
 /** The client libraries, as an application makes them, through the end of a node: by kill -9 and by SIGTERM. Nobody
  *  tells them anything, and none is made anew. */
 import { setTimeout as delay } from 'node:timers/promises';
+import KeyvRedis from '@keyv/redis';
 import { Cluster, Redis } from 'ioredis';
+import { Keyv } from 'keyv';
 import { createClient, createCluster } from 'redis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
@@ -37,6 +39,7 @@ beforeAll(async () => {
     await nodeRedis('node-redis', stays),
     ioredisCluster('ioredis Cluster', seeds),
     await nodeRedisCluster('node-redis cluster', seeds),
+    keyv('keyv', stays),
     ioredis('ioredis on the victim', dies),
     await nodeRedis('node-redis on the victim', dies),
   ];
@@ -144,6 +147,18 @@ function reconnecting(name: string, client: Redis | Cluster): Library {
     set: (key, value) => client.set(key, value),
     get: (key) => client.get(key),
     close: () => client.disconnect(),
+  };
+}
+
+function keyv(name: string, port: number): Library {
+  const store = new KeyvRedis(`redis://127.0.0.1:${port}`, { throwOnErrors: true });
+  const client = new Keyv<string>(store, { useKeyPrefix: false, throwOnErrors: true });
+  client.on('error', () => undefined);
+  return {
+    name,
+    set: (key, value) => client.set(key, value),
+    get: async (key) => (await client.get(key)) ?? null,
+    close: () => void store.disconnect(true),
   };
 }
 

@@ -57,6 +57,36 @@ export function ioredisCases(cluster: () => LocalCluster): void {
       await auto.quit();
     });
 
+    test('the options of set and getex', async () => {
+      const name = 'ioredis options';
+      expect(await redis.set(name, '1', 'EX', 100, 'NX')).toBe('OK');
+      expect(await redis.set(name, '2', 'EX', 100, 'NX')).toBeNull();
+      expect(await redis.set(name, '3', 'KEEPTTL', 'GET')).toBe('1');
+      expect(await other.ttl(name)).toBeGreaterThan(0);
+      expect(await redis.getex(name, 'PERSIST')).toBe('3');
+      expect(await other.ttl(name)).toBe(-1);
+    });
+
+    test('a connection that is killed comes back, and its next command succeeds', async () => {
+      const victim = redis.duplicate({ maxRetriesPerRequest: 3 });
+      try {
+        const before = await victim.client('ID');
+        expect(await redis.client('KILL', 'ID', before)).toBe(1);
+        expect(await victim.set('ioredis killed', '1')).toBe('OK');
+        expect(await victim.client('ID')).not.toBe(before);
+      } finally {
+        await victim.quit();
+      }
+    });
+
+    test('defineCommand sends Lua, and the error says that there is none', async () => {
+      redis.defineCommand('double', { numberOfKeys: 1, lua: 'return 2' });
+      const { double } = redis as unknown as { double: (name: string) => Promise<unknown> };
+      await expect(double.call(redis, 'a')).rejects.toThrow(
+        /^ERR unknown command 'EVAL(SHA)?': Ingot runs no scripts: use MULTI and EXEC/i,
+      );
+    });
+
     test('MULTI and EXEC on one slot', async () => {
       const replies = await redis
         .multi()
@@ -124,6 +154,22 @@ export function ioredisCases(cluster: () => LocalCluster): void {
         .incr('{ioredis cluster}x');
       expect(valuesOf(await transaction.exec())).toEqual(['OK', 2]);
       expect(await other.get('{ioredis cluster}99')).toBe(value(99));
+    });
+
+    test('Cluster: autopipelining and a key prefix', async () => {
+      const auto = new Cluster([{ host: '127.0.0.1', port: cluster().node(2).ports.cluster }], {
+        ...{ enableAutoPipelining: true, keyPrefix: 'ioredis prefix:' },
+      });
+      try {
+        const names = numbers(200).map((i) => String(i));
+        await Promise.all(names.map((name, i) => auto.set(name, value(i))));
+        expect(await Promise.all(names.map((name) => auto.get(name)))).toEqual(
+          numbers(200).map(value),
+        );
+        expect(await other.get('ioredis prefix:7')).toBe(value(7));
+      } finally {
+        await auto.quit();
+      }
     });
 
     test('Cluster: keys of two slots in one command are refused', async () => {

@@ -1,7 +1,8 @@
 /** What only node-redis does: its typed replies, multi, execAsPipeline, WATCH and cluster routing. */
-import { createClient, createCluster, RESP_TYPES, WatchError } from 'redis';
+import { createClient, createClientPool, createCluster, RESP_TYPES, WatchError } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binary, key, numbers, value } from '../support/dataset.ts';
+import { eventually } from '../support/eventually.ts';
 import type { LocalCluster } from '../support/local-cluster.ts';
 
 // The library's types follow from its factories' arguments, so they are taken from the results.
@@ -45,6 +46,71 @@ export function nodeRedisCases(cluster: () => LocalCluster): void {
       const replies = await client.multi().set(name, '1').incrBy(name, 4).get(name).exec();
       expect(replies).toEqual(['OK', 5, '5']);
       expect(await other.multi().get(name).ttl(name).execAsPipeline()).toEqual(['5', -1]);
+    });
+
+    test('multi over unrelated keys on the client port is split by partition', async () => {
+      const transaction = client.multi();
+      for (const i of numbers(20)) transaction.set(key('node-redis split', i), value(i));
+      for (const i of numbers(20)) transaction.get(key('node-redis split', i));
+      const replies: unknown[] = await transaction.exec();
+      expect(replies).toEqual([...numbers(20).map(() => 'OK'), ...numbers(20).map(value)]);
+    });
+
+    test('pools: what WATCH and MULTI guard is counted once, through all nodes at once', async () => {
+      const name = 'node-redis raced';
+      const pools = cluster().nodes.map(({ ports }) =>
+        createClientPool({ url: `redis://127.0.0.1:${ports.client}` }, { maximum: 4 }),
+      );
+      await Promise.all(pools.map((pool) => pool.connect()));
+      const addOne = async (i: number): Promise<void> => {
+        for (let added = false; !added; ) {
+          added = await pools[i % 3].execute(async (one) => {
+            await one.watch(name);
+            const next = Number(await one.get(name)) + 1;
+            return one
+              .multi()
+              .set(name, `${next}`)
+              .exec()
+              .then(() => true, isRetried);
+          });
+        }
+      };
+      try {
+        await Promise.all(numbers(24).map(addOne));
+        expect(await client.get(name)).toBe('24');
+      } finally {
+        await Promise.all(pools.map((pool) => pool.close()));
+      }
+    });
+
+    test('a connection that is killed comes back by itself', async () => {
+      const victim = createClient({ url: `redis://127.0.0.1:${cluster().node(2).ports.client}` });
+      const seen: string[] = [];
+      victim
+        .on('error', (error: Error) => seen.push(error.message))
+        .on('ready', () => seen.push('ready'));
+      await victim.connect();
+      try {
+        expect(
+          await client.sendCommand(['CLIENT', 'KILL', 'ID', `${await victim.clientId()}`]),
+        ).toBe(1);
+        await eventually('it is back', () => seen.filter((each) => each === 'ready').length === 2);
+        expect(await victim.set('node-redis killed', '1')).toBe('OK');
+      } finally {
+        victim.destroy();
+      }
+    });
+
+    test('a client-side cache needs CLIENT TRACKING, and the error says that there is none yet', async () => {
+      const cached = createClient({
+        socket: { port: cluster().node(2).ports.client, reconnectStrategy: false },
+        RESP: 3,
+        clientSideCache: { ttl: 0, maxEntries: 0, evictPolicy: 'LRU' },
+      });
+      cached.on('error', () => undefined);
+      await expect(cached.connect()).rejects.toThrow(
+        /^ERR unknown subcommand 'TRACKING': caches of clients are not yet told of changes/,
+      );
     });
 
     test('the options of set and getEx', async () => {
@@ -124,6 +190,19 @@ export function nodeRedisCases(cluster: () => LocalCluster): void {
       expect(seen).toEqual(new Set(numbers(300).map((i) => key('node-redis scan', i))));
     });
 
+    test('cluster: scanIterator of every master together meets every key', async () => {
+      const names = numbers(300).map((i) => key('node-redis masters', i));
+      await Promise.all(names.map((name, i) => clustered.set(name, value(i))));
+      const seen: string[] = [];
+      for (const master of clustered.masters) {
+        const node = await clustered.nodeClient(master);
+        for await (const page of node.scanIterator({ MATCH: 'node-redis masters:*', COUNT: 500 })) {
+          seen.push(...page);
+        }
+      }
+      expect(seen.sort()).toEqual(names.sort());
+    });
+
     test('typed replies of connection and introspection commands', async () => {
       expect(await client.ping()).toBe('PONG');
       expect(await client.echo('said')).toBe('said');
@@ -154,4 +233,10 @@ export function nodeRedisCases(cluster: () => LocalCluster): void {
       }
     });
   });
+}
+
+/** Somebody else was faster. */
+function isRetried(error: unknown): false {
+  if (error instanceof WatchError) return false;
+  throw error;
 }
