@@ -8,6 +8,7 @@ import { rateLimiterCases } from './rate-limiter-cases.ts';
 import { redisBenchmarkCases } from './redis-benchmark-cases.ts';
 import { redisCliCases } from './redis-cli-cases.ts';
 import { sessionCases } from './session-cases.ts';
+import { snippetCases } from './snippet-cases.ts';
 
 let cluster: LocalCluster;
 
@@ -22,3 +23,4 @@ sessionCases(() => cluster);
 rateLimiterCases(() => cluster);
 redisCliCases(() => cluster);
 redisBenchmarkCases(() => cluster);
+snippetCases(() => cluster);

@@ -28,3 +28,19 @@ test('readme: every npm script that the pages name exists', () => {
   );
   expect(named.filter((name) => !(name in scripts))).toEqual([]);
 });
+
+test('docs/clients.md names the versions of clients that are tested', () => {
+  const page = readFileSync(join(root, 'docs/clients.md'), 'utf8');
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    devDependencies: Record<string, string>;
+  };
+  const table = page.slice(page.indexOf('<!-- versions -->'), page.indexOf('<!-- end -->'));
+  const rows = [...table.matchAll(/^\| `(.+?)`.*? \| (\S+) \|/gm)].map(([, name, version]) => [
+    name,
+    version,
+  ]);
+  expect(rows.length).toBeGreaterThan(5);
+  expect(rows).toEqual(rows.map(([name]) => [name, manifest.devDependencies[name]]));
+  const readme = readFileSync(readmePath, 'utf8');
+  for (const [, version] of rows) expect(readme).toContain(` ${version}`);
+});
