@@ -49,7 +49,11 @@ export class LeaseWriter {
 export class LeaseWatch {
   /** At the last look. */
   holds = false;
+  /** What ran since an earlier look has not been answered yet. */
+  waits = false;
   private life = 0;
+  /** It ended, or was another life's for a while, since what waits ran. */
+  private lost = false;
   private readonly words: Float64Array;
   private readonly offsetMs: number;
 
@@ -66,18 +70,23 @@ export class LeaseWatch {
   /** With clocks that were read already; `performanceMs` is this thread's. */
   look(performanceMs: number, wallMs: number): boolean {
     const { words } = this;
-    this.life = words[INCARNATION];
-    this.holds = this.isBeforeEnd(performanceMs, wallMs);
-    return this.holds;
+    const life = words[INCARNATION];
+    const holds = this.isBeforeEnd(performanceMs, wallMs);
+    if (!this.waits) this.lost = false;
+    else if (this.holds && (!holds || life !== this.life)) this.lost = true;
+    this.life = life;
+    this.holds = holds;
+    return holds;
   }
 
   lookNow(): boolean {
     return this.look(performance.now(), Date.now());
   }
 
-  /** Whether what ran since the last look may be answered: not where it ran under a lease that is
+  /** Whether what ran since the last look, and what waits, may be answered: not where it ran under a lease that is
    *  over by now, or was another life's. Without one, nothing ran that needs it. */
   mayAnswer(): boolean {
+    if (this.lost) return false;
     if (!this.holds) return true;
     return this.isBeforeEnd(performance.now(), Date.now()) && this.words[INCARNATION] === this.life;
   }

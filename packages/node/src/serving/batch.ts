@@ -51,17 +51,10 @@ const LOWER = 0x202020;
 /** A command with more arguments may take long. */
 const FEW_ARGUMENTS = 8;
 
-/** What a batch needs to know of time, and tells about writes. */
-export interface BatchClock {
-  /** Unix ms at performance.now() = 0. */
-  readonly originMs: number;
-}
-
 export class BatchExecutor {
   private readonly desk: Desk;
   private readonly dispatch: Dispatch;
   private readonly parser: Parser;
-  private readonly clock: BatchClock;
   private readonly onWrote: () => void;
   private readonly args: Args = new Args();
   private readonly getIndex: number;
@@ -76,25 +69,16 @@ export class BatchExecutor {
   private mayBePlain = false;
   /** Of the partition of the latest plain command of a connection with acks=isr, as it ran. */
   private epoch = 0;
-  /** What came before has been timed; see slow-log.ts. */
-  private timedMs = 0;
   private hits = 0;
   private misses = 0;
   /** Sent since the batch began. */
   private turnBytes = 0;
 
   /** `onWrote` is called after a batch that wrote: replication may be asleep. */
-  constructor(
-    desk: Desk,
-    dispatch: Dispatch,
-    parser: Parser,
-    clock: BatchClock,
-    onWrote: () => void,
-  ) {
+  constructor(desk: Desk, dispatch: Dispatch, parser: Parser, onWrote: () => void) {
     this.desk = desk;
     this.dispatch = dispatch;
     this.parser = parser;
-    this.clock = clock;
     this.onWrote = onWrote;
     this.getIndex = desk.lookup.indexOf('get');
     this.setIndex = desk.lookup.indexOf('set');
@@ -104,12 +88,10 @@ export class BatchExecutor {
   run(connection: Connection, buffer: Buffer, start: number, end: number): number {
     const { desk, parser } = this;
     const { execution, out, passage } = desk;
-    const startedMs = performance.now();
-    const nowMs = Math.floor(this.clock.originMs + startedMs);
-    const { live, pause } = desk.host;
-    const hasLease = desk.host.lease.look(startedMs, nowMs);
-    this.mayBePlain = hasLease && !live.precise && pause.mode === PauseMode.none;
-    this.timedMs = startedMs;
+    const { live, pause, lease, turn } = desk.host;
+    turn.begin();
+    const { nowMs } = turn;
+    this.mayBePlain = lease.holds && !live.precise && pause.mode === PauseMode.none;
     if (pause.mode === PauseMode.all && !connection.isLink) {
       connection.hold |= Hold.paused;
       return start;
@@ -155,9 +137,9 @@ export class BatchExecutor {
     }
 
     passage.close();
-    connection.emit(out);
+    connection.endBatch(out);
     desk.forwarding.flush();
-    this.settleCounts(startedMs);
+    this.tellOfWrites();
     return at;
   }
 
@@ -251,11 +233,13 @@ export class BatchExecutor {
       execution.forgetHash();
     }
     const from = out.mark();
+    const isTimed = desk.host.live.watches && index >= 0 && this.isTimed(index);
+    const startedMs = isTimed ? performance.now() : 0;
     const outcome =
       connection.replyMode === ReplyMode.on
         ? this.dispatch.run(connection, index, args)
         : this.runMuted(index);
-    if (desk.host.live.watches && index >= 0) this.time(index);
+    if (isTimed) this.time(index, startedMs);
     if (connection.replyMode !== ReplyMode.on) this.mute(from, outcome);
     out.protocol = connection.protocol;
     if (out.overflowed) {
@@ -285,15 +269,18 @@ export class BatchExecutor {
   }
 
   /** What may take long by its nature, or everything where short times are asked for. */
-  private time(index: number): void {
+  private isTimed(index: number): boolean {
+    const { args, desk } = this;
+    const isSlow = desk.lookup.commands[index].mayBeSlow === true || args.count > FEW_ARGUMENTS;
+    return isSlow || desk.host.live.precise;
+  }
+
+  private time(index: number, startedMs: number): void {
     const { connection, args, desk } = this;
     const { live, slowLog } = desk.host;
-    const command = desk.lookup.commands[index];
-    if (!live.precise && command.mayBeSlow !== true && args.count <= FEW_ARGUMENTS) return;
-    const nowMs = performance.now();
-    const microseconds = (nowMs - this.timedMs) * 1000;
-    this.timedMs = nowMs;
+    const microseconds = (performance.now() - startedMs) * 1000;
     if (microseconds < live.timedFromUs) return;
+    const command = desk.lookup.commands[index];
     slowLog.took(command, args, connection, microseconds, desk.execution.nowMs);
   }
 
@@ -401,18 +388,22 @@ export class BatchExecutor {
     desk.held.note(partitionIds[i], this.epoch, writes, from, desk.out.length);
   }
 
-  private settleCounts(startedMs: number): void {
+  /** What was counted since the last time took so long. */
+  settleCounts(seconds: number): void {
     const { desk } = this;
     const { counters } = desk.host;
-    desk.calls.flush(counters, (performance.now() - startedMs) / 1000);
+    desk.calls.flush(counters, seconds);
     if (this.hits > 0) counters.add(Counter.hits, this.hits);
     if (this.misses > 0) counters.add(Counter.misses, this.misses);
     this.hits = 0;
     this.misses = 0;
-    if (desk.passage.wrote) {
-      desk.passage.wrote = false;
-      if (this.connection.inSync) desk.held.hurrySoon();
-      else this.onWrote();
-    }
+  }
+
+  private tellOfWrites(): void {
+    const { desk } = this;
+    if (!desk.passage.wrote) return;
+    desk.passage.wrote = false;
+    if (this.connection.inSync) desk.held.hurrySoon();
+    else this.onWrote();
   }
 }

@@ -32,6 +32,7 @@ import {
   type WriteReply,
 } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
+import type { Departing, Turn } from './turn.ts';
 import { addressesOf, Wire } from './wire.ts';
 
 /** Why a connection does not execute. */
@@ -74,6 +75,7 @@ export interface ConnectionHost extends InboxHost {
   /** For replies that leave outside of a batch. */
   readonly lateOutput: ReplyWriter;
   readonly auth: ClientAuth;
+  readonly turn: Turn;
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
   /** Executes what is complete in [start, end) and returns how far it came. */
@@ -92,7 +94,7 @@ export interface Blocked {
   unblock(withError: boolean): void;
 }
 
-export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
+export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Departing {
   readonly id: number;
   readonly listener: ListenerKind;
   readonly address: string;
@@ -151,6 +153,8 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
   private refusals: Set<number> | null = null;
   private ended = false;
   private destroyed = false;
+  /** Replies wait for the end of the turn. */
+  private departing = false;
   private runScheduled = false;
   private flushScheduled = false;
 
@@ -427,6 +431,33 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
     return -1;
   }
 
+  /** Takes all output of a batch that has ended: it may wait for the end of the turn. */
+  endBatch(out: ReplyWriter): void {
+    const { turn, held } = this.host;
+    const mayWait = out.length > 0 && !this.closing && this.replies.empty && held.nothingNoted;
+    if (mayWait && !this.departing && turn.take(this, out)) this.departing = true;
+    else this.emit(out);
+    turn.ended();
+  }
+
+  depart(replies: Buffer): boolean {
+    this.departing = false;
+    if (this.wire.write(replies)) return true;
+    this.hold |= Hold.output;
+    return false;
+  }
+
+  disownDeparting(): void {
+    this.departing = false;
+    this.closing = true;
+    this.wire.destroy();
+  }
+
+  /** What waits comes before what happens now. */
+  private departFirst(): void {
+    if (this.departing) this.host.turn.end();
+  }
+
   /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
    *  for copies in sync. */
   emit(out: ReplyWriter): void {
@@ -438,7 +469,12 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
       else if (this.replies.empty) this.write(out);
       else this.replies.push(out.take());
     }
-    if (this.closing && this.replies.empty) this.wire.end();
+    if (this.closing && this.replies.empty) this.endWire();
+  }
+
+  private endWire(): void {
+    this.departFirst();
+    this.wire.end();
   }
 
   /** The lease ended while the batch ran: what it did may be undone, or hidden by what another node
@@ -483,14 +519,17 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
   private receive(buffer: Buffer, bytes: number): void {
     this.host.received(bytes);
     if (this.closing || this.destroyed) return;
-    const { inbox } = this;
+    this.departFirst();
+    const { inbox, host } = this;
+    host.turn.gathers = true;
     if (inbox.rest === null && this.hold === 0) {
-      const consumed = this.host.execute(this, buffer, 0, bytes);
+      const consumed = host.execute(this, buffer, 0, bytes);
       if (consumed < bytes && !this.closing) this.keep(buffer, consumed, bytes);
     } else {
       this.keep(buffer, 0, bytes);
       if (this.hold === 0) this.executeRest();
     }
+    host.turn.gathers = false;
     if (this.hold !== 0) {
       if (inbox.bytes > READ_AHEAD_BYTES_MAX) this.wire.pause();
     } else if (inbox.rest !== null) this.makeRoom();
@@ -534,6 +573,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
     // Not at once: whoever lifted the hold may be in the middle of another connection's batch.
     setImmediate(() => {
       this.runScheduled = false;
+      this.departFirst();
       if (this.hold !== 0 || this.destroyed || this.closing) return;
       this.executeRest();
       if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
@@ -561,7 +601,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
       this.write(out);
     }
     if (replies.empty) {
-      if (this.closing) this.wire.end();
+      if (this.closing) this.endWire();
       this.release(Hold.replies | Hold.late);
       this.finishInput();
     } else if (replies.lateCount < LATE_MAX / 2 && replies.waitingBytes < LATE_BYTES_MAX / 2) {
@@ -571,6 +611,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
 
   private write(out: ReplyWriter): void {
     const { wire } = this;
+    this.departFirst();
     this.host.sent(out.length + out.lentBytes);
     const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
     if (!taken) {
@@ -610,7 +651,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner {
   /** The client sends nothing more: close once it has been answered. */
   private finishInput(): void {
     if (!this.ended || this.hold !== 0 || this.runScheduled || !this.replies.empty) return;
-    this.wire.end();
+    this.endWire();
   }
 
   private wireClosed(): void {

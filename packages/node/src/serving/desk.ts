@@ -24,6 +24,7 @@ import type { Passage } from './passage.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
 import type { SlowLog } from './slow-log.ts';
 import type { QueuedCommand } from './transaction-state.ts';
+import type { Turn } from './turn.ts';
 
 /** What became of a command. */
 export const Outcome = {
@@ -56,6 +57,7 @@ export interface DeskHost {
   readonly allowance: Allowance;
   /** As it was when the batch began, or at the last look since. */
   readonly lease: LeaseWatch;
+  readonly turn: Turn;
   /** Unix ms. */
   nowMs(): number;
   /** For how long something takes: nobody sets it. */

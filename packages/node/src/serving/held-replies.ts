@@ -140,6 +140,11 @@ export class HeldReplies {
     out.error(NOREPLICAS_TEXT);
   }
 
+  /** The batch's output waits for nobody. */
+  get nothingNoted(): boolean {
+    return this.noteEnd === 0;
+  }
+
   /** What the batch's output waits for; null where it may leave at once. */
   takeBatch(out: ReplyWriter): HeldReply | null {
     const { notes, noteEnd } = this;

@@ -103,6 +103,25 @@ describe('lease: one that ends while commands run', () => {
     expect(cluster.nodes[0].counters.get(Counter.disowned)).toBe(1);
   });
 
+  it('nor what others ran before in the same turn of the event loop', async () => {
+    const [first, second] = [await cluster.client(), await cluster.client()];
+    const key = cluster.keyIn(0);
+    await first.call('SET', key, 'v');
+    await second.call('PING');
+    const earlier = first.call('GET', key);
+    const later = second.call('GET', key);
+    let looks = 0;
+    const own = cluster.nodes[0].partitions[0];
+    const find = own.find.bind(own);
+    own.find = (...question) => {
+      looks++;
+      if (looks === 2) cluster.nodes[0].lease.extend(NO_LEASE);
+      return find(...question);
+    };
+    expect(await Promise.all([earlier, later])).toEqual([undefined, undefined]);
+    expect([first.closed, second.closed]).toEqual([true, true]);
+  });
+
   it('nor is it under the lease of the next life', async () => {
     const client = await cluster.client();
     const key = cluster.keyIn(0);

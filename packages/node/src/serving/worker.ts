@@ -40,6 +40,7 @@ import type { ListenerKind } from './session.ts';
 import { SlowLog } from './slow-log.ts';
 import { TEST_COMMANDS } from './test-commands.ts';
 import { Transactions } from './transactions.ts';
+import { Turn, type TurnHost } from './turn.ts';
 
 const RECEIVE_BYTES: number = 64 * 1024;
 const TICK_MS = 250;
@@ -50,7 +51,7 @@ const WAKE_ASLEEP = 0;
 
 export type Ask = (what: Question | WorkerQuestion, asked: unknown) => Promise<unknown>;
 
-export class ServingWorker implements WorkerContext, ConnectionHost {
+export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   readonly nodeId: string;
   readonly auth: ClientAuth;
   readonly live: LiveSettings = new LiveSettings();
@@ -74,6 +75,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   readonly held: HeldReplies;
   readonly pinning: Set<Connection> = new Set();
+  readonly turn: Turn = new Turn(this);
+  originMs: number = performance.timeOrigin;
 
   private readonly wake: Int32Array;
   private readonly askMain: Ask;
@@ -82,7 +85,6 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   private readonly forwarding: Forwarding;
   private readonly desk: Desk;
   private readonly executor: BatchExecutor;
-  private readonly clock: { originMs: number } = { originMs: performance.timeOrigin };
   private readonly servers: Server[] = [];
   private readonly ticker: NodeJS.Timeout;
   private nextSession: number;
@@ -127,9 +129,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
     const dispatch = new Dispatch(this.desk, new Transactions(this.desk));
     const { valueMaxBytes } = data.map;
     const parser = new Parser({ ...data.settings.limits, valueBytesMax: valueMaxBytes });
-    this.executor = new BatchExecutor(this.desk, dispatch, parser, this.clock, () =>
-      this.wakeReplication(),
-    );
+    this.executor = new BatchExecutor(this.desk, dispatch, parser, () => this.wakeReplication());
     this.syncClock();
     this.ticker = setInterval(() => this.tick(), TICK_MS).unref();
   }
@@ -205,7 +205,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
   }
 
   nowMs(): number {
-    return Math.floor(this.clock.originMs + performance.now());
+    return Math.floor(this.originMs + performance.now());
   }
 
   monotonicMs(): number {
@@ -237,6 +237,10 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number {
     return this.executor.run(connection, buffer, start, end);
+  }
+
+  settleCounts(seconds: number): void {
+    this.executor.settleCounts(seconds);
   }
 
   emitBatch(connection: Connection): void {
@@ -313,7 +317,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost {
 
   /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */
   private syncClock(): void {
-    this.clock.originMs = Date.now() - performance.now();
+    this.originMs = Date.now() - performance.now();
   }
 
   hurryReplication(): void {
