@@ -52,6 +52,11 @@ export class DirectWriter {
     return requestClass !== null;
   }
 
+  /** Of all writes on the handle, what the kernel has not taken. */
+  get unsentBytes(): number {
+    return this.handle.writeQueueSize;
+  }
+
   /** True: the kernel took all. False: the rest leaves later, then `onComplete`. Null: it
    *  failed. */
   write(bytes: Uint8Array): boolean | null {

@@ -185,6 +185,26 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     30 * SECOND_MS,
     'a client that takes longer to read a value sent from where it lies (16 KiB and more) is disconnected; 0: it is not',
   ),
+  integer('maxclients', [1, 10_000_000], 10_000, 'count', 'clients at a time; more are turned down'),
+  duration(
+    'auth-timeout',
+    [SECOND_MS, DAY_MS],
+    10 * SECOND_MS,
+    'where clients need a password: one that does not give it within so long is disconnected; 0: it is not',
+  ),
+  duration(
+    'idle-timeout',
+    [SECOND_MS, 30 * DAY_MS],
+    0,
+    'a client that sends no command for so long is disconnected; 0: it is not',
+  ),
+  text(
+    'output-limit',
+    'text',
+    '1gb 64mb 60',
+    'hard soft seconds',
+    'a client is disconnected once more bytes of replies than hard wait for it, or more than soft for so many seconds; 0: no such limit',
+  ),
   duration(
     'forget-after',
     [10 * SECOND_MS, 30 * DAY_MS],

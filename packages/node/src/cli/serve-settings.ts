@@ -5,13 +5,21 @@ import { resolve } from 'node:path';
 import type { SyncRate } from '@ingot/replication';
 import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
-import type { Acks, EvictionPolicy, LogLevel, Ports, Settings } from '../shared/settings.ts';
+import type {
+  Acks,
+  EvictionPolicy,
+  LogLevel,
+  OutputLimit,
+  Ports,
+  Settings,
+} from '../shared/settings.ts';
 import { isLoopback, isWildcard } from './address.ts';
 import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
 import { otherSecretFrom } from './secret.ts';
 import { IMAGE_BYTES_MAX } from './options.ts';
 import { passwordFrom } from './password.ts';
+import { parseOutputLimit } from '../shared/output-limits.ts';
 import type { OptionValues } from './values.ts';
 
 /** DESIGN: images are laid out for eight times the capacity unless told otherwise. */
@@ -55,6 +63,10 @@ export function settingsFrom(
       maxArguments: values.number('resp-arguments-max') ?? 0,
       maxQueryBufferBytes: values.number('resp-query-max') ?? 0,
       maxTransitBytes: values.number('resp-transit-max') ?? 0,
+      maxClients: values.number('maxclients') ?? 0,
+      authTimeoutMs: values.number('auth-timeout') ?? 0,
+      idleTimeoutMs: values.number('idle-timeout') ?? 0,
+      output: outputLimitFrom(values.text('output-limit') ?? ''),
     },
     testDoor: environment['INGOT_TEST_DOOR'] === '1',
   };
@@ -106,6 +118,16 @@ export function clusterSettingsFrom(values: OptionValues): ClusterSettings {
     minIsr,
     uncleanFailover: unclean === 'auto' ? minIsr === 1 : unclean === 'on',
   };
+}
+
+function outputLimitFrom(text: string): OutputLimit {
+  const limit = parseOutputLimit(text.trim().split(/\s+/));
+  if (limit === null) {
+    throw usageError(
+      `--output-limit must be two sizes and a number of seconds such as "1gb 64mb 60", not "${text}"`,
+    );
+  }
+  return limit;
 }
 
 export function defaultWorkers(): number {

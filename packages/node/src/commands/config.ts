@@ -5,6 +5,7 @@
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
+import { parseOutputLimit } from '../shared/output-limits.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 import { askEvery, replyFromEvery } from './ask-workers.ts';
 import { container } from './container.ts';
@@ -14,15 +15,11 @@ import { partitionTotals } from './partition-totals.ts';
 import { POLICY_NAMES } from './policy-names.ts';
 import type { CommandRow, Flag } from './row.ts';
 
-interface Parameter {
+export interface Parameter {
   readonly name: string;
   readonly value: (execution: Execution) => string | number;
-  /** Set at once, in every worker: a whole number within these bounds. */
-  readonly live?: {
-    readonly field: keyof LiveParameters;
-    readonly min: number;
-    readonly max: number;
-  };
+  /** Set at once, in every worker: what the words change, or what is wrong with them. */
+  readonly live?: (args: Args, at: number) => Partial<LiveParameters> | string;
   /** What to do instead of setting it. */
   readonly instead?: string;
 }
@@ -37,13 +34,64 @@ function live(
   field: keyof LiveParameters,
   [min, max]: readonly [number, number],
 ): Parameter {
-  const bounds = { field, min, max };
-  return { name, value: ({ worker }) => worker.live.values[field], live: bounds };
+  return {
+    name,
+    value: ({ worker }) => worker.live.values[field],
+    live: (args, at) => {
+      const value = args.integer(at);
+      if (value >= min && value <= max) return { [field]: value };
+      return `argument must be between ${min} and ${max} inclusive`;
+    },
+  };
 }
 
-const PARAMETERS: readonly Parameter[] = [
+/** Classes of clients that there are none of here: shown as unlimited, and may be set to just that. */
+const NO_CLIENTS: readonly string[] = ['slave', 'replica', 'pubsub'];
+const UNLIMITED_CLASSES = 'slave 0 0 0 pubsub 0 0 0';
+
+/** `class hard soft seconds`, once per class, as in Redis. */
+function outputLimit(args: Args, at: number): Partial<LiveParameters> | string {
+  const words = args.text(at).trim().split(/\s+/);
+  if (words.length % 4 !== 0) return 'Wrong number of arguments in buffer limit configuration.';
+  let changed: Partial<LiveParameters> = {};
+  for (let i = 0; i < words.length; i += 4) {
+    const name = words[i].toLowerCase();
+    const limit = parseOutputLimit(words.slice(i + 1, i + 4));
+    if (name !== 'normal' && !NO_CLIENTS.includes(name)) {
+      return 'Invalid client class specified in buffer limit configuration.';
+    }
+    if (limit === null) return 'Error in hard, soft or soft_seconds setting in buffer limit configuration.';
+    const { hardBytes, softBytes, softSeconds } = limit;
+    if (name === 'normal') {
+      changed = {
+        outputHardBytes: hardBytes,
+        outputSoftBytes: softBytes,
+        outputSoftSeconds: softSeconds,
+      };
+    } else if (hardBytes + softBytes + softSeconds > 0) {
+      return `there are no clients of class ${name} here; set the limit of class normal alone`;
+    }
+  }
+  return changed;
+}
+
+export const PARAMETERS: readonly Parameter[] = [
   { name: 'appendonly', value: () => 'no', instead: NO_FILES },
+  live('auth-timeout', 'authSeconds', [0, INT_MAX]),
   { name: 'bind', value: ({ worker }) => worker.settings.host, instead: `${AT_START} (--host)` },
+  {
+    name: 'client-output-buffer-limit',
+    value: ({ worker }) => {
+      const { outputHardBytes, outputSoftBytes, outputSoftSeconds } = worker.live.values;
+      return `normal ${outputHardBytes} ${outputSoftBytes} ${outputSoftSeconds} ${UNLIMITED_CLASSES}`;
+    },
+    live: outputLimit,
+  },
+  {
+    name: 'client-query-buffer-limit',
+    value: ({ worker }) => worker.settings.limits.maxQueryBufferBytes,
+    instead: `${AT_START} (--resp-query-max)`,
+  },
   {
     name: 'cluster-enabled',
     value: ({ session }) => (session.listener === 'client' ? 'no' : 'yes'),
@@ -129,12 +177,9 @@ function set(execution: Execution, args: Args, out: ReplyWriter): void {
       if (args.text(i + 1) === String(parameter.value(execution))) continue;
       return out.error(configRefused(name, `can't set immutable config; ${parameter.instead}`));
     }
-    const { field, min, max } = parameter.live;
-    const value = args.integer(i + 1);
-    if (!(value >= min && value <= max)) {
-      return out.error(configRefused(name, `argument must be between ${min} and ${max} inclusive`));
-    }
-    changed[field] = value;
+    const change = parameter.live(args, i + 1);
+    if (typeof change === 'string') return out.error(configRefused(name, change));
+    Object.assign(changed, change);
   }
   replyFromEvery(execution, 'setLive', changed, () => (late) => late.ok());
 }

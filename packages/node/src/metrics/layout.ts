@@ -43,8 +43,45 @@ export const Counter = {
   pinsEnded: 14,
   /** AUTH or HELLO with a wrong password, or a link that could not prove itself */
   authFailures: 16,
-  /** clients turned down because there are maxclients already */
+  /** Limits of serving/limits.ts, each how often it struck. Clients turned down: maxclients. */
   connectionsRefused: 17,
+  /** connections ended: silent for --idle-timeout */
+  idleEnded: 18,
+  /** without a password for --auth-timeout, or to make room for others */
+  unauthenticatedEnded: 19,
+  /** more of an unfinished command than --resp-query-max */
+  queryBufferEnded: 20,
+  /** more arguments, or a longer one, than a command may have */
+  argumentsEnded: 21,
+  bulksEnded: 22,
+  /** or than one may have before the password was given */
+  unauthenticatedCommandsEnded: 23,
+  /** inline commands that are too long */
+  linesEnded: 24,
+  /** commands refused for an argument longer than any value may be */
+  valuesRefused: 25,
+  /** large commands, or copies, that waited for --resp-transit-max */
+  transitWaits: 26,
+  /** connections ended because others waited for the memory of a large command that did not arrive */
+  stalledEnded: 27,
+  /** because too many bytes of replies waited for them, or for too long */
+  outputEnded: 28,
+  /** replies that became an error because they would have been too long */
+  repliesRefused: 29,
+  /** transactions refused because they queue too many bytes */
+  transactionsRefused: 30,
+  /** times a connection gave way to others */
+  turnsOver: 31,
+  /** times a connection waited because too many of its replies are due */
+  lateWaits: 32,
+  /** times one waited because the link to another node was full */
+  linkWaits: 33,
+  /** commands refused because it stayed full */
+  linkRefused: 34,
+  /** links ended because the other node was silent, or could not be reached */
+  linksEnded: 35,
+  /** commands refused because too many clients wait for a new primary */
+  parksRefused: 36,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -63,14 +100,18 @@ export const LATENCY_BUCKETS: number = LATENCY_BOUNDS_SECONDS.length + 1;
 /** The command table may hold this many rows. */
 export const COMMANDS_MAX = 256;
 
-const COMMAND_ROWS_AT = 32;
+const COMMAND_ROWS_AT = 64;
 const CALLS = 0;
 const ERRORS = 1;
 const SECONDS = 2;
 const BUCKETS = 3;
 const COMMAND_ROW_WORDS: number = BUCKETS + LATENCY_BUCKETS;
 
-export const COUNTERS_BYTES: number = (COMMAND_ROWS_AT + COMMANDS_MAX * COMMAND_ROW_WORDS) * 8;
+/** Behind them, in the block of worker 0 alone: words that all data workers share; see RarePace. */
+const SHARED_WORDS_AT: number = COMMAND_ROWS_AT + COMMANDS_MAX * COMMAND_ROW_WORDS;
+const SHARED_WORDS = 32;
+
+export const COUNTERS_BYTES: number = (SHARED_WORDS_AT + SHARED_WORDS) * 8;
 
 export function createCounters(): SharedArrayBuffer {
   return new SharedArrayBuffer(COUNTERS_BYTES);
@@ -133,4 +174,26 @@ function latencyBucket(seconds: number): number {
     bucket++;
   }
   return bucket;
+}
+
+/** Lets something happen once per `everyMs` at most, whichever worker it happens in.
+ *  A word holds when it happened last, in monotonic ms modulo 2^32. */
+export class RarePace {
+  readonly #words: Int32Array;
+  readonly #everyMs: number;
+
+  /** The counters of worker 0, or of the only one. */
+  constructor(buffer: SharedArrayBuffer, everyMs: number) {
+    this.#words = new Int32Array(buffer, SHARED_WORDS_AT * 8, SHARED_WORDS);
+    this.#everyMs = everyMs;
+  }
+
+  /** Whether the one of kind `word` may happen now; then it has. */
+  may(word: number, nowMs: number): boolean {
+    const now = Math.floor(nowMs) | 0 || 1;
+    const last = Atomics.load(this.#words, word);
+    const sinceMs = (now - last) | 0;
+    if (last !== 0 && sinceMs >= 0 && sinceMs < this.#everyMs) return false;
+    return Atomics.compareExchange(this.#words, word, last, now) === last;
+  }
 }

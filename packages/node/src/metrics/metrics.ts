@@ -10,6 +10,7 @@ import { snakeCase } from '../shared/snake-case.ts';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
 import { addInSyncMetrics } from './in-sync-metrics.ts';
+import { CLIENT_COUNTERS } from './client-counters.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
 import { addLeaseMetrics } from './lease-metrics.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
@@ -81,29 +82,11 @@ function commandSeconds({ commands, counters }: MetricSources): HistogramSeries[
   return series;
 }
 
-const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterRow, help: string])[] = [
-  ['connections_total', Counter.connectionsTotal, 'Client connections accepted'],
-  ['network_received_bytes_total', Counter.receivedBytes, 'Bytes received from clients'],
-  ['network_sent_bytes_total', Counter.sentBytes, 'Bytes sent to clients'],
-  ['keyspace_hits_total', Counter.hits, 'Key lookups that found the key'],
-  ['keyspace_misses_total', Counter.misses, 'Key lookups that did not find the key'],
-  ['forwarded_total', Counter.forwarded, 'Commands forwarded to the node that owns their key'],
-  ['redirects_total', Counter.redirects, 'Commands answered with MOVED'],
-  ['follower_reads_total', Counter.followerReads, 'Reads answered from a follower copy'],
-  ['parks_total', Counter.parks, 'Times a connection waited for a change of owner'],
-  ['connections_refused_total', Counter.connectionsRefused, 'Clients turned down: maxclients'],
-  [
-    'auth_failures_total',
-    Counter.authFailures,
-    'Wrong passwords of clients, and links that could not prove themselves',
-  ],
-  ['pins_ended_total', Counter.pinsEnded, 'Connections ended because they held a value in memory'],
-  ['protocol_errors_total', Counter.protocolErrors, 'Connections closed for breaking the protocol'],
-];
-
 function addClientMetrics(registry: Registry, sources: MetricSources): void {
   const row = (index: CounterRow) => () => sum(sources.counters.map((worker) => worker.get(index)));
-  for (const [name, index, help] of CLIENT_COUNTERS) counter(registry, name, help, row(index));
+  for (const [name, index, help] of CLIENT_COUNTERS) {
+    counter(registry, name, help, row(Counter[index]));
+  }
   gauge(registry, 'connections', 'Open client connections', row(Counter.connections));
   gauge(
     registry,

@@ -33,6 +33,10 @@ const LIMITS: RespLimits = {
   maxArguments: 2 ** 20,
   maxQueryBufferBytes: 2 ** 30,
   maxTransitBytes: 2 ** 28,
+  maxClients: 10_000,
+  authTimeoutMs: 0,
+  idleTimeoutMs: 0,
+  output: { hardBytes: 0, softBytes: 0, softSeconds: 0 },
 };
 
 export interface TestNode {

@@ -21,7 +21,10 @@ import type { HeldReplies } from './held-replies.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
 import type { Copying } from './copy-work.ts';
 import type { Editing, Staging } from './large-work.ts';
+import type { LimitWatch } from './limit-watch.ts';
+import { queryBufferText } from './limits.ts';
 import type { Parkable } from './parking.ts';
+import type { Patience } from './patience.ts';
 import type { PinKeeper, PinnedValue } from './pinned-value.ts';
 import { type LateReply, type LentReply, ReplyQueue, type StreamedReply } from './reply-queue.ts';
 import {
@@ -59,7 +62,7 @@ export const Hold = {
 
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
 export const LATE_MAX = 1024;
-const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
+export const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
 /** Where a partition is sealed, a client that has not read a value for so long is not waited for. */
 export const SEALED_PIN_MS_MAX = 100;
@@ -76,8 +79,11 @@ export interface ConnectionHost extends InboxHost {
   readonly lateOutput: ReplyWriter;
   readonly auth: ClientAuth;
   readonly turn: Turn;
+  readonly limits: LimitWatch;
+  readonly patience: Patience;
   /** Connections whose replies hold bytes of the image. */
   readonly pinning: Set<Connection>;
+  nowMs(): number;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
   /** Whether what the running batch did may be told. */
@@ -142,6 +148,8 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   /** Values in the image that replies need: those that wait, and those that the socket writes. */
   private readonly pinned: Set<PinnedValue> = new Set();
   private writing: PinnedValue[] = [];
+  /** The socket's, but for values that are sent from where they lie. */
+  private writingBytes = 0;
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
   private readonly replies: ReplyQueue = new ReplyQueue();
@@ -172,6 +180,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.lastActiveAtMs = nowMs;
     this.inSync = host.settings.acks === 'isr';
     this.isAuthenticated = !host.auth.required;
+    if (!this.isAuthenticated) host.patience.noteAuthenticated(this, false);
     this.plain = this.isAuthenticated;
     this.written = new Uint8Array(host.map.partitions);
     const addresses = addressesOf(accepted);
@@ -214,6 +223,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   set authenticated(authenticated: boolean) {
     this.isAuthenticated = authenticated;
+    this.host.patience.noteAuthenticated(this, authenticated);
     this.updatePlain();
   }
 
@@ -247,7 +257,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       queryRoomBytes: this.inbox.roomBytes,
       queuedBytes: this.openTransaction?.queuedBytes ?? 0,
       repliesDue: this.replies.lateCount,
-      replyBytes: this.replies.waitingBytes,
+      replyBytes: this.unreadBytes,
     };
   }
 
@@ -280,6 +290,18 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   /** Replies that are due, in whatever state. */
   get repliesDue(): boolean {
     return !this.replies.empty;
+  }
+
+  /** Memory of replies that the client has not read: what waits, and what the socket holds. */
+  get unreadBytes(): number {
+    return this.replies.waitingBytes + Math.min(this.writingBytes, this.wire.unsentBytes);
+  }
+
+  /** It has sent nothing, and waits for nothing but that its client reads. */
+  get isIdle(): boolean {
+    const { hold } = this;
+    const waits = (hold & ~Hold.output) !== 0 || (this.repliesDue && hold === 0);
+    return !waits && !this.isLink && this.writing.length === 0;
   }
 
   /** Of replies that wait for their turn, or for the client. */
@@ -323,6 +345,25 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.wire.destroy();
   }
 
+  /** As `destroy`; nothing more of what it sends is looked at. */
+  endAtOnce(): void {
+    this.closing = true;
+    this.destroy();
+  }
+
+  /** Ends it with an error, where that can leave at once. */
+  endSaying(text: string): void {
+    const canSay = this.replies.empty && (this.hold & Hold.output) === 0;
+    this.closing = true;
+    if (canSay) {
+      const out = this.host.lateOutput;
+      out.error(text);
+      this.write(out);
+      if ((this.hold & Hold.output) === 0) return this.wire.end();
+    }
+    this.destroy();
+  }
+
   replyLater(work: Promise<WriteReply>): void {
     if (this.laterRefusal !== null) {
       work.catch(() => {});
@@ -353,9 +394,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       LATE_BYTES_MAX,
     );
     reply.muted = this.replyModeNow !== ReplyMode.on;
-    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) {
-      this.hold |= Hold.late;
-    }
+    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
     return reply;
   }
 
@@ -384,9 +423,15 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   private keepPlace(heldBytes: number): LateReply {
     const reply = this.replies.reserve(() => this.scheduleFlush(), heldBytes);
     if (this.replies.lateCount >= LATE_MAX || this.replies.waitingBytes >= LATE_BYTES_MAX) {
-      this.hold |= Hold.late;
+      this.waitForLate();
     }
     return reply;
+  }
+
+  private waitForLate(): void {
+    if ((this.hold & Hold.late) !== 0) return;
+    this.hold |= Hold.late;
+    this.host.limits.strike('late', this);
   }
 
   /** Answers the command in hand with what was cut out of the output, lent values included. Returns where to say
@@ -395,7 +440,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.host.emitBatch(this);
     const { replies, host } = this;
     const reply = replies.lent(written, () => this.scheduleFlush());
-    if (replies.waitingBytes >= LATE_BYTES_MAX) this.hold |= Hold.late;
+    if (replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
     for (const value of written.lent) this.keepPinned(value as PinnedValue);
     if (!host.mayAnswer()) this.disown(host.lateOutput);
     return reply;
@@ -536,7 +581,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   }
 
   private keep(buffer: Buffer, start: number, end: number): void {
-    if (!this.inbox.keep(buffer, start, end)) this.endAtOnce();
+    if (!this.inbox.keep(buffer, start, end)) this.refuseQuery();
   }
 
   /** Reads on only where what comes next has room. */
@@ -544,17 +589,24 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     const room = this.inbox.makeRoom(this.wanted, () => this.release(Hold.memory));
     if (room === Room.there) return;
     if (room === Room.never) {
-      this.endAtOnce();
+      this.refuseQuery();
       return;
     }
+    this.host.limits.strike('transit', this);
     this.hold |= Hold.memory;
     this.wire.pause();
   }
 
-  /** It has sent more than anybody may. */
-  private endAtOnce(): void {
-    this.closing = true;
+  endStalled(): void {
+    this.host.limits.strike('stalled', this);
     this.destroy();
+  }
+
+  /** It has sent more than anybody may. */
+  private refuseQuery(): void {
+    const bytesMax = this.host.maxQueryBufferBytes;
+    this.host.limits.strike('queryBuffer', this, { bytesMax });
+    this.endSaying(queryBufferText(bytesMax));
   }
 
   private executeRest(): void {
@@ -595,6 +647,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   private flushReplies(): void {
     const { replies } = this;
     const out = this.host.lateOutput;
+    if ((this.hold & Hold.output) !== 0) this.host.patience.noteUnread(this);
     while ((this.hold & Hold.output) === 0) {
       replies.drain(out, WRITE_BYTES_MAX);
       if (out.length === 0) break;
@@ -616,9 +669,11 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
     if (!taken) {
       this.hold |= Hold.output;
+      this.writingBytes += out.length;
       // All that a worker lends is pinned.
       if (out.lentBytes > 0) this.keepWriting(out.surrenderLent() as PinnedValue[]);
       out.surrender();
+      this.host.patience.noteUnread(this);
     }
     out.reset();
   }
@@ -633,6 +688,9 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   private drained(): void {
     this.hold &= ~Hold.output;
+    this.writingBytes = 0;
+    this.lastActiveAtMs = this.host.nowMs();
+    this.host.patience.noteRead(this);
     const { writing } = this;
     if (writing.length > 0) {
       this.writing = [];

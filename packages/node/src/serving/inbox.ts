@@ -34,7 +34,8 @@ export interface InboxHost {
 export interface InboxOwner {
   /** 0: it reads on. */
   readonly hold: number;
-  destroy(): void;
+  /** It did not send a large command while others waited for the memory. */
+  endStalled(): void;
 }
 
 export class Inbox implements Holder {
@@ -161,7 +162,7 @@ export class Inbox implements Holder {
   }
 
   endStalled(): void {
-    this.owner.destroy();
+    this.owner.endStalled();
   }
 
   private resize(bytes: number): void {

@@ -1,27 +1,51 @@
 /** What CONFIG SET changes while a node serves; each data worker has its own copy, changed by the same
- *  order. The values at start are Redis'. */
+ *  order. The values at start are those of the options, or Redis'. */
 
+import type { RespLimits } from '../shared/settings.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 
 /** Commands are timed one by one where a client wants to know of ones as short as this. */
 const PRECISE_US_MAX = 1_000;
 
-const AT_START: LiveParameters = {
-  maxClients: 10_000,
-  idleSeconds: 0,
+const AT_START = {
   slowlogSlowerThanUs: 10_000,
   slowlogMaxLength: 128,
   latencyThresholdMs: 0,
+} as const;
+
+type LiveLimits = Pick<
+  RespLimits,
+  'maxClients' | 'idleTimeoutMs' | 'authTimeoutMs' | 'output'
+>;
+
+const NO_LIMITS: LiveLimits = {
+  maxClients: 10_000,
+  idleTimeoutMs: 0,
+  authTimeoutMs: 0,
+  output: { hardBytes: 0, softBytes: 0, softSeconds: 0 },
 };
 
 export class LiveSettings {
-  values: LiveParameters = AT_START;
+  values: LiveParameters;
   /** Commands that may be slow are timed. */
   watches = true;
   /** Commands that took less are of no interest to anybody. */
   timedFromUs: number = AT_START.slowlogSlowerThanUs;
   /** All commands are: none takes the short way. */
   precise = false;
+
+  constructor(limits: LiveLimits = NO_LIMITS) {
+    const { maxClients, idleTimeoutMs, authTimeoutMs, output } = limits;
+    this.values = {
+      ...AT_START,
+      maxClients,
+      idleSeconds: idleTimeoutMs / 1000,
+      authSeconds: authTimeoutMs / 1000,
+      outputHardBytes: output.hardBytes,
+      outputSoftBytes: output.softBytes,
+      outputSoftSeconds: output.softSeconds,
+    };
+  }
 
   set(changed: Partial<LiveParameters>): void {
     this.values = { ...this.values, ...changed };

@@ -118,6 +118,12 @@ export class Wire {
     if (this.due === 0) this.events.onDrain();
   }
 
+  /** Of what was written, what the kernel has not taken. */
+  get unsentBytes(): number {
+    const { direct, socket } = this;
+    return direct?.ready === true ? direct.unsentBytes : socket.writableLength;
+  }
+
   pause(): void {
     if (this.paused) return;
     this.paused = true;

@@ -10,7 +10,7 @@ import { AckBoard, hurry } from '@ingot/replication';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
 import { COMMANDS } from '../commands/table.ts';
 import { LeaseWatch } from '../lease/lease-word.ts';
-import { Counter, WorkerCounters } from '../metrics/layout.ts';
+import { Counter, RarePace, WorkerCounters } from '../metrics/layout.ts';
 import { Parser } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { NodeLog } from '../process/log.ts';
@@ -32,15 +32,19 @@ import { Execution, type WorkerContext } from './execution.ts';
 import { Forwarding } from './forwarding.ts';
 import { HeldReplies } from './held-replies.ts';
 import { INTERNAL_COMMANDS } from './internal-commands.ts';
+import { LIMIT_LOG_EVERY_MS, LimitWatch } from './limit-watch.ts';
+import { MAX_CLIENTS_TEXT } from './limits.ts';
 import { LiveSettings } from './live-settings.ts';
 import { listenOn } from './listening.ts';
 import { Parking } from './parking.ts';
 import { Passage } from './passage.ts';
+import { Patience } from './patience.ts';
 import type { ListenerKind } from './session.ts';
 import { SlowLog } from './slow-log.ts';
 import { TEST_COMMANDS } from './test-commands.ts';
 import { Transactions } from './transactions.ts';
 import { Turn, type TurnHost } from './turn.ts';
+import { addressesOf } from './wire.ts';
 
 const RECEIVE_BYTES: number = 64 * 1024;
 const TICK_MS = 250;
@@ -54,7 +58,9 @@ export type Ask = (what: Question | WorkerQuestion, asked: unknown) => Promise<u
 export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   readonly nodeId: string;
   readonly auth: ClientAuth;
-  readonly live: LiveSettings = new LiveSettings();
+  readonly live: LiveSettings;
+  readonly limits: LimitWatch;
+  readonly patience: Patience = new Patience(this);
   readonly slowLog: SlowLog;
   readonly pause: ClientPause = new ClientPause(() => {
     for (const connection of this.sessions.values()) connection.release(Hold.paused);
@@ -93,11 +99,14 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     this.log = log;
     this.nodeId = data.nodeId;
     this.auth = new ClientAuth(data.settings.credentials);
+    this.live = new LiveSettings(data.settings.limits);
     this.slowLog = new SlowLog(this.live, data.workerIndex, data.settings.workers);
     this.lease = new LeaseWatch(data.lease);
     this.workerIndex = data.workerIndex;
     this.settings = data.settings;
     this.counters = new WorkerCounters(data.counters);
+    const pace = new RarePace(data.clientCounters[0], LIMIT_LOG_EVERY_MS);
+    this.limits = new LimitWatch(this.counters, pace, log, () => this.monotonicMs());
     this.otherCounters = data.clientCounters
       .filter((_block, i) => i !== data.workerIndex)
       .map((block) => new WorkerCounters(block));
@@ -258,6 +267,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
 
   closed(connection: Connection): void {
     this.sessions.delete(connection.id);
+    this.patience.forget(connection);
     this.parking.forget(connection);
     this.forwarding.forget(connection);
     this.counters.set(Counter.connections, this.sessions.size);
@@ -269,8 +279,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   }
 
   private accept(socket: Socket, kind: ListenerKind): void {
-    if (this.sessions.size + this.clientsElsewhere() >= this.live.values.maxClients) {
-      this.counters.add(Counter.connectionsRefused, 1);
+    if (!this.patience.admits(this.clientsElsewhere())) {
+      this.limits.strike('clients', { address: addressesOf(socket).remote, name: '' });
       turnDown(socket);
       return;
     }
@@ -299,20 +309,9 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     this.held.look();
     this.checkPins();
     this.forwarding.tick(nowMs);
-    this.endIdle();
+    this.patience.tick(nowMs);
     for (const holder of this.allowance.stalled(nowMs)) holder.endStalled();
-  }
-
-  /** `timeout` of CONFIG SET; links and clients that wait are not idle. */
-  private endIdle(): void {
-    const { idleSeconds } = this.live.values;
-    if (idleSeconds === 0) return;
-    const since = this.nowMs() - idleSeconds * 1000;
-    for (const connection of this.sessions.values()) {
-      const { lastActiveAtMs, isLink, hold } = connection;
-      if (lastActiveAtMs < since && !isLink && hold === 0 && !connection.repliesDue)
-        connection.destroy();
-    }
+    this.limits.tick(nowMs);
   }
 
   /** Batches read the monotonic clock only; a wall clock that is set takes effect here. */
@@ -337,5 +336,5 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
  *  ours. */
 function turnDown(socket: Socket): void {
   socket.on('error', () => socket.destroy());
-  socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
+  socket.end(`-${MAX_CLIENTS_TEXT}\r\n`, () => socket.destroy());
 }

@@ -36,6 +36,21 @@ export interface RespLimits {
   readonly maxQueryBufferBytes: number;
   /** Of large commands that are still arriving and copies on their way out, per worker. */
   readonly maxTransitBytes: number;
+  /** Over all workers. */
+  readonly maxClients: number;
+  /** A client may take so long to say the password, where one is needed; 0: as long as it likes. */
+  readonly authTimeoutMs: number;
+  /** A client may be silent for so long; 0: as long as it likes. */
+  readonly idleTimeoutMs: number;
+  readonly output: OutputLimit;
+}
+
+/** Replies that a client has not read: it is ended once there are more than `hardBytes`, or more than `softBytes` for
+ *  `softSeconds`. A limit of 0 is none. */
+export interface OutputLimit {
+  readonly hardBytes: number;
+  readonly softBytes: number;
+  readonly softSeconds: number;
 }
 
 export interface Settings {

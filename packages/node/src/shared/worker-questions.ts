@@ -41,6 +41,11 @@ export interface LiveParameters {
   readonly maxClients: number;
   /** 0: never */
   readonly idleSeconds: number;
+  /** 0: never */
+  readonly authSeconds: number;
+  readonly outputHardBytes: number;
+  readonly outputSoftBytes: number;
+  readonly outputSoftSeconds: number;
   /** below 0: never */
   readonly slowlogSlowerThanUs: number;
   readonly slowlogMaxLength: number;
