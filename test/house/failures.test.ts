@@ -1,4 +1,4 @@
-/** docs/failures.md and docs/operations.md name only what exists: log events, metrics, refusals, reasons, sentences of the
+/** docs/failures.md, docs/operations.md and docs/limits.md name only what exists: log events, metrics, refusals, reasons, sentences of the
  *  log, commands and options. And failures.md leaves out no event, metric, refusal or reason of replication. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ const words = inBackticks(page);
 const pages: [string, Set<string>][] = [
   ['failures.md', words],
   ['operations.md', inBackticks(operations)],
+  ['limits.md', inBackticks(readFileSync(join(repository, 'docs', 'limits.md'), 'utf8'))],
 ];
 
 const replicationEvents = allMatches(
@@ -35,7 +36,7 @@ const metrics = new Set([
   ...allMatches(source, /\b(?:counter|gauge)\(\s*registry,\s*'(\w+)'/g).map(
     (name) => `ingot_${name}`,
   ),
-  ...allMatches(source, /\['(\w+_total)', /g).map((name) => `ingot_${name}`),
+  ...allMatches(source, /\[\s*'(\w+_total)',/g).map((name) => `ingot_${name}`),
   ...allMatches(source, /\bname: '(ingot_\w+)'/g),
 ]);
 const replicationMetrics = allMatches(

@@ -185,7 +185,13 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     30 * SECOND_MS,
     'a client that takes longer to read a value sent from where it lies (16 KiB and more) is disconnected; 0: it is not',
   ),
-  integer('maxclients', [1, 10_000_000], 10_000, 'count', 'clients at a time; more are turned down'),
+  integer(
+    'maxclients',
+    [1, 10_000_000],
+    10_000,
+    'count',
+    'clients at a time; more are turned down',
+  ),
   duration(
     'auth-timeout',
     [SECOND_MS, DAY_MS],

@@ -60,7 +60,8 @@ function outputLimit(args: Args, at: number): Partial<LiveParameters> | string {
     if (name !== 'normal' && !NO_CLIENTS.includes(name)) {
       return 'Invalid client class specified in buffer limit configuration.';
     }
-    if (limit === null) return 'Error in hard, soft or soft_seconds setting in buffer limit configuration.';
+    if (limit === null)
+      return 'Error in hard, soft or soft_seconds setting in buffer limit configuration.';
     const { hardBytes, softBytes, softSeconds } = limit;
     if (name === 'normal') {
       changed = {

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { type Budget, IMAGE_LINES, type PartitionStats, SCRATCH_LINES } from '@ingot/store';
 import type { WorkerContext } from '../serving/execution.ts';
+import { LIMIT_NAMES, LIMITS, type LimitName } from '../serving/limits.ts';
 import type { ListenerKind } from '../serving/session.ts';
 import { nodeOf } from '../shared/map.ts';
 import { snakeCase } from '../shared/snake-case.ts';
@@ -35,6 +36,8 @@ export interface InfoSection {
   readonly fields: (source: InfoSource) => Fields;
 }
 
+/** Those that have a field of Redis' name. */
+const REDIS_LIMITS: ReadonlySet<LimitName> = new Set(['clients', 'queryBuffer', 'output']);
 const MICROSECONDS = 1e6;
 const SECONDS_PER_DAY = 86_400;
 
@@ -166,6 +169,8 @@ function stats({ node, workers, totals }: InfoSource): Fields {
     ['instantaneous_input_kbps', '0.00'],
     ['instantaneous_output_kbps', '0.00'],
     ['rejected_connections', counters.connectionsRefused],
+    ['client_query_buffer_limit_disconnections', counters.queryBufferEnded],
+    ['client_output_buffer_limit_disconnections', counters.outputEnded],
     ['sync_full', syncs.fullSyncs],
     ['sync_partial_ok', syncs.partialSyncs],
     ['sync_partial_err', 0],
@@ -186,6 +191,9 @@ function stats({ node, workers, totals }: InfoSource): Fields {
     ['total_error_replies', errorReplies(workers)],
     ['ingot_forwarded_commands', counters.forwarded],
     ['ingot_follower_reads', counters.followerReads],
+    ...LIMIT_NAMES.filter((name) => !REDIS_LIMITS.has(name)).map(
+      (name) => [`ingot_limit_${snakeCase(name)}`, counters[LIMITS[name].counter]] as const,
+    ),
   ];
 }
 

@@ -69,6 +69,9 @@ export class SkippedCommand {
 /** A command that the next call goes on with. */
 export type Unfinished = LongCommand | SkippedCommand;
 
+/** Rows of serving/limits.ts. */
+export type ParserLimit = 'arguments' | 'bulk' | 'line' | 'unauthenticatedCommand';
+
 export class Parser {
   /** What the batch's arguments lie in: the receive buffer, or `inlineBuffer`. */
   buffer: Buffer = Buffer.alloc(0);
@@ -82,6 +85,8 @@ export class Parser {
   consumed = 0;
   /** The protocol error that follows the batch's commands, or null. */
   error: string | null = null;
+  /** The limit that it is about, if it is about one. */
+  broken: ParserLimit | null = null;
   /** Set when the bytes end within a command of many arguments, or one that is skipped: pass it to
    *  the next call. */
   long: Unfinished | null = null;
@@ -126,6 +131,7 @@ export class Parser {
     this.argCount = 0;
     this.consumed = start;
     this.error = null;
+    this.broken = null;
     this.long = null;
     this.skipped = 0;
     this.wanted = 0;
@@ -157,8 +163,9 @@ export class Parser {
     if (next < 0) return next;
     const count = this.lineValue;
     if (count > this.argumentsMax) {
-      const word = count > this.limits.maxArguments ? 'invalid' : 'unauthenticated';
-      return this.fail(`${word} multibulk length`);
+      if (count <= this.limits.maxArguments) return this.failUnknown('multibulk length');
+      this.fail('invalid multibulk length');
+      return this.limit('arguments');
     }
     if (count <= 0) return next;
 
@@ -225,10 +232,12 @@ export class Parser {
     }
     const next = this.readLine(at + 1, end, 'invalid bulk length');
     if (next < 0) return next;
-    if (this.lineValue < 0 || this.lineValue > this.limits.maxBulkBytes) {
-      return this.fail('invalid bulk length');
+    if (this.lineValue < 0) return this.fail('invalid bulk length');
+    if (this.lineValue > this.limits.maxBulkBytes) {
+      this.fail('invalid bulk length');
+      return this.limit('bulk');
     }
-    if (this.lineValue > this.bulkBytesMax) return this.fail('unauthenticated bulk length');
+    if (this.lineValue > this.bulkBytesMax) return this.failUnknown('bulk length');
     return next;
   }
 
@@ -263,11 +272,11 @@ export class Parser {
     while (at < end && buffer[at] !== STAR) {
       const lineEnd = buffer.indexOf(LF, at);
       if (lineEnd === -1 || lineEnd >= end) {
-        if (end - at > LINE_BYTES_MAX) this.fail('too big inline request');
+        if (end - at > LINE_BYTES_MAX) this.failLine();
         return;
       }
       if (lineEnd - at > LINE_BYTES_MAX) {
-        this.fail('too big inline request');
+        this.failLine();
         return;
       }
       const words = splitInline(buffer, at, lineEnd, this.inlineBuffer);
@@ -295,6 +304,22 @@ export class Parser {
 
   private fail(text: string): typeof INVALID {
     this.error = `ERR Protocol error: ${text}`;
+    return INVALID;
+  }
+
+  private failLine(): void {
+    this.fail('too big inline request');
+    this.limit('line');
+  }
+
+  /** Whoever has said the password may do so. */
+  private failUnknown(what: string): typeof INVALID {
+    this.fail(`unauthenticated ${what}`);
+    return this.limit('unauthenticatedCommand');
+  }
+
+  private limit(broken: ParserLimit): typeof INVALID {
+    this.broken = broken;
     return INVALID;
   }
 

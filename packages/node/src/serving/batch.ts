@@ -29,6 +29,7 @@ import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
 import { PauseMode } from './client-pause.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
+import { replyTooLongText } from './limits.ts';
 import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
 import { ReplyMode } from './session.ts';
 import type { Dispatch } from './dispatch.ts';
@@ -129,6 +130,7 @@ export class BatchExecutor {
       if (connection.hold !== 0 || connection.closing) break;
       if (parser.error !== null) {
         desk.host.counters.add(Counter.protocolErrors, 1);
+        if (parser.broken !== null) desk.host.limits.strike(parser.broken, connection);
         out.error(parser.error);
         connection.closeAfterReplies();
         break;
@@ -244,7 +246,8 @@ export class BatchExecutor {
     out.protocol = connection.protocol;
     if (out.overflowed) {
       out.rewind(Math.min(from, out.length));
-      out.error(`ERR the reply would be larger than ${out.limitBytes} bytes`);
+      out.error(replyTooLongText(out.limitBytes));
+      desk.host.limits.strike('reply', connection);
     }
     desk.held.noteFresh(Math.min(from, out.length), out.length);
     return outcome;

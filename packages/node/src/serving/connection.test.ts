@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
 import { type Connection, Hold, READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { queryBufferText } from './limits.ts';
 import { LiveSettings } from './live-settings.ts';
 
 const CONNECTIONS_MAX = new LiveSettings().values.maxClients;
@@ -50,7 +51,9 @@ describe('connection: what it is sent', () => {
     cluster = await TestCluster.start(1, 1, { maxQueryBufferBytes: 100_000 });
     const client = await cluster.client();
     client.write(`*2\r\n$4\r\nECHO\r\n$200000\r\n${'x'.repeat(150_000)}`);
-    expect(await client.receive(1)).toEqual([]);
+    expect(await client.receive(2)).toEqual([`-${queryBufferText(100_000)}`]);
+    expect(cluster.counter(0, 'queryBufferEnded')).toBe(1);
+    expect(cluster.nodes[0].logged.map(([event]) => event)).toEqual(['limit.queryBuffer']);
     expect(await (await cluster.client()).call('PING')).toBe('PONG');
   });
 

@@ -18,6 +18,7 @@ import type { CallCounts } from './call-counts.ts';
 import type { Command, Execution } from './execution.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { HeldReplies } from './held-replies.ts';
+import type { LimitWatch } from './limit-watch.ts';
 import type { LiveSettings } from './live-settings.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
@@ -46,6 +47,7 @@ export interface DeskHost {
   readonly nodeId: string;
   readonly auth: ClientAuth;
   readonly live: LiveSettings;
+  readonly limits: LimitWatch;
   readonly slowLog: SlowLog;
   readonly pause: ClientPause;
   readonly map: ClusterMap;
@@ -180,6 +182,7 @@ export class Desk {
         out.error(DOWN_TEXT);
         return Outcome.refused;
       case 'full':
+        this.host.limits.strike('parked', connection);
         out.error(TRY_AGAIN_TEXT);
         return Outcome.refused;
     }
@@ -197,6 +200,7 @@ export class Desk {
     const room = (): void => connection.release(Hold.link);
     if (this.forwarding.hasRoom(to.node, connection, room)) return true;
     connection.hold |= Hold.link;
+    this.host.limits.strike('link', connection, { peer: to.node.id });
     return false;
   }
 }

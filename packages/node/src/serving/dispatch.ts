@@ -1,6 +1,7 @@
 /** Every command but plain GET and SET: by the kind of its row, to whoever runs that kind.
  *  Settles what `Command.run` may rely on: arity, one partition, an owner who may answer. */
 
+import { Buffer } from 'node:buffer';
 import { type Partition, partitionOfSlot } from '@ingot/store';
 import {
   execAborted,
@@ -44,6 +45,8 @@ const NEVER_QUEUED: ReadonlySet<string> = new Set([
 ]);
 
 const ERROR = 0x2d;
+/** What such a reply begins with. */
+const VALUE_TOO_LARGE: Buffer = Buffer.from('-ERR value of ');
 
 export class Dispatch {
   private readonly desk: Desk;
@@ -72,7 +75,19 @@ export class Dispatch {
     const outcome = this.execute(connection, index, command, args, queueing);
     if (outcome !== Outcome.done || queueing) return outcome;
     calls.count(named);
-    if (out.length > from && out.buffer[from] === ERROR) calls.error(named, out.buffer, from);
+    if (out.length > from && out.buffer[from] === ERROR) {
+      calls.error(named, out.buffer, from);
+      if (
+        out.buffer.compare(
+          VALUE_TOO_LARGE,
+          0,
+          VALUE_TOO_LARGE.length,
+          from,
+          from + VALUE_TOO_LARGE.length,
+        ) === 0
+      )
+        this.noteTooLarge(connection, args.span);
+    }
     return outcome;
   }
 
@@ -107,6 +122,11 @@ export class Dispatch {
       default:
         return this.keyed(connection, command, args);
     }
+  }
+
+  private noteTooLarge(connection: Connection, bytes: number): void {
+    this.desk.passage.close();
+    this.desk.host.limits.strike('value', connection, { bytes });
   }
 
   private pauses(connection: Connection, command: Command): boolean {
@@ -225,6 +245,7 @@ export class Dispatch {
 
   /** A command with an argument that is longer than any value may be; it was not kept. */
   refuseSkipped(connection: Connection, bytes: number): void {
+    this.noteTooLarge(connection, bytes);
     this.desk.out.error(valueTooLarge(bytes, this.desk.host.map.valueMaxBytes));
     if (connection.transaction !== null) connection.transaction.aborted = true;
   }

@@ -332,8 +332,8 @@ describe('large values: sent from where they lie', () => {
     await stalled(0);
     while (values.pinStats(Date.now()).pins > 0) expect(await other.call('GET', key)).toBe(value);
     expect(cluster.counter(0, 'pinsEnded')).toBe(1);
-    const [event, { connections, client, seconds }] = cluster.nodes[0].logged[0];
-    expect([event, connections]).toEqual(['pins.ended', 1]);
+    const [event, { count, client, seconds }] = cluster.nodes[0].logged[0];
+    expect([event, count]).toEqual(['pins.ended', 1]);
     expect(client).toBe(`127.0.0.1:${slow.socket.localPort}`);
     expect(seconds).toBeGreaterThanOrEqual(0.2);
   });

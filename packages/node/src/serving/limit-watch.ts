@@ -37,15 +37,15 @@ export class LimitWatch {
     this.nowMs = nowMs;
   }
 
-  /** A limit struck; `client` is null where it is nobody's in particular. */
-  strike(limit: LimitName, client: Struck | null, fields: LimitFields = {}): void {
-    this.counters.add(Counter[LIMITS[limit].counter], 1);
+  /** A limit struck, `count` times at once; `client` is null where it is nobody's in particular. */
+  strike(limit: LimitName, client: Struck | null, fields: LimitFields = {}, count = 1): void {
+    this.counters.add(Counter[LIMITS[limit].counter], count);
     const unsaid = this.unsaid.get(limit);
     if (unsaid !== undefined) {
-      unsaid.count++;
+      unsaid.count += count;
       return;
     }
-    this.unsaid.set(limit, { count: 1, client, fields });
+    this.unsaid.set(limit, { count, client, fields });
     this.say(limit, this.nowMs());
   }
 

@@ -272,7 +272,7 @@ export const LIMITS: Readonly<Record<LimitName, LimitRow>> = {
     fixed: '1s, 7s',
     strikes: 'the link is ended and made anew; the outcome of what it carried is unknown',
     error:
-      'ERR the connection to the node that owns this key broke; the command may or may not have been executed',
+      'ERR the connection to the node that owns this key broke; whether the command was executed is unknown',
     counter: 'linksEnded',
     event: 'limit.linkSilence',
     advice:

@@ -13,10 +13,7 @@ const AT_START = {
   latencyThresholdMs: 0,
 } as const;
 
-type LiveLimits = Pick<
-  RespLimits,
-  'maxClients' | 'idleTimeoutMs' | 'authTimeoutMs' | 'output'
->;
+type LiveLimits = Pick<RespLimits, 'maxClients' | 'idleTimeoutMs' | 'authTimeoutMs' | 'output'>;
 
 const NO_LIMITS: LiveLimits = {
   maxClients: 10_000,

@@ -17,6 +17,7 @@ import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
 import { onePartition } from './keys.ts';
+import { TRANSACTION_TOO_LARGE_TEXT } from './limits.ts';
 import { chooseLink } from './own-links.ts';
 import { keepLent } from './pinned-value.ts';
 import { Way } from './reply-values.ts';
@@ -108,7 +109,10 @@ export class Transactions {
     command: Command,
     args: Args,
   ): string | null {
-    if (transaction.queuedBytes > QUEUED_BYTES_MAX) return 'ERR the transaction is too large';
+    if (transaction.queuedBytes > QUEUED_BYTES_MAX) {
+      this.desk.host.limits.strike('transaction', connection);
+      return TRANSACTION_TOO_LARGE_TEXT;
+    }
     if (command.kind === 'keyspace') {
       return `ERR '${command.name}' covers all partitions and cannot be part of a transaction`;
     }

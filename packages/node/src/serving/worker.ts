@@ -86,7 +86,6 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
 
   private readonly wake: Int32Array;
   private readonly askMain: Ask;
-  private readonly log: NodeLog;
   private readonly parking: Parking;
   private readonly forwarding: Forwarding;
   private readonly desk: Desk;
@@ -96,7 +95,6 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   private nextSession: number;
 
   constructor(data: WorkerData, ask: Ask, log: NodeLog = () => {}) {
-    this.log = log;
     this.nodeId = data.nodeId;
     this.auth = new ClientAuth(data.settings.credentials);
     this.live = new LiveSettings(data.settings.limits);
@@ -180,19 +178,17 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   private checkPins(): void {
     if (this.pinning.size === 0) return;
     const nowMs = this.monotonicMs();
-    let connections = 0;
+    let count = 0;
     let longestMs = 0;
-    let client = '';
+    let client: Connection | null = null;
     for (const connection of [...this.pinning]) {
       const pinnedMs = connection.checkPins(nowMs);
       if (pinnedMs < 0) continue;
-      connections++;
-      if (pinnedMs >= longestMs) client = connection.address;
+      count++;
+      if (pinnedMs >= longestMs) client = connection;
       longestMs = Math.max(longestMs, pinnedMs);
     }
-    if (connections === 0) return;
-    this.counters.add(Counter.pinsEnded, connections);
-    this.log('warn', 'pins.ended', { connections, client, seconds: longestMs / 1_000 });
+    if (count > 0) this.limits.strike('pin', client, { seconds: longestMs / 1_000 }, count);
   }
 
   get incarnation(): number {
