@@ -353,6 +353,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   /** Ends it with an error, where that can leave at once. */
   endSaying(text: string): void {
+    this.departFirst();
     const canSay = this.replies.empty && (this.hold & Hold.output) === 0;
     this.closing = true;
     if (canSay) {
@@ -488,7 +489,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   depart(replies: Buffer): boolean {
     this.departing = false;
     if (this.wire.write(replies)) return true;
-    this.hold |= Hold.output;
+    this.keepUnread(replies.length);
     return false;
   }
 
@@ -668,14 +669,19 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.host.sent(out.length + out.lentBytes);
     const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
     if (!taken) {
-      this.hold |= Hold.output;
-      this.writingBytes += out.length;
       // All that a worker lends is pinned.
       if (out.lentBytes > 0) this.keepWriting(out.surrenderLent() as PinnedValue[]);
+      this.keepUnread(out.length);
       out.surrender();
-      this.host.patience.noteUnread(this);
     }
     out.reset();
+  }
+
+  /** The socket has not taken all of `bytes`, nor of what it lends besides. */
+  private keepUnread(bytes: number): void {
+    this.hold |= Hold.output;
+    this.writingBytes += bytes;
+    this.host.patience.noteUnread(this);
   }
 
   /** The socket reads these until it says that it has written everything. */
