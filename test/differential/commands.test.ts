@@ -24,6 +24,7 @@ const redisServer = needs('redis-server');
 const NEWER = [
   'delifeq',
   'delex',
+  'digest',
   'ingot.scan',
   'client|setinfo',
   'client|acks',

@@ -12,10 +12,12 @@ const OWN_DATA = `
 client|acks mode<oneof>?(local<pure-token>=LOCAL isr<pure-token>=ISR)
 client|no-touch enabled<oneof>(on<pure-token>=ON off<pure-token>=OFF)
 client|setinfo attr<oneof>(libname=LIB-NAME libver=LIB-VER)
-delex key<key>#0 condition<oneof>?(ifeq-value=IFEQ ifne-value=IFNE)
+delex key<key>#0 condition<oneof>?(ifeq-value=IFEQ ifne-value=IFNE ifdeq-digest=IFDEQ
+  ifdne-digest=IFDNE)
 delifeq key<key>#0 value
+digest key<key>#0
 set key<key>#0 value condition<oneof>@2.6.12?(nx<pure-token>=NX xx<pure-token>=XX
-  ifeq-value=IFEQ@8.4.0 ifne-value=IFNE@8.4.0)
+  ifeq-value=IFEQ@8.4.0 ifne-value=IFNE@8.4.0 ifdeq-digest=IFDEQ@8.4.0 ifdne-digest=IFDNE@8.4.0)
   get<pure-token>=GET@6.2.0? expiration<oneof>?(seconds<integer>=EX@2.6.12
   milliseconds<integer>=PX@2.6.12 unix-time-seconds<unix-time>=EXAT@6.2.0
   unix-time-milliseconds<unix-time>=PXAT@6.2.0 keepttl<pure-token>=KEEPTTL@6.0.0)

@@ -60,7 +60,7 @@ const SINCE: readonly Named[] = [
       expiretime latency|histogram lcs pexpiretime`,
   ],
   ['7.2.0', 'client|no-touch client|setinfo cluster|myshardid'],
-  ['8.4.0', 'delex'],
+  ['8.4.0', 'delex digest'],
   ['Valkey 9.0.0', 'delifeq'],
 ];
 
@@ -104,7 +104,7 @@ const KEY_FLAGS: readonly Named[] = [
   [
     'RO access',
     `get getrange substr getbit bitcount bitpos bitfield_ro ttl pttl expiretime pexpiretime dump mget
-      lcs`,
+      lcs digest`,
   ],
   [
     'RO',

@@ -19,8 +19,11 @@ export const OPTION_KEEPTTL = 8;
 export const OPTION_PERSIST = 16;
 export const OPTION_IFEQ = 512;
 export const OPTION_IFNE = 1024;
+export const OPTION_IFDEQ = 2048;
+export const OPTION_IFDNE = 4096;
 /** Each is about the value that was there. */
-const CONDITIONS: number = OPTION_NX | OPTION_XX | OPTION_IFEQ | OPTION_IFNE;
+const CONDITIONS: number =
+  OPTION_NX | OPTION_XX | OPTION_IFEQ | OPTION_IFNE | OPTION_IFDEQ | OPTION_IFDNE;
 const OPTION_EX = 32;
 const OPTION_PX = 64;
 const OPTION_EXAT = 128;
@@ -36,7 +39,7 @@ interface OptionRow {
   readonly excludes: number;
   /** Unit of the argument that follows; none when absent. */
   readonly time?: TimeUnit;
-  /** A value follows, to be compared. */
+  /** A value, or a digest, follows, to be compared. */
   readonly compares?: true;
 }
 
@@ -44,6 +47,8 @@ const NX: OptionRow = condition('NX', OPTION_NX);
 const XX: OptionRow = condition('XX', OPTION_XX);
 const IFEQ: OptionRow = { ...condition('IFEQ', OPTION_IFEQ), compares: true };
 const IFNE: OptionRow = { ...condition('IFNE', OPTION_IFNE), compares: true };
+const IFDEQ: OptionRow = { ...condition('IFDEQ', OPTION_IFDEQ), compares: true };
+const IFDNE: OptionRow = { ...condition('IFDNE', OPTION_IFDNE), compares: true };
 const GET: OptionRow = { word: 'GET', bit: OPTION_GET, excludes: 0 };
 const KEEPTTL: OptionRow = expiryOption('KEEPTTL', OPTION_KEEPTTL);
 const PERSIST: OptionRow = expiryOption('PERSIST', OPTION_PERSIST);
@@ -54,7 +59,9 @@ const TIMES: readonly OptionRow[] = [
   { ...expiryOption('PXAT', OPTION_PXAT), time: UNIX_MS },
 ];
 
-export const SET_OPTIONS: readonly OptionRow[] = [...TIMES, NX, XX, GET, KEEPTTL, IFEQ, IFNE];
+export const SET_OPTIONS: readonly OptionRow[] = [
+  ...[...TIMES, NX, XX, GET, KEEPTTL, IFEQ, IFNE, IFDEQ, IFDNE],
+];
 export const GETEX_OPTIONS: readonly OptionRow[] = [...TIMES, PERSIST];
 
 function condition(word: string, bit: number): OptionRow {
@@ -70,7 +77,7 @@ export class WriteOptions {
   bits = 0;
   /** Unix ms, when one of EX PX EXAT PXAT was given and `settleTime` accepted it; else 0. */
   expiresAtMs = 0;
-  /** The argument that IFEQ or IFNE compares with. */
+  /** The argument that IFEQ, IFNE, IFDEQ or IFDNE compares with. */
   comparedAt = 0;
   private unit: TimeUnit | undefined;
   private timeAt = 0;

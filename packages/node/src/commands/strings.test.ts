@@ -273,6 +273,8 @@ describe('GETEX PERSIST', () => {
   });
 });
 
+const notADigest = { error: expect.stringMatching(/^ERR a digest must be exactly 16/) };
+
 /** Vectors of https://redis.io/docs/latest/commands/set/, .../delex/ and valkey.io/commands/delifeq/ */
 describe('conditions on the value', () => {
   const vectors: readonly (readonly [command: string, reply: unknown])[] = [
@@ -303,7 +305,21 @@ describe('conditions on the value', () => {
     ['DELEX b ifne 2', 1],
     ['DELEX b', 0],
     ['SET b 1', 'OK'],
-    ['DELEX b IFDEQ 0123456789abcdef', { error: expect.stringMatching(/^ERR IFDEQ and IFDNE/) }],
+    ['SET key1 hello', 'OK'],
+    ['SET key1 a IFDEQ 0123456789abcdef', null],
+    ['SET key1 a IFDEQ 9555E8555C62DCFD GET', 'hello'],
+    ['SET key1 hello IFDNE 9555e8555c62dcfd', 'OK'],
+    ['SET key1 b IFDNE 9555e8555c62dcfd', null],
+    ['SET c 1 IFDEQ 9555e8555c62dcfd', null],
+    ['SET c test IFDNE 9555e8555c62dcfd', 'OK'],
+    ['SET c 1 IFDEQ 9ec9f7918d7dfc4', notADigest],
+    ['SET c 1 IFDNE 9ec9f7918d7dfc4x', notADigest],
+    ['SET c 1 IFDEQ 9ec9f7918d7dfc40 IFEQ test', syntaxError],
+    ['DELEX c IFDEQ 9ec9f7918d7dfc4', notADigest],
+    ['DELEX c IFDEQ 9555e8555c62dcfd', 0],
+    ['DELEX c IFDNE 9ec9f7918d7dfc40', 0],
+    ['DELEX c IFDEQ 9ec9f7918d7dfc40', 1],
+    ['DELEX c IFDEQ 9ec9f7918d7dfc40', 0],
     ['DELEX b IFEQ 1', 1],
     ['SET b 1', 'OK'],
     ['DELEX b', 1],

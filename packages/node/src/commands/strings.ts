@@ -6,6 +6,7 @@ import { APPEND, CHANGED, NEEDS_PASSAGES } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { EditRequest, Execution } from '../serving/execution.ts';
+import { digestIs, isDigest, NOT_A_DIGEST } from './digest.ts';
 import {
   CHANGED_BEFORE,
   invalidExpireTime,
@@ -33,6 +34,8 @@ import { type CommandRow, command, FIRST_KEY, type Run } from './row.ts';
 import {
   GETEX_OPTIONS,
   OPTION_GET,
+  OPTION_IFDEQ,
+  OPTION_IFDNE,
   OPTION_IFEQ,
   OPTION_IFNE,
   OPTION_KEEPTTL,
@@ -43,9 +46,6 @@ import {
   WriteOptions,
 } from './set-options.ts';
 import { valueIs } from './value-pieces.ts';
-
-const NO_DIGESTS =
-  'ERR IFDEQ and IFDNE are not supported: there are no digests, use IFEQ or IFNE with the value';
 
 const options = new WriteOptions();
 
@@ -67,6 +67,8 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
   if (!options.parse(SET_OPTIONS, args, 3)) return out.error(SYNTAX_ERROR);
   const badTime = options.settleTime('set', args, execution.nowMs);
   if (badTime !== null) return out.error(badTime);
+  const digests = options.has(OPTION_IFDEQ | OPTION_IFDNE);
+  if (digests && !isDigest(args, options.comparedAt)) return out.error(NOT_A_DIGEST);
   const { partition } = execution;
   const mark = out.mark();
   const wantsOld = options.has(OPTION_GET);
@@ -86,31 +88,13 @@ function setWithOptions(execution: Execution, args: Args, out: ReplyWriter): voi
 
 /** Whether the conditions of SET let it replace the value at `ref`, 0 = none. */
 function mayReplace(execution: Execution, args: Args, ref: number): boolean {
-  if (ref === 0) return !options.has(OPTION_XX | OPTION_IFEQ);
+  if (ref === 0) return !options.has(OPTION_XX | OPTION_IFEQ | OPTION_IFDEQ);
   if (options.has(OPTION_NX)) return false;
-  if (!options.has(OPTION_IFEQ | OPTION_IFNE)) return true;
-  return valueIs(execution, ref, args, options.comparedAt) === options.has(OPTION_IFEQ);
-}
-
-/** Deletes the key if its value is argument 2. */
-function delifeq(execution: Execution, args: Args, out: ReplyWriter): void {
-  const ref = find(execution, args, 1);
-  const isIt = ref !== 0 && valueIs(execution, ref, args, 2);
-  out.integer(isIt ? removeKey(execution, args, 1) : 0);
-}
-
-/** DELEX key [IFEQ value | IFNE value] */
-function delex(execution: Execution, args: Args, out: ReplyWriter): void {
-  const isBare = args.count === 2;
-  const equal = !isBare && args.is(2, 'IFEQ');
-  const compares = args.count === 4 && (equal || args.is(2, 'IFNE'));
-  const digests = args.count === 4 && (args.is(2, 'IFDEQ') || args.is(2, 'IFDNE'));
-  if (digests) return out.error(NO_DIGESTS);
-  if (!isBare && !compares) return out.error(SYNTAX_ERROR);
-  const ref = find(execution, args, 1);
-  if (ref === 0) return out.integer(0);
-  const holds = isBare || valueIs(execution, ref, args, 3) === equal;
-  out.integer(holds ? removeKey(execution, args, 1) : 0);
+  if (options.has(OPTION_IFEQ | OPTION_IFNE)) {
+    return valueIs(execution, ref, args, options.comparedAt) === options.has(OPTION_IFEQ);
+  }
+  if (!options.has(OPTION_IFDEQ | OPTION_IFDNE)) return true;
+  return digestIs(execution, args, 1, ref, options.comparedAt) === options.has(OPTION_IFDEQ);
 }
 
 function getset(execution: Execution, args: Args, out: ReplyWriter): void {
@@ -286,24 +270,6 @@ export const STRING_COMMANDS: readonly CommandRow[] = [
     flags: ['write', 'fast'],
     summary: 'Returns the value of a key and deletes it.',
     run: getdel,
-  }),
-  command({
-    ...string,
-    name: 'delifeq',
-    arity: 3,
-    kind: 'write',
-    flags: ['write', 'fast'],
-    summary: 'Deletes a key if it has this value.',
-    run: delifeq,
-  }),
-  command({
-    ...string,
-    name: 'delex',
-    arity: -2,
-    kind: 'write',
-    flags: ['write', 'fast'],
-    summary: 'Deletes a key, if it has this value (IFEQ) or another one (IFNE) where asked for.',
-    run: delex,
   }),
   command({
     ...string,

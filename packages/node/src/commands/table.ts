@@ -7,6 +7,7 @@ import { BITFIELD_COMMANDS } from './bitfield.ts';
 import { CLIENT_COMMAND } from './client.ts';
 import { CLUSTER_COMMAND } from './cluster.ts';
 import { commandCommand } from './command-info.ts';
+import { CONDITIONAL_COMMANDS } from './conditional.ts';
 import { CONFIG_COMMAND } from './config.ts';
 import { CONNECTION_COMMANDS } from './connection.ts';
 import { COPY_COMMANDS } from './copy.ts';
@@ -29,6 +30,7 @@ import { TRANSACTION_COMMANDS } from './transactions.ts';
 
 export const COMMANDS: readonly CommandRow[] = [
   ...STRING_COMMANDS,
+  ...CONDITIONAL_COMMANDS,
   ...MULTI_KEY_COMMANDS,
   ...COUNTER_COMMANDS,
   LCS_COMMAND,

@@ -1,8 +1,9 @@
 /** Commands on bits of values that do not fit one passage. */
 import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
+import { LongHash } from '../commands/xxh3.ts';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
-import { expectWhole } from './large-values.fixture.ts';
+import { expectWhole, large } from './large-values.fixture.ts';
 
 const MIB = 2 ** 20;
 
@@ -33,6 +34,30 @@ describe('bits of large values: through the owner and through another node', () 
       const field = `BITFIELD ${key} SET u8 5000001 255 INCRBY i16 5000001 1 GET u9 5000000`;
       expect(await ask(client, field)).toEqual([0, -255, 255]);
       expect(await ask(client, `STRLEN ${key}`)).toBe(625_003);
+    }
+    expectWhole(cluster);
+  });
+
+  it('DIGEST is that of all bytes, and SET IFDEQ and DELEX IFDEQ know it', async () => {
+    cluster = await TestCluster.start(2, 2);
+    for (const [node, bytes] of [65_536, 65_537, 131_072 + 63, 500_000].entries()) {
+      const client = await cluster.client(node % 2);
+      const key = cluster.keyIn(0, `${node}`);
+      const text = large(bytes);
+      const value = Buffer.from(text);
+      const hash = new LongHash(bytes);
+      const words = (from: number, to: number): Int32Array =>
+        Int32Array.from({ length: (to - from) >> 2 }, (_, i) => value.readInt32LE(from + 4 * i));
+      hash.add(words(0, bytes), bytes);
+      const digest = hash
+        .end(words(bytes - 64, bytes))
+        .toString(16)
+        .padStart(16, '0');
+      await client.call('SET', key, text);
+      expect(await ask(client, `DIGEST ${key}`)).toBe(digest);
+      expect(await ask(client, `SET ${key} x IFDEQ 0123456789abcdef`)).toBeNull();
+      expect(await client.call('SET', key, text, 'IFDEQ', digest)).toBe('OK');
+      expect(await ask(client, `DELEX ${key} IFDEQ ${digest}`)).toBe(1);
     }
     expectWhole(cluster);
   });
