@@ -84,7 +84,10 @@ describe('two nodes, one copy', () => {
   let cluster: LocalCluster;
 
   beforeAll(async () => {
-    cluster = await LocalCluster.start({ nodes: 2, copies: 1, capacity: '128mb', partitions: 16 });
+    cluster = await LocalCluster.start({
+      ...{ nodes: 2, copies: 1, capacity: '128mb', partitions: 16 },
+      args: ['--checkpoint-every', '0'],
+    });
     await fill(cluster.node(1).ports.client, 2_000, (i) => [names[i], value(i)]);
   });
 

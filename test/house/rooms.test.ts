@@ -97,6 +97,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/commands\/version\.ts$/, // the version in package.json
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
       /^node\/src\/register\/lmdb-acceptor-storage\.ts$/, // whether its file is a copy
+      /^node\/src\/checkpoint\/(checkpoint-file|torn-file)\.ts$/, // what is saved
     ],
   },
 ];

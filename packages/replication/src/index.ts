@@ -56,6 +56,7 @@ export {
   type PacerOptions,
   type SyncRate,
 } from './pacer.ts';
+export { scanRedo } from './redo-batch.ts';
 export { RedoBuffers } from './redo-buffers.ts';
 export { type RedoBlock, RingReader } from './ring-reader.ts';
 export { decideRepair, type RepairCase, type RepairDecision } from './repair-decision.ts';

@@ -35,6 +35,7 @@ import {
   SCRATCH_CONSISTENT_WORD,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_LANDINGS_WORD,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
@@ -117,6 +118,7 @@ export class Copy {
       keepBaseHistory(this.#memory);
       this.#memory.landed.fill(0);
     }
+    this.#scratch32[SCRATCH_LANDINGS_WORD]++;
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 0);
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 0);
     this.#scratch64[SCRATCH_SEQ_F64] = r0Seq;
@@ -165,8 +167,16 @@ export class Copy {
     writeEmptyImage(geometry, partitionId, this.#image32);
     this.#scratch64[SCRATCH_SEQ_F64] = 0;
     this.#scratch64[SCRATCH_CLOCK_F64] = 0;
+    this.#scratch32[SCRATCH_LANDINGS_WORD]++;
     this.#ring.clear(1);
     rebuildScratch(this.#parts);
+  }
+
+  /** What the copy's bytes were last written under: nothing that had expired by then comes back. */
+  sawClock(clockMs: number): void {
+    enterGate(this.#scratch32);
+    if (clockMs > this.#scratch64[SCRATCH_CLOCK_F64]) this.#scratch64[SCRATCH_CLOCK_F64] = clockMs;
+    leaveGate(this.#scratch32);
   }
 
   #sawGeneration(generation: number): void {

@@ -214,6 +214,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['drains', 288, 8], // chunks emptied and given back
   ['roomWork', 296, 8], // units of work spent on making room
   ['measuredBytes', 304, 8], // of records, as the sweeper last went round; 0 = not yet
+  ['landings', 312, 4], // follower, in a passage: how often bytes came in other than by redo
   ['packChunk', 316, 4], // paged chunk all of whose units are being emptied, 0 = none
   ['baseHistory', 320, 1_024],
   ['pinTimes', 1_344, 256], // 64 x u32: when a pin that is held began, low bits of unix ms, 0 = no pin
@@ -282,6 +283,7 @@ export const SCRATCH_MOVES_F64 = 35;
 export const SCRATCH_DRAINS_F64 = 36;
 export const SCRATCH_ROOM_WORK_F64 = 37;
 export const SCRATCH_MEASURED_BYTES_F64 = 38;
+export const SCRATCH_LANDINGS_WORD = 78;
 export const SCRATCH_PACK_CHUNK_WORD = 79;
 export const SCRATCH_BASE_HISTORY = 320;
 export const SCRATCH_PIN_TIMES_WORD = 336;

@@ -8,6 +8,7 @@ import {
   CHUNK_BYTES,
   SCRATCH_CAPACITY_CHUNKS_WORD,
   SCRATCH_CHECKED_WORD,
+  SCRATCH_CLOCK_F64,
   SCRATCH_CONSISTENT_WORD,
   SCRATCH_DRAIN_UNIT_WORD,
   SCRATCH_DRAINS_F64,
@@ -16,6 +17,7 @@ import {
   SCRATCH_EXPIRIES_F64,
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
+  SCRATCH_LANDINGS_WORD,
   SCRATCH_MOVES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_RING_HEAD_F64,
@@ -39,12 +41,17 @@ export interface StableView {
   role: number;
   consistent: boolean;
   checked: boolean;
+  /** Highest clock seen, unix ms. */
+  clockMs: number;
+  /** Rises when bytes of the image change other than by redo: where it is the same, redo tells all that changed. */
+  landings: number;
 }
 
 export function newStableView(): StableView {
   return {
     ...{ seq: 0, generation: 0, ringHead: 0, ringTail: 0 },
     ...{ epoch: 0, role: 0, consistent: false, checked: false },
+    ...{ clockMs: 0, landings: 0 },
   };
 }
 
@@ -110,6 +117,8 @@ export class PartitionState {
     view.role = this.#scratch32[SCRATCH_ROLE_WORD];
     view.consistent = this.#scratch32[SCRATCH_CONSISTENT_WORD] !== 0;
     view.checked = this.#scratch32[SCRATCH_CHECKED_WORD] !== 0;
+    view.clockMs = this.#scratch64[SCRATCH_CLOCK_F64];
+    view.landings = this.#scratch32[SCRATCH_LANDINGS_WORD];
     return endRead(this.#scratch32, token);
   }
 
@@ -170,6 +179,11 @@ export class PartitionState {
   setCapacityChunks(chunks: number): void {
     const bounded = Math.min(chunks, this.geometry.chunkCount);
     Atomics.store(this.#scratch32, SCRATCH_CAPACITY_CHUNKS_WORD, bounded);
+  }
+
+  /** As in `StableView`. A glance. */
+  landings(): number {
+    return Atomics.load(this.#scratch32, SCRATCH_LANDINGS_WORD);
   }
 
   /** As `stats().seq`. */

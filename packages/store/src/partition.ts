@@ -17,7 +17,9 @@ import { appendHistory, type HistoryEntry, readHistory } from './history.ts';
 import {
   CHUNK_BYTES,
   CHUNK_FREE,
+  HEADER_FIELDS,
   HEADER_FLUSH_SEQ,
+  offsetOf,
   SCRATCH_BASE_VALID_WORD,
   SCRATCH_CHECKED_WORD,
   SCRATCH_CONSISTENT_WORD,
@@ -46,6 +48,7 @@ import { Values } from './values.ts';
 import { Writer } from './writer.ts';
 
 const FLUSH_SEQ_WORD = HEADER_FLUSH_SEQ >>> 2;
+const PARTITION_ID_WORD = offsetOf(HEADER_FIELDS, 'partitionId') >>> 2;
 const FLUSH_STAMP_MODULO = 2 ** 20;
 
 export class Partition extends PartitionState {
@@ -440,6 +443,16 @@ export class Partition extends PartitionState {
 
   applyRedo(buffer: Buffer, start: number, end: number, clockMs: number): ApplyOutcome {
     return this.#copy.applyRedo(buffer, start, end, clockMs);
+  }
+
+  /** The partition that the image says it is of. */
+  imageOwner(): number {
+    return this.#memory.image32[PARTITION_ID_WORD];
+  }
+
+  /** Raises the highest clock seen, unix ms. Takes the gate. */
+  sawClock(clockMs: number): void {
+    this.#copy.sawClock(clockMs);
   }
 
   becomeConsistent(generation: number): string | null {

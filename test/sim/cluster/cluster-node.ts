@@ -183,6 +183,7 @@ export class ClusterNode {
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
       memoryOf: this.#memoryOf,
+      started: this.#memoryOf === 0,
       joinId: this.#joinId,
     };
     const others = run.world.hosts.filter(({ id }) => id !== this.id);

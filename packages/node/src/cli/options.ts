@@ -237,6 +237,18 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     3_600 * SECOND_MS,
     'compare every chunk of every copy once in so long, and repair what differs; 0: never',
   ),
+  duration(
+    'checkpoint-every',
+    [SECOND_MS, DAY_MS],
+    60 * SECOND_MS,
+    'what changed is saved below --data-dir so often, and at the end, and read at the next start; 0: nothing is saved, and what was is removed',
+  ),
+  bytes(
+    'checkpoint-rate',
+    [MB, 64 * GB],
+    64 * MB,
+    'checkpoints are written with so many bytes per second at most',
+  ),
   choice('log-level', ['debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much to log'),
 ];
 
@@ -307,7 +319,7 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
     'path',
     null,
     'folder',
-    'identity and last cluster map; ingot-data/ID unless set',
+    'identity, last cluster map and checkpoints; ingot-data/ID unless set',
   ),
   flag('found', 'found a new cluster'),
   flag('witness', 'hold no copies, only vote: the third voice of a cluster of two nodes'),

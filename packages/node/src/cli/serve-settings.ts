@@ -56,6 +56,8 @@ export function settingsFrom(
     syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
+    checkpointEveryMs: values.number('checkpoint-every') ?? 0,
+    checkpointBytesPerSecond: values.number('checkpoint-rate') ?? 0,
     insecure: values.flag('insecure'),
     logLevel: values.text('log-level') as LogLevel,
     limits: {

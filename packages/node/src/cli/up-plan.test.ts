@@ -9,7 +9,7 @@ import { type NodePlan, planNodes, restartCommand } from './up-plan.ts';
 import { resolveOptions } from './values.ts';
 
 function plan(flags: Record<string, unknown>, dataDir = '/data'): NodePlan[] {
-  const given = { flags, environment: {}, file: null };
+  const given = { flags: { 'data-dir': dataDir, ...flags }, environment: {}, file: null };
   return planNodes(resolveOptions(UP_OPTIONS, given), dataDir, `${dataDir}/secret`);
 }
 
@@ -51,6 +51,10 @@ test('up: what stands at its default is left out', () => {
       '--http-port 7701 --cluster-port 7801 --follower-port 7901 --data-dir /data/n1 ' +
       '--secret-file /data/secret --found',
   );
+});
+
+test('up: nothing is saved in a folder that is removed at the end', () => {
+  expect(restartCommand(plan({ 'data-dir': undefined })[0])).toContain('--checkpoint-every 0');
 });
 
 test('up: the restart command quotes what a shell would take apart', () => {

@@ -53,6 +53,7 @@ export function planNodes(
         ['--data-dir', join(dataDir, id), '--secret-file', secretFile],
         passwordFile === null ? [] : ['--password-file', passwordFile],
         membership,
+        values.text('data-dir') === null ? ['--checkpoint-every', '0'] : [],
         optionArguments(PROCESS_OPTIONS, values),
       ),
     });

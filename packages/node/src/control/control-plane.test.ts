@@ -130,7 +130,13 @@ describe('control plane: going and returning', () => {
     const clusterId = n1.plane.map().clusterId;
     const acceptor = n2.identity.acceptor();
     const request = { id, advertise, ports, clusterId, lastIncarnation: 1, acceptor };
-    await client.join({ ...request, witness: false, memoryOf: 0, joinId: 'a later start' });
+    await client.join({
+      ...request,
+      witness: false,
+      memoryOf: 0,
+      started: true,
+      joinId: 'a later start',
+    });
     await until(() => n2.node.retirements.length > 0);
     expect(n2.node.retirements[0]).toMatch(/another process/);
     client.close();

@@ -95,6 +95,8 @@ export class ControlPlane implements ControlPlaneApi {
   /** Of this life; before it is in the map, what it will be as far as this node can tell. */
   #incarnation = 0;
   #isMember = false;
+  /** The life whose memory came back with the start of this process; 0: none did, or not all of it. */
+  #recovered = 0;
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
   /** By this process itself. */
@@ -131,6 +133,7 @@ export class ControlPlane implements ControlPlaneApi {
     const founded = await this.#foundIfAsked();
     const seen = this.#identity.lastMap();
     if (seen !== null) this.#cluster = this.#open(seen);
+    if (seen !== null && founded === null) this.#recovered = await this.#node.recover(seen);
     const joined = founded ?? (await this.#join());
     await this.#enter(joined, this.#cluster ?? this.#open(joined));
     // What follows keeps the process busy: its heartbeats are to be on their way by then.
@@ -334,9 +337,10 @@ export class ControlPlane implements ControlPlaneApi {
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
-    const memoryOf = this.#isBetweenLives ? lastIncarnation : 0;
+    const memoryOf = this.#isBetweenLives ? lastIncarnation : this.#recovered;
     const member = { id, advertise, ports, clusterId, acceptor, witness };
-    return { ...member, lastIncarnation, memoryOf, joinId: randomUUID() };
+    const started = !this.#isBetweenLives;
+    return { ...member, lastIncarnation, memoryOf, started, joinId: randomUUID() };
   }
 
   #nextIncarnation(map: ClusterMap, acceptor: Acceptor): number {

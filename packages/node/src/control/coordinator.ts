@@ -332,7 +332,8 @@ export class Coordinator {
       if (isOfJoin(known, request)) return current;
       isOver = known === null || known.fencedThrough >= known.incarnation;
       if (!isOver) return current;
-      return withNewLife(current, newLife(current, request, false), request.memoryOf);
+      const life = newLife(current, request, false);
+      return withNewLife(current, life, request);
     });
     this.follow(map);
     if (!isOver) return null;

@@ -112,11 +112,11 @@ describe('map changes', () => {
     const both = withLifeEnded(first, { node: 'n2', incarnation: 1 });
     expect(both.placement[1]).toMatchObject({ primary: null, inSync });
     const reborn = { ...both.nodes[0], incarnation: 2, state: 'up' as const };
-    expect(withNewLife(both, reborn, 1).placement[1].inSync).toEqual([
+    expect(withNewLife(both, reborn, { memoryOf: 1, started: false }).placement[1].inSync).toEqual([
       { node: 'n2', incarnation: 1 },
       { node: 'n1', incarnation: 2 },
     ]);
-    expect(withNewLife(both, reborn, 0).placement[1].inSync).toEqual([
+    expect(withNewLife(both, reborn, { memoryOf: 0, started: true }).placement[1].inSync).toEqual([
       { node: 'n2', incarnation: 1 },
     ]);
   });
@@ -126,7 +126,7 @@ describe('map changes', () => {
     expect(ended.placement[1].inSync).toEqual([{ node: 'n1', incarnation: 1 }]);
     const reborn = { ...ended.nodes[0], incarnation: 2, state: 'up' as const };
     const inSyncAfter = (map: ClusterMap, memoryOf: number) =>
-      withNewLife(map, reborn, memoryOf).placement[1].inSync;
+      withNewLife(map, reborn, { memoryOf, started: memoryOf === 0 }).placement[1].inSync;
     expect(inSyncAfter(ended, 1)).toEqual([{ node: 'n1', incarnation: 2 }]);
     expect(inSyncAfter(ended, 0)).toEqual([]);
     expect(inSyncAfter(withPrimary(ended, 1, 'n2'), 1)).toEqual([{ node: 'n2', incarnation: 1 }]);

@@ -55,17 +55,23 @@ export function withCapacityLimit(map: ClusterMap, capacityBytes: number): Clust
   return { ...map, capacityLimitBytes: capacityBytes };
 }
 
+const AS_NEW = { memoryOf: 0, started: true };
+
 /** A life begins: it is listed as `node` says, leads nothing and is in sync with nobody. But where a
- *  partition has no primary, and waits for a life whose memory the process still has (`memoryOf`; 0
- *  for none), the new one is waited for instead. */
-export function withNewLife(map: ClusterMap, node: MapNode, memoryOf: number = 0): ClusterMap {
+ *  partition has no primary, and waits for a life whose memory the node has (`memoryOf`; 0 for none),
+ *  the new one is waited for instead. */
+export function withNewLife(
+  map: ClusterMap,
+  node: MapNode,
+  { memoryOf, started }: { memoryOf: number; started: boolean } = AS_NEW,
+): ClusterMap {
   const known = map.nodes.some((other) => other.id === node.id);
   return {
     ...map,
     nodes: known
       ? map.nodes.map((other) => (other.id === node.id ? node : other))
       : [...map.nodes, node],
-    wishes: wishesAtNewLife(map, node.id, memoryOf > 0),
+    wishes: wishesAtNewLife(map, node.id, !started),
     placement: map.placement.map((entry) => {
       const next = withoutLead(withoutLife(entry, node.id), node.id);
       const former = { node: node.id, incarnation: memoryOf };

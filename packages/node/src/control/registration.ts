@@ -14,8 +14,11 @@ export interface JoinRequest {
   /** Id of the acceptor in its data dir. */
   acceptor: string;
   witness: boolean;
-  /** The process goes on with the memory of this life; 0: its memory is empty. */
+  /** It has the memory of this life, up to its end: because the process goes on, or because that was saved.
+   *  0: its memory is empty, or an older one. */
   memoryOf: number;
+  /** Somebody has started the process; false: it goes on, and only its former life has ended. */
+  started: boolean;
   /** Random, the same as long as nobody has answered: a call that timed out may still be under way,
    *  and one join is to enter one life. */
   joinId: string;

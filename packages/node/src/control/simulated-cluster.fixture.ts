@@ -56,7 +56,14 @@ let joins = 0;
 export function requestOf(id: NodeId, lastIncarnation: number) {
   const { acceptor, advertise, ports, witness } = plainNode(id);
   const member = { id, acceptor, advertise, ports, witness };
-  return { ...member, clusterId: '', lastIncarnation, memoryOf: 0, joinId: `join ${++joins}` };
+  return {
+    ...member,
+    clusterId: '',
+    lastIncarnation,
+    memoryOf: 0,
+    started: true,
+    joinId: `join ${++joins}`,
+  };
 }
 
 interface Timer {
@@ -133,7 +140,7 @@ export class SimulatedCluster {
     this.muted.delete(id);
     const coordinator = this.#newCoordinator(id);
     const known = requestOf(id, nodeOf(this.map, id)?.incarnation ?? 0);
-    const request = { ...known, witness, memoryOf };
+    const request = { ...known, witness, memoryOf, started: memoryOf === 0 };
     const map = await coordinator.register(request);
     this.#coordinators.set(id, coordinator);
     this.#run(id, nodeOf(map, id)?.incarnation ?? 0);

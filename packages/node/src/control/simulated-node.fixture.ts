@@ -62,6 +62,11 @@ export class SimulatedNode implements NodeCallbacks {
     this.incarnation = incarnation;
   }
 
+  /** Nothing is saved here. */
+  async recover(): Promise<number> {
+    return 0;
+  }
+
   /** Brings the copies in line with a map, as the node process does. */
   apply(map: ClusterMap): void {
     if (this.isBetweenLives) {

@@ -163,6 +163,10 @@ export interface SealedCopy {
 
 /** Implemented by the node process; the control plane calls nothing else of it. */
 export interface NodeCallbacks {
+  /** Before the first life of this process joins, and only where its data dir knows the cluster, by that map: brings back
+   *  what the node held. Resolves with the life of the node of which all of it is the memory up to its end, 0 for
+   *  none. */
+  recover(map: ClusterMap): Promise<number>;
   /** The payload of a heartbeat: cheap, synchronous, several times a second. */
   report(): NodeReport;
   /** Seals a partition led here and waits (1 s at most) until `to` has acknowledged the sealed seq.

@@ -9,6 +9,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { snakeCase } from '../shared/snake-case.ts';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
+import { addCheckpointMetrics } from './checkpoint-metrics.ts';
 import { addInSyncMetrics } from './in-sync-metrics.ts';
 import { CLIENT_COUNTERS } from './client-counters.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
@@ -41,6 +42,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addCheckMetrics(registry, sources);
   addFailoverMetrics(registry, sources);
   addLeaseMetrics(registry, sources);
+  addCheckpointMetrics(registry, sources);
   addInSyncMetrics(registry, sources);
   return registry;
 }

@@ -5,7 +5,7 @@ import type { PeerRefusalReason } from '@ingot/replication';
 import type { Budget } from '@ingot/store';
 import type { FailoverFigures } from '../control/failover-log.ts';
 import type { ClusterMap } from '../shared/map.ts';
-import type { ReplicationStatus } from '../shared/messages.ts';
+import type { CheckpointStatus, ReplicationStatus } from '../shared/messages.ts';
 import type { WorkerCounters } from './layout.ts';
 
 export interface PartitionSample {
@@ -67,5 +67,7 @@ export interface MetricSources {
     /** of this node, begun in this process */
     readonly lives: number;
   };
+  /** null: nothing has been said of them yet */
+  readonly checkpoints: () => CheckpointStatus | null;
   readonly threads: () => readonly ThreadUse[];
 }

@@ -93,6 +93,13 @@ export class LocalPartitions {
     this.#appliedVersion = map.version;
   }
 
+  /** Copies that were here before, without a role: the next map says what becomes of them. */
+  recover(handles: readonly PartitionHandle[]): void {
+    for (const handle of handles) {
+      this.#held.set(handle.id, { handle, partition: attachPartition(handle) });
+    }
+  }
+
   /** Nothing is led here until a map says so again: what was stays as it is, as a follower's copy. */
   standDown(): void {
     for (const { partition } of this.#held.values()) {

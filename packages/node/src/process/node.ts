@@ -31,8 +31,15 @@ import { createLeaseWord, LeaseWriter } from '../lease/lease-word.ts';
 import { later } from '../shared/later.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { type ClusterMap, whoLeads } from '../shared/map.ts';
-import type { AskMessage, NodeStats, ReplicationStatus } from '../shared/messages.ts';
+import type {
+  AskMessage,
+  CheckpointStatus,
+  NodeStats,
+  ReplicationStatus,
+} from '../shared/messages.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
+import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
+import { recoverCopies } from './checkpoint-recovery.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
@@ -105,6 +112,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #missed: ClusterMap | null = null;
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
+  #checkpoints: CheckpointStatus | null = null;
   readonly #reported = new HeartbeatCopies(REPORT_KEPT_MS);
   #keeper: InSyncKeeper | null = null;
   #stopped: Promise<void> | null = null;
@@ -185,6 +193,20 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     };
   }
 
+  async recover(map: ClusterMap): Promise<number> {
+    const settings = this.#settings;
+    if (settings.checkpointEveryMs === 0) {
+      new CheckpointFolder(settings.dataDir).removeAll();
+      return 0;
+    }
+    const { handles, memoryOf } = await recoverCopies({
+      ...{ settings, map, limit: memoryLimit(), log: this.#log },
+      onProgress: () => {},
+    });
+    this.#partitions.recover(handles);
+    return memoryOf;
+  }
+
   async seal(id: number, to: string): Promise<SealOutcome> {
     const partition = this.#partitions.get(id);
     if (partition === undefined || this.#workers === null || !this.#leads(id)) {
@@ -211,8 +233,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   }
 
   async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
-    const sealed = this.#workers?.sealCopies(partitions) ?? Promise.resolve([]);
-    return await withinMs(SEAL_COPIES_MS, sealed, []);
+    // Who says nothing is waited for; who says that it has no copies may lose what it has.
+    if (this.#workers === null) throw new Error('the node is still starting');
+    await this.#workers.ready();
+    return await withinMs(SEAL_COPIES_MS, this.#workers.sealCopies(partitions));
   }
 
   leaseRenewed(servedUntil: LeaseTime): void {
@@ -273,6 +297,9 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         this.#keeper?.heard(status.partitions);
         this.#checkReady();
       },
+      onCheckpoints: (status) => {
+        this.#checkpoints = status;
+      },
       answer: (question) => this.#answer(question),
       died: (worker, error) => this.#workerDied(worker, error),
     });
@@ -312,6 +339,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         fences: control.fences(),
         lives: this.#lives,
       }),
+      checkpoints: () => this.#checkpoints,
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {
@@ -423,16 +451,16 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     await this.#control?.stop();
     this.#http?.close();
     this.#http?.closeAllConnections();
-    await this.#workers?.stop();
+    await this.#workers?.stop(this.#incarnation);
     await this.#identity?.close();
     if (this.#http !== null) this.#log('info', 'node.stopped');
   }
 }
 
-/** What `work` resolves to, or `late` when that takes longer. */
-async function withinMs<T>(ms: number, work: Promise<T>, late: T): Promise<T> {
-  const { promise, resolve } = Promise.withResolvers<T>();
-  const timer = setTimeout(() => resolve(late), ms);
+/** What `work` resolves to; rejects when that takes longer. */
+async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
   try {
     return await Promise.race([work, promise]);
   } finally {

@@ -1,9 +1,12 @@
 /** Entry of the storage worker: what has to be done to memory off the serving threads.
- *  Sweeps the partitions led here, looks after pins, and touches the pages of new images when `--prealloc`
- *  asks. */
+ *  Sweeps the partitions led here, saves all copies (`checkpoint/`), looks after pins, and touches the pages of new
+ *  images when `--prealloc` asks. */
 
 import { setImmediate } from 'node:timers/promises';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
+import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
+import { CheckpointRounds } from '../checkpoint/rounds.ts';
+import { type ClusterMap, copiesOn } from '../shared/map.ts';
 import type { ToStorageWorker } from '../shared/messages.ts';
 import { PinWatch } from './pin-watch.ts';
 import { touchPages } from './prealloc.ts';
@@ -12,10 +15,12 @@ import { closeLine, log, onMessage, ownData, post } from './worker-side.ts';
 
 const PIN_LOOK_MS = 1_000;
 
-const { settings, handles } = ownData();
+const { settings, nodeId, map, handles } = ownData();
 const rounds = new SweepRounds();
 const pinWatch = new PinWatch(settings.pinMaxMs, log);
 const copies: Map<number, Partition> = new Map();
+const checkpoints = settings.checkpointEveryMs === 0 ? null : newCheckpoints();
+let held: ReadonlySet<number> = new Set(copiesOn(map, nodeId));
 let untouched: PartitionHandle[] = [];
 let touching = false;
 let timer: NodeJS.Timeout | undefined;
@@ -24,17 +29,21 @@ const pinTimer = setInterval(lookAtPins, PIN_LOOK_MS);
 onMessage((message: ToStorageWorker) => {
   if (message.kind === 'attach') attach(message.handle);
   else if (message.kind === 'detach') detach(message.partition);
-  else if (message.kind === 'stop') stop();
+  else if (message.kind === 'map') followMap(message.map);
+  else if (message.kind === 'end') void end(message.endedLife);
 });
 
 for (const handle of handles) attach(handle);
 sweep();
+checkpoints?.keepOnly(held);
+checkpoints?.begin();
 post({ kind: 'ready' });
 
 function attach(handle: PartitionHandle): void {
   const partition = attachPartition(handle);
   copies.set(partition.id, partition);
   rounds.attach(partition);
+  checkpoints?.attach(partition);
   if (!settings.prealloc) return;
   untouched.push(handle);
   if (!touching) void touchAll();
@@ -43,6 +52,25 @@ function attach(handle: PartitionHandle): void {
 function detach(partition: number): void {
   copies.delete(partition);
   rounds.detach(partition);
+  checkpoints?.detach(partition, held.has(partition));
+}
+
+function newCheckpoints(): CheckpointRounds {
+  return new CheckpointRounds({
+    folder: new CheckpointFolder(settings.dataDir),
+    clusterId: map.clusterId,
+    node: nodeId,
+    everyMs: settings.checkpointEveryMs,
+    bytesPerSecond: settings.checkpointBytesPerSecond,
+    log,
+    nowMs: Date.now,
+    monotonicMs: () => performance.now(),
+    tell: (status) => post({ kind: 'checkpoints', status }),
+  });
+}
+
+function followMap(newer: ClusterMap): void {
+  held = new Set(copiesOn(newer, nodeId));
 }
 
 function lookAtPins(): void {
@@ -67,9 +95,10 @@ async function touchAll(): Promise<void> {
   log('info', 'memory.touched', { copies: touched, seconds: Number(seconds.toFixed(2)) });
 }
 
-function stop(): void {
+async function end(endedLife: number): Promise<void> {
   clearTimeout(timer);
   clearInterval(pinTimer);
   untouched = [];
+  await checkpoints?.end(endedLife);
   closeLine();
 }

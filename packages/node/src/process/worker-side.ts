@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type {
   FromDataWorker,
   FromReplicationWorker,
+  FromStorageWorker,
   FromWorker,
   WorkerData,
 } from '../shared/messages.ts';
@@ -13,7 +14,9 @@ export function ownData(): WorkerData {
   return workerData as WorkerData;
 }
 
-export function post(message: FromWorker | FromDataWorker | FromReplicationWorker): void {
+export function post(
+  message: FromWorker | FromDataWorker | FromReplicationWorker | FromStorageWorker,
+): void {
   parentPort?.postMessage(message);
 }
 

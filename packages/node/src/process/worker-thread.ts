@@ -83,10 +83,10 @@ export class WorkerThread<To extends { kind: string }, From extends { kind: stri
   }
 
   /** Asks the thread to end, and ends it by force when that takes too long. */
-  async stop(message: To): Promise<void> {
+  async stop(message: To, withinMs: number = STOP_TIMEOUT_MS): Promise<void> {
     this.#stopping = true;
     this.post(message);
-    const force = setTimeout(() => void this.#worker.terminate(), STOP_TIMEOUT_MS);
+    const force = setTimeout(() => void this.#worker.terminate(), withinMs);
     await this.#ended;
     clearTimeout(force);
   }

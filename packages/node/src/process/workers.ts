@@ -10,10 +10,11 @@ import type { ThreadUse } from '../metrics/sources.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type {
   AskMessage,
+  CheckpointStatus,
   CommonMessage,
   FromDataWorker,
   FromReplicationWorker,
-  FromWorker,
+  FromStorageWorker,
   LogMessage,
   ReplicationStatus,
   ToDataWorker,
@@ -28,6 +29,8 @@ import { WorkerThread } from './worker-thread.ts';
 /** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap
  *  for them by more than all that the sync itself needs. */
 const REPLICATION_YOUNG_HEAP_MB = 4;
+/** A last checkpoint that takes longer is given up: the former one stays. */
+const LAST_CHECKPOINT_MS = 20_000;
 
 export interface WorkersOptions {
   readonly settings: Settings;
@@ -38,6 +41,7 @@ export interface WorkersOptions {
   readonly handles: readonly PartitionHandle[];
   readonly onLog: (worker: string, message: LogMessage) => void;
   readonly onReplicationStatus: (status: ReplicationStatus) => void;
+  readonly onCheckpoints: (status: CheckpointStatus) => void;
   readonly answer: (question: AskMessage) => Promise<unknown>;
   readonly died: (worker: string, error: Error) => void;
 }
@@ -48,7 +52,7 @@ export class Workers {
   readonly counters: readonly WorkerCounters[];
   readonly #data: readonly DataWorker[];
   readonly #replication: WorkerThread<ToReplicationWorker, FromReplicationWorker>;
-  readonly #storage: WorkerThread<ToStorageWorker, FromWorker>;
+  readonly #storage: WorkerThread<ToStorageWorker, FromStorageWorker>;
 
   constructor(options: WorkersOptions) {
     const { settings } = options;
@@ -87,7 +91,10 @@ export class Workers {
       ...common('storage'),
       entry: entryOf('./storage-worker'),
       data: dataOf(0, createCounters()),
-      onMessage: (message) => options.onLog('storage', message),
+      onMessage: (message) => {
+        if (message.kind === 'log') options.onLog('storage', message);
+        else options.onCheckpoints(message.status);
+      },
     });
     this.#data = blocks.map((block, index) => {
       const name = `data-${index}`;
@@ -182,10 +189,12 @@ export class Workers {
     }));
   }
 
-  /** Data workers first: no write comes in after the others have stopped. */
-  async stop(): Promise<void> {
+  /** Data workers first: no write comes in after the others have stopped. Storage last: what it saves then is all
+   *  that this life has answered and acknowledged. */
+  async stop(endedLife: number): Promise<void> {
     await Promise.all(this.#data.map((worker) => worker.stop({ kind: 'stop' })));
-    await Promise.all([this.#replication, this.#storage].map((w) => w.stop({ kind: 'stop' })));
+    await this.#replication.stop({ kind: 'stop' });
+    await this.#storage.stop({ kind: 'end', endedLife }, LAST_CHECKPOINT_MS);
   }
 
   #all(): WorkerThread<CommonMessage, never>[] {

@@ -173,6 +173,8 @@ async function startNode(
       workers: 1,
       prealloc: false,
       scrubEveryMs: 0,
+      checkpointEveryMs: 0,
+      checkpointBytesPerSecond: 0,
       syncRate: 'max',
       insecure: false,
       logLevel: 'silent',

@@ -158,7 +158,36 @@ export type ToReplicationWorker =
   | SealCopiesRequest
   | StatusRequest;
 
-export type ToStorageWorker = CommonMessage;
+/** As `stop`, after a last checkpoint: nobody writes any more. */
+export interface EndMessage {
+  readonly kind: 'end';
+  /** This life of the node is over; 0: it never was in the map. */
+  readonly endedLife: number;
+}
+
+export type ToStorageWorker = CommonMessage | EndMessage;
+
+/** Checkpoints of this process, counted since its start. */
+export interface CheckpointStatus {
+  readonly saves: number;
+  readonly failures: number;
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Partitions whose last save has failed. */
+  readonly failing: number;
+  /** Copies that are to be saved. */
+  readonly partitions: number;
+  /** Unix ms of the oldest checkpoint; 0: of some copy there is none. */
+  readonly oldestSavedAtMs: number;
+}
+
+export interface CheckpointStatusMessage {
+  readonly kind: 'checkpoints';
+  readonly status: CheckpointStatus;
+}
+
+export type FromStorageWorker = FromWorker | CheckpointStatusMessage;
 
 /** What the replication worker answers to `status`, and pushes when a copy or follower changes. */
 export interface ReplicationStatus {

@@ -102,6 +102,9 @@ export interface Settings {
   readonly prealloc: boolean;
   /** One round of the scrub takes so long; 0: there is none. */
   readonly scrubEveryMs: number;
+  /** Copies are saved to the data dir so often; 0: never, nor read at the start. */
+  readonly checkpointEveryMs: number;
+  readonly checkpointBytesPerSecond: number;
   /** Bind an address that other machines reach, although there are no credentials. */
   readonly insecure: boolean;
   readonly logLevel: LogLevel;

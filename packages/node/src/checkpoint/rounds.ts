@@ -1,0 +1,223 @@
+/** When the copies of a node are saved: one after the other, every so often, within a rate; and once more at the end.
+ *
+ *  A copy that is as its file says is left alone, one that is not consistent too. What the disk refuses is said, and
+ *  tried again in the next round; the former checkpoint stays, and nobody is held up.
+ *  Owner: the storage worker, which alone writes these files while it runs. */
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { Pacer } from '@ingot/replication';
+import type { Partition } from '@ingot/store';
+import type { NodeLog } from '../process/log.ts';
+import type { CheckpointStatus } from '../shared/messages.ts';
+import { CheckpointFile, type CheckpointFolder } from './checkpoint-file.ts';
+import { isCurrent, NotSaved, saveCheckpoint, saveEndOfLife, type SaveFigures } from './save.ts';
+import { readSavedState, type SavedState } from './saved-state.ts';
+
+const PACED_MS = 2;
+
+export interface RoundsOptions {
+  readonly folder: CheckpointFolder;
+  readonly clusterId: string;
+  readonly node: string;
+  readonly everyMs: number;
+  readonly bytesPerSecond: number;
+  readonly log: NodeLog;
+  /** Unix ms. */
+  readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
+  /** After each round, and where one fails. */
+  readonly tell: (status: CheckpointStatus) => void;
+}
+
+export class CheckpointRounds {
+  readonly #options: RoundsOptions;
+  readonly #copies = new Map<number, Partition>();
+  /** What the files hold, as far as it is known. */
+  readonly #states = new Map<number, SavedState>();
+  readonly #pacer: Pacer;
+  readonly #failing = new Map<number, string>();
+  readonly #figures = { saves: 0, failures: 0, chunks: 0, bytes: 0, seconds: 0 };
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> = Promise.resolve();
+  #isEnding = false;
+
+  constructor(options: RoundsOptions) {
+    this.#options = options;
+    const load = (): { receivedBytes: number; runs: number; waitedMs: number } => ({
+      ...{ receivedBytes: 0, runs: 0, waitedMs: 0 },
+    });
+    this.#pacer = new Pacer({ rate: options.bytesPerSecond, load });
+    options.folder.make();
+  }
+
+  attach(partition: Partition): void {
+    this.#copies.set(partition.id, partition);
+  }
+
+  /** `isHeld`: another copy of it is to come here, and may be compared with the file. */
+  detach(id: number, isHeld: boolean): void {
+    this.#copies.delete(id);
+    this.#failing.delete(id);
+    if (isHeld) return;
+    void this.#inTurn(async () => {
+      if (this.#copies.has(id)) return;
+      this.#states.delete(id);
+      this.#options.folder.remove(id);
+    });
+  }
+
+  /** Removes the files of partitions that are not held here any more. */
+  keepOnly(held: ReadonlySet<number>): void {
+    for (const id of this.#options.folder.partitions()) if (!held.has(id)) this.detach(id, false);
+  }
+
+  begin(): void {
+    this.#schedule(this.#options.everyMs);
+  }
+
+  /** Saves everything once more, as fast as it goes: nobody writes any more. */
+  async end(endedLife: number): Promise<void> {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    await this.#round;
+    if (endedLife > 0) await this.#saveAll(endedLife);
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#isEnding) return;
+    this.#timer = setTimeout(() => {
+      const beganMs = this.#options.monotonicMs();
+      void this.#inTurn(async () => {
+        await this.#saveAll(0);
+        const tookMs = this.#options.monotonicMs() - beganMs;
+        this.#schedule(Math.max(this.#options.everyMs - tookMs, 0));
+      });
+    }, afterMs);
+  }
+
+  /** Files are written by one round at a time. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    this.#round = this.#round.then(work);
+    return this.#round;
+  }
+
+  async #saveAll(endedLife: number): Promise<void> {
+    const beganMs = this.#options.monotonicMs();
+    const before = { ...this.#figures };
+    for (const id of this.#copies.keys()) {
+      if (this.#isEnding && endedLife === 0) return;
+      await this.#trySave(id, endedLife);
+    }
+    const ms = this.#options.monotonicMs() - beganMs;
+    this.#figures.seconds += ms / 1_000;
+    const saves = this.#figures.saves - before.saves;
+    const bytes = this.#figures.bytes - before.bytes;
+    if (saves > 0)
+      this.#options.log('info', 'checkpoint.saved', {
+        ...{ partitions: saves, bytes, chunks: this.#figures.chunks - before.chunks },
+        ms: Math.round(ms),
+      });
+    this.#tell();
+  }
+
+  async #trySave(id: number, endedLife: number): Promise<void> {
+    try {
+      const made = await this.#save(id, endedLife);
+      if (made === null) return;
+      this.#states.set(id, made.state);
+      this.#figures.saves++;
+      this.#figures.chunks += made.chunks;
+      this.#figures.bytes += made.bytes;
+      if (this.#failing.delete(id))
+        this.#options.log('info', 'checkpoint.goesOn', { partition: id });
+    } catch (error) {
+      if (error instanceof NotSaved) {
+        this.#options.log('debug', 'checkpoint.notSaved', { partition: id, why: error.message });
+      } else this.#failed(id, (error as Error).message);
+    }
+  }
+
+  /** null: there is nothing to save. */
+  async #save(id: number, endedLife: number): Promise<SaveFigures | null> {
+    const partition = this.#copies.get(id);
+    if (partition?.consistent() !== true) return null;
+    const known = this.#states.get(id);
+    if (known !== undefined && isCurrent(partition, known)) {
+      if (endedLife === 0 || known.meta.endedLife === endedLife) return null;
+    }
+    const { clusterId, node, nowMs } = this.#options;
+    const owner = { clusterId, node, partition: id, geometry: partition.geometry };
+    const { file, saved } = await this.#open(id, partition, () => known ?? null, owner);
+    try {
+      if (saved !== null && endedLife > 0 && isCurrent(partition, saved)) {
+        return await saveEndOfLife({ file, endedLife }, saved);
+      }
+      const pause = (bytes: number): Promise<void> => this.#pause(bytes);
+      return await saveCheckpoint({ partition, owner, file, saved, endedLife, nowMs, pause });
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The file, and what it holds; a file that does not count is begun anew. */
+  async #open(
+    id: number,
+    { geometry }: Partition,
+    known: () => SavedState | null,
+    owner: Parameters<typeof readSavedState>[1],
+  ): Promise<{ file: CheckpointFile; saved: SavedState | null }> {
+    const { folder } = this.#options;
+    const path = folder.fileOf(id);
+    const wasThere = folder.bytesOf(id) > 0;
+    let file: CheckpointFile | null = null;
+    let why: string;
+    try {
+      file = new CheckpointFile(path, geometry.imageBytes);
+      const saved = known() ?? readSavedState(file, owner);
+      if (typeof saved !== 'string') return { file, saved };
+      why = saved;
+    } catch (error) {
+      why = (error as Error).message;
+    }
+    await file?.close();
+    if (wasThere) this.#options.log('info', 'checkpoint.replaced', { partition: id, why });
+    folder.remove(id);
+    return { file: new CheckpointFile(path, geometry.imageBytes), saved: null };
+  }
+
+  async #pause(bytes: number): Promise<void> {
+    if (this.#isEnding) return await setImmediate();
+    this.#pacer.spend(bytes);
+    do {
+      if (this.#pacer.allows(this.#options.monotonicMs())) await setImmediate();
+      else await delay(PACED_MS);
+    } while (!this.#isEnding && !this.#pacer.allows(this.#options.monotonicMs()));
+  }
+
+  #failed(id: number, why: string): void {
+    this.#figures.failures++;
+    // lmdb's word for a file that is not as it was left; the next round begins anew.
+    this.#states.delete(id);
+    if (this.#failing.get(id) === why) return;
+    this.#failing.set(id, why);
+    this.#options.log('error', 'checkpoint.failed', {
+      partition: id,
+      text:
+        `the checkpoint of partition ${id} was not written (${why}); the node serves on, ` +
+        `and the former checkpoint stays: look at the disk of ${this.#options.folder.path}`,
+    });
+    this.#tell();
+  }
+
+  #tell(): void {
+    const savedAtMs = [...this.#copies.keys()].map(
+      (id) => this.#states.get(id)?.meta.savedAtMs ?? 0,
+    );
+    this.#options.tell({
+      ...this.#figures,
+      failing: this.#failing.size,
+      partitions: savedAtMs.length,
+      /** 0: there is one of which there is no checkpoint yet. */
+      oldestSavedAtMs: savedAtMs.length === 0 ? 0 : Math.min(...savedAtMs),
+    });
+  }
+}
