@@ -1,5 +1,5 @@
 /** What people put on top of a client library, and Redis' own tools, each at its real job, against three real
- *  nodes. */
+ *  nodes that want a password. */
 import { afterAll, beforeAll } from 'vitest';
 import { LocalCluster } from '../support/local-cluster.ts';
 import { cacheManagerCases } from './cache-manager-cases.ts';
@@ -8,19 +8,22 @@ import { rateLimiterCases } from './rate-limiter-cases.ts';
 import { redisBenchmarkCases } from './redis-benchmark-cases.ts';
 import { redisCliCases } from './redis-cli-cases.ts';
 import { sessionCases } from './session-cases.ts';
-import { snippetCases } from './snippet-cases.ts';
+
+const PASSWORD = 'sesame';
 
 let cluster: LocalCluster;
 
 beforeAll(async () => {
-  cluster = await LocalCluster.start({ nodes: 3, capacity: '256mb', partitions: 16 });
+  cluster = await LocalCluster.start({
+    ...{ nodes: 3, capacity: '256mb', partitions: 16 },
+    env: { INGOT_PASSWORD: PASSWORD },
+  });
 });
 afterAll(() => cluster.stop());
 
-keyvCases(() => cluster);
-cacheManagerCases(() => cluster);
-sessionCases(() => cluster);
-rateLimiterCases(() => cluster);
-redisCliCases(() => cluster);
-redisBenchmarkCases(() => cluster);
-snippetCases(() => cluster);
+keyvCases(() => cluster, PASSWORD);
+cacheManagerCases(() => cluster, PASSWORD);
+sessionCases(() => cluster, PASSWORD);
+rateLimiterCases(() => cluster, PASSWORD);
+redisCliCases(() => cluster, PASSWORD);
+redisBenchmarkCases(() => cluster, PASSWORD);

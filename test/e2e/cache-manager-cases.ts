@@ -10,13 +10,13 @@ import type { LocalCluster } from '../support/local-cluster.ts';
 
 const HOUR_MS = 3_600_000;
 
-export function cacheManagerCases(cluster: () => LocalCluster): void {
+export function cacheManagerCases(cluster: () => LocalCluster, password: string): void {
   describe('cache-manager', () => {
     let servers: Cache[];
     const opened: Cache[] = [];
 
     function store(node: number): Keyv {
-      const url = `redis://127.0.0.1:${cluster().node(node).ports.client}`;
+      const url = `redis://:${password}@127.0.0.1:${cluster().node(node).ports.client}`;
       return createKeyv(url, { namespace: 'cache-manager', throwOnErrors: true });
     }
 

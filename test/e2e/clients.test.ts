@@ -19,6 +19,7 @@ import { type Expected, SCRIPTS, type Script } from './command-scripts.ts';
 import { ioredisCases } from './ioredis-cases.ts';
 import { keyspaceCases } from './keyspace-cases.ts';
 import { nodeRedisCases } from './node-redis-cases.ts';
+import { snippetCases } from './snippet-cases.ts';
 
 const KEYS_PER_CLIENT = 25_000;
 const BATCH = 500;
@@ -122,6 +123,7 @@ describe('plain clients', () => {
 
 ioredisCases(() => cluster);
 nodeRedisCases(() => cluster);
+snippetCases(() => cluster);
 keyspaceCases(() => cluster);
 
 test('after all that, verify finds every copy equal', async () => {

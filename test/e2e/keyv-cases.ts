@@ -12,7 +12,7 @@ const THROW = { throwOnErrors: true, throwOnConnectError: true };
 const MANY = 1_200;
 const HOUR_MS = 3_600_000;
 
-export function keyvCases(cluster: () => LocalCluster): void {
+export function keyvCases(cluster: () => LocalCluster, password: string): void {
   describe.each(['plain', 'cluster'] as const)('keyv with @keyv/redis, %s', (kind) => {
     let writer: Keyv;
     let reader: Keyv;
@@ -21,10 +21,11 @@ export function keyvCases(cluster: () => LocalCluster): void {
     function open(node: number, namespace: string, more: object = {}): Keyv {
       const options = { namespace: `${kind} ${namespace}`, ...THROW, ...more };
       const { ports } = cluster().node(node);
+      const rootNodes = [{ url: `redis://127.0.0.1:${ports.cluster}` }];
       const store =
         kind === 'plain'
-          ? new KeyvRedis(`redis://127.0.0.1:${ports.client}`, options)
-          : new KeyvRedis({ rootNodes: [{ url: `redis://127.0.0.1:${ports.cluster}` }] }, options);
+          ? new KeyvRedis(`redis://:${password}@127.0.0.1:${ports.client}`, options)
+          : new KeyvRedis({ rootNodes, defaults: { password } }, options);
       const keyv = new Keyv(store, { ...options, useKeyPrefix: false });
       opened.push(keyv);
       return keyv;

@@ -1,6 +1,6 @@
 /** rate-limiter-flexible: the class that needs no scripts, through several nodes at once; what the one that
  *  needs them says; and the same limit, exact, with MULTI. */
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import {
   type IRateLimiterRedisOptions,
   RateLimiterRedis,
@@ -16,27 +16,34 @@ import type { LocalCluster } from '../support/local-cluster.ts';
 const POINTS = 5;
 const MINUTE_S = 60;
 
-export function rateLimiterCases(cluster: () => LocalCluster): void {
+export function rateLimiterCases(cluster: () => LocalCluster, password: string): void {
   describe('rate-limiter-flexible', () => {
     let redis: Redis[];
+    let clustered: Cluster;
     let nodeRedis: Awaited<ReturnType<typeof connectTo>>;
     const connectTo = (port: number) =>
-      createClient({ url: `redis://127.0.0.1:${port}` }).connect();
+      createClient({ url: `redis://default:${password}@127.0.0.1:${port}` }).connect();
 
     beforeAll(async () => {
-      redis = cluster().nodes.map(({ ports }) => new Redis(ports.client));
+      redis = cluster().nodes.map(({ ports }) => new Redis(ports.client, { password }));
+      const seeds = cluster().nodes.map(({ ports }) => ({
+        host: '127.0.0.1',
+        port: ports.cluster,
+      }));
+      clustered = new Cluster(seeds, { redisOptions: { password } });
       nodeRedis = await connectTo(cluster().node(3).ports.client);
     });
     afterAll(async () => {
-      await Promise.all([...redis.map((client) => client.quit()), nodeRedis.close()]);
+      await Promise.all([...redis, clustered].map((client) => client.quit()));
+      await nodeRedis.close();
     });
 
-    /** The limiters of three servers: two with ioredis, one with node-redis. */
+    /** The limiters of three servers: two with ioredis, plain and Cluster, one with node-redis. */
     function limiters(more: Partial<IRateLimiterRedisOptions>): RateLimiterRedisNonAtomic[] {
       const options = { points: POINTS, duration: MINUTE_S, ...more };
       return [
         new RateLimiterRedisNonAtomic({ ...options, storeClient: redis[0] }),
-        new RateLimiterRedisNonAtomic({ ...options, storeClient: redis[1] }),
+        new RateLimiterRedisNonAtomic({ ...options, storeClient: clustered }),
         new RateLimiterRedisNonAtomic({
           ...{ ...options, storeClient: nodeRedis, useRedisPackage: true },
         }),

@@ -12,7 +12,7 @@ const ENDS_WITHIN_MS = 60_000;
 const TESTS = 'ping,set,get,incr,mset';
 const ROWS = ['PING_INLINE', 'PING_MBULK', 'SET', 'GET', 'INCR', 'MSET (10 keys)'];
 
-export function redisBenchmarkCases(cluster: () => LocalCluster): void {
+export function redisBenchmarkCases(cluster: () => LocalCluster, password: string): void {
   const benchmark = needs('redis-benchmark');
   describe.runIf(benchmark !== null)('redis-benchmark', () => {
     test.each(['client', 'cluster'] as const)('-t %s port: every row, no error', (port) => {
@@ -33,7 +33,9 @@ export function redisBenchmarkCases(cluster: () => LocalCluster): void {
     test('a command of one’s own is executed as often as it says', () => {
       const counted = (): number => {
         const address = ['-p', String(cluster().node(3).ports.client)];
-        const asked = spawnSync(needs('redis-cli') ?? '', [...address, 'get', 'benchmarked']);
+        const asked = spawnSync(needs('redis-cli') ?? '', [...address, 'get', 'benchmarked'], {
+          env: { ...process.env, REDISCLI_AUTH: password },
+        });
         return Number(asked.stdout.toString());
       };
       run('client', ['-P', `${PIPELINE}`, 'incr', 'benchmarked']);
@@ -45,10 +47,14 @@ export function redisBenchmarkCases(cluster: () => LocalCluster): void {
     function run(port: 'client' | 'cluster', words: readonly string[]): string[] {
       const { ports } = cluster().node(1);
       const load = ['-n', `${REQUESTS}`, '-c', `${CLIENTS}`, '-d', '64'];
-      const ended = spawnSync(benchmark ?? '', ['-p', String(ports[port]), ...load, ...words], {
-        encoding: 'utf8',
-        timeout: ENDS_WITHIN_MS,
-      });
+      const ended = spawnSync(
+        benchmark ?? '',
+        ['-a', password, '-p', String(ports[port]), ...load, ...words],
+        {
+          encoding: 'utf8',
+          timeout: ENDS_WITHIN_MS,
+        },
+      );
       expect(ended.stdout + ended.stderr).not.toMatch(/error|warn|fail/i);
       expect(ended.status).toBe(0);
       return ended.stdout.split('\n');

@@ -18,7 +18,7 @@ interface Ran {
   readonly lines: string[];
 }
 
-export function redisCliCases(cluster: () => LocalCluster): void {
+export function redisCliCases(cluster: () => LocalCluster, password: string): void {
   const redisCli = needs('redis-cli');
   describe.runIf(redisCli !== null)('redis-cli', () => {
     /** A key, its value: all that is there. */
@@ -35,6 +35,15 @@ export function redisCliCases(cluster: () => LocalCluster): void {
       expect(run(1, ['set', 'hello', 'world']).text).toBe('OK');
       expect(run(2, ['get', 'hello']).text).toBe('world');
       expect(run(3, ['getdel', 'hello']).text).toBe('world');
+    });
+
+    test('without the password nothing but that is said', () => {
+      for (const port of ['client', 'cluster'] as const) {
+        const { text } = run(1, ['get', 'user:1'], '', port, { REDISCLI_AUTH: undefined });
+        expect(text.trim()).toBe('NOAUTH Authentication required.');
+      }
+      const wrong = run(2, ['-a', 'wrong', '--no-auth-warning', 'get', 'user:1']);
+      expect(wrong.text).toMatch(/^AUTH failed: WRONGPASS/m);
     });
 
     test('-c on the cluster port follows a redirect to the owner', () => {
@@ -194,7 +203,7 @@ export function redisCliCases(cluster: () => LocalCluster): void {
       const address = ['-p', String(cluster().node(node).ports[port])];
       const ended = spawnSync(redisCli ?? '', [...address, ...words], {
         ...{ input, encoding: 'utf8', timeout: ENDS_WITHIN_MS },
-        env: { ...process.env, ...env },
+        env: { ...process.env, REDISCLI_AUTH: password, ...env },
       });
       const text = (ended.stdout + ended.stderr).replace(/\n$/, '');
       return { code: ended.status, text, lines: text === '' ? [] : text.split('\n') };
@@ -208,7 +217,7 @@ export function redisCliCases(cluster: () => LocalCluster): void {
       const { ports }: TestNode = cluster().node(1);
       // Into a pipe it would print in blocks of 4 KiB.
       const command = ['-oL', redisCli ?? '', '-p', String(ports.client), ...words];
-      const child = new Child('stdbuf', command);
+      const child = new Child('stdbuf', command, { env: { REDISCLI_AUTH: password } });
       try {
         await eventually(`${words.join(' ')} prints`, () => {
           check(child.stdoutLines);

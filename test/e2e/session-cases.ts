@@ -14,17 +14,20 @@ const HOUR_S = 3_600;
 const PREFIX = 'sessions:';
 
 // The library's types follow from its factory's arguments.
-const connectTo = (port: number) => createClient({ url: `redis://127.0.0.1:${port}` }).connect();
+const connectTo = (port: number, password: string) =>
+  createClient({ url: `redis://127.0.0.1:${port}`, password }).connect();
 type Client = Awaited<ReturnType<typeof connectTo>>;
 
-export function sessionCases(cluster: () => LocalCluster): void {
+export function sessionCases(cluster: () => LocalCluster, password: string): void {
   describe('connect-redis with express-session', () => {
     let clients: Client[];
     let stores: RedisStore[];
     let sites: Site[];
 
     beforeAll(async () => {
-      clients = await Promise.all(cluster().nodes.map(({ ports }) => connectTo(ports.client)));
+      clients = await Promise.all(
+        cluster().nodes.map(({ ports }) => connectTo(ports.client, password)),
+      );
       stores = clients.map((client) => new RedisStore({ client, prefix: PREFIX }));
       sites = await Promise.all(stores.map((store) => Site.open(store)));
     });
@@ -89,6 +92,7 @@ export function sessionCases(cluster: () => LocalCluster): void {
         rootNodes: cluster().nodes.map(({ ports }) => ({
           url: `redis://127.0.0.1:${ports.cluster}`,
         })),
+        defaults: { password },
       }).connect();
       try {
         await allIdsLengthAndClear([
