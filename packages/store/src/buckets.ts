@@ -66,12 +66,13 @@ export class Buckets {
     return this.#image32[COUNT_WORD];
   }
 
-  /** Number of the bucket where a hash lives now. */
+  /** Number of the bucket where a hash lives now. Whether it has been split yet nobody can predict: no branch. */
   numberOf(hash: number): number {
     const count = this.#image32[COUNT_WORD];
-    const mask = (1 << (32 - Math.clz32(count - 1))) - 1;
+    const mask = -1 >>> Math.clz32(count - 1);
     const bucket = hash & mask;
-    return bucket < count ? bucket : bucket & (mask >>> 1);
+    const isThere = (bucket - count) >> 31; // -1 or 0
+    return bucket - (((mask >>> 1) + 1) & ~isThere);
   }
 
   /** Ref of bucket `number`. A torn directory gives a ref that is wrong, never one out of range. */
@@ -374,17 +375,6 @@ export class Buckets {
       }
       bucket = this.#image32[word + BUCKET_OVERFLOW_WORD];
     }
-  }
-
-  /** Word of the slot that a hash may be in, by one bucket alone and unchecked; less than 0: that of the next bucket of the
-   *  chain, negated; 0 = none seen. */
-  candidateWord(bucketWord: number, hash: number): number {
-    const image32 = this.#image32;
-    const end = bucketWord + BUCKET_OVERFLOW_WORD;
-    for (let entry = bucketWord; entry < end; entry += 2) {
-      if (image32[entry] === hash) return image32[entry + 1] >>> 2;
-    }
-    return 0 - (image32[end] >>> 2);
   }
 
   hashOfRecord(ref: number): number {

@@ -162,16 +162,6 @@ export class Partition extends PartitionState {
     return ref !== 0 && this.#records.isAbsent(ref, nowMs) ? 0 : ref;
   }
 
-  /** Word of the head bucket of a hash, and of the slot that it may be in (0 = none): unchecked, for
-   *  `Prefetch`. */
-  headWordOf(hash: number): number {
-    return this.#buckets.headOf(hash) >>> 2;
-  }
-
-  candidateWord(bucketWord: number, hash: number): number {
-    return this.#buckets.candidateWord(bucketWord, hash);
-  }
-
   /** Notes a read for SIEVE. */
   mark(ref: number): void {
     this.#sieve.mark(ref);
