@@ -40,8 +40,8 @@ test('prefetch: finds every key in its head bucket or in the next, however many 
   const map = new PartitionMap(partition);
   let chained = 0;
   let farther = 0;
-  for (let keys = 6_000; keys <= 18_000; keys += 3_000) {
-    for (let i = keys - 3_000; i < keys; i++) map.set(Buffer.from(`k${i}`), Buffer.alloc(8), 1);
+  for (let keys = 6_000; keys <= 18_000; keys += 6_000) {
+    for (let i = keys - 6_000; i < keys; i++) map.set(Buffer.from(`k${i}`), Buffer.alloc(8), 1);
     for (let i = 0; i < 6_000; i++) {
       const key = Buffer.from(`k${i}`);
       const hash = hashKey(key, 0, key.length);
