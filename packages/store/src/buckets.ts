@@ -10,24 +10,29 @@
 import { invariant } from './errors.ts';
 import { hashKey } from './hash.ts';
 import {
-  BUCKET_BYTES,
   BUCKET_ENTRIES,
-  BUCKET_OVERFLOW_WORD,
-  BUCKET_SEQ_WORD,
-  BUCKETS_PER_CHUNK_SHIFT,
-  CHAIN_BUCKETS_MAX,
   CHUNK_INDEX,
   CHUNK_OVERFLOW,
-  CHUNK_SHIFT,
   HEADER_BUCKET_COUNT,
   HEADER_INDEX_DIRECTORY,
   INDEX_CHUNKS_MAX,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
 import type { Records } from './record.ts';
 import { OVERFLOW_CLASS } from './size-classes.ts';
 import type { Slab } from './slab.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const {
+  BUCKETS_PER_CHUNK_SHIFT,
+  BUCKET_BYTES,
+  BUCKET_OVERFLOW_WORD,
+  BUCKET_SEQ_WORD,
+  CHAIN_BUCKETS_MAX,
+  CHUNK_SHIFT,
+} = layout;
 
 const COUNT_WORD = HEADER_BUCKET_COUNT >>> 2;
 const DIRECTORY_WORD = HEADER_INDEX_DIRECTORY >>> 2;

@@ -11,7 +11,10 @@
  *  Invariant: a thread that is inside never waits, never throws, never enters the same gate twice. */
 import { arch } from 'node:process';
 import { StoreError } from './errors.ts';
-import { SCRATCH_GATE_WORD } from './layout.ts';
+import * as layout from './layout.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { SCRATCH_GATE_WORD } = layout;
 
 const STRONG_ORDER = arch === 'x64' || arch === 'ia32';
 const SPINS_BEFORE_WAIT = 200;

@@ -5,7 +5,7 @@
  *  Owner: one thread, one partition. */
 import type { Buckets } from './buckets.ts';
 import { beginRead, endRead, enterGate, leaveGate, TORN_READS_MAX } from './gate.ts';
-import { CHUNK_BYTES, CHUNK_MASK, RECORD_HEADER_BYTES } from './layout.ts';
+import * as layout from './layout.ts';
 import type { MapKey } from './map-key.ts';
 import type { Clock } from './map-options.ts';
 import type { PartitionMemory } from './memory.ts';
@@ -13,6 +13,9 @@ import type { Records } from './record.ts';
 import type { Sieve } from './sieve.ts';
 import { SMALL_COPY_BYTES_MAX, type SmallCopies } from './small-copies.ts';
 import type { Values } from './values.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { CHUNK_BYTES, CHUNK_MASK, RECORD_HEADER_BYTES } = layout;
 
 const ABSENT = -1;
 /** The value is not all behind the key. */

@@ -8,17 +8,19 @@
  *  neither allocates nor throws, but for broken invariants, which end the process.
  *  Invariant: stamp and redo come before `seq` is published; the redo carries the whole after-image. */
 import { invariant } from './errors.ts';
-import {
-  CHUNK_BYTES,
+import { CHUNK_BYTES, REDO_CHECK, REDO_CHECK_BYTES, REDO_REPAIR } from './layout.ts';
+import * as layout from './layout.ts';
+import type { PartitionMemory } from './memory.ts';
+import type { RedoRing } from './ring.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const {
   CHUNK_SHIFT,
   PATCH_HEADER_BYTES,
   PATCH_ZERO_FILL,
-  REDO_CHECK,
-  REDO_CHECK_BYTES,
   REDO_HEADER_BYTES,
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
-  REDO_REPAIR,
   REDO_TXN_END,
   SCRATCH_CLOCK_F64,
   SCRATCH_GENERATION_START_MS_F64,
@@ -28,9 +30,7 @@ import {
   SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
   SCRATCH_TRANSACTION_WORD,
-} from './layout.ts';
-import type { PartitionMemory } from './memory.ts';
-import type { RedoRing } from './ring.ts';
+} = layout;
 
 export const ROLE_NONE = 0;
 export const ROLE_PRIMARY = 1;

@@ -22,14 +22,16 @@ import {
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_RING_HEAD_F64,
   SCRATCH_RING_TAIL_F64,
-  SCRATCH_ROLE_WORD,
   SCRATCH_ROOM_WORK_F64,
-  SCRATCH_SEALED_WORD,
   SCRATCH_SEQ_F64,
   SCRATCH_USED_CHUNKS_WORD,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import { ROLE_PRIMARY } from './mutation.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { SCRATCH_ROLE_WORD, SCRATCH_SEALED_WORD } = layout;
 
 /** What replication needs of a partition, read under one even gate. */
 export interface StableView {

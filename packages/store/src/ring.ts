@@ -19,13 +19,14 @@ import {
   REDO_MUTATION,
   REDO_RECORD_BYTES_MAX,
   RING_SEGMENT_BYTES,
-  RING_SEGMENT_WORD_SHIFT,
-  SCRATCH_RING_HEAD_F64,
-  SCRATCH_RING_TAIL_F64,
   SCRATCH_RING_TAIL_SEQ_F64,
   SCRATCH_SEQ_F64,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { RING_SEGMENT_WORD_SHIFT, SCRATCH_RING_HEAD_F64, SCRATCH_RING_TAIL_F64 } = layout;
 
 export const RING_EMPTY = 0;
 export const RING_LAPPED = -1;

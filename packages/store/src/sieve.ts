@@ -27,12 +27,15 @@ import {
   PAGE_SHIFT,
   PAGES_PER_CHUNK_SHIFT,
   SCRATCH_DRAIN_UNIT_WORD,
-  SLOT_BIT_SHIFT,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Records } from './record.ts';
 import { SLOT_BYTES, SLOTS_PER_UNIT } from './size-classes.ts';
 import type { Slab } from './slab.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { SLOT_BIT_SHIFT } = layout;
 
 /** Slots that one search passes at most. */
 export const SPARED_MAX = 1_024;

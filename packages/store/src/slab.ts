@@ -13,15 +13,12 @@ import {
   CLASS_UNIT_COUNT,
   CLASS_USED_SLOTS,
   CLASS_YOUNG_SLOTS,
-  PAGE_SHIFT,
-  PAGES_PER_CHUNK_SHIFT,
   SCRATCH_DRAIN_SLOT_WORD,
   SCRATCH_DRAIN_UNIT_WORD,
-  SCRATCH_PIN_COUNT_WORD,
   SCRATCH_SEQ_F64,
-  SLOT_BIT_SHIFT,
   SLOT_BITS_PER_PAGE_WORDS,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
 import {
@@ -31,6 +28,9 @@ import {
   UNIT_BYTES,
   UNIT_PAGES,
 } from './size-classes.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { PAGES_PER_CHUNK_SHIFT, PAGE_SHIFT, SCRATCH_PIN_COUNT_WORD, SLOT_BIT_SHIFT } = layout;
 
 /** Units in pinned chunks that a search for a free slot passes by; behind them it takes a new one. */
 const PINNED_HOPS_MAX = 64;

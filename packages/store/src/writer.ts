@@ -4,16 +4,13 @@
  *  byte of a mutation is written; eviction to make room is made of mutations of its own. */
 import type { Buckets } from './buckets.ts';
 import {
-  CHUNK_BYTES,
-  CHUNK_SHIFT,
   HEADER_FLUSH_SEQ,
-  KEY_BYTES_MAX,
-  RECORD_HEADER_BYTES,
   SCRATCH_EVICTIONS_F64,
   SCRATCH_EXPIRIES_F64,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_RECORD_COUNT_WORD,
 } from './layout.ts';
+import * as layout from './layout.ts';
 import type { Extents } from './extents.ts';
 import type { PartitionMemory } from './memory.ts';
 import type { Mutation } from './mutation.ts';
@@ -23,6 +20,9 @@ import type { Sieve } from './sieve.ts';
 import { classOfRecord } from './size-classes.ts';
 import type { Slab } from './slab.ts';
 import { ValuePlan } from './value-plan.ts';
+
+// V8 folds the constants of a module itself; imported ones are loaded and checked at each use.
+const { CHUNK_BYTES, CHUNK_SHIFT, KEY_BYTES_MAX, RECORD_HEADER_BYTES } = layout;
 
 export const SET_OK = 1;
 export const OUT_OF_MEMORY = -1;
