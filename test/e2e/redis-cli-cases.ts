@@ -172,6 +172,11 @@ export function redisCliCases(cluster: () => LocalCluster, password: string): vo
       ]);
     });
 
+    test('help shows what a command takes, as the node tells it', () => {
+      expect(run(1, ['help', 'setrange']).text).toContain('key offset value');
+      expect(run(2, ['help', 'delex']).text).toMatch(/key .*IFEQ/);
+    });
+
     test('--cluster info, check and call know every node and slot', () => {
       const address = `127.0.0.1:${cluster().node(2).ports.cluster}`;
       const keys = run(1, ['dbsize']).text;

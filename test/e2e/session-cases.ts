@@ -75,10 +75,11 @@ export function sessionCases(cluster: () => LocalCluster, password: string): voi
     });
 
     test('a cookie that ends soon takes its session with it', async () => {
-      const soon = { originalMaxAge: 1_000, expires: new Date(Date.now() + 1_000) };
+      const soon = { originalMaxAge: 100_000, expires: new Date(Date.now() + 100_000) };
       await stores[0].set('soon', { cookie: soon });
-      expect(await clients[1].ttl(`${PREFIX}soon`)).toBe(1);
-      const over = { originalMaxAge: 1_000, expires: new Date(Date.now() - 1_000) };
+      expect(await clients[1].ttl(`${PREFIX}soon`)).toBeGreaterThan(0);
+      expect(await clients[1].ttl(`${PREFIX}soon`)).toBeLessThanOrEqual(100);
+      const over = { originalMaxAge: 100_000, expires: new Date(Date.now() - 1_000) };
       await stores[1].set('soon', { cookie: over });
       expect(await stores[2].get('soon')).toBeNull();
     });
