@@ -23,9 +23,11 @@ import {
   slotOfKey,
   TORN_READS_MAX,
 } from '@ingot/store';
+import { arityHolds } from '../commands/row.ts';
 import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
+import { OneKey } from './command-lookup.ts';
 import { PauseMode } from './client-pause.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
@@ -49,6 +51,8 @@ const WORD_GET = 0x676574;
 const WORD_SET = 0x736574;
 const LOWER = 0x202020;
 
+const STAR = 0x2a;
+
 /** A command with more arguments may take long. */
 const FEW_ARGUMENTS = 8;
 
@@ -70,6 +74,8 @@ export class BatchExecutor {
   private mayBePlain = false;
   /** Of the partition of the latest plain command of a connection with acks=isr, as it ran. */
   private epoch = 0;
+  /** Where the first of the commands that were parsed begins. */
+  private parsedFrom = 0;
   private hits = 0;
   private misses = 0;
   /** Sent since the batch began. */
@@ -107,6 +113,7 @@ export class BatchExecutor {
     let at = start;
     for (;;) {
       if (desk.host.auth.required) parser.restrict(!connection.authenticated);
+      this.parsedFrom = at;
       parser.parse(buffer, at, end, connection.long);
       connection.long = parser.long;
       connection.wanted = parser.wanted;
@@ -140,7 +147,7 @@ export class BatchExecutor {
 
     passage.close();
     connection.endBatch(out);
-    desk.forwarding.flush();
+    desk.forwarding.flushSoon();
     this.tellOfWrites();
     return at;
   }
@@ -204,6 +211,10 @@ export class BatchExecutor {
             if (connection.inSync) this.noteInSync(i, true, from);
             continue;
           }
+        }
+        if (this.pass(i)) {
+          if (connection.hold !== 0) return i + 1;
+          continue;
         }
       }
       const first = parser.firstArgs[i];
@@ -285,6 +296,29 @@ export class BatchExecutor {
     if (microseconds < live.timedFromUs) return;
     const command = desk.lookup.commands[index];
     slowLog.took(command, args, connection, microseconds, desk.execution.nowMs);
+  }
+
+  /** A command about one key that is led by another node goes there as it is; false when somebody else must see to it. */
+  private pass(i: number): boolean {
+    const { desk, connection, parser } = this;
+    const partitionId = this.partitionIds[i];
+    if (partitionId < 0 || connection.listener !== 'client') return false;
+    const index = this.indexOf(this.plans[i]);
+    const oneKey = desk.lookup.oneKey[index];
+    if (oneKey === OneKey.no || !arityHolds(desk.lookup.commands[index], parser.argCounts[i])) {
+      return false;
+    }
+    const partition = desk.host.partitions[partitionId];
+    if (partition !== null && (partition.mayWrite() || partition.sealed())) return false;
+    if (connection.inSync || connection.large !== null || desk.out.lentBytes > 0) return false;
+    const { buffer, ends } = parser;
+    const start = i === 0 ? this.parsedFrom : ends[i - 1];
+    if (buffer[start] !== STAR) return false;
+    desk.passage.close();
+    const { forwarding, out } = desk;
+    if (!forwarding.pass(connection, partitionId, buffer, start, ends[i], out.length)) return false;
+    if (oneKey === OneKey.write) connection.written[partitionId] = 1;
+    return true;
   }
 
   /** Plain GET of a key that is led here; false when somebody else must see to it. */

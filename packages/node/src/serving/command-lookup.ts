@@ -12,6 +12,9 @@ import type { Command } from './execution.ts';
 const MULTIPLIERS_MAX = 100_000;
 const LOWER = 0x20;
 
+/** What a command does to its only key. */
+export const OneKey = { no: 0, read: 1, write: 2 } as const;
+
 interface KeyedSubcommand {
   readonly word: string;
   readonly index: number;
@@ -24,6 +27,8 @@ export class CommandLookup {
   readonly owners: Int16Array;
   /** Per command: the argument that is its first key, or 0. */
   readonly firstKeys: Int16Array;
+  /** Per command: whether it reads or writes one key, and is what its name says. */
+  readonly oneKey: Uint8Array;
   /** Per command: its subcommands with keys; most have none. */
   private readonly keyed: readonly (readonly KeyedSubcommand[] | null)[];
   private readonly names: readonly Buffer[];
@@ -49,6 +54,11 @@ export class CommandLookup {
     this.names = commands.map((command) => Bytes.from(command.name, 'latin1'));
     this.longest = Math.max(...this.names.map((name) => name.length));
     this.firstKeys = Int16Array.from(all, (command) => command.keys.first);
+    this.oneKey = Uint8Array.from(all, ({ kind, keys, subcommands }) =>
+      keys.first === 0 || keys.first !== keys.last || subcommands !== undefined
+        ? OneKey.no
+        : ((OneKey as Partial<Record<string, number>>)[kind] ?? OneKey.no),
+    );
     for (let bits = 8; ; bits++) {
       const found = findMultiplier(this.names, 32 - bits);
       if (found === null) continue;

@@ -9,7 +9,7 @@
  *  holds a bounded amount of memory and delays nobody.
  *  Owner: the worker that accepted it, for good. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
@@ -17,6 +17,7 @@ import { type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.t
 import type { ClusterMap } from '../shared/map.ts';
 import type { Acks, Settings } from '../shared/settings.ts';
 import type { ClientAuth } from './client-auth.ts';
+import type { ForwardedReplies } from './forwarded-replies.ts';
 import type { HeldReplies } from './held-replies.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
 import type { Copying } from './copy-work.ts';
@@ -37,6 +38,8 @@ import {
 import type { Transaction, Watches } from './transaction-state.ts';
 import type { Departing, Turn } from './turn.ts';
 import { addressesOf, Wire } from './wire.ts';
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Why a connection does not execute. */
 export const Hold = {
@@ -144,6 +147,9 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   /** The parser's: where a bulk that is still arriving will end, from the first byte of the inbox on; 0 = none. */
   wanted = 0;
+
+  /** The running batch has commands on their way to other nodes: their replies, and those between them. */
+  forwarded: ForwardedReplies | null = null;
 
   /** Values in the image that replies need: those that wait, and those that the socket writes. */
   private readonly pinned: Set<PinnedValue> = new Set();
@@ -504,10 +510,40 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     if (this.departing) this.host.turn.end();
   }
 
+  /** Keeps the place of a reply of another node, in the batch that runs. Returns where it is, and gives a number
+   *  within it. */
+  expectForwarded(localBytes: number): number {
+    const { replies } = this;
+    this.forwarded ??= replies.forwarded(
+      () => this.scheduleFlush(),
+      () => this.destroy(),
+      LATE_BYTES_MAX,
+    );
+    replies.lateCount++;
+    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) {
+      this.hold |= Hold.late;
+    }
+    return this.forwarded.expect(localBytes);
+  }
+
+  /** The first replies of a batch have arrived, others make them wait. */
+  flushPart(): void {
+    if (!this.destroyed) this.flushReplies();
+  }
+
+  /** What follows in the batch, here and elsewhere, comes behind it. */
+  private closeForwarded(out: ReplyWriter): void {
+    const { forwarded } = this;
+    if (forwarded === null) return;
+    this.forwarded = null;
+    forwarded.close(out.length > 0 ? out.take() : NOTHING);
+  }
+
   /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
    *  for copies in sync. */
   emit(out: ReplyWriter): void {
     if (!this.host.mayAnswer()) this.disown(out);
+    this.closeForwarded(out);
     if (out.length > 0) {
       const { held } = this.host;
       const waiting = held.takeBatch(out);

@@ -172,7 +172,7 @@ describe('forwarding: what is counted and what ends', () => {
     cluster = await TestCluster.start(2, 2);
     const { map, counters, auth } = cluster.nodes[0].worker;
     const forwarding = new Forwarding(
-      { auth, map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
+      { nodeId: 'n1', auth, map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
       2,
     );
     const replies: string[] = [];
@@ -197,6 +197,7 @@ describe('forwarding: what is counted and what ends', () => {
     let known = map;
     const forwarding = new Forwarding(
       {
+        nodeId: 'n1',
         auth,
         counters,
         settings: { failoverWaitMs: 60_000 },

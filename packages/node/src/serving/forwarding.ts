@@ -21,14 +21,10 @@ import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
 import type { ClientAuth } from './client-auth.ts';
-import {
-  type Executed,
-  encode,
-  type LinkMode,
-  NOTHING,
-  type PeerCall,
-  PeerLink,
-} from './peer-link.ts';
+import { ForwardedBatch, type PassingClient } from './forwarded-batch.ts';
+import { errorLine, ForwardedCall } from './forwarded-call.ts';
+import type { ForwardedReplies } from './forwarded-replies.ts';
+import { encode, type LinkMode, PeerLink } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
 
@@ -37,9 +33,6 @@ export const WAITING_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Nobody listens where the owner should be. */
 const RECONNECT_MS = 100;
 
-export const UNKNOWN_TEXT: string =
-  'ERR the connection to the node that owns this key broke; ' +
-  'whether the command was executed is unknown';
 const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in time';
 
 /** On whose behalf commands travel. */
@@ -51,6 +44,7 @@ export interface ForwardingClient extends LinkMode {
 
 /** What forwarding needs of the worker. */
 export interface ForwardingHost {
+  readonly nodeId: string;
   readonly auth: ClientAuth;
   readonly map: ClusterMap;
   readonly counters: WorkerCounters;
@@ -68,10 +62,19 @@ interface WaitingCommand {
   readonly refusedSinceMs: number;
 }
 
-/** A refusal of the owner that tells of a reply too long for a link of many clients. */
-const LONG_WORD = '-TRYAGAIN long';
 /** Of a command, on a link that many clients share. */
 export const LINK_COMMAND_BYTES_MAX: number = 128 * 1024;
+/** So much waits for the end of the turn, on one link. */
+const FLUSH_BYTES: number = 64 * 1024;
+/** Replies wait so long for those behind them in the same batch. */
+const PART_MS = 1;
+
+/** The link to the owner of a partition. */
+interface Lane {
+  readonly nodeId: string;
+  readonly link: PeerLink;
+}
+
 /** A link of one client that carries nothing is closed after so long. */
 const OWN_IDLE_MS = 2_000;
 
@@ -87,6 +90,14 @@ export class Forwarding {
   /** Per partition: commands on their way or waiting here, and the node that got the latest. */
   private readonly unsettled: Int32Array;
   private readonly sentTo: string[] = [];
+  /** By partition and mode, as the map below says; null: nobody else leads it. */
+  private lanes: (Lane | null | undefined)[] = [];
+  private lanesMap: ClusterMap | null = null;
+  /** Commands that have been passed on and not been counted. */
+  private passed = 0;
+  private flushScheduled = false;
+  /** Batches that have some of their replies, and have not let them leave. */
+  private parts: { client: PassingClient; replies: ForwardedReplies }[] = [];
   private retryTimer: NodeJS.Timeout | null = null;
   private closed = false;
 
@@ -144,6 +155,69 @@ export class Forwarding {
     });
   }
 
+  /** Sends a command as it was received, buffer[start .. end), to the owner of its partition, which is not led here. False,
+   *  and nothing was done, where something stands in its way. */
+  pass(
+    client: PassingClient,
+    partitionId: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    localBytes: number,
+  ): boolean {
+    if (this.waiting.size > 0 || client.ownLinks !== null) return false;
+    if (end - start > LINK_COMMAND_BYTES_MAX) return false;
+    const lane = this.lane(partitionId, client);
+    if (lane === null || this.overtakes(partitionId, lane.nodeId)) return false;
+    const { link } = lane;
+    if (link.full || link.refusing.size > 0) return false;
+    const place = client.expectForwarded(localBytes);
+    const replies = client.forwarded as ForwardedReplies;
+    let batch = link.open;
+    if (!(batch instanceof ForwardedBatch) || batch.replies !== replies) {
+      batch = new ForwardedBatch(this, link, client, replies);
+      link.begin(batch);
+    }
+    const at = link.append(buffer, start, end);
+    (batch as ForwardedBatch).add(partitionId, place, at, at + end - start);
+    this.unsettled[partitionId]++;
+    this.sentTo[partitionId] = lane.nodeId;
+    this.passed++;
+    if (link.unsentBytes > FLUSH_BYTES) link.flush();
+    return true;
+  }
+
+  private lane(partitionId: number, mode: LinkMode): Lane | null {
+    const { map } = this.host;
+    if (map !== this.lanesMap) {
+      this.lanesMap = map;
+      this.lanes = [];
+    }
+    const at = partitionId * 4 + (mode.inSync ? 2 : 0) + mode.protocol - 2;
+    const known = this.lanes[at];
+    if (known !== undefined) return known;
+    const owner = this.owner(partitionId);
+    const elsewhere = owner !== null && owner.id !== this.host.nodeId;
+    const lane = elsewhere ? { nodeId: owner.id, link: this.link(owner, mode) } : null;
+    this.lanes[at] = lane;
+    return lane;
+  }
+
+  /** The first replies of a batch leave soon, even if the others do not come. */
+  awaitRest(client: PassingClient, replies: ForwardedReplies): void {
+    replies.awaited = true;
+    if (this.parts.push({ client, replies }) === 1) setTimeout(() => this.flushParts(), PART_MS);
+  }
+
+  private flushParts(): void {
+    const { parts } = this;
+    this.parts = [];
+    for (const { client, replies } of parts) {
+      replies.awaited = false;
+      if (!replies.complete) client.flushPart();
+    }
+  }
+
   /** From now on the client's commands for this partition travel on a link of its own: no reply to one is due, or all
    *  of them go there. */
   useOwnLink(client: ForwardingClient, partitionId: number): void {
@@ -163,8 +237,29 @@ export class Forwarding {
     link.send(command, new ForwardedCall(this, link, client, -1, sink, 0));
   }
 
-  /** One write per link for everything a batch has forwarded. */
+  /** At the end of this turn of the event loop: what all batches of a turn have forwarded leaves in one write per link. */
+  flushSoon(): void {
+    if (this.flushScheduled) return;
+    if (!this.hasUnsent()) return;
+    this.flushScheduled = true;
+    setImmediate(() => {
+      this.flushScheduled = false;
+      this.flush();
+    });
+  }
+
+  private hasUnsent(): boolean {
+    if (this.ownLinks.size > 0) return true;
+    for (const link of this.links.values()) if (link.unsentBytes > 0) return true;
+    return false;
+  }
+
+  /** One write per link for everything that is forwarded. */
   flush(): void {
+    if (this.passed > 0) {
+      this.host.counters.add(Counter.forwarded, this.passed);
+      this.passed = 0;
+    }
     for (const link of this.links.values()) link.flush();
     for (const links of this.ownLinks.values()) for (const link of links.values()) link.flush();
   }
@@ -323,7 +418,10 @@ export class Forwarding {
         mode: modeOf(mode),
         proof: (nonce) => this.host.auth.proof(nonce),
         nowMs: () => this.host.monotonicMs(),
-        onClose: () => links.delete(key),
+        onClose: () => {
+          links.delete(key);
+          this.lanesMap = null;
+        },
         onRoom: () => this.giveRoom(),
       });
       links.set(key, link);
@@ -336,102 +434,6 @@ export class Forwarding {
     this.wantRoom.clear();
     for (const onRoom of waiters) onRoom();
   }
-}
-
-/** One command on one link. */
-class ForwardedCall implements PeerCall {
-  sent: Buffer = NOTHING;
-  sentStart = 0;
-  sentEnd = 0;
-  encoded: readonly Buffer[] | null = null;
-  /** Its answer has been given, or another call carries it on. */
-  settled = false;
-
-  readonly link: PeerLink;
-  readonly client: ForwardingClient;
-  readonly partitionId: number;
-  readonly sink: ReplySink;
-  /** Of a sink that takes no pieces. */
-  private readonly kept: Buffer[] = [];
-  private begun = false;
-  /** When this command was refused, or could not leave, for the first time; 0 = it was not. */
-  readonly refusedSinceMs: number;
-  private readonly forwarding: Forwarding;
-
-  constructor(
-    forwarding: Forwarding,
-    link: PeerLink,
-    client: ForwardingClient,
-    partitionId: number,
-    sink: ReplySink,
-    refusedSinceMs: number,
-  ) {
-    this.forwarding = forwarding;
-    this.link = link;
-    this.client = client;
-    this.partitionId = partitionId;
-    this.sink = sink;
-    this.refusedSinceMs = refusedSinceMs;
-  }
-
-  replied(buffer: Buffer, start: number, end: number): void {
-    if (this.settled) return;
-    if (this.partitionId >= 0 && isRefusal(buffer, start)) {
-      const isLong = buffer.toString('latin1', start, start + LONG_WORD.length) === LONG_WORD;
-      this.forwarding.refused(this, isLong);
-      return;
-    }
-    this.settled = true;
-    const reply = Buffer.from(buffer.subarray(start, end));
-    this.forwarding.settle(this.partitionId, this.sink, reply);
-  }
-
-  piece(bytes: Buffer, ends: boolean): void {
-    if (this.settled) return;
-    if (!this.begun && bytes[0] === MINUS) {
-      this.replied(bytes, 0, bytes.length);
-      return;
-    }
-    this.begun = true;
-    if (this.sink.piece === undefined) {
-      this.kept.push(bytes);
-      if (!ends) return;
-      this.settled = true;
-      this.forwarding.settle(this.partitionId, this.sink, Buffer.concat(this.kept));
-      return;
-    }
-    if (ends) {
-      this.settled = true;
-      this.forwarding.settled(this.partitionId);
-    }
-    const { link } = this;
-    if (!this.sink.piece(bytes, ends, () => link.unpause())) link.pause();
-  }
-
-  failed(executed: Executed): void {
-    if (this.settled) return;
-    if (executed === 'no' && this.partitionId >= 0) {
-      this.forwarding.notSent(this);
-      return;
-    }
-    this.settled = true;
-    const reply = errorLine(executed === 'no' ? DOWN_TEXT : UNKNOWN_TEXT);
-    this.forwarding.settle(this.partitionId, this.sink, reply);
-  }
-}
-
-export function errorLine(text: string): Buffer {
-  return Buffer.from(`-${text}\r\n`);
-}
-
-const MINUS = 0x2d;
-const REFUSALS: readonly string[] = ['-MOVED ', '-TRYAGAIN ', '-CLUSTERDOWN '];
-
-/** The owner did not execute the command. */
-export function isRefusal(reply: Buffer, start: number): boolean {
-  if (reply[start] !== 0x2d) return false;
-  const line = reply.toString('latin1', start, start + 13);
-  return REFUSALS.some((word) => line.startsWith(word));
 }
 
 function modeOf({ protocol, inSync }: LinkMode): LinkMode {

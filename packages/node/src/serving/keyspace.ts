@@ -15,7 +15,7 @@ import type { MapNode } from '../shared/map.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome, TRY_AGAIN_TEXT } from './desk.ts';
 import { type Command, CURSOR_PARTITION_FACTOR } from './execution.ts';
-import { errorLine, isRefusal } from './forwarding.ts';
+import { errorLine, isRefusal } from './forwarded-call.ts';
 import { elementsOf, integerOf, wholeReply } from './joined-reply.ts';
 import { errorOfParts, type PartReply } from './partly-executed.ts';
 import { encode } from './peer-link.ts';

@@ -27,16 +27,21 @@ export const PROVE_WORD = 'PROVE ';
 /** `full` bounds what waits here; a single command is bounded where it is received. */
 const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
 
+/** A read of so many bytes is followed by another at once. */
+const LONG_READ_BYTES: number = 64 * 1024;
+
 /** Arguments are sent from where they lie if they are longer than this. */
 const LENT_BYTES_MIN: number = 64 * 1024;
 
 /** Whether the command reached the owner. */
 export type Executed = 'no' | 'unknown';
 
-/** One command on its way. */
+/** One command on its way, or several whose replies are due one after the other. */
 export interface PeerCall {
-  /** What the command is about, or -1. */
-  readonly partitionId: number;
+  /** Replies that are due to it. */
+  readonly due: number;
+  /** Of its commands that have no reply yet, those about this partition, as calls of their own, oldest first. */
+  callsOf(partitionId: number): readonly PeerCall[];
   /** The encoded command is `sent[sentStart .. sentEnd)`, once it was handed to the socket. */
   sent: Buffer;
   sentStart: number;
@@ -91,6 +96,10 @@ export class PeerLink {
   private connected = false;
   private closed = false;
   private wasFull = false;
+  /** Replies that are due. */
+  private due = 0;
+  /** The latest call, and more commands of the same batch may join it. */
+  open: PeerCall | null = null;
   private quietSinceMs: number;
 
   constructor(options: PeerLinkOptions) {
@@ -116,9 +125,8 @@ export class PeerLink {
   }
 
   get full(): boolean {
-    const calls = this.pending.length - this.pendingHead + this.unsentCalls.length;
     const full =
-      calls >= PENDING_MAX || this.unsent.length + this.unsent.lentBytes >= UNSENT_BYTES_MAX;
+      this.due >= PENDING_MAX || this.unsent.length + this.unsent.lentBytes >= UNSENT_BYTES_MAX;
     if (full) this.wasFull = true;
     return full;
   }
@@ -131,7 +139,7 @@ export class PeerLink {
     if (name !== null) out.bulkText(name);
     for (let i = from; i < args.count; i++) out.bulk(args.buf, args.start(i), args.bytes(i));
     call.sentEnd = out.length;
-    this.unsentCalls.push(call);
+    this.add(call);
   }
 
   /** As `sendArgs`, without a copy of long arguments: they stay as they are until the reply is there. */
@@ -150,7 +158,34 @@ export class PeerLink {
     }
     call.sentEnd = out.length;
     call.encoded = encoded.pieces();
+    this.add(call);
+  }
+
+  private add(call: PeerCall): void {
     this.unsentCalls.push(call);
+    this.due += call.due;
+    this.open = null;
+  }
+
+  /** A call of several commands, which come with `append`. */
+  begin(call: PeerCall): void {
+    call.sentStart = this.unsent.length;
+    this.add(call);
+    this.open = call;
+  }
+
+  /** A command that is encoded already, of the call that is open. Returns where it begins in what is sent. */
+  append(buffer: Buffer, start: number, end: number): number {
+    const { unsent } = this;
+    const at = unsent.length;
+    unsent.raw(buffer, start, end - start);
+    this.due++;
+    return at;
+  }
+
+  /** Bytes that wait to leave. */
+  get unsentBytes(): number {
+    return this.unsent.length;
   }
 
   /** Nothing is on its way. */
@@ -177,7 +212,7 @@ export class PeerLink {
     call.sentStart = this.unsent.length;
     this.unsent.raw(command, 0, command.length);
     call.sentEnd = this.unsent.length;
-    this.unsentCalls.push(call);
+    this.add(call);
   }
 
   /** Lets the peer answer for a partition again that it has refused on this link. */
@@ -189,7 +224,7 @@ export class PeerLink {
   /** Commands about this partition whose replies are still to come, oldest first. */
   callsOf(partitionId: number): PeerCall[] {
     const calls = [...this.pending.slice(this.pendingHead), ...this.unsentCalls];
-    return calls.filter((call) => call.partitionId === partitionId);
+    return calls.flatMap((call) => call.callsOf(partitionId));
   }
 
   /** The encoded bytes of a command on this link. */
@@ -204,6 +239,7 @@ export class PeerLink {
     if (!this.connected || this.closed || this.unsentCalls.length === 0) return;
     if (this.socket.writableNeedDrain) return;
     if (this.pendingHead === this.pending.length) this.quietSinceMs = this.options.nowMs();
+    this.open = null;
     const { text, lent, lentAt } = this.unsent.cut(0);
     this.unsent.reset();
     for (const call of this.unsentCalls) {
@@ -283,11 +319,23 @@ export class PeerLink {
         this.close();
         return;
       }
-      this.pendingHead++;
+      this.due--;
+      // What it refuses is looked for among those that come behind it.
+      if (call.due === 1) this.pendingHead++;
       call.replied(scanner.buffer, scanner.start, scanner.end);
     }
     if (scanner.invalid) this.close();
     this.noticeReplies();
+    if (data.length >= LONG_READ_BYTES) this.breathe();
+  }
+
+  /** More has arrived, and would be read at once: others have their turn first. */
+  private breathe(): void {
+    if (this.paused || this.closed) return;
+    this.socket.pause();
+    setImmediate(() => {
+      if (!this.paused) this.socket.resume();
+    });
   }
 
   private piece(bytes: Buffer, ends: boolean): void {
@@ -296,7 +344,10 @@ export class PeerLink {
       this.close();
       return;
     }
-    if (ends) this.pendingHead++;
+    if (ends) {
+      this.pendingHead++;
+      this.due--;
+    }
     call.piece(bytes, ends);
   }
 
@@ -327,6 +378,8 @@ export class PeerLink {
     this.pending = [];
     this.pendingHead = 0;
     this.unsentCalls = [];
+    this.due = 0;
+    this.open = null;
     this.options.onClose();
     for (const call of maybeExecuted) call.failed('unknown');
     for (const call of notSent) call.failed('no');
@@ -351,7 +404,8 @@ export const NOTHING: Buffer = Buffer.alloc(0);
 /** For commands of the link itself, whose replies nobody waits for. */
 function ignoredCall(): PeerCall {
   return {
-    partitionId: -1,
+    due: 1,
+    callsOf: () => [],
     sent: NOTHING,
     sentStart: 0,
     sentEnd: 0,

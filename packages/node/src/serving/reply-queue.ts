@@ -5,6 +5,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { ReplyWriter, Written } from '../resp/reply-writer.ts';
+import { ForwardedReplies, type ForwardedRepliesHost } from './forwarded-replies.ts';
 
 /** Takes one encoded reply, once. */
 export interface ReplySink {
@@ -90,8 +91,9 @@ export class LentReply extends LateReply {
 }
 
 export class ReplyQueue {
-  private entries: (Buffer | LateReply)[] = [];
+  private entries: (Buffer | LateReply | ForwardedReplies)[] = [];
   private head = 0;
+  private forwardedHost: ForwardedRepliesHost | null = null;
   /** Commands answered later whose replies have not left. */
   lateCount = 0;
   /** Bytes that wait as encoded replies: behind a late one, or themselves late and in by now. */
@@ -133,15 +135,55 @@ export class ReplyQueue {
 
   /** For a reply that may come in pieces. */
   streamed(onArrived: () => void, onBroken: () => void, bytesMax: number): StreamedReply {
+    const reply = this.newStream(onArrived, onBroken, bytesMax);
+    this.lateCount++;
+    this.entries.push(reply);
+    return reply;
+  }
+
+  private newStream(onArrived: () => void, onBroken: () => void, bytesMax: number): StreamedReply {
     const count = (bytes: number): void => {
       this.waitingBytes += bytes;
       onArrived();
     };
     const isFull = (): boolean => this.waitingBytes >= bytesMax;
-    const reply = new StreamedReply(count, isFull, onBroken);
-    this.lateCount++;
-    this.entries.push(reply);
-    return reply;
+    return new StreamedReply(count, isFull, onBroken);
+  }
+
+  /** For the replies to a batch, some of them from other nodes; whoever expects one there adds to `lateCount`. */
+  forwarded(onArrived: () => void, onBroken: () => void, bytesMax: number): ForwardedReplies {
+    this.forwardedHost ??= {
+      arrived: (bytes) => {
+        this.waitingBytes += bytes;
+      },
+      complete: onArrived,
+      streamed: () => this.newStream(onArrived, onBroken, bytesMax),
+      drainLate: (reply, out, outBytesMax) => this.drainLate(reply, out, outBytesMax),
+      left: (bytes, count) => {
+        this.waitingBytes -= bytes;
+        this.lateCount -= count;
+      },
+    };
+    const replies = new ForwardedReplies(this.forwardedHost);
+    this.entries.push(replies);
+    return replies;
+  }
+
+  /** What has come of it leaves. True: all of it has. */
+  private drainLate(reply: LateReply, out: ReplyWriter, outBytesMax: number): boolean {
+    const { bytes } = reply;
+    if (reply instanceof StreamedReply && reply.pieces.length > 0) {
+      return this.drainStream(reply, out, outBytesMax);
+    }
+    if (bytes === null) return false;
+    if (bytes === AS_IT_IS && reply instanceof LentReply) {
+      this.waitingBytes -= reply.written.lentBytes;
+      out.append(reply.written);
+    } else {
+      this.waitingBytes -= bytes.length;
+      out.raw(bytes, 0, bytes.length);
+    }
+    return true;
   }
 
   /** What has come of it leaves. True: all of it has. */
@@ -163,23 +205,11 @@ export class ReplyQueue {
   drain(out: ReplyWriter, outBytesMax: number): void {
     while (this.head < this.entries.length && out.length + out.lentBytes < outBytesMax) {
       const entry = this.entries[this.head];
-      if (entry instanceof LateReply) {
-        const { bytes } = entry;
-        if (entry instanceof StreamedReply && entry.pieces.length > 0) {
-          if (!this.drainStream(entry, out, outBytesMax)) break;
-          this.lateCount--;
-          this.head++;
-          continue;
-        }
-        if (bytes === null) break;
+      if (entry instanceof ForwardedReplies) {
+        if (!entry.drain(out, outBytesMax)) break;
+      } else if (entry instanceof LateReply) {
+        if (!this.drainLate(entry, out, outBytesMax)) break;
         this.lateCount--;
-        if (bytes === AS_IT_IS && entry instanceof LentReply) {
-          this.waitingBytes -= entry.written.lentBytes;
-          out.append(entry.written);
-        } else {
-          this.waitingBytes -= bytes.length;
-          out.raw(bytes, 0, bytes.length);
-        }
       } else {
         this.waitingBytes -= entry.length;
         out.raw(entry, 0, entry.length);

@@ -250,7 +250,8 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
 
   emitBatch(connection: Connection): void {
     this.desk.passage.close();
-    if (this.desk.out.length > 0) connection.emit(this.desk.out);
+    const { out } = this.desk;
+    if (out.length > 0 || connection.forwarded !== null) connection.emit(out);
   }
 
   received(bytes: number): void {
