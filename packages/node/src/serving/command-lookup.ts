@@ -54,11 +54,7 @@ export class CommandLookup {
     this.names = commands.map((command) => Bytes.from(command.name, 'latin1'));
     this.longest = Math.max(...this.names.map((name) => name.length));
     this.firstKeys = Int16Array.from(all, (command) => command.keys.first);
-    this.oneKey = Uint8Array.from(all, ({ kind, keys, subcommands }) =>
-      keys.first === 0 || keys.first !== keys.last || subcommands !== undefined
-        ? OneKey.no
-        : ((OneKey as Partial<Record<string, number>>)[kind] ?? OneKey.no),
-    );
+    this.oneKey = Uint8Array.from(all, oneKeyOf);
     for (let bits = 8; ; bits++) {
       const found = findMultiplier(this.names, 32 - bits);
       if (found === null) continue;
@@ -96,6 +92,11 @@ export class CommandLookup {
   indexOf(name: string): number {
     return this.commands.findIndex((command) => command.name === name);
   }
+}
+
+function oneKeyOf({ kind, keys, subcommands = [] }: Command): number {
+  if (keys.first === 0 || keys.first !== keys.last || subcommands.length > 0) return OneKey.no;
+  return kind === 'read' ? OneKey.read : kind === 'write' ? OneKey.write : OneKey.no;
 }
 
 /** All bytes of a name, case ignored; names are short. */
