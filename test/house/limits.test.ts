@@ -9,7 +9,7 @@ import {
   LINE_BYTES_MAX,
 } from '../../packages/node/src/resp/limits.ts';
 import { LATE_BYTES_MAX, LATE_MAX } from '../../packages/node/src/serving/connection.ts';
-import { UNKNOWN_TEXT } from '../../packages/node/src/serving/forwarding.ts';
+import { UNKNOWN_TEXT } from '../../packages/node/src/serving/forwarded-call.ts';
 import { TRY_AGAIN_TEXT } from '../../packages/node/src/serving/desk.ts';
 import { STALLED_MS_MAX } from '../../packages/node/src/serving/inbox.ts';
 import { LIMIT_NAMES, LIMITS, type LimitName } from '../../packages/node/src/serving/limits.ts';

@@ -90,6 +90,7 @@ export class ForwardedReplies {
     this.late.set(i, reply);
     // It says by itself when there is something.
     this.missing--;
+    if (this.complete) this.host.complete();
     return reply;
   }
 
