@@ -41,6 +41,11 @@ const OUTPUT_BYTES_MAX: number = 256 * 1024;
 /** What one connection may send before others have their turn, however fast its client reads: about 500 us. */
 export const TURN_BYTES_MAX: number = 2 * 1024 * 1024;
 
+/** For how long one connection executes before others have their turn. */
+export const TURN_MS_MAX = 0.5;
+/** So many plain commands take about 30 us: the clock is looked at then. */
+const LOOK_EVERY = 64;
+
 /** Plans beside the indexes of rows (0 and up). */
 const UNKNOWN = -1;
 const PLAIN_GET = -2;
@@ -80,6 +85,8 @@ export class BatchExecutor {
   private misses = 0;
   /** Sent since the batch began. */
   private turnBytes = 0;
+  /** When the clock was looked at first in this batch; 0: not yet. */
+  private turnSinceMs = 0;
 
   /** `onWrote` is called after a batch that wrote: replication may be asleep. */
   constructor(desk: Desk, dispatch: Dispatch, parser: Parser, onWrote: () => void) {
@@ -105,6 +112,7 @@ export class BatchExecutor {
     }
     this.connection = connection;
     this.turnBytes = 0;
+    this.turnSinceMs = 0;
     connection.lastActiveAtMs = nowMs;
     execution.nowMs = nowMs;
     execution.session = connection;
@@ -142,7 +150,7 @@ export class BatchExecutor {
         connection.closeAfterReplies();
         break;
       }
-      if (at === before || at === end) break;
+      if (at === before || at === end || this.isTurnOver()) break;
     }
 
     passage.close();
@@ -186,10 +194,21 @@ export class BatchExecutor {
     }
   }
 
+  /** The first look begins to count: most batches are over before. */
+  private isTurnOver(): boolean {
+    const nowMs = performance.now();
+    if (this.turnSinceMs === 0) this.turnSinceMs = nowMs;
+    if (nowMs - this.turnSinceMs < TURN_MS_MAX) return false;
+    this.desk.passage.close();
+    this.connection.yieldTurn();
+    return true;
+  }
+
   /** How many of the batch's commands were executed before the connection was put on hold. */
   private execute(count: number): number {
     const { connection, plans, desk, parser, args } = this;
     for (let i = 0; i < count; i++) {
+      if (i % LOOK_EVERY === LOOK_EVERY - 1 && this.isTurnOver()) return i;
       const written = desk.out.length + desk.out.lentBytes;
       if (written > OUTPUT_BYTES_MAX) {
         desk.passage.close();
@@ -221,12 +240,19 @@ export class BatchExecutor {
       args.aim(parser.buffer, parser.args, first, parser.argCounts[i]);
       if (this.general(plan, i) === Outcome.held) return i;
       if (connection.hold !== 0 || connection.closing) return i + 1;
+      if (i + 1 < count && this.mayBeLong(plan) && this.isTurnOver()) return i + 1;
     }
     return count;
   }
 
   private indexOf(plan: number): number {
     return plan === PLAIN_GET ? this.getIndex : plan === PLAIN_SET ? this.setIndex : plan;
+  }
+
+  /** The command in hand. */
+  private mayBeLong(plan: number): boolean {
+    if (this.args.count > FEW_ARGUMENTS) return true;
+    return plan >= 0 && this.desk.lookup.commands[plan].mayBeSlow === true;
   }
 
   /** CLIENT LIST shows it: once per batch is enough. */

@@ -67,6 +67,8 @@ export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
 export const LATE_MAX = 1024;
 export const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
+/** What was read takes so long to execute: others have their turn before more is read. */
+const READS_US_MAX = 200;
 /** Where a partition is sealed, a client that has not read a value for so long is not waited for. */
 export const SEALED_PIN_MS_MAX = 100;
 
@@ -169,6 +171,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   private destroyed = false;
   /** Replies wait for the end of the turn. */
   private departing = false;
+  private readsUs = 0;
   private runScheduled = false;
   private flushScheduled = false;
 
@@ -584,8 +587,17 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   /** It has had its share of this turn of the event loop. */
   yieldTurn(): void {
+    if ((this.hold & Hold.turn) !== 0) return;
     this.hold |= Hold.turn;
-    setImmediate(() => this.release(Hold.turn));
+    this.host.limits.strike('turn', this);
+    // Else up to 32 reads follow at once, whoever else waits.
+    this.wire.pause();
+    setImmediate(() => {
+      // Others' replies come before what it does next.
+      this.host.turn.end();
+      this.hold &= ~Hold.turn;
+      if (!this.runScheduled) this.run();
+    });
   }
 
   unpark(): void {
@@ -603,6 +615,9 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     if (this.closing || this.destroyed) return;
     this.departFirst();
     const { inbox, host } = this;
+    // Another read follows at once.
+    const isFull = bytes === host.receiveBuffer.length;
+    const sinceMs = isFull ? host.monotonicMs() : 0;
     host.turn.gathers = true;
     if (inbox.rest === null && this.hold === 0) {
       const consumed = host.execute(this, buffer, 0, bytes);
@@ -612,9 +627,19 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       if (this.hold === 0) this.executeRest();
     }
     host.turn.gathers = false;
+    if (isFull) this.countRead(host.monotonicMs() - sinceMs);
+    else this.readsUs = 0;
     if (this.hold !== 0) {
       if (inbox.bytes > READ_AHEAD_BYTES_MAX) this.wire.pause();
     } else if (inbox.rest !== null) this.makeRoom();
+  }
+
+  /** Of reads that follow each other at once. */
+  private countRead(ms: number): void {
+    this.readsUs += Math.round(ms * 1000);
+    if (this.readsUs < READS_US_MAX) return;
+    this.readsUs = 0;
+    if (this.hold === 0) this.yieldTurn();
   }
 
   private keep(buffer: Buffer, start: number, end: number): void {
@@ -662,13 +687,18 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     // Not at once: whoever lifted the hold may be in the middle of another connection's batch.
     setImmediate(() => {
       this.runScheduled = false;
-      this.departFirst();
-      if (this.hold !== 0 || this.destroyed || this.closing) return;
-      this.executeRest();
-      if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
-      if (this.hold === 0) this.wire.resume();
-      this.finishInput();
+      this.run();
     });
+  }
+
+  /** Executes what is there, and reads on. */
+  private run(): void {
+    this.departFirst();
+    if (this.hold !== 0 || this.destroyed || this.closing) return;
+    this.executeRest();
+    if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
+    if (this.hold === 0) this.wire.resume();
+    this.finishInput();
   }
 
   private scheduleFlush(): void {
