@@ -13,10 +13,10 @@ function executed(name: string): number {
 
 /** How often `client` was answered while the replies of `done` were on their way. */
 async function answeredMeanwhile(client: TestClient, done: Promise<unknown>): Promise<number> {
-  let isDone = false;
-  void done.then(() => (isDone = true));
+  const state = { isDone: false };
+  void done.then(() => (state.isDone = true));
   let count = 0;
-  for (; !isDone; count++) expect(await client.call('GET', 'b')).toBe(null);
+  for (; !state.isDone; count++) expect(await client.call('GET', 'b')).toBe(null);
   return count;
 }
 
