@@ -15,6 +15,9 @@ const AROUND = Buffer.from('\r\n$1\r\nz\r\n*1\r\n$4\r\nEVIL\r\n');
 /** An unfinished command with more arguments goes on where it was. */
 const REPEATED_ARGUMENTS_MAX = 65;
 
+const LF = 0x0a;
+const STAR = 0x2a;
+
 export class RuleBroken extends Error {}
 
 function rule(holds: boolean, text: string): asserts holds {
@@ -120,7 +123,7 @@ export class Feeder {
     }
     if (parser.skipped > 0) this.#commands.push(tooLong(parser.skipped));
     if (parser.error !== null) this.#error = parser.error;
-    else this.#checkUnfinished(consumed, end);
+    else if (consumed === start) this.#checkUnfinished(start, end);
     return consumed;
   }
 
@@ -149,16 +152,16 @@ export class Feeder {
   }
 
   /** What came of a command is not looked at again for each piece that comes. */
-  #checkUnfinished(consumed: number, end: number): void {
-    if (this.#long !== null) return;
+  #checkUnfinished(start: number, end: number): void {
+    const room = this.#room;
+    if (this.#long !== null || room[start] !== STAR) return;
     let args = 0;
-    let at = this.#room.indexOf(0x0a, consumed) + 1;
-    if (this.#room[consumed] !== 0x2a || at === 0) return;
-    while (at < end && args <= REPEATED_ARGUMENTS_MAX) {
-      const line = this.#room.indexOf(0x0a, at);
-      at = line + 3 + Number(this.#room.toString('latin1', at + 1, line));
-      if (line < 0 || !(at <= end)) return;
-      args++;
+    for (let at = room.indexOf(LF, start) + 1; at > 0 && at < end; args++) {
+      const line = room.indexOf(LF, at);
+      if (line < 0 || line >= end) break;
+      const next = line + 3 + Number(room.toString('latin1', at + 1, line - 1));
+      if (!(next <= end)) break;
+      at = next;
     }
     rule(args <= REPEATED_ARGUMENTS_MAX, `${args} arguments would be parsed once more`);
   }

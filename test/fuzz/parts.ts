@@ -1,0 +1,19 @@
+/** The parts of a fuzz: each goes on as long as it is told to, and returns what broke, if anything did, and what it saw. */
+import { fuzzParser } from './parser-part.ts';
+import type { Tally } from './tally.ts';
+
+export interface Fuzzing {
+  readonly seed: number;
+  /** Asked after each case. */
+  readonly goesOn: (tally: Tally) => boolean;
+}
+
+export interface Fuzzed {
+  /** What, with the stream of bytes that shows it, or null. */
+  readonly broken: string | null;
+  readonly tally: Tally;
+}
+
+export type Part = (fuzzing: Fuzzing) => Promise<Fuzzed>;
+
+export const PARTS: Readonly<Record<string, Part>> = { parser: fuzzParser };
