@@ -1,5 +1,6 @@
 /** The parts of a fuzz: each goes on as long as it is told to, and returns what broke, if anything did, and what it saw. */
 import { fuzzParser } from './parser-part.ts';
+import { fuzzServers } from './server-part.ts';
 import type { Tally } from './tally.ts';
 
 export interface Fuzzing {
@@ -16,4 +17,4 @@ export interface Fuzzed {
 
 export type Part = (fuzzing: Fuzzing) => Promise<Fuzzed>;
 
-export const PARTS: Readonly<Record<string, Part>> = { parser: fuzzParser };
+export const PARTS: Readonly<Record<string, Part>> = { parser: fuzzParser, server: fuzzServers };

@@ -193,6 +193,12 @@ const ROWS: Readonly<Record<string, Input>> = {
     redis: NUL_REASON,
   },
 
+  'a NUL behind a backslash': {
+    text: 'ECHO "\\\0"\n',
+    error: 'unbalanced quotes in request',
+    redis: NUL_REASON,
+  },
+
   // Counts.
   'a count that is no number': { text: '*x\r\n', error: INVALID_COUNT },
   'no count': { text: '*\r\n', error: INVALID_COUNT },

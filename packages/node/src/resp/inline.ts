@@ -42,7 +42,7 @@ export function splitInline(
         at++;
         if (at < end && source[at] !== 0 && !isBlank(source[at])) return null;
         break;
-      } else if (byte === BACKSLASH && quote === DOUBLE && at + 1 < end) {
+      } else if (byte === BACKSLASH && quote === DOUBLE && at + 1 < end && source[at + 1] !== 0) {
         const hex = hexByte(source, at, end);
         target[out++] = hex >= 0 ? hex : escaped(source[at + 1]);
         at += hex >= 0 ? 4 : 2;
