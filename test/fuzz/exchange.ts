@@ -25,6 +25,7 @@ export async function exchange(
   bytes: Buffer,
   cuts: Cuts,
   ends: Ends = 'half',
+  withinMs = CLOSED_WITHIN_MS,
 ): Promise<Exchange> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
@@ -41,7 +42,7 @@ export async function exchange(
   try {
     await within(
       `the node closes the connection after ${bytes.length} bytes in ${cuts.length} pieces`,
-      CLOSED_WITHIN_MS,
+      withinMs,
       closed,
     );
   } finally {

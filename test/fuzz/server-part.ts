@@ -7,7 +7,7 @@ import { INTERNAL_COMMANDS } from '../../packages/node/src/serving/internal-comm
 import { randomFrom } from '../support/random.ts';
 import { encode } from '../support/resp-connection.ts';
 import { corpusOf } from './corpus.ts';
-import { type Ends, exchange } from './exchange.ts';
+import { CLOSED_WITHIN_MS, type Ends, exchange } from './exchange.ts';
 import { cutAtRandom } from './feeding.ts';
 import { isHarmful, isSilent } from './harm.ts';
 import { minimal, vectorText } from './minimal.ts';
@@ -27,6 +27,8 @@ const BREAKS_SHARE = 0.1;
 /** A process ended: so many of the last streams may have done it. */
 const SUSPECTS_MAX = 24;
 const TRIES_MAX = 60;
+/** A hang that was seen once. */
+const ONCE_MORE_WITHIN_MS = 5_000;
 
 const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: 2 ** 20 };
 const NAMES = new Set([...COMMANDS, ...INTERNAL_COMMANDS].map(({ name }) => name.toLowerCase()));
@@ -128,10 +130,10 @@ class Rounds {
       bytes,
       async (shorter) =>
         !isHarmful(commandsOf({ ...next, bytes: shorter }).commands) &&
-        (await problemOf({ ...next, bytes: shorter })) !== null,
+        (await problemOf({ ...next, bytes: shorter }, undefined, ONCE_MORE_WITHIN_MS)) !== null,
       TRIES_MAX,
     );
-    const why = await problemOf({ ...next, bytes: shortest });
+    const why = await problemOf({ ...next, bytes: shortest }, undefined, ONCE_MORE_WITHIN_MS);
     const again = why === null ? ' (and not again when it was said once more)' : '';
     return `${door.name}: ${why ?? problem}${again}\n${vectorText(shortest)}`;
   }
@@ -154,13 +156,17 @@ function commandsOf({ bytes }: Case): Outcome {
   return referenceOf(bytes, { limits: LIMITS, unknown: false });
 }
 
-async function problemOf(one: Case, tally?: Tally): Promise<string | null> {
+async function problemOf(
+  one: Case,
+  tally?: Tally,
+  withinMs = CLOSED_WITHIN_MS,
+): Promise<string | null> {
   const { door, bytes, cutsSeed, ends } = one;
   const expected = commandsOf(one);
   const cuts = cutAtRandom(bytes, randomFrom(cutsSeed), PIECES_MAX);
   let heard;
   try {
-    heard = await exchange(door.port, bytes, cuts, ends);
+    heard = await exchange(door.port, bytes, cuts, ends, withinMs);
   } catch (error) {
     return String(error);
   }

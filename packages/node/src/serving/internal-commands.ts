@@ -26,6 +26,7 @@ import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { asksForLong, refuseLong } from './own-links.ts';
 import { keepLent } from './pinned-value.ts';
 import { Way } from './reply-values.ts';
+import type { Route } from './routing.ts';
 import { ackedBy, seqToken } from './wait.ts';
 import { readToken } from './watch-token.ts';
 
@@ -127,13 +128,20 @@ function row(name: string, arity: number): Command {
   };
 }
 
+/** Nodes ask the owner, on its cluster port; who asks elsewhere is no node, and nobody would ever answer for it. */
+function elsewhere(desk: Desk, connection: Connection, partitionId: number, to: Route): Outcome {
+  if (to.to !== 'peer') return desk.turnAway(connection, partitionId, to);
+  desk.out.error(MALFORMED_TEXT);
+  return Outcome.done;
+}
+
 function token(desk: Desk, connection: Connection, args: Args): Outcome {
   const partitionId = desk.partitionOf(args, 1);
   const to = desk.route(connection, partitionId, desk.slotOf(args, 1), false);
   if (connection.refuses(partitionId))
     return desk.turnAway(connection, partitionId, { to: 'park' });
   const partition = desk.partition(partitionId);
-  if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
+  if (to.to !== 'here' || partition === null) return elsewhere(desk, connection, partitionId, to);
   desk.out.simple(readToken(desk, partition, args.copy(1)));
   return Outcome.done;
 }
@@ -149,7 +157,7 @@ function exec(desk: Desk, connection: Connection, args: Args): Outcome {
   if (connection.refuses(partitionId))
     return desk.turnAway(connection, partitionId, { to: 'park' });
   const partition = desk.partition(partitionId);
-  if (to.to !== 'here' || partition === null) return desk.turnAway(connection, partitionId, to);
+  if (to.to !== 'here' || partition === null) return elsewhere(desk, connection, partitionId, to);
   if (connection.refusesLong && asksForLong(desk, partition, parsed.queued)) {
     return refuseLong(desk, connection, partitionId);
   }
