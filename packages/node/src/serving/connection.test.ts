@@ -96,6 +96,23 @@ describe('connection: a client that does not read', () => {
   });
 });
 
+describe('connection: a client that has said all and reads late', () => {
+  it('gets every reply before the end', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const slow = await cluster.client();
+    const value = 'v'.repeat(15_000);
+    await slow.call('SET', 'big', value);
+    slow.socket.pause();
+    // All of it fits what is read ahead.
+    const gets = 2_000;
+    slow.socket.end('*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n'.repeat(gets));
+    const other = await cluster.client();
+    for (let i = 0; i < 200; i++) expect(await other.call('PING')).toBe('PONG');
+    slow.socket.resume();
+    expect((await slow.receive(gets)).length).toBe(gets);
+  });
+});
+
 describe('connection: one too many', () => {
   it('is told so and closed, and may break without harm', async () => {
     cluster = await TestCluster.start(1, 1);

@@ -769,8 +769,9 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       for (const value of writing) value.release();
     }
     if (this.wire.gone) return;
-    this.flushReplies();
+    // Before replies leave: with nothing due and nothing to run a client that sends no more would be done with.
     if (this.hold === 0) this.scheduleRun();
+    this.flushReplies();
   }
 
   private inputEnded(): void {
