@@ -9,6 +9,7 @@ import { INTERNAL_COMMANDS } from '../../packages/node/src/serving/internal-comm
 import { sequences } from '../differential/sequences.ts';
 import type { Word, Words } from '../differential/words.ts';
 import { encode } from '../support/resp-connection.ts';
+import { isHarmful } from './harm.ts';
 import { VECTORS } from './vectors.ts';
 
 /** Longer ones cost more than they find. */
@@ -20,6 +21,21 @@ const MANY_ARGUMENTS = [60, 64, 65, 66, 67, 100, 300];
 const LONG_BYTES = [LINE_BYTES_MAX - 7, LINE_BYTES_MAX, LINE_BYTES_MAX + 1];
 const SEQUENCES = 60;
 const PIPELINE_MAX = 12;
+/** What is refused for its arguments, and seldom drawn. */
+const REFUSED: readonly (readonly string[])[] = [
+  ...[
+    ['SET', 'a', 'b', 'EX', '0'],
+    ['RENAME', 'absent', 'a'],
+    ['SELECT', '17'],
+    ['HELLO', '9'],
+  ],
+  ...[
+    ['INCR', '{t}1', 'x'],
+    ['SCAN', 'x'],
+    ['INCRBY', 'a', 'x'],
+    ['SETBIT', 'a', '-1', '1'],
+  ],
+];
 /** What DUMP says of an integer. */
 const DUMPED = [{ valueBytes: 2, payload: Buffer.from('00c00c0a003c2af8515c04bcd5', 'hex') }];
 
@@ -38,10 +54,11 @@ function callsOf(row: Pick<CommandRow, 'name' | 'arity'>, random: () => number):
   const names = row.name.split('|');
   const least = Math.abs(row.arity) - names.length;
   const optional = row.arity < 0 ? [0, 1, 2, 5] : [0, 0, 0, 0];
-  return [...optional, 1, -1].map((more) => {
+  const calls = [...optional, 1, -1].map((more): Words => {
     const count = Math.max(0, least + more);
     return [...names, ...Array.from({ length: count }, () => wordOf(random))];
   });
+  return calls.filter((words) => !isHarmful([words.map(String)]));
 }
 
 function wordOf(random: () => number): Word {
@@ -67,14 +84,13 @@ function seldomOnes(): Buffer[] {
   ];
 }
 
-/** Streams of bytes, the same for the same seed. */
+/** Streams of bytes, the same for the same seed. First those of all rows of the table, one after the other. */
 export function corpusOf(seed: number, random: () => number): readonly Buffer[] {
   const rows = [...COMMANDS, ...COMMANDS.flatMap(({ subcommands }) => subcommands)];
   const ordinary = rows.map((row) => callsOf(row, random));
   const internal = INTERNAL_COMMANDS.map((row) => callsOf(row, random));
-  const calls = [...ordinary, ...internal].map((several) =>
-    several.map((words) => encode(...words)),
-  );
+  const any = [...ordinary, ...internal].filter(({ length }) => length > 0);
+  const calls = any.map((several) => several.map((words) => encode(...words)));
   const pipelines = calls.map((several) => Buffer.concat(several));
   const mixed = calls.map(() => {
     const count = 1 + Math.floor(random() * PIPELINE_MAX);
@@ -91,7 +107,8 @@ export function corpusOf(seed: number, random: () => number): readonly Buffer[] 
     ({ length }) => length > 0 && length <= VECTOR_BYTES_MAX,
   );
   const often = Array.from({ length: VECTOR_TIMES }, () => vectors).flat();
-  return [...often, ...seldomOnes(), ...pipelines, ...mixed, ...drawn];
+  const refused = Buffer.concat(REFUSED.map((words) => encode(...words)));
+  return [...pipelines, refused, ...often, ...seldomOnes(), ...mixed, ...drawn];
 }
 
 function pick<T>(items: readonly T[], random: () => number): T {

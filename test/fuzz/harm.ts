@@ -27,7 +27,7 @@ const HARMFUL: Readonly<Record<string, (words: Words) => boolean>> = {
 };
 
 export function isHarmful(commands: readonly Words[]): boolean {
-  return commands.some((words) => HARMFUL[upper(words[0])]?.(words) === true);
+  return commands.some((words) => HARMFUL[upper(words[0])]?.(words) ?? false);
 }
 
 /** How many replies there are to these cannot be said beforehand. */

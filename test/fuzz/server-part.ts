@@ -7,28 +7,21 @@ import { INTERNAL_COMMANDS } from '../../packages/node/src/serving/internal-comm
 import { randomFrom } from '../support/random.ts';
 import { encode } from '../support/resp-connection.ts';
 import { corpusOf } from './corpus.ts';
-import { CLOSED_WITHIN_MS, type Ends, exchange } from './exchange.ts';
+import { CLOSED_WITHIN_MS, exchange } from './exchange.ts';
 import { cutAtRandom } from './feeding.ts';
 import { isHarmful, isSilent } from './harm.ts';
-import { minimal, vectorText } from './minimal.ts';
 import { mutated } from './mutators.ts';
 import type { Outcome } from './outcome.ts';
 import type { Fuzzed, Fuzzing } from './parts.ts';
 import { referenceOf } from './reference.ts';
 import { repliesOf } from './replies.ts';
+import { type Case, CASES_APART, Rounds } from './rounds.ts';
 import { Tally } from './tally.ts';
-import { type Door, PASSWORD, Targets } from './targets.ts';
+import { type Door, onTargets, PASSWORD } from './targets.ts';
 
-const AT_ONCE = 8;
-const ROUND_CASES = 400;
 const PIECES_MAX = 20;
 const SAYS_PASSWORD_SHARE = 0.7;
 const BREAKS_SHARE = 0.1;
-/** A process ended: so many of the last streams may have done it. */
-const SUSPECTS_MAX = 24;
-const TRIES_MAX = 60;
-/** A hang that was seen once. */
-const ONCE_MORE_WITHIN_MS = 5_000;
 
 const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: 2 ** 20 };
 const NAMES = new Set([...COMMANDS, ...INTERNAL_COMMANDS].map(({ name }) => name.toLowerCase()));
@@ -53,102 +46,34 @@ const ERRORS: readonly string[] = [
   ...['ERR EXEC without MULTI', 'ERR malformed command between nodes', 'ERR bit'],
 ];
 
-interface Case {
-  readonly door: Door;
-  readonly bytes: Buffer;
-  readonly cutsSeed: number;
-  readonly ends: Ends;
-}
-
-export async function fuzzServers({ seed, goesOn }: Fuzzing): Promise<Fuzzed> {
+export async function fuzzServers({ seed, goesOn, targets: given }: Fuzzing): Promise<Fuzzed> {
   const tally = new Tally([
     ...[...NAMES].map((name) => `command: ${name}`),
     ...ERRORS.map((text) => `error: ${text}`),
     ...['ended by the node', 'broken off', 'answered in full', 'witness rounds'],
   ]);
-  const targets = await Targets.start();
-  try {
-    const broken = await new Rounds(targets, seed, tally).run(goesOn);
-    return { broken: broken ?? (await targets.end()), tally };
-  } finally {
-    await targets.stop();
-  }
+  const broken = await onTargets(given, (targets) => {
+    const saying = { doors: targets.doors, draw: drawing(seed), problemOf };
+    return new Rounds(targets, saying, tally).run(goesOn);
+  });
+  return { broken, tally };
 }
 
-class Rounds {
-  readonly #targets: Targets;
-  readonly #random: () => number;
-  readonly #corpus: readonly Buffer[];
-  readonly #tally: Tally;
-  readonly #latest: Case[] = [];
-
-  constructor(targets: Targets, seed: number, tally: Tally) {
-    this.#targets = targets;
-    this.#tally = tally;
-    this.#random = randomFrom(seed);
-    this.#corpus = corpusOf(seed, this.#random);
-  }
-
-  async run(goesOn: Fuzzing['goesOn']): Promise<string | null> {
-    const { wrong } = this.#targets;
-    let goes = true;
-    while (goes) {
-      let left = ROUND_CASES;
-      let broken: string | null = null;
-      const work = async (): Promise<void> => {
-        while (goes && left-- > 0 && broken === null) {
-          broken ??= await this.#one();
-          goes &&= goesOn(this.#tally);
-        }
-      };
-      const all = Promise.all(Array.from({ length: AT_ONCE }, work));
-      const ended = await Promise.race([all.then(() => null), wrong]);
-      if (ended !== null) return this.#blame(ended);
-      this.#tally.count('witness rounds', this.#targets.rounds - this.#tally.get('witness rounds'));
-      broken ??= await this.#targets.check();
-      if (broken !== null) return broken;
-    }
-    return null;
-  }
-
-  /** What is wrong with what comes of the next stream, or null. */
-  async #one(): Promise<string | null> {
-    const random = this.#random;
-    const { doors } = this.#targets;
+/** The next stream, or null where it would spoil the run. */
+function drawing(seed: number): (doors: readonly Door[], i: number) => Case | null {
+  const corpus = corpusOf(seed, randomFrom(seed));
+  return (doors, i) => {
+    const random = randomFrom(seed * CASES_APART + i);
     const door = doors[Math.floor(random() * doors.length)];
-    const says = door.unknown && random() < SAYS_PASSWORD_SHARE;
-    const damaged = mutated(this.#corpus, random);
-    const bytes = says ? Buffer.concat([encode('AUTH', PASSWORD), damaged]) : damaged;
-    const ends = random() < BREAKS_SHARE ? 'breaks' : 'half';
+    // First as they are: every command is reached.
+    const isWhole = i < corpus.length;
+    const says = door.unknown && (isWhole || random() < SAYS_PASSWORD_SHARE);
+    const stream = isWhole ? corpus[i] : mutated(corpus, random);
+    const bytes = says ? Buffer.concat([encode('AUTH', PASSWORD), stream]) : stream;
+    const ends = !isWhole && random() < BREAKS_SHARE ? 'breaks' : 'half';
     const next: Case = { door, bytes, cutsSeed: Math.floor(random() * 2 ** 31), ends };
-    if (isHarmful(commandsOf(next).commands)) return null;
-    this.#latest.push(next);
-    if (this.#latest.length > SUSPECTS_MAX) this.#latest.shift();
-    const problem = await problemOf(next, this.#tally);
-    if (problem === null) return null;
-    const shortest = await minimal(
-      bytes,
-      async (shorter) =>
-        !isHarmful(commandsOf({ ...next, bytes: shorter }).commands) &&
-        (await problemOf({ ...next, bytes: shorter }, undefined, ONCE_MORE_WITHIN_MS)) !== null,
-      TRIES_MAX,
-    );
-    const why = await problemOf({ ...next, bytes: shortest }, undefined, ONCE_MORE_WITHIN_MS);
-    const again = why === null ? ' (and not again when it was said once more)' : '';
-    return `${door.name}: ${why ?? problem}${again}\n${vectorText(shortest)}`;
-  }
-
-  /** Which of the latest streams ends a process, one by one to a fresh one. */
-  async #blame(ended: string): Promise<string> {
-    for (const suspect of this.#latest.toReversed()) {
-      const kills = async (bytes: Buffer): Promise<boolean> => endsProcess({ ...suspect, bytes });
-      if (!(await kills(suspect.bytes))) continue;
-      const shortest = await minimal(suspect.bytes, kills, TRIES_MAX);
-      return `${ended}\nat ${suspect.door.name}: ${vectorText(shortest)}`;
-    }
-    const all = this.#latest.map(({ door, bytes }) => `${door.name}: ${vectorText(bytes)}`);
-    return `${ended}\nby none of these alone:\n${all.join('\n')}`;
-  }
+    return isHarmful(commandsOf(next).commands) ? null : next;
+  };
 }
 
 /** As far as it can be said beforehand. */
@@ -159,7 +84,7 @@ function commandsOf({ bytes }: Case): Outcome {
 async function problemOf(
   one: Case,
   tally?: Tally,
-  withinMs = CLOSED_WITHIN_MS,
+  withinMs: number = CLOSED_WITHIN_MS,
 ): Promise<string | null> {
   const { door, bytes, cutsSeed, ends } = one;
   const expected = commandsOf(one);
@@ -194,18 +119,5 @@ function note(tally: Tally, { commands, error }: Outcome, replies: readonly Buff
     const text = reply.toString('latin1', 1, 60);
     const known = ERRORS.find((beginning) => text.startsWith(beginning));
     tally.count(`error: ${known ?? text.replace(/['"].*|[0-9].*|\r.*/s, '')}`);
-  }
-}
-
-/** Whether it ends a node of its own. */
-async function endsProcess(suspect: Case): Promise<boolean> {
-  const targets = await Targets.start();
-  try {
-    const door = targets.doors.find(({ name }) => name === suspect.door.name) ?? suspect.door;
-    await problemOf({ ...suspect, door });
-    await Promise.race([targets.wrong, targets.check()]);
-    return !door.node.isRunning;
-  } finally {
-    await targets.stop();
   }
 }

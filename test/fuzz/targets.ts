@@ -9,8 +9,8 @@ import { residentBytes } from '../support/memory.ts';
 import { Witness } from './witness.ts';
 
 export const PASSWORD = 'a password of the fuzz';
-const CAPACITY = '64mb';
-const PARTITIONS = 8;
+export const CAPACITY_BYTES: number = 64 * 2 ** 20;
+export const PARTITIONS = 8;
 const WORKERS = ['--workers', '2'];
 /** Over what a process has after the first round. */
 const GROWTH_BYTES_MAX = 256 * 2 ** 20;
@@ -28,6 +28,8 @@ export interface Door {
 
 export class Targets {
   readonly doors: readonly Door[];
+  /** Where nodes, operators and Prometheus connect. */
+  readonly innerDoors: readonly Door[];
   readonly nodes: readonly TestNode[];
   readonly #clusters: readonly LocalCluster[];
   readonly #witnesses: Witness[] = [];
@@ -37,7 +39,7 @@ export class Targets {
   private constructor(three: LocalCluster, locked: LocalCluster) {
     this.#clusters = [three, locked];
     this.nodes = [...three.nodes, ...locked.nodes];
-    const at = (name: string, node: TestNode, kind: 'client' | 'cluster' | 'follower'): Door => ({
+    const at = (name: string, node: TestNode, kind: keyof TestNode['ports']): Door => ({
       ...{ name, node, port: node.ports[kind], unknown: node === locked.node(1) },
     });
     this.doors = [
@@ -47,10 +49,15 @@ export class Targets {
       at('n3, follower', three.node(3), 'follower'),
       at('n1, password', locked.node(1), 'client'),
     ];
+    this.innerDoors = ([1, 2] as const).flatMap((i) =>
+      (['replication', 'control', 'http'] as const).map((kind) =>
+        at(`n${i}, ${kind}`, three.node(i), kind),
+      ),
+    );
   }
 
   static async start(): Promise<Targets> {
-    const shape = { capacity: CAPACITY, partitions: PARTITIONS };
+    const shape = { capacity: `${CAPACITY_BYTES}`, partitions: PARTITIONS };
     const [three, locked] = await Promise.all([
       LocalCluster.start({ ...shape, nodes: 3, copies: 2, args: WORKERS }),
       LocalCluster.start({
@@ -64,7 +71,9 @@ export class Targets {
   }
 
   async #callWitnesses(): Promise<void> {
-    for (const { name, port, unknown } of this.doors.filter(({ name: of }) => !/,.*r$/.test(of))) {
+    // Those that are answered whatever key they ask for.
+    const served = this.doors.filter(({ port, node }) => port === node.ports.client);
+    for (const { name, port, unknown } of served) {
       this.#witnesses.push(await Witness.open(name, port, unknown ? PASSWORD : undefined));
     }
   }
@@ -108,7 +117,7 @@ export class Targets {
   async #clientsLeft(node: TestNode): Promise<string | null> {
     const conversation = await Conversation.open(node.ports.client);
     const isLocked = this.doors.some((door) => door.node === node && door.unknown);
-    const own = this.doors.filter((door, i) => door.node === node && i < this.doors.length);
+    const own = this.doors.filter((door) => door.node === node && door.port === node.ports.client);
     try {
       if (isLocked) await conversation.ask([['AUTH', PASSWORD]]);
       let list = '';
@@ -144,5 +153,19 @@ export class Targets {
 
   async stop(): Promise<void> {
     await Promise.all(this.#clusters.map((cluster) => cluster.stop()));
+  }
+}
+
+/** What is wrong with those that are given, or with fresh ones, which are compared and stopped in the end. */
+export async function onTargets(
+  given: Targets | undefined,
+  use: (targets: Targets) => Promise<string | null>,
+): Promise<string | null> {
+  if (given !== undefined) return use(given);
+  const targets = await Targets.start();
+  try {
+    return (await use(targets)) ?? (await targets.end());
+  } finally {
+    await targets.stop();
   }
 }
