@@ -67,6 +67,20 @@ describe('the fuzz finds', () => {
   const tree = copy();
   afterAll(() => rmSync(tree, { recursive: true, force: true }));
 
+  const fuzz = async (minutes: string): Promise<{ code: number | null; output: string }> => {
+    const main = join(tree, 'test', 'fuzz', 'fuzz.ts');
+    const words = ['--part', 'parser', '--seed', SEED, '--minutes', minutes];
+    const child = new Child(process.execPath, ['--conditions=source', main, ...words]);
+    const { code } = await child.ended;
+    return { code, output: child.output };
+  };
+
+  test('nothing where nothing is planted', { timeout: TIMEOUT_MS }, async () => {
+    const { code, output } = await fuzz('0.02');
+    expect(output).toMatch(/^all held: parser$/m);
+    expect(code).toBe(0);
+  });
+
   test.each(Object.entries(FAULTS))(
     '%s',
     async (_name, { file, text, instead }) => {
@@ -74,12 +88,9 @@ describe('the fuzz finds', () => {
       const source = readFileSync(path, 'utf8');
       expect(source.split(text).length, 'the source has it once').toBe(2);
       writeFileSync(path, source.replace(text, instead));
-      const fuzz = join(tree, 'test', 'fuzz', 'fuzz.ts');
-      const words = ['--part', 'parser', '--seed', SEED, '--minutes', MINUTES];
-      const child = new Child(process.execPath, ['--conditions=source', fuzz, ...words]);
-      const { code } = await child.ended;
+      const { code, output } = await fuzz(MINUTES);
       writeFileSync(path, source);
-      expect(child.output).toMatch(/^BROKEN parser: /m);
+      expect(output).toMatch(/^BROKEN parser: /m);
       expect(code).toBe(1);
     },
     TIMEOUT_MS,
