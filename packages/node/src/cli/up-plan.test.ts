@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { SERVE_OPTIONS, UP_OPTIONS } from './options.ts';
 import { secretFileIn } from './secret.ts';
 import { settingsFrom } from './serve-settings.ts';
-import { type NodePlan, planNodes, restartCommand } from './up-plan.ts';
+import { firstCommand, type NodePlan, planNodes, restartCommand } from './up-plan.ts';
 import { resolveOptions } from './values.ts';
 
 function plan(flags: Record<string, unknown>, dataDir = '/data'): NodePlan[] {
@@ -59,6 +59,14 @@ test('up: nothing is saved in a folder that is removed at the end', () => {
 
 test('up: the restart command quotes what a shell would take apart', () => {
   expect(restartCommand(plan({}, "/it's here")[0])).toContain(`'/it'\\''s here/n1'`);
+});
+
+test('up: the command to try reads the password where there is one, and does not show it', () => {
+  const [first] = plan({});
+  expect(firstCommand(first, null)).toBe('redis-cli -p 7401 set hello world');
+  expect(firstCommand(first, '/my data/password')).toBe(
+    `REDISCLI_AUTH="$(cat '/my data/password')" redis-cli -p 7401 set hello world`,
+  );
 });
 
 test('up: the arguments of each node are ones that serve accepts', () => {

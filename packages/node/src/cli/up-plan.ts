@@ -66,6 +66,13 @@ export function restartCommand(plan: NodePlan): string {
   return ['npx', 'ingot', ...plan.args].map(quoteForShell).join(' ');
 }
 
+/** A first command to try, which finds the password where there is one. */
+export function firstCommand(plan: NodePlan, passwordFile: string | null): string {
+  const command = `redis-cli -p ${plan.ports.client} set hello world`;
+  if (passwordFile === null) return command;
+  return `REDISCLI_AUTH="$(cat ${quoteForShell(passwordFile)})" ${command}`;
+}
+
 function portsOf(clientPort: number): Ports {
   return {
     client: clientPort,

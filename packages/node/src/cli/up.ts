@@ -14,7 +14,14 @@ import { leavePointers, runtimeFolder } from './runtime-folder.ts';
 import { readSecretFile, secretFileIn, secretFrom, writeSecretFile } from './secret.ts';
 import { listenForStop } from './signals.ts';
 import { textTable } from './text-table.ts';
-import { type NodePlan, planNodes, restartCommand, UP_HOST, UP_PORT_FLAGS } from './up-plan.ts';
+import {
+  firstCommand,
+  type NodePlan,
+  planNodes,
+  restartCommand,
+  UP_HOST,
+  UP_PORT_FLAGS,
+} from './up-plan.ts';
 import type { OptionValues } from './values.ts';
 
 export async function up(values: OptionValues): Promise<number> {
@@ -22,9 +29,10 @@ export async function up(values: OptionValues): Promise<number> {
   const folder = openFolder(values.text('data-dir'));
   try {
     const secretFile = secretFileFor(values, folder.path);
-    const plans = planNodes(values, folder.path, secretFile, passwordFileFor(values, folder.path));
+    const passwordFile = passwordFileFor(values, folder.path);
+    const plans = planNodes(values, folder.path, secretFile, passwordFile);
     for (const { ports } of plans) await checkPorts({ host: UP_HOST, ports }, UP_PORT_FLAGS);
-    return await runCluster(plans, secretFile);
+    return await runCluster(plans, secretFile, passwordFile);
   } finally {
     folder.close();
   }
@@ -46,7 +54,11 @@ function passwordFileFor(values: OptionValues, dataDir: string): string | null {
   return password === null ? null : writeSecretFile(dataDir, password, 'password');
 }
 
-async function runCluster(plans: readonly NodePlan[], secretFile: string): Promise<number> {
+async function runCluster(
+  plans: readonly NodePlan[],
+  secretFile: string,
+  passwordFile: string | null,
+): Promise<number> {
   const events = new EventPrinter(print, process.stdout.isTTY);
   const credentials = { ...NO_CREDENTIALS, secret: readSecretFile(secretFile) };
   const cluster = new LocalCluster(credentials, {
@@ -75,7 +87,7 @@ async function runCluster(plans: readonly NodePlan[], secretFile: string): Promi
     const outcome = await Promise.race([cluster.start(plans), stopAsked.promise]);
     if (outcome !== 'stop') {
       print(`\n${addressTable(cluster)}\n`);
-      print(`try: redis-cli -p ${plans[0].ports.client} set hello world\n`);
+      print(`try: ${firstCommand(plans[0], passwordFile)}\n`);
       events.everything();
       await stopAsked.promise;
     }
