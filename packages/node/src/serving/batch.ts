@@ -81,6 +81,8 @@ export class BatchExecutor {
   private epoch = 0;
   /** Where the first of the commands that were parsed begins. */
   private parsedFrom = 0;
+  /** The batch's time, boxed once: a field that only ever held doubles would be boxed anew at each call that takes it. */
+  private boxedNowMs: number | null = null;
   private hits = 0;
   private misses = 0;
   /** Sent since the batch began. */
@@ -115,6 +117,7 @@ export class BatchExecutor {
     this.turnSinceMs = 0;
     connection.lastActiveAtMs = nowMs;
     execution.nowMs = nowMs;
+    this.boxedNowMs = nowMs;
     execution.session = connection;
     out.protocol = connection.protocol;
 
@@ -359,7 +362,7 @@ export class BatchExecutor {
     const keyStart = args[cell];
     const keyBytes = args[cell + 1];
     const hash = this.hashes[i];
-    const { nowMs } = desk.execution;
+    const nowMs = this.boxedNowMs as number;
     const mark = out.length;
     // Inside a passage of ours the gate is odd: the read protocol would wait for ourselves.
     if (passage.inside !== null) passage.close();
@@ -436,7 +439,7 @@ export class BatchExecutor {
       args[cell + 2],
       args[cell + 3],
       0,
-      desk.execution.nowMs,
+      this.boxedNowMs as number,
     );
     // The general path finds the words for a refusal; nothing was changed.
     if (code !== SET_OK) return false;
