@@ -20,11 +20,12 @@ const SEED = Number(process.env['INGOT_SEED'] ?? 1);
 
 const redisServer = needs('redis-server');
 
-/** Of Valkey 9, of Redis 8.4, and our own. */
+/** Of Valkey 9, of Redis 7.2 and later, and our own. */
 const NEWER = [
   'delifeq',
   'delex',
   'digest',
+  'increx',
   'ingot.scan',
   'client|setinfo',
   'client|acks',

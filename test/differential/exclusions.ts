@@ -74,7 +74,8 @@ export const EXCLUSIONS: readonly Exclusion[] = [
   {
     commands: ['INFO', 'CONFIG GET', 'CLIENT LIST', 'CLIENT INFO'],
     case: 'what they say',
-    reason: 'they describe this node: the fields that clients and exporters read are there',
+    reason:
+      'they describe this node: the fields that clients and exporters read are there (how many keys expire is not counted: `expires=0`)',
     shown: [['INFO', 'server']],
   },
   {

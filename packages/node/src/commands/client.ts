@@ -15,7 +15,7 @@ import {
   unknownClientType,
   unrecognizedOption,
 } from './errors.ts';
-import type { CommandRow, Flag } from './row.ts';
+import type { CommandRow, Flag, Run } from './row.ts';
 
 const FIRST_PRINTABLE = 0x21;
 const LAST_PRINTABLE = 0x7e;
@@ -113,10 +113,14 @@ function acks({ session }: Execution, args: Args, out: ReplyWriter): void {
   out.ok();
 }
 
-/** NO-EVICT and NO-TOUCH: accepted, because nothing is lost by ignoring them. */
-function onOrOff(_execution: Execution, args: Args, out: ReplyWriter): void {
-  if (args.is(2, 'ON') || args.is(2, 'OFF')) out.ok();
-  else out.error(SYNTAX_ERROR);
+/** NO-EVICT and NO-TOUCH. */
+function switchOf(field: 'noEvict' | 'noTouch'): Run {
+  return ({ session }, args, out) => {
+    const on = args.is(2, 'ON');
+    if (!on && !args.is(2, 'OFF')) return out.error(SYNTAX_ERROR);
+    session[field] = on;
+    out.ok();
+  };
 }
 
 const ORDINARY: readonly Flag[] = ['noscript', 'loading', 'stale'];
@@ -184,15 +188,16 @@ export const CLIENT_COMMAND: CommandRow = container({
       word: 'no-evict',
       arity: 3,
       flags: ADMIN,
-      summary: 'Accepted and ignored: connections are not evicted.',
-      run: onOrOff,
+      summary:
+        'Shown in CLIENT LIST: memory for keys is never taken from connections, limits of output hold.',
+      run: switchOf('noEvict'),
     },
     {
       word: 'no-touch',
       arity: 3,
       flags: ORDINARY,
-      summary: 'Accepted and ignored.',
-      run: onOrOff,
+      summary: 'Lets what this connection reads on this node not count as used; TOUCH counts.',
+      run: switchOf('noTouch'),
     },
   ],
 });

@@ -16,6 +16,10 @@ delex key<key>#0 condition<oneof>?(ifeq-value=IFEQ ifne-value=IFNE ifdeq-digest=
   ifdne-digest=IFDNE)
 delifeq key<key>#0 value
 digest key<key>#0
+increx key<key>#0 increment<oneof>?(float<double>=BYFLOAT integer<integer>=BYINT)
+  saturate<pure-token>=SATURATE? lowerbound=LBOUND? upperbound=UBOUND?
+  expiration<oneof>?(seconds<integer>=EX milliseconds<integer>=PX unix-time-seconds<unix-time>=EXAT
+  unix-time-milliseconds<unix-time>=PXAT persist<pure-token>=PERSIST) enx<pure-token>=ENX?
 set key<key>#0 value condition<oneof>@2.6.12?(nx<pure-token>=NX xx<pure-token>=XX
   ifeq-value=IFEQ@8.4.0 ifne-value=IFNE@8.4.0 ifdeq-digest=IFDEQ@8.4.0 ifdne-digest=IFDNE@8.4.0)
   get<pure-token>=GET@6.2.0? expiration<oneof>?(seconds<integer>=EX@2.6.12

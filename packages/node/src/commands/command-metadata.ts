@@ -61,6 +61,7 @@ const SINCE: readonly Named[] = [
   ],
   ['7.2.0', 'client|no-touch client|setinfo cluster|myshardid'],
   ['8.4.0', 'delex digest'],
+  ['8.8.0', 'increx'],
   ['Valkey 9.0.0', 'delifeq'],
 ];
 
@@ -111,7 +112,7 @@ const KEY_FLAGS: readonly Named[] = [
     `strlen type exists touch watch object|encoding object|freq object|idletime object|refcount
       memory|usage`,
   ],
-  ['RW access update', 'getset incr decr incrby decrby incrbyfloat setbit getex'],
+  ['RW access update', 'getset incr decr incrby decrby incrbyfloat increx setbit getex'],
   ['RW access update variable_flags', 'set bitfield'],
   ['RW access delete', 'getdel delifeq'],
   ['RW delete variable_flags', 'delex'],

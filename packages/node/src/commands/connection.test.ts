@@ -177,7 +177,7 @@ describe('CLIENT', () => {
     });
   });
 
-  it('NO-EVICT and NO-TOUCH are tolerated', () => {
+  it('NO-EVICT and NO-TOUCH are ON or OFF', () => {
     expect(node.ask('CLIENT', 'NO-EVICT', 'on')).toBe('OK');
     expect(node.ask('CLIENT', 'NO-TOUCH', 'OFF')).toBe('OK');
     expect(node.ask('CLIENT', 'NO-TOUCH', 'maybe')).toEqual({ error: 'ERR syntax error' });

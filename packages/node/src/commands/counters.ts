@@ -18,7 +18,9 @@ import type { Execution } from '../serving/execution.ts';
 import {
   DECREMENT_WOULD_OVERFLOW,
   keyTooLarge,
+  NOT_A_FLOAT,
   NOT_AN_INTEGER,
+  NOT_FINITE,
   OUT_OF_MEMORY,
   WOULD_OVERFLOW,
 } from './errors.ts';
@@ -59,8 +61,6 @@ function decrby(execution: Execution, args: Args, out: ReplyWriter): void {
   else add(execution, args, negated, out);
 }
 
-const NOT_A_FLOAT = 'ERR value is not a valid float';
-const NOT_FINITE = 'ERR increment would produce NaN or Infinity';
 /** Text longer than this is no number to Redis. */
 const FLOAT_BYTES_MAX = 5 * 1024;
 

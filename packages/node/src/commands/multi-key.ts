@@ -67,9 +67,13 @@ function countOver(visit: (execution: Execution, args: Args, i: number) => numbe
 }
 
 const exists: Run = countOver((execution, args, i) => (lookUp(execution, args, i) === 0 ? 0 : 1));
-const touch: Run = countOver((execution, args, i) =>
-  lookUpAndMark(execution, args, i) === 0 ? 0 : 1,
-);
+/** Counts as a use even where the client's reads do not (CLIENT NO-TOUCH), as in Redis. */
+const touch: Run = countOver((execution, args, i) => {
+  const ref = lookUp(execution, args, i);
+  if (ref === 0) return 0;
+  execution.partition.mark(ref);
+  return 1;
+});
 
 export const MULTI_KEY_COMMANDS: readonly CommandRow[] = [
   command({

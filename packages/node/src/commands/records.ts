@@ -23,10 +23,11 @@ export function lookUp(execution: Execution, args: Args, i: number): number {
   return ref;
 }
 
-/** As `lookUp`, and the record counts as used: eviction passes it by once. */
+/** As `lookUp`, and the record counts as used, unless the client is not to count (CLIENT NO-TOUCH):
+ *  eviction passes it by once. */
 export function lookUpAndMark(execution: Execution, args: Args, i: number): number {
   const ref = lookUp(execution, args, i);
-  if (ref !== 0) execution.partition.mark(ref);
+  if (ref !== 0 && !execution.session.noTouch) execution.partition.mark(ref);
   return ref;
 }
 

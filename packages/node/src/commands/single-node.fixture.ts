@@ -68,6 +68,8 @@ class FakeSession implements Session {
   acks: 'local' | 'isr' = 'local';
   readOnly = false;
   replyMode: ReplyMode = 0;
+  noTouch = false;
+  noEvict = false;
   readonly type = 'normal';
   readonly flags = 'N';
   readonly figures = {

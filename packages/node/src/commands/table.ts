@@ -14,6 +14,7 @@ import { COPY_COMMANDS } from './copy.ts';
 import { COUNTER_COMMANDS } from './counters.ts';
 import { DUMP_COMMANDS } from './dump.ts';
 import { EXPIRY_COMMANDS } from './expiry.ts';
+import { INCREX_COMMAND } from './increx.ts';
 import { INFO_COMMAND } from './info.ts';
 import { KEYSPACE_COMMANDS } from './keyspace.ts';
 import { LCS_COMMAND } from './lcs.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly CommandRow[] = [
   ...CONDITIONAL_COMMANDS,
   ...MULTI_KEY_COMMANDS,
   ...COUNTER_COMMANDS,
+  INCREX_COMMAND,
   LCS_COMMAND,
   ...BIT_COMMANDS,
   ...BITFIELD_COMMANDS,

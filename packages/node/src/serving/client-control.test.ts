@@ -1,5 +1,5 @@
 /** CLIENT KILL, PAUSE, REPLY, RESET, SLOWLOG and CONFIG SET over real connections of one worker. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
 
 let cluster: TestCluster;
@@ -32,6 +32,43 @@ describe('CLIENT KILL', () => {
     expect(await asker.call('CLIENT', 'LIST', 'TYPE', 'master')).toMatch(/^id=\d+ .* flags=M /);
     expect(await asker.call('CLIENT', 'KILL', 'TYPE', 'normal')).toBe(0);
     expect(await link.call('PING')).toBe('PONG');
+  });
+});
+
+describe('CLIENT NO-TOUCH and NO-EVICT', () => {
+  it('what is read does not count as used, but by TOUCH', async () => {
+    const client = await cluster.client();
+    const partition = cluster.partition(0, 0);
+    // What is pinned to be sent is noted by the pin.
+    const noted = [
+      vi.spyOn(partition, 'mark'),
+      vi.spyOn(partition.values, 'pin'),
+      vi.spyOn(partition.values, 'pinRead'),
+    ];
+    const reads = [['GET'], ['MGET'], ['STRLEN'], ['GETRANGE', '0', '1'], ['BITCOUNT']];
+    const isNoted = async (...words: string[]): Promise<boolean> => {
+      for (const spy of noted) spy.mockClear();
+      await client.call(...words);
+      return noted.some(({ mock }) => mock.calls.length > 0);
+    };
+    for (const key of ['short', 'long']) {
+      await client.call('SET', key, 'v'.repeat(key === 'short' ? 10 : 100_000));
+      for (const [name, ...more] of reads) expect(await isNoted(name, key, ...more)).toBe(true);
+      expect(await client.call('CLIENT', 'NO-TOUCH', 'on')).toBe('OK');
+      for (const [name, ...more] of reads) expect(await isNoted(name, key, ...more)).toBe(false);
+      expect(await isNoted('TOUCH', key)).toBe(true);
+      expect(await client.call('CLIENT', 'NO-TOUCH', 'OFF')).toBe('OK');
+    }
+    expect(await isNoted('GET', 'short')).toBe(true);
+  });
+
+  it('CLIENT LIST shows both, and RESET ends them', async () => {
+    const client = await cluster.client();
+    await client.call('CLIENT', 'NO-TOUCH', 'ON');
+    await client.call('CLIENT', 'NO-EVICT', 'ON');
+    expect(await client.call('CLIENT', 'INFO')).toMatch(/ flags=eT /);
+    expect(await client.call('RESET')).toBe('RESET');
+    expect(await client.call('CLIENT', 'INFO')).toMatch(/ flags=N /);
   });
 });
 

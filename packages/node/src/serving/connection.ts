@@ -119,6 +119,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   libVersion = '';
   readOnly = false;
   asking = false;
+  noEvict = false;
   /** What a link was asked to prove; see internal-commands.ts. */
   nonce: string | null = null;
   /** A WAIT that has not been answered. */
@@ -165,6 +166,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   private openTransaction: Transaction | null = null;
   private isAuthenticated: boolean;
   private replyModeNow: ReplyMode = ReplyMode.on;
+  private noTouchNow = false;
   /** Another node's link: partitions it was refused and has not resumed; null for clients. */
   private refusals: Set<number> | null = null;
   private ended = false;
@@ -245,6 +247,15 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.updatePlain();
   }
 
+  get noTouch(): boolean {
+    return this.noTouchNow;
+  }
+
+  set noTouch(on: boolean) {
+    this.noTouchNow = on;
+    this.updatePlain();
+  }
+
   /** As CLIENT LIST and CLIENT KILL name it: links serve other nodes' clients. */
   get type(): string {
     return this.isLink ? 'master' : 'normal';
@@ -256,7 +267,9 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       (this.openTransaction === null ? '' : 'x') +
       (this.blockedOn === null ? '' : 'b') +
       (this.closing ? 'c' : '') +
-      (this.readOnly ? 'r' : '');
+      (this.readOnly ? 'r' : '') +
+      (this.noEvict ? 'e' : '') +
+      (this.noTouchNow ? 'T' : '');
     return flags === '' ? 'N' : flags;
   }
 
@@ -280,6 +293,8 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.protocol = 2;
     this.acks = this.host.settings.acks;
     this.replyMode = ReplyMode.on;
+    this.noTouch = false;
+    this.noEvict = false;
     this.authenticated = !this.host.auth.required;
   }
 
@@ -606,7 +621,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   private updatePlain(): void {
     const refusing = this.refusals !== null && this.refusals.size > 0;
-    const quiet = this.replyModeNow !== ReplyMode.on;
+    const quiet = this.replyModeNow !== ReplyMode.on || this.noTouchNow;
     this.plain = this.openTransaction === null && !refusing && !quiet && this.isAuthenticated;
   }
 

@@ -63,7 +63,8 @@ export function sendPinned(
   const [start, bytes] = [args.start(1), args.bytes(1)];
   const { nowMs } = execution;
   passage.close();
-  if (!host.lease.holds) return false;
+  // A pin notes the read.
+  if (!host.lease.holds || connection.noTouch) return false;
   // A glance, to spare short values the pin: torn, it says anything.
   const ref = partition.find(hash, args.buf, start, bytes, nowMs);
   if (ref === 0 || partition.valueBytes(ref) < PINNED_BYTES_MIN) return false;

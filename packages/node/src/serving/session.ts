@@ -49,6 +49,10 @@ export interface Session {
   /** May do more than say who it is: true from the beginning where clients need no password. */
   authenticated: boolean;
   replyMode: ReplyMode;
+  /** CLIENT NO-TOUCH: what it reads does not count as used. */
+  noTouch: boolean;
+  /** CLIENT NO-EVICT, which CLIENT LIST shows. */
+  noEvict: boolean;
   readonly type: string;
   /** As CLIENT LIST shows them. */
   readonly flags: string;
