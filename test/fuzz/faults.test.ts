@@ -20,7 +20,10 @@ interface Fault {
 const parser = (text: string, instead: string): Fault => ({ file: 'parser.ts', text, instead });
 
 const FAULTS: Readonly<Record<string, Fault>> = {
-  'a bulk of negative length': parser('this.lineValue < 0 || ', ''),
+  'a bulk of negative length': parser(
+    "if (this.lineValue < 0) return this.fail('invalid bulk length');",
+    '',
+  ),
   'a length of minus zero': parser('(negative || i - digitsAt > 1)', '(i - digitsAt > 1)'),
   'a bulk is taken before its end is there': parser(
     'if (next < 0 || next + bytes + 2 > end) {',
