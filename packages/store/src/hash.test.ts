@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { murmur3 } from './hash.ts';
-import { hashKey, partitionOfSlot, slotOfKey } from './index.ts';
+import { hashKey, partitionOfSlot, placeKey, slotOfKey } from './index.ts';
 
 const u32 = (text: string | Buffer, seed: number): number => {
   const bytes = Buffer.from(text);
@@ -54,6 +54,29 @@ describe('store: hash', () => {
     expect(slot('foo{}{bar}')).toBe(crcOfWhole('foo{}{bar}'));
     expect(slot('foo{bar')).toBe(crcOfWhole('foo{bar'));
     expect(slot('foo}bar{')).toBe(crcOfWhole('foo}bar{'));
+  });
+
+  test('hash and slot in one pass are the same two', () => {
+    const [hashes, slots] = [new Int32Array(1), new Uint16Array(1)];
+    const braces = [
+      '{',
+      '}',
+      '{}',
+      '{a}',
+      'a{b}c',
+      '{abc}defg',
+      'abcd{e}fgh{i}',
+      'abcdef{g',
+      '|{|}',
+    ];
+    const plain = Array.from({ length: 40 }, (_, i) => 'k\u00ffz|}ey'.repeat(7).slice(0, i));
+    for (const [i, text] of [...braces, ...plain].entries()) {
+      const around = Buffer.from(`${'?'.repeat(i % 5)}${text}{!}!`, 'latin1');
+      const view = new DataView(around.buffer, around.byteOffset, around.length);
+      placeKey(view, i % 5, text.length, hashes, slots, 0);
+      expect([text, hashes[0]]).toEqual([text, hashKey(around, i % 5, text.length)]);
+      expect([text, slots[0]]).toEqual([text, slotOfKey(around, i % 5, text.length)]);
+    }
   });
 
   test('partitions are equal, contiguous ranges of slots', () => {

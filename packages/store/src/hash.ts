@@ -124,6 +124,49 @@ export function slotOfWords(words: Int32Array, source: Uint8Array, bytes: number
   return crc & (HASH_SLOTS - 1);
 }
 
+/** Hash and slot of a key in one pass, to `hashes[i]` and `slots[i]`: each four bytes are loaded once. */
+export function placeKey(
+  source: DataView,
+  start: number,
+  bytes: number,
+  hashes: Int32Array,
+  slots: Uint16Array,
+  i: number,
+): void {
+  const table = CRC16;
+  let h = MURMUR_SEED;
+  let crc = 0;
+  let braces = 0;
+  const blockEnd = start + (bytes & ~3);
+  let at = start;
+  for (; at < blockEnd; at += 4) {
+    const word = source.getInt32(at, true);
+    const other = word ^ 0x7b7b7b7b; // as in hasBrace
+    braces |= (other - 0x01010101) & ~other;
+    h ^= mixed(word);
+    h = (h << 13) | (h >>> 19);
+    h = (Math.imul(h, 5) + 0xe6546b64) | 0;
+    crc =
+      table[768 + ((crc >>> 8) ^ (word & 0xff))] ^
+      table[512 + ((crc & 0xff) ^ ((word >>> 8) & 0xff))] ^
+      table[256 + ((word >>> 16) & 0xff)] ^
+      table[word >>> 24];
+  }
+  let k = 0;
+  for (let shift = 0; at < start + bytes; at++, shift += 8) {
+    const byte = source.getUint8(at);
+    if (byte === OPEN_BRACE) braces = 0x80;
+    k |= byte << shift;
+    crc = ((crc << 8) & 0xffff) ^ table[(crc >>> 8) ^ byte];
+  }
+  if (at > blockEnd) h ^= mixed(k);
+  hashes[i] = finished(h ^ bytes);
+  slots[i] = crc & (HASH_SLOTS - 1);
+  if ((braces & 0x80808080) === 0) return;
+  const key = new Uint8Array(source.buffer, source.byteOffset + start, bytes);
+  slots[i] = slotOfKey(key, 0, bytes);
+}
+
 /** Whether one of four bytes is an opening brace (or, rarely, follows one: then it is looked at more closely). */
 function hasBrace(word: number): boolean {
   const other = word ^ 0x7b7b7b7b; // a zero byte where there is one

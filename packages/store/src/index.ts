@@ -17,7 +17,7 @@ export {
   planGeometry,
   withCapacity,
 } from './geometry.ts';
-export { HASH_SLOTS, hashKey, partitionOfSlot, slotOfKey } from './hash.ts';
+export { HASH_SLOTS, hashKey, partitionOfSlot, placeKey, slotOfKey } from './hash.ts';
 export type { HistoryEntry } from './history.ts';
 export {
   INT64_MAX,

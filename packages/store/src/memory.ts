@@ -151,6 +151,7 @@ export function writeEmptyImage(
 export class PartitionMemory {
   readonly geometry: Geometry;
   readonly imageBuffer: Buffer;
+  readonly imageView: DataView;
   readonly image32: Int32Array;
   readonly scratch32: Int32Array;
   readonly scratch64: Float64Array;
@@ -178,6 +179,7 @@ export class PartitionMemory {
     }
     this.geometry = geometry;
     this.imageBuffer = Buffer.from(image);
+    this.imageView = new DataView(image);
     this.image32 = new Int32Array(image);
     this.scratch32 = new Int32Array(scratch, 0, SCRATCH_ARRAYS / 4);
     // Asked of scratch: the image may be landing at this moment, a follower's copy from another thread.

@@ -53,6 +53,8 @@ const FLUSH_STAMP_MODULO = 2 ** 20;
 
 export class Partition extends PartitionState {
   readonly imageBuffer: Buffer;
+  /** The same, for words that begin anywhere. */
+  readonly imageView: DataView;
   /** The image by words, and one access mark per 32 bytes of it; for `Prefetch`. */
   readonly image32: Int32Array;
   readonly accessMarks: Int32Array;
@@ -85,6 +87,7 @@ export class Partition extends PartitionState {
     const memory = new PartitionMemory(handle);
     super(handle.id, memory);
     this.imageBuffer = memory.imageBuffer;
+    this.imageView = memory.imageView;
     this.image32 = memory.image32;
     this.accessMarks = memory.accessMarks;
     this.stamps = memory.stamps;

@@ -44,6 +44,33 @@ const ROWS: readonly [string, (out: ReplyWriter) => void, string, string][] = [
   ['raw', (out) => out.raw(bytes, 2, 3), 'hel', 'hel'],
 ];
 
+describe('reply writer: a bulk by words', () => {
+  it('of any length from anywhere to anywhere is the same as byte by byte', () => {
+    const source = Buffer.from(Array.from({ length: 600 }, (_, i) => (i * 31 + 7) & 0xff));
+    const words = new DataView(source.buffer, source.byteOffset, source.length);
+    for (let bytes = 0; bytes < 300; bytes++) {
+      const [out, expected] = [new ReplyWriter(16), new ReplyWriter(16)];
+      for (let from = 0; from < 4; from++) {
+        out.simple('x'.repeat(from));
+        expected.simple('x'.repeat(from));
+        out.bulkOf(source, words, from + bytes, bytes);
+        expected.bulk(source, from + bytes, bytes);
+      }
+      expect(out.take().equals(expected.take())).toBe(true);
+    }
+  });
+
+  it('that ends where its source does reads nothing beyond', () => {
+    const source = Buffer.from('0123456789abcdefg');
+    const words = new DataView(source.buffer, source.byteOffset, source.length);
+    for (let bytes = 0; bytes <= source.length; bytes++) {
+      const from = source.length - bytes;
+      const expected = `$${bytes}\r\n${source.toString('latin1', from)}\r\n`;
+      expect(written(2, (out) => out.bulkOf(source, words, from, bytes))).toBe(expected);
+    }
+  });
+});
+
 describe('reply writer: each reply in both protocols', () => {
   for (const [name, write, resp2, resp3] of ROWS) {
     it(name, () => {

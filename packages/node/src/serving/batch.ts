@@ -15,12 +15,11 @@
 import type { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import {
-  hashKey,
   type Partition,
   partitionOfSlot,
+  placeKey,
   Prefetch,
   SET_OK,
-  slotOfKey,
   TORN_READS_MAX,
 } from '@ingot/store';
 import { arityHolds } from '../commands/row.ts';
@@ -51,10 +50,11 @@ const UNKNOWN = -1;
 const PLAIN_GET = -2;
 const PLAIN_SET = -3;
 
-/** 'get' and 'set' as numbers, lower case. */
-const WORD_GET = 0x676574;
-const WORD_SET = 0x736574;
+/** 'get' and 'set' as little-endian words, lower case. */
+const WORD_GET = 0x746567;
+const WORD_SET = 0x746573;
 const LOWER = 0x202020;
+const THREE_BYTES = 0xffffff;
 
 const STAR = 0x2a;
 
@@ -72,6 +72,7 @@ export class BatchExecutor {
 
   private readonly plans: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
   private readonly hashes: Int32Array = new Int32Array(BATCH_COMMANDS_MAX);
+  private readonly slots: Uint16Array = new Uint16Array(BATCH_COMMANDS_MAX);
   private readonly partitionIds: Int16Array = new Int16Array(BATCH_COMMANDS_MAX);
   private readonly prefetch: Prefetch = new Prefetch(BATCH_COMMANDS_MAX);
   private connection!: Connection;
@@ -164,8 +165,8 @@ export class BatchExecutor {
   }
 
   private plan(count: number): void {
-    const { parser, desk } = this;
-    const { buffer, args, firstArgs, argCounts } = parser;
+    const { parser, desk, plans, hashes, slots, partitionIds } = this;
+    const { buffer, view, args, firstArgs, argCounts } = parser;
     const { partitions } = desk.host.map;
     for (let i = 0; i < count; i++) {
       const first = firstArgs[i] << 1;
@@ -175,8 +176,8 @@ export class BatchExecutor {
       let plan = UNKNOWN;
       let keyAt = 1;
       if (nameBytes === 3) {
-        const word =
-          (buffer[nameStart] << 16) | (buffer[nameStart + 1] << 8) | buffer[nameStart + 2] | LOWER;
+        // Behind a name there is a line's end at least, or the rest of the buffer for words.
+        const word = (view.getInt32(nameStart, true) & THREE_BYTES) | LOWER;
         if (word === WORD_GET && argCount === 2) plan = PLAIN_GET;
         else if (word === WORD_SET && argCount === 3) plan = PLAIN_SET;
       }
@@ -185,15 +186,15 @@ export class BatchExecutor {
         keyAt = plan < 0 ? 0 : desk.lookup.firstKeys[plan];
         if (keyAt >= argCount) keyAt = 0;
       }
-      this.plans[i] = plan;
+      plans[i] = plan;
       if (keyAt === 0) {
-        this.partitionIds[i] = -1;
+        partitionIds[i] = -1;
         continue;
       }
       const keyStart = args[first + (keyAt << 1)];
       const keyBytes = args[first + (keyAt << 1) + 1];
-      this.hashes[i] = hashKey(buffer, keyStart, keyBytes);
-      this.partitionIds[i] = partitionOfSlot(slotOfKey(buffer, keyStart, keyBytes), partitions);
+      placeKey(view, keyStart, keyBytes, hashes, slots, i);
+      partitionIds[i] = partitionOfSlot(slots[i], partitions);
     }
   }
 
@@ -388,7 +389,8 @@ export class BatchExecutor {
       const image = partition.imageBuffer;
       const valueStart = partition.valueOffset(ref);
       // Torn, these may say anything; the copy must stay inside the image all the same.
-      if (valueStart + valueBytes <= image.length) out.bulk(image, valueStart, valueBytes);
+      if (valueStart + valueBytes <= image.length)
+        out.bulkOf(image, partition.imageView, valueStart, valueBytes);
       if (partition.readEnd(token)) {
         partition.mark(ref);
         this.hits++;
