@@ -27,10 +27,12 @@ import { Counter } from '../metrics/layout.ts';
 import { Args } from '../resp/args.ts';
 import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
 import { OneKey } from './command-lookup.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { PauseMode } from './client-pause.ts';
 import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { replyTooLongText } from './limits.ts';
+import type { Passage } from './passage.ts';
 import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
 import { ReplyMode } from './session.ts';
 import type { Dispatch } from './dispatch.ts';
@@ -58,12 +60,20 @@ const THREE_BYTES = 0xffffff;
 
 const STAR = 0x2a;
 
+/** Imported constants are loaded and checked where they are used; those of a module itself are not. */
+const TRIES_MAX: number = TORN_READS_MAX;
+const PINNED_FROM: number = PINNED_BYTES_MIN;
+const SET_DONE: number = SET_OK;
+
 /** A command with more arguments may take long. */
 const FEW_ARGUMENTS = 8;
 
 export class BatchExecutor {
   private readonly desk: Desk;
   private readonly dispatch: Dispatch;
+  private readonly out: ReplyWriter;
+  private readonly passage: Passage;
+  private readonly partitions: readonly (Partition | null)[];
   private readonly parser: Parser;
   private readonly onWrote: () => void;
   private readonly args: Args = new Args();
@@ -86,6 +96,7 @@ export class BatchExecutor {
   private boxedNowMs: number | null = null;
   private hits = 0;
   private misses = 0;
+  private sets = 0;
   /** Sent since the batch began. */
   private turnBytes = 0;
   /** When the clock was looked at first in this batch; 0: not yet. */
@@ -95,6 +106,9 @@ export class BatchExecutor {
   constructor(desk: Desk, dispatch: Dispatch, parser: Parser, onWrote: () => void) {
     this.desk = desk;
     this.dispatch = dispatch;
+    this.out = desk.out;
+    this.passage = desk.passage;
+    this.partitions = desk.host.partitions;
     this.parser = parser;
     this.onWrote = onWrote;
     this.getIndex = desk.lookup.indexOf('get');
@@ -133,8 +147,7 @@ export class BatchExecutor {
       const count = parser.commands;
       if (count > 0) {
         this.plan(count);
-        if (count > 1)
-          this.prefetch.run(desk.host.partitions, this.partitionIds, this.hashes, count);
+        if (count > 1) this.prefetch.run(this.partitions, this.partitionIds, this.hashes, count);
         const done = this.execute(count);
         if (done > 0) this.noteLast(this.plans[done - 1]);
         if (done < count) {
@@ -210,10 +223,10 @@ export class BatchExecutor {
 
   /** How many of the batch's commands were executed before the connection was put on hold. */
   private execute(count: number): number {
-    const { connection, plans, desk, parser, args } = this;
+    const { connection, plans, desk, parser, args, out } = this;
     for (let i = 0; i < count; i++) {
       if (i % LOOK_EVERY === LOOK_EVERY - 1 && this.isTurnOver()) return i;
-      const written = desk.out.length + desk.out.lentBytes;
+      const written = out.length + out.lentBytes;
       if (written > OUTPUT_BYTES_MAX) {
         desk.passage.close();
         connection.emit(desk.out);
@@ -223,7 +236,7 @@ export class BatchExecutor {
       }
       const plan = plans[i];
       if (connection.plain && this.mayBePlain) {
-        const from = desk.out.length;
+        const from = out.length;
         if (plan === PLAIN_GET) {
           if (this.get(i)) {
             if (connection.inSync) this.noteInSync(i, false, from);
@@ -353,11 +366,11 @@ export class BatchExecutor {
 
   /** Plain GET of a key that is led here; false when somebody else must see to it. */
   private get(i: number): boolean {
-    const { parser, desk } = this;
-    const { out, passage } = desk;
+    const { parser, desk, out, passage, connection } = this;
     const partitionId = this.partitionIds[i];
-    const partition = desk.host.partitions[partitionId];
-    if (partition === null || desk.isBehind(this.connection, partitionId)) return false;
+    const partition = this.partitions[partitionId];
+    if (partition === null) return false;
+    if (connection.repliesDue && desk.isBehind(connection, partitionId)) return false;
     const { buffer, args } = parser;
     const cell = (parser.firstArgs[i] + 1) << 1;
     const keyStart = args[cell];
@@ -367,22 +380,21 @@ export class BatchExecutor {
     const mark = out.length;
     // Inside a passage of ours the gate is odd: the read protocol would wait for ourselves.
     if (passage.inside !== null) passage.close();
-    for (let tries = 0; tries < TORN_READS_MAX; tries++) {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
       const token = partition.readBegin();
       if (!partition.mayWrite()) return false;
       const ref = partition.find(hash, buffer, keyStart, keyBytes, nowMs);
-      if (this.connection.inSync) this.epoch = partition.epoch();
+      if (connection.inSync) this.epoch = partition.epoch();
       if (ref === 0) {
         if (!partition.readEnd(token)) continue;
         out.nil();
         this.misses++;
-        this.desk.calls.count(this.getIndex);
         return true;
       }
       const valueBytes = partition.valueBytes(ref);
-      if (valueBytes >= PINNED_BYTES_MIN) {
+      if (valueBytes >= PINNED_FROM) {
         // A link of many clients refuses it where it is long.
-        if (this.connection.refusesLong) return false;
+        if (connection.refusesLong) return false;
         return this.getPinned(partition, ref, token);
       }
       if (!partition.isInOnePiece(ref)) return false;
@@ -394,7 +406,6 @@ export class BatchExecutor {
       if (partition.readEnd(token)) {
         partition.mark(ref);
         this.hits++;
-        this.desk.calls.count(this.getIndex);
         return true;
       }
       out.rewind(mark);
@@ -415,19 +426,19 @@ export class BatchExecutor {
       return false;
     }
     this.hits++;
-    desk.calls.count(this.getIndex);
     return true;
   }
 
   /** Plain SET of a key that is led here; false when somebody else must see to it. */
   private set(i: number): boolean {
-    const { parser, desk } = this;
+    const { parser, desk, connection } = this;
     const partitionId = this.partitionIds[i];
-    const partition = desk.host.partitions[partitionId];
-    if (partition === null || desk.isBehind(this.connection, partitionId)) return false;
-    const { inSync, written } = this.connection;
+    const partition = this.partitions[partitionId];
+    if (partition === null) return false;
+    if (connection.repliesDue && desk.isBehind(connection, partitionId)) return false;
+    const { inSync, written } = connection;
     if (inSync && !desk.held.suffice(partitionId)) return false;
-    if (!desk.passage.open(partition)) return false;
+    if (!this.passage.open(partition)) return false;
     if (inSync) this.epoch = partition.epoch();
     written[partitionId] = 1;
     const { buffer, args } = parser;
@@ -444,9 +455,9 @@ export class BatchExecutor {
       this.boxedNowMs as number,
     );
     // The general path finds the words for a refusal; nothing was changed.
-    if (code !== SET_OK) return false;
-    desk.out.ok();
-    desk.calls.count(this.setIndex);
+    if (code !== SET_DONE) return false;
+    this.out.ok();
+    this.sets++;
     return true;
   }
 
@@ -460,11 +471,15 @@ export class BatchExecutor {
   settleCounts(seconds: number): void {
     const { desk } = this;
     const { counters } = desk.host;
+    // The plain ones.
+    desk.calls.count(this.getIndex, this.hits + this.misses);
+    desk.calls.count(this.setIndex, this.sets);
     desk.calls.flush(counters, seconds);
     if (this.hits > 0) counters.add(Counter.hits, this.hits);
     if (this.misses > 0) counters.add(Counter.misses, this.misses);
     this.hits = 0;
     this.misses = 0;
+    this.sets = 0;
   }
 
   private tellOfWrites(): void {

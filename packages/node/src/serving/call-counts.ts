@@ -23,11 +23,12 @@ export class CallCounts {
     this.seen = new Int32Array(commandCount);
   }
 
-  count(index: number): void {
+  count(index: number, calls = 1): void {
+    if (calls === 0) return;
     const before = this.calls[index];
     if (before === 0) this.seen[this.seenCount++] = index;
-    this.calls[index] = before + 1;
-    this.total++;
+    this.calls[index] = before + calls;
+    this.total += calls;
   }
 
   /** The call that was counted last for this command was answered with the error at `at`. */
