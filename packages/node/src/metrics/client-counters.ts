@@ -78,7 +78,6 @@ export const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterName
       'linkWaits',
       'Times a connection waited because the link to another node was full',
     ],
-    ['link_refused_total', 'linkRefused', 'Commands refused because the link stayed full'],
     [
       'links_ended_total',
       'linksEnded',

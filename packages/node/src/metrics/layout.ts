@@ -76,12 +76,10 @@ export const Counter = {
   lateWaits: 32,
   /** times one waited because the link to another node was full */
   linkWaits: 33,
-  /** commands refused because it stayed full */
-  linkRefused: 34,
   /** links ended because the other node was silent, or could not be reached */
-  linksEnded: 35,
+  linksEnded: 34,
   /** commands refused because too many clients wait for a new primary */
-  parksRefused: 36,
+  parksRefused: 35,
 } as const;
 
 export type CounterName = keyof typeof Counter;

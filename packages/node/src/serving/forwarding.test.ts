@@ -5,6 +5,7 @@ import { commandIndexByName } from '../commands/table.ts';
 import { Args } from '../resp/args.ts';
 import { TestCluster } from './cluster.fixture.ts';
 import { Forwarding, WAITING_BYTES_MAX } from './forwarding.ts';
+import { CONNECT_MS_MAX } from './peer-link.ts';
 
 let cluster: TestCluster;
 const strangers: Server[] = [];
@@ -170,11 +171,10 @@ describe('forwarding: what is counted and what ends', () => {
 
   it('once closed, a command that has not left is answered and opens no new link', async () => {
     cluster = await TestCluster.start(2, 2);
-    const { map, counters, auth } = cluster.nodes[0].worker;
-    const forwarding = new Forwarding(
-      { nodeId: 'n1', auth, map, counters, settings: { failoverWaitMs: 0 }, monotonicMs: () => 0 },
-      2,
-    );
+    const { map, counters, auth, limits } = cluster.nodes[0].worker;
+    const settings = { failoverWaitMs: 0 };
+    const host = { nodeId: 'n1', auth, map, counters, limits, settings, monotonicMs: () => 0 };
+    const forwarding = new Forwarding(host, 2);
     const replies: string[] = [];
     const sink = { settle: (reply: Buffer) => void replies.push(reply.toString()) };
     const args = Args.of('GET', cluster.keyIn(1));
@@ -193,13 +193,14 @@ describe('forwarding: what is counted and what ends', () => {
 
   it('what lines up for a node that is gone is bounded; others are not held up by it', async () => {
     cluster = await TestCluster.start(2, 2);
-    const { map, counters, auth } = cluster.nodes[0].worker;
+    const { map, counters, auth, limits } = cluster.nodes[0].worker;
     let known = map;
     const forwarding = new Forwarding(
       {
         nodeId: 'n1',
         auth,
         counters,
+        limits,
         settings: { failoverWaitMs: 60_000 },
         monotonicMs: () => 0,
         get map() {
@@ -228,6 +229,28 @@ describe('forwarding: what is counted and what ends', () => {
     expect(forwarding.hasRoom(here, mode, () => undefined)).toBe(true);
     forwarding.mapChanged();
     expect(told).toContain('room');
+    forwarding.close();
+  });
+
+  it('a link whose node does not answer is ended, counted and logged', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const { map, counters, auth, limits } = cluster.nodes[0].worker;
+    const settings = { failoverWaitMs: 60_000 };
+    const clock = { ms: 0 };
+    const monotonicMs = (): number => clock.ms;
+    const host = { nodeId: 'n0', auth, counters, limits, settings, map, monotonicMs };
+    const forwarding = new Forwarding(host, 2);
+    const mode = { id: 1, ownLinks: null, protocol: 2, inSync: false } as const;
+    const args = Args.of('GET', cluster.keyIn(1));
+    forwarding.forward(map.nodes[1], mode, 1, null, args, 0, { settle: () => undefined });
+    clock.ms = CONNECT_MS_MAX;
+    forwarding.tick(clock.ms);
+    expect(cluster.counter(0, 'linksEnded')).toBe(0);
+    clock.ms++;
+    forwarding.tick(clock.ms);
+    expect(cluster.counter(0, 'linksEnded')).toBe(1);
+    const line = ['limit.linkSilence', expect.objectContaining({ peer: 'n1', count: 1 })];
+    expect(cluster.nodes[0].logged).toContainEqual(line);
     forwarding.close();
   });
 

@@ -21,6 +21,7 @@ import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
 import type { ClientAuth } from './client-auth.ts';
+import type { LimitWatch } from './limit-watch.ts';
 import { ForwardedBatch, type PassingClient } from './forwarded-batch.ts';
 import { errorLine, ForwardedCall } from './forwarded-call.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
@@ -48,6 +49,7 @@ export interface ForwardingHost {
   readonly auth: ClientAuth;
   readonly map: ClusterMap;
   readonly counters: WorkerCounters;
+  readonly limits: LimitWatch;
   /** Commands wait so long for an owner. */
   readonly settings: { readonly failoverWaitMs: number };
   monotonicMs(): number;
@@ -423,6 +425,7 @@ export class Forwarding {
           this.lanesMap = null;
         },
         onRoom: () => this.giveRoom(),
+        onSilent: () => this.host.limits.strike('linkSilence', null, { peer: node.id }),
       });
       links.set(key, link);
     }

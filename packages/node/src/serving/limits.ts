@@ -37,13 +37,6 @@ export function queryBufferText(bytesMax: number): string {
   return `ERR more than ${bytesMax} bytes of an unfinished command (--resp-query-max): the connection is closed`;
 }
 
-export function linkFullText(ms: number): string {
-  return (
-    `TRYAGAIN the link to the node that owns this key was full for ${ms} ms (--failover-wait); ` +
-    'the command was not executed'
-  );
-}
-
 export function replyTooLongText(bytesMax: number): string {
   return `ERR the reply would be larger than ${bytesMax} bytes`;
 }
@@ -69,7 +62,6 @@ export type LimitName =
   | 'late'
   | 'turn'
   | 'link'
-  | 'linkWait'
   | 'linkSilence'
   | 'parked';
 
@@ -257,15 +249,6 @@ export const LIMITS: Readonly<Record<LimitName, LimitRow>> = {
     level: 'info',
     advice:
       'the link to a node is full: it is slow, or much is forwarded; use a cluster client, or look at that node',
-  },
-  linkWait: {
-    what: 'time that a command waits for a full link',
-    option: 'failover-wait',
-    strikes: 'it is refused',
-    error: linkFullText(Number.NaN),
-    counter: 'linkRefused',
-    event: 'limit.linkWait',
-    advice: 'the link to a node stayed full: look at that node and at the network between',
   },
   linkSilence: {
     what: 'time until another node answers on a link: to connect, and then a byte',

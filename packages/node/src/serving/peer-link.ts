@@ -73,6 +73,8 @@ export interface PeerLinkOptions {
   readonly nowMs: () => number;
   /** The link is broken and everything on it has been failed: forget it. */
   readonly onClose: () => void;
+  /** It is about to be: the peer could not be reached, or did not answer, for too long. */
+  readonly onSilent: () => void;
   /** `full` was true and is not any more. */
   readonly onRoom: () => void;
 }
@@ -268,6 +270,7 @@ export class PeerLink {
     const quietMs = nowMs - this.quietSinceMs;
     const due = this.pendingHead < this.pending.length;
     if ((!this.connected && quietMs > CONNECT_MS_MAX) || (due && quietMs > SILENCE_MS_MAX)) {
+      this.options.onSilent();
       this.close();
     }
   }
