@@ -1,6 +1,6 @@
 /** The copies followed here: one outgoing connection per partition that the map gives a primary elsewhere, and none to
  *  a primary whose epoch has been sealed. */
-import { ROLE_PRIMARY } from '@ingot/store';
+import { type Partition, ROLE_PRIMARY } from '@ingot/store';
 import { FollowerConnection, type Source } from './follower-connection.ts';
 import type { NodeState } from './node-state.ts';
 
@@ -12,6 +12,16 @@ export interface SealedCopy {
   readonly applied: number;
   /** May lead: consistent, and checked since its last bulk. */
   readonly consistent: boolean;
+}
+
+/** What a copy says of itself, once nothing of the epochs it was sealed for gets into it. */
+export function sealedCopy(partition: Partition): SealedCopy {
+  return {
+    id: partition.id,
+    epoch: partition.history().at(-1)?.epoch ?? 0,
+    applied: partition.stats().seq,
+    consistent: partition.consistent() && partition.checked(),
+  };
 }
 
 export class Following {
@@ -58,14 +68,7 @@ export class Following {
     return partitions.flatMap(({ id }) => {
       const partition = this.#state.partitions.get(id);
       if (partition === undefined || partition.role() === ROLE_PRIMARY) return [];
-      return [
-        {
-          id,
-          epoch: partition.history().at(-1)?.epoch ?? 0,
-          applied: partition.stats().seq,
-          consistent: partition.consistent() && partition.checked(),
-        },
-      ];
+      return [sealedCopy(partition)];
     });
   }
 

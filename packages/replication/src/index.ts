@@ -34,7 +34,7 @@ export {
   REFUSE,
   WELCOME,
 } from './frame.ts';
-export type { SealedCopy } from './following.ts';
+export { type SealedCopy, sealedCopy } from './following.ts';
 export { FrameReader, type FrameSink } from './frame-reader.ts';
 export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';

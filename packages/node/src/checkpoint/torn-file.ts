@@ -5,9 +5,12 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 const PAGE_HEADER_BYTES = 24;
 const META_BYTES = 136;
 const MAGIC = 0xbeef_c0de;
+const FLAGS_AT = 18;
+const FLAG_META = 8;
 const PAGE_BYTES_AT = 24;
 const LAST_PAGE_AT = 120;
 const TRANSACTION_AT = 128;
+const PAGE_BYTES_MIN = 4_096;
 const PAGE_BYTES_MAX = 65_536;
 
 /** What is wrong with it; null where nothing is. */
@@ -16,7 +19,9 @@ export function tornFile(path: string): string | null {
   try {
     const first = metaAt(file, 0);
     if (first === null) return 'it does not begin as an LMDB file does';
-    if (first.pageBytes < 512 || first.pageBytes > PAGE_BYTES_MAX) return 'its pages have no size';
+    if (first.pageBytes < PAGE_BYTES_MIN || first.pageBytes > PAGE_BYTES_MAX) {
+      return `its pages have ${first.pageBytes} bytes`;
+    }
     const second = metaAt(file, first.pageBytes);
     if (second === null) return 'its second page is no LMDB meta page';
     const newer = second.transaction > first.transaction ? second : first;
@@ -32,9 +37,10 @@ function metaAt(
   file: number,
   page: number,
 ): { pageBytes: number; lastPage: number; transaction: number } | null {
-  const meta = Buffer.alloc(META_BYTES);
-  if (readSync(file, meta, 0, META_BYTES, page + PAGE_HEADER_BYTES) < META_BYTES) return null;
-  if (meta.readUInt32LE(0) !== MAGIC) return null;
+  const bytes = Buffer.alloc(PAGE_HEADER_BYTES + META_BYTES);
+  if (readSync(file, bytes, 0, bytes.length, page) < bytes.length) return null;
+  const meta = bytes.subarray(PAGE_HEADER_BYTES);
+  if (meta.readUInt32LE(0) !== MAGIC || bytes.readUInt16LE(FLAGS_AT) !== FLAG_META) return null;
   return {
     pageBytes: meta.readUInt32LE(PAGE_BYTES_AT),
     lastPage: Number(meta.readBigUInt64LE(LAST_PAGE_AT)),

@@ -7,6 +7,7 @@
 
 import type { Server } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { sealedCopy } from '@ingot/replication';
 import { planGeometry } from '@ingot/store';
 import { commandNames } from '../commands/table.ts';
 import { InSyncKeeper } from '../acks/in-sync-keeper.ts';
@@ -110,6 +111,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #isBetweenLives = false;
   /** The newest map that came meanwhile. */
   #missed: ClusterMap | null = null;
+  readonly #sealedEarly: PartitionEpoch[] = [];
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
   #checkpoints: CheckpointStatus | null = null;
@@ -233,10 +235,19 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   }
 
   async sealCopies(partitions: readonly PartitionEpoch[]): Promise<SealedCopy[]> {
-    // Who says nothing is waited for; who says that it has no copies may lose what it has.
-    if (this.#workers === null) throw new Error('the node is still starting');
+    if (this.#workers === null) return this.#sealEarly(partitions);
     await this.#workers.ready();
+    // Who is late is waited for; who said that it has no copies might lose what it has.
     return await withinMs(SEAL_COPIES_MS, this.#workers.sealCopies(partitions));
+  }
+
+  /** There is no thread yet that could change a copy; the one that will knows of it from its start. */
+  #sealEarly(partitions: readonly PartitionEpoch[]): SealedCopy[] {
+    this.#sealedEarly.push(...partitions);
+    return partitions.flatMap(({ id }) => {
+      const partition = this.#partitions.get(id);
+      return partition === undefined ? [] : [sealedCopy(partition)];
+    });
   }
 
   leaseRenewed(servedUntil: LeaseTime): void {
@@ -291,6 +302,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       lease: this.#leaseWord,
       map,
       handles: this.#partitions.handles(),
+      sealed: this.#sealedEarly,
       onLog: (worker, { level, event, fields }) => this.#log(level, event, { worker, ...fields }),
       onReplicationStatus: (status) => {
         this.#replication = status;

@@ -16,7 +16,8 @@ import { closeLine, log, onMessage, ownData, post, reply } from './worker-side.t
 const SIGNS_OF_LIFE = 2.5;
 const SIGN_OF_LIFE_MS_MAX = 2_000;
 
-const { settings, nodeId, incarnation, map, handles, wake, acks, clientCounters } = ownData();
+const { settings, nodeId, incarnation, map, handles, sealed, wake, acks, clientCounters } =
+  ownData();
 const clientLoad = new ClientLoadMeter(clientCounters);
 const port = settings.ports.replication;
 
@@ -83,6 +84,7 @@ await start();
 
 async function start(): Promise<void> {
   for (const handle of handles) hub.attach(attachPartition(handle));
+  hub.sealCopies(sealed);
   try {
     await hub.listen();
   } catch (error) {

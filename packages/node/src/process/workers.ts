@@ -39,6 +39,8 @@ export interface WorkersOptions {
   readonly lease: SharedArrayBuffer;
   readonly map: ClusterMap;
   readonly handles: readonly PartitionHandle[];
+  /** Copies that have been sealed already. */
+  readonly sealed: readonly PartitionEpoch[];
   readonly onLog: (worker: string, message: LogMessage) => void;
   readonly onReplicationStatus: (status: ReplicationStatus) => void;
   readonly onCheckpoints: (status: CheckpointStatus) => void;
@@ -67,6 +69,7 @@ export class Workers {
       workerIndex,
       map: options.map,
       handles: options.handles,
+      sealed: options.sealed,
       wake,
       acks,
       counters,

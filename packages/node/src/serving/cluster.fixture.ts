@@ -195,6 +195,7 @@ async function startNode(
       acks: board.buffer,
       lease: word,
       ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
+      sealed: [],
       clientCounters: [counters],
     },
     // Without a main thread its one worker is all that can be asked.

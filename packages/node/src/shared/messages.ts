@@ -31,6 +31,8 @@ export interface WorkerData {
   readonly workerIndex: number;
   readonly map: ClusterMap;
   readonly handles: readonly PartitionHandle[];
+  /** nothing of these epochs may get into the copies any more */
+  readonly sealed: readonly { readonly id: number; readonly epoch: number }[];
   /** [asleep, generation]: data workers wake the replication worker through it */
   readonly wake: Int32Array;
   /** what followers have acknowledged: an AckBoard */
