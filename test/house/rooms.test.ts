@@ -58,6 +58,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/serving\//,
       /^node\/src\/control\/(control-server|proved-socket|peer-credentials)\.ts$/, // what is under gRPC
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
+      /^node\/src\/process\/loading-doors\.ts$/, // says LOADING to whoever comes too early
       /^node\/src\/cli\//,
     ],
   },

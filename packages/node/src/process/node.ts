@@ -41,6 +41,7 @@ import type {
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
 import { recoverCopies } from './checkpoint-recovery.ts';
+import { LoadingDoors } from './loading-doors.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
@@ -111,6 +112,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #isBetweenLives = false;
   /** The newest map that came meanwhile. */
   #missed: ClusterMap | null = null;
+  readonly #doors = new LoadingDoors();
   readonly #sealedEarly: PartitionEpoch[] = [];
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
@@ -156,6 +158,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#apply(map);
     const refusal = this.#partitions.refusal();
     if (refusal !== null) throw refusal;
+    await this.#doors.close();
     this.#workers = this.#startWorkers(map);
     await this.#workers.ready();
     this.#keeper = this.#keepInSync(this.#workers, control);
@@ -201,9 +204,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       new CheckpointFolder(settings.dataDir).removeAll();
       return 0;
     }
+    const { client, cluster, follower } = settings.ports;
+    await this.#doors.open(settings.host, [client, cluster, follower]);
     const { handles, memoryOf } = await recoverCopies({
       ...{ settings, map, limit: memoryLimit(), log: this.#log },
-      onProgress: () => {},
+      onProgress: (share) => this.#doors.progressed(share),
     });
     this.#partitions.recover(handles);
     return memoryOf;
@@ -459,6 +464,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   /** The control plane goes first, while what it hands over can still be sent. */
   async #stop(): Promise<void> {
+    await this.#doors.close();
     this.#keeper?.close();
     await this.#control?.stop();
     this.#http?.close();
