@@ -25,7 +25,7 @@ export interface Parameter {
 }
 
 const AT_START = 'it is given when the node is started';
-const NO_FILES = 'nothing is saved to disk: other nodes keep what is written (--copies)';
+const NO_FILES = 'copies are saved by themselves, and other nodes have them (--checkpoint-every)';
 const ALWAYS_ONE = 'there is one database';
 const INT_MAX = 2 ** 31 - 1;
 

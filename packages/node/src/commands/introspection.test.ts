@@ -361,7 +361,9 @@ describe('the process', () => {
 
   it('TIME is the clock of the batch, SAVE is refused, RESET begins anew', () => {
     expect(node.ask('TIME')).toEqual(['1700000000', '0']);
-    expect(node.ask('SAVE')).toEqual({ error: expect.stringMatching(/^ERR nothing is saved/) });
+    expect(node.ask('SAVE')).toEqual({
+      error: expect.stringMatching(/^ERR copies are saved by themselves/),
+    });
     node.ask('HELLO', '3', 'SETNAME', 'web');
     expect(node.askRaw('RESET').toString()).toBe('+RESET\r\n');
     expect([node.session.name, node.session.protocol]).toEqual(['', 2]);

@@ -7,7 +7,8 @@ import { SYNTAX_ERROR } from './errors.ts';
 import { type CommandRow, command, type RowInput } from './row.ts';
 import { INGOT_VERSION } from './version.ts';
 
-const NOTHING_TO_SAVE = 'ERR nothing is saved to disk: other nodes keep what is written (--copies)';
+const NOTHING_TO_SAVE =
+  'ERR copies are saved by themselves, as often as --checkpoint-every says; other nodes have them, too';
 const NO_SHUTDOWN = 'ERR No shutdown in progress.';
 
 function time({ nowMs }: Execution, _args: Args, out: ReplyWriter): void {
@@ -88,14 +89,14 @@ export const SERVER_COMMANDS: readonly CommandRow[] = [
     name: 'save',
     arity: 1,
     flags: ['admin', 'noscript', 'no_async_loading', 'no_multi'],
-    summary: 'Refused: nothing is saved to disk.',
+    summary: 'Refused: copies are saved by themselves (--checkpoint-every).',
     run: refuseToSave,
   }),
   server({
     name: 'bgsave',
     arity: -1,
     flags: ['admin', 'noscript', 'no_async_loading'],
-    summary: 'Refused: nothing is saved to disk.',
+    summary: 'Refused: copies are saved by themselves (--checkpoint-every).',
     run: refuseToSave,
   }),
   server({

@@ -32,7 +32,7 @@ export const UNSUPPORTED: readonly Unsupported[] = [
   },
   {
     standing: 'not yet',
-    why: 'nothing is saved to disk yet: WAIT and acks=isr wait for other nodes',
+    why: 'replies do not wait for the disk yet: WAIT and acks=isr wait for other nodes',
     names: 'waitaof',
   },
   {
