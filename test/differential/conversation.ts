@@ -16,6 +16,8 @@ export class Conversation {
   static async open(port: number): Promise<Conversation> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
+    // Whoever asks hears that it is closed.
+    socket.on('error', () => socket.destroy());
     return new Conversation(socket);
   }
 

@@ -28,13 +28,14 @@ export async function exchange(
   withinMs = CLOSED_WITHIN_MS,
 ): Promise<Exchange> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await once(socket, 'connect');
   const received: Buffer[] = [];
   let reset = false;
   socket.on('data', (data: Buffer) => received.push(data));
+  // From the beginning: it may break as soon as it is there.
   socket.on('error', () => {
     reset = true;
   });
+  await once(socket, 'connect');
   const closed = new Promise<void>((resolve) => void socket.once('close', () => resolve()));
   await tell(socket, bytes, cuts);
   if (ends === 'half') socket.end();
