@@ -7,6 +7,19 @@
 import { Buffer } from 'node:buffer';
 
 const LF = 0x0a;
+const CR = 0x0d;
+const MINUS = 0x2d;
+const BANG = 0x21;
+const DOLLAR = 0x24;
+const PERCENT = 0x25;
+const STAR = 0x2a;
+const EQUALS = 0x3d;
+const GREATER = 0x3e;
+const TILDE = 0x7e;
+/** By type: 1 where it is one line. */
+const LINE_TYPES: Uint8Array = new Uint8Array(256);
+for (const type of Buffer.from('+-:_#,(')) LINE_TYPES[type] = 1;
+const SHORT_LINE_BYTES = 32;
 
 export class ReplyScanner {
   /** The reply that `next` found is buffer[start .. end). */
@@ -21,6 +34,8 @@ export class ReplyScanner {
   private at = 0;
   /** Elements due until the reply that begins at `end` is whole; 0 = it has not begun. */
   private due = 0;
+  /** What `count` has read. */
+  private counted = 0;
 
   /** Adds what arrived. `data` is kept until it is scanned; ranges found before become invalid. */
   push(data: Buffer): void {
@@ -58,55 +73,56 @@ export class ReplyScanner {
   /** The position after the element at `at`, or -1 when it is not all there. Aggregates add what
    *  they announce to `due`. */
   private element(): number {
-    const buffer = this.buffer;
-    const at = this.at;
+    const { buffer, at } = this;
     if (at >= this.filled) return -1;
-    const lineEnd = buffer.indexOf(LF, at);
-    if (lineEnd < 0 || lineEnd >= this.filled) return -1;
-    const next = lineEnd + 1;
-    switch (String.fromCharCode(buffer[at])) {
-      case '$':
-      case '=':
-      case '!': {
-        const bytes = this.count(at + 1);
-        const end = bytes < 0 ? next : next + bytes + 2;
-        return end <= this.filled ? end : -1;
-      }
-      case '*':
-      case '~':
-      case '>':
-        this.due += Math.max(0, this.count(at + 1));
-        return next;
-      case '%':
-        this.due += 2 * this.count(at + 1);
-        return next;
-      case '+':
-      case '-':
-      case ':':
-      case '_':
-      case '#':
-      case ',':
-      case '(':
-        return next;
-      default:
-        this.invalid = true;
-        return -1;
+    const type = buffer[at];
+    if (type === DOLLAR || type === EQUALS || type === BANG) {
+      const next = this.count(at + 1);
+      if (next === -1) return -1;
+      const end = this.counted < 0 ? next : next + this.counted + 2;
+      return end <= this.filled ? end : -1;
     }
+    if (LINE_TYPES[type] === 1) return this.lineEnd(at);
+    if (type !== STAR && type !== TILDE && type !== GREATER && type !== PERCENT) {
+      this.invalid = true;
+      return -1;
+    }
+    const next = this.count(at + 1);
+    if (next !== -1) this.due += Math.max(0, type === PERCENT ? 2 * this.counted : this.counted);
+    return next;
   }
 
+  /** Most lines are short: a search costs more than to look. */
+  private lineEnd(at: number): number {
+    const { buffer, filled } = this;
+    const near = Math.min(filled, at + SHORT_LINE_BYTES);
+    for (let i = at + 1; i < near; i++) if (buffer[i] === LF) return i + 1;
+    if (near === filled) return -1;
+    const end = buffer.indexOf(LF, near);
+    return end === -1 || end >= filled ? -1 : end + 1;
+  }
+
+  /** The position after a line that holds a number, which becomes `counted`; -1 when it is not all there. */
   private count(at: number): number {
-    const buffer = this.buffer;
-    const negative = buffer[at] === 0x2d;
+    const { buffer, filled } = this;
+    let i = at;
+    const negative = i < filled && buffer[i] === MINUS;
+    if (negative) i++;
     let value = 0;
-    for (let i = negative ? at + 1 : at; buffer[i] !== 0x0d; i++) {
+    for (; i < filled; i++) {
       const digit = buffer[i] - 0x30;
-      if (!(digit >= 0 && digit <= 9)) {
-        this.invalid = true;
-        return 0;
+      if (digit >= 0 && digit <= 9) {
+        value = value * 10 + digit;
+        continue;
       }
-      value = value * 10 + digit;
+      if (buffer[i] !== CR) {
+        this.invalid = true;
+        return -1;
+      }
+      this.counted = negative ? -value : value;
+      return i + 2 <= filled ? i + 2 : -1;
     }
-    return negative ? -value : value;
+    return -1;
   }
 
   /** The unfinished reply moves to the front of a buffer that has room for `data` behind it. */

@@ -17,6 +17,7 @@ import { type Connection, Hold } from './connection.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { runSplit } from './fan-out.ts';
+import { GatherReads } from './gather.ts';
 import { isInternal, runInternal } from './internal-commands.ts';
 import { onePartition } from './keys.ts';
 import { runKeyspace } from './keyspace.ts';
@@ -51,10 +52,12 @@ const VALUE_TOO_LARGE: Buffer = Buffer.from('-ERR value of ');
 export class Dispatch {
   private readonly desk: Desk;
   private readonly transactions: Transactions;
+  private readonly gather: GatherReads;
 
   constructor(desk: Desk, transactions: Transactions) {
     this.desk = desk;
     this.transactions = transactions;
+    this.gather = new GatherReads(desk);
     desk.large = new LargeValues(desk);
   }
 
@@ -163,6 +166,13 @@ export class Dispatch {
     const { out } = desk;
     const slot = desk.slotOf(args, command.keys.first);
     const several = command.keys.last !== command.keys.first;
+    if (
+      command.split === 'gather' &&
+      connection.listener === 'client' &&
+      connection.large === null
+    ) {
+      if (this.gather.run(connection, args)) return Outcome.done;
+    }
     const partitionId = several
       ? onePartition(desk, command, args)
       : partitionOfSlot(slot, desk.host.map.partitions);

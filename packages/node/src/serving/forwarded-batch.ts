@@ -39,6 +39,10 @@ export class ForwardedBatch implements PeerCall {
   private readonly starts: number[] = [];
   /** Whose reply comes next. */
   private next = 0;
+  /** Replies of the read that is being cut, one behind the other: they are copied as one. */
+  private run: Buffer | null = null;
+  private runStart = 0;
+  private runEnd = 0;
 
   constructor(
     forwarding: Forwarding,
@@ -67,12 +71,26 @@ export class ForwardedBatch implements PeerCall {
     const place = this.places[i];
     if (place === MOVED) return;
     if (buffer[start] === MINUS && isRefusal(buffer, start)) {
+      this.endRead();
       this.single(i).replied(buffer, start, end);
       return;
     }
-    const { replies } = this;
+    if (start !== this.runEnd) this.endRead();
+    if (this.run === null) {
+      this.run = buffer;
+      this.runStart = start;
+    }
+    this.runEnd = end;
     this.forwarding.settled(this.partitionIds[i]);
-    replies.take(place, buffer, start, end);
+    this.replies.announce(place, start - this.runStart, end - start);
+    if (this.due === 0) this.endRead();
+  }
+
+  endRead(): void {
+    const { replies, run } = this;
+    if (run === null) return;
+    this.run = null;
+    replies.takeRun(run, this.runStart, this.runEnd);
     if (!replies.awaited && !replies.complete) this.forwarding.awaitRest(this.client, replies);
   }
 
@@ -82,6 +100,7 @@ export class ForwardedBatch implements PeerCall {
   }
 
   failed(executed: Executed): void {
+    this.endRead();
     for (let i = this.next; i < this.places.length; i++) {
       if (this.places[i] !== MOVED) this.single(i).failed(executed);
     }

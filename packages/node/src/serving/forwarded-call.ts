@@ -66,6 +66,8 @@ export class ForwardedCall implements PeerCall {
     this.forwarding.settle(this.partitionId, this.sink, reply);
   }
 
+  endRead(): void {}
+
   piece(bytes: Buffer, ends: boolean): void {
     if (this.settled) return;
     if (!this.begun && bytes[0] === MINUS) {

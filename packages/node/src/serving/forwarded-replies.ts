@@ -69,17 +69,23 @@ export class ForwardedReplies {
     if (this.missing === 0) this.host.complete();
   }
 
-  /** Reply `i` is buffer[start .. end). */
-  take(i: number, buffer: Buffer, start: number, end: number): void {
+  /** Reply `i` has so many bytes, and they come with the next `takeRun`, behind those that were announced for it
+   *  before: `at` bytes. */
+  announce(i: number, at: number, bytes: number): void {
+    const start = this.length + at;
+    this.starts[i] = start;
+    this.ends[i] = start + bytes;
+    this.missing--;
+  }
+
+  /** All replies that were announced since the last time are buffer[start .. end). */
+  takeRun(buffer: Buffer, start: number, end: number): void {
     const bytes = end - start;
     const at = this.length;
     if (at + bytes > this.bytes.length) this.grow(at + bytes);
     buffer.copy(this.bytes, at, start, end);
     this.length = at + bytes;
-    this.starts[i] = at;
-    this.ends[i] = at + bytes;
     this.host.arrived(bytes);
-    this.missing--;
     if (this.complete) this.host.complete();
   }
 

@@ -49,6 +49,8 @@ export interface PeerCall {
   /** Of a command that was sent from where its arguments lie: all of it. */
   encoded: readonly Buffer[] | null;
   replied(buffer: Buffer, start: number, end: number): void;
+  /** What `replied` was told of lies elsewhere from now on: the next reply is in another buffer. */
+  endRead(): void;
   /** On a link of one client, in place of `replied`: the next bytes of the reply, the last where `ends`. */
   piece(bytes: Buffer, ends: boolean): void;
   failed(executed: Executed): void;
@@ -327,6 +329,7 @@ export class PeerLink {
       if (call.due === 1) this.pendingHead++;
       call.replied(scanner.buffer, scanner.start, scanner.end);
     }
+    (this.pending[this.pendingHead] as PeerCall | undefined)?.endRead();
     if (scanner.invalid) this.close();
     this.noticeReplies();
     if (data.length >= LONG_READ_BYTES) this.breathe();
@@ -414,6 +417,7 @@ function ignoredCall(): PeerCall {
     sentEnd: 0,
     encoded: null,
     replied: () => {},
+    endRead: () => {},
     piece: () => {},
     failed: () => {},
   };
