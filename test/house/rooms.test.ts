@@ -36,7 +36,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     why: 'time is passed in',
     files: [
       /^node\/src\/process\//, // the threads' entries and the supervisor: where time comes from
-      /^node\/src\/serving\/(worker|batch)\.ts$/, // one look at the clock per batch
+      /^node\/src\/serving\/(worker|batch|turn)\.ts$/, // one look at the clock per turn, and for what may take long
       /^node\/src\/lease\/(clocks|lease-word)\.ts$/, // what leases are measured with
       /^node\/src\/control\/control-node\.ts$/, // gives the coordinator its clock
       /^node\/src\/control\/control-client\.ts$/, // gRPC takes deadlines as points in time

@@ -332,8 +332,11 @@ describe('large values: sent from where they lie', () => {
     await stalled(0);
     while (values.pinStats(Date.now()).pins > 0) expect(await other.call('GET', key)).toBe(value);
     expect(cluster.counter(0, 'pinsEnded')).toBe(1);
-    const [event, { count, client, seconds }] = cluster.nodes[0].logged[0];
-    expect([event, count]).toEqual(['pins.ended', 1]);
+    // Other lines may say that turns were given up.
+    const lines = cluster.nodes[0].logged.filter(([event]) => event === 'pins.ended');
+    expect(lines.length).toBe(1);
+    const [, { count, client, seconds }] = lines[0];
+    expect(count).toBe(1);
     expect(client).toBe(`127.0.0.1:${slow.socket.localPort}`);
     expect(seconds).toBeGreaterThanOrEqual(0.2);
   });
