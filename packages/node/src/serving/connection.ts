@@ -13,10 +13,9 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
-import { type Protocol, ReplyWriter, type Written } from '../resp/reply-writer.ts';
-import type { ClusterMap } from '../shared/map.ts';
-import type { Acks, Settings } from '../shared/settings.ts';
-import type { ClientAuth } from './client-auth.ts';
+import { ReplyWriter, type Written } from '../resp/reply-writer.ts';
+import type { Acks } from '../shared/settings.ts';
+import { type ClientDefaults, ClientState } from './client-state.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
 import type { HeldReplies } from './held-replies.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
@@ -26,7 +25,8 @@ import type { LimitWatch } from './limit-watch.ts';
 import { queryBufferText } from './limits.ts';
 import type { Parkable } from './parking.ts';
 import type { Patience } from './patience.ts';
-import type { PinKeeper, PinnedValue } from './pinned-value.ts';
+import { KeptPins } from './kept-pins.ts';
+import type { PinnedValue } from './pinned-value.ts';
 import { type LateReply, type LentReply, ReplyQueue, type StreamedReply } from './reply-queue.ts';
 import {
   ReplyMode,
@@ -35,7 +35,6 @@ import {
   type SessionFigures,
   type WriteReply,
 } from './session.ts';
-import type { Transaction, Watches } from './transaction-state.ts';
 import type { Departing, Turn } from './turn.ts';
 import { addressesOf, Wire } from './wire.ts';
 
@@ -69,20 +68,15 @@ export const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
 const WRITE_BYTES_MAX: number = 256 * 1024;
 /** What was read takes so long to execute: others have their turn before more is read. */
 const READS_US_MAX = 200;
-/** Where a partition is sealed, a client that has not read a value for so long is not waited for. */
-export const SEALED_PIN_MS_MAX = 100;
 
 /** What is done before the command in hand, or in its place. */
 export type LargeWork = Staging | Editing | Copying;
 
 /** What a connection needs of its worker. */
-export interface ConnectionHost extends InboxHost {
-  readonly settings: Settings;
-  readonly map: ClusterMap;
+export interface ConnectionHost extends InboxHost, ClientDefaults {
   readonly held: HeldReplies;
   /** For replies that leave outside of a batch. */
   readonly lateOutput: ReplyWriter;
-  readonly auth: ClientAuth;
   readonly turn: Turn;
   readonly limits: LimitWatch;
   readonly patience: Patience;
@@ -100,51 +94,19 @@ export interface ConnectionHost extends InboxHost {
   closed(connection: Connection): void;
 }
 
-/** What CLIENT UNBLOCK ends. */
-export interface Blocked {
-  unblock(withError: boolean): void;
-}
-
-export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Departing {
-  readonly id: number;
-  readonly listener: ListenerKind;
+export class Connection extends ClientState implements Session, Parkable, InboxOwner, Departing {
   readonly address: string;
   readonly localAddress: string;
-  readonly connectedAtMs: number;
-  lastActiveAtMs: number;
-  lastCommand = 'NULL';
-  protocol: Protocol = 2;
-  name = '';
-  libName = '';
-  libVersion = '';
-  readOnly = false;
-  asking = false;
-  noEvict = false;
-  /** What a link was asked to prove; see internal-commands.ts. */
-  nonce: string | null = null;
-  /** A WAIT that has not been answered. */
-  blockedOn: Blocked | null = null;
 
   /** Bits of Hold; 0 = executes. */
   hold = 0;
-  /** The client's next bytes are of no interest: the connection ends after its replies. */
-  closing = false;
-  /** Nothing special is going on: plain commands may take the fast paths. */
-  plain = true;
-  watches: Watches | null = null;
   /** Set while EXEC runs keyless commands: where to refuse a `replyLater`, which it cannot
    *  await. */
   laterRefusal: ReplyWriter | null = null;
-  /** acks=isr: replies wait until every copy in sync has what they tell. Set through `acks`. */
-  inSync: boolean;
-  /** Per partition: 1 where this connection has written, here or elsewhere; for WAIT. */
-  readonly written: Uint8Array;
   /** The parser's, for a command of many arguments, or a skipped one, that is still arriving. */
   long: Unfinished | null = null;
   /** Partitions whose commands travel on links of this client's own, while replies to them are due; null: none. */
   ownLinks: Set<number> | null = null;
-  /** A link of many clients: nobody waits on it for a long reply. */
-  refusesLong = false;
   /** What the command that comes next needs done before it runs, or has had done instead. */
   large: LargeWork | null = null;
 
@@ -154,21 +116,14 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   /** The running batch has commands on their way to other nodes: their replies, and those between them. */
   forwarded: ForwardedReplies | null = null;
 
-  /** Values in the image that replies need: those that wait, and those that the socket writes. */
-  private readonly pinned: Set<PinnedValue> = new Set();
-  private writing: PinnedValue[] = [];
+  /** Values in the image that replies need. */
+  private readonly pins: KeptPins;
   /** The socket's, but for values that are sent from where they lie. */
   private writingBytes = 0;
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
   private readonly replies: ReplyQueue = new ReplyQueue();
   private readonly inbox: Inbox;
-  private openTransaction: Transaction | null = null;
-  private isAuthenticated: boolean;
-  private replyModeNow: ReplyMode = ReplyMode.on;
-  private noTouchNow = false;
-  /** Another node's link: partitions it was refused and has not resumed; null for clients. */
-  private refusals: Set<number> | null = null;
   private ended = false;
   private destroyed = false;
   /** Replies wait for the end of the turn. */
@@ -184,20 +139,20 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     listener: ListenerKind,
     nowMs: number,
   ) {
+    super(host, id, listener, nowMs);
     this.host = host;
-    this.id = id;
-    this.listener = listener;
-    this.connectedAtMs = nowMs;
-    this.lastActiveAtMs = nowMs;
-    this.inSync = host.settings.acks === 'isr';
-    this.isAuthenticated = !host.auth.required;
-    if (!this.isAuthenticated) host.patience.noteAuthenticated(this, false);
-    this.plain = this.isAuthenticated;
-    this.written = new Uint8Array(host.map.partitions);
+    if (!this.authenticated) host.patience.noteAuthenticated(this, false);
     const addresses = addressesOf(accepted);
     this.address = addresses.remote;
     this.localAddress = addresses.local;
     this.inbox = new Inbox(host, this);
+    this.pins = new KeptPins(
+      () => host.monotonicMs(),
+      (some) => {
+        if (some) host.pinning.add(this);
+        else host.pinning.delete(this);
+      },
+    );
     this.wire = new Wire(accepted, host.receiveBuffer, {
       onBytes: (buffer, bytes) => this.receive(buffer, bytes),
       onDrain: () => this.drained(),
@@ -218,92 +173,14 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     if (this.repliesDue) this.hold |= Hold.replies;
   }
 
-  /** Not null between MULTI and EXEC. */
-  get transaction(): Transaction | null {
-    return this.openTransaction;
-  }
-
-  set transaction(transaction: Transaction | null) {
-    this.openTransaction = transaction;
-    this.updatePlain();
-  }
-
-  get authenticated(): boolean {
-    return this.isAuthenticated;
-  }
-
-  set authenticated(authenticated: boolean) {
-    this.isAuthenticated = authenticated;
-    this.host.patience.noteAuthenticated(this, authenticated);
-    this.updatePlain();
-  }
-
-  get replyMode(): ReplyMode {
-    return this.replyModeNow;
-  }
-
-  set replyMode(mode: ReplyMode) {
-    this.replyModeNow = mode;
-    this.updatePlain();
-  }
-
-  get noTouch(): boolean {
-    return this.noTouchNow;
-  }
-
-  set noTouch(on: boolean) {
-    this.noTouchNow = on;
-    this.updatePlain();
-  }
-
-  /** As CLIENT LIST and CLIENT KILL name it: links serve other nodes' clients. */
-  get type(): string {
-    return this.isLink ? 'master' : 'normal';
-  }
-
-  get flags(): string {
-    const flags =
-      (this.isLink ? 'M' : '') +
-      (this.openTransaction === null ? '' : 'x') +
-      (this.blockedOn === null ? '' : 'b') +
-      (this.closing ? 'c' : '') +
-      (this.readOnly ? 'r' : '') +
-      (this.noEvict ? 'e' : '') +
-      (this.noTouchNow ? 'T' : '');
-    return flags === '' ? 'N' : flags;
-  }
-
   get figures(): SessionFigures {
     return {
       queryBytes: this.inbox.bytes,
       queryRoomBytes: this.inbox.roomBytes,
-      queuedBytes: this.openTransaction?.queuedBytes ?? 0,
+      queuedBytes: this.transaction?.queuedBytes ?? 0,
       repliesDue: this.replies.lateCount,
       replyBytes: this.unreadBytes,
     };
-  }
-
-  /** RESET: as a new connection is. */
-  reset(): void {
-    this.transaction = null;
-    this.watches = null;
-    this.readOnly = false;
-    this.asking = false;
-    this.name = '';
-    this.protocol = 2;
-    this.acks = this.host.settings.acks;
-    this.replyMode = ReplyMode.on;
-    this.noTouch = false;
-    this.noEvict = false;
-    this.authenticated = !this.host.auth.required;
-  }
-
-  get queuedCount(): number {
-    return this.openTransaction?.queued.length ?? -1;
-  }
-
-  get watchedCount(): number {
-    return this.watches?.keys.length ?? 0;
   }
 
   /** Nobody reads its replies any more. */
@@ -325,7 +202,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   get isIdle(): boolean {
     const { hold } = this;
     const waits = (hold & ~Hold.output) !== 0 || (this.repliesDue && hold === 0);
-    return !waits && !this.isLink && this.writing.length === 0;
+    return !waits && !this.isLink && !this.pins.isWriting;
   }
 
   /** Of replies that wait for their turn, or for the client. */
@@ -333,31 +210,8 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     return this.replies.waitingBytes;
   }
 
-  /** Another node forwards its clients' commands through this connection. */
-  get isLink(): boolean {
-    return this.refusals !== null;
-  }
-
-  /** What its clients want is told by the link itself, whatever --acks says here. */
-  becomeLink(): void {
-    this.refusesLong = true;
-    this.inSync = false;
-    this.refusals ??= new Set();
-  }
-
-  /** A link's command was refused: so is all that follows for the partition, until `resume`. */
-  refuse(partitionId: number): void {
-    this.refusals?.add(partitionId);
-    this.updatePlain();
-  }
-
-  resume(partitionId: number): void {
-    this.refusals?.delete(partitionId);
-    this.updatePlain();
-  }
-
-  refuses(partitionId: number): boolean {
-    return this.refusals?.has(partitionId) === true;
+  protected authenticationChanged(): void {
+    this.host.patience.noteAuthenticated(this, this.authenticated);
   }
 
   closeAfterReplies(): void {
@@ -418,7 +272,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
       () => this.destroy(),
       LATE_BYTES_MAX,
     );
-    reply.muted = this.replyModeNow !== ReplyMode.on;
+    reply.muted = this.replyMode !== ReplyMode.on;
     if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
     return reply;
   }
@@ -440,7 +294,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
   reserveReply(): LateReply {
     this.host.emitBatch(this);
     const reply = this.keepPlace(0);
-    reply.muted = this.replyModeNow !== ReplyMode.on;
+    reply.muted = this.replyMode !== ReplyMode.on;
     return reply;
   }
 
@@ -466,39 +320,18 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     const { replies, host } = this;
     const reply = replies.lent(written, () => this.scheduleFlush());
     if (replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
-    for (const value of written.lent) this.keepPinned(value as PinnedValue);
+    for (const value of written.lent) this.pins.keep(value as PinnedValue);
     if (!host.mayAnswer()) this.disown(host.lateOutput);
     return reply;
-  }
-
-  /** It stays pinned after the batch. */
-  private keepPinned(value: PinnedValue): void {
-    if (value.keeper !== null) return;
-    value.keeper = this;
-    value.sinceMs = this.host.monotonicMs();
-    this.pinned.add(value);
-    this.host.pinning.add(this);
-  }
-
-  released(value: PinnedValue): void {
-    this.pinned.delete(value);
-    if (this.pinned.size === 0) this.host.pinning.delete(this);
   }
 
   /** Ends it where its client does not read what is pinned, or the bytes are about to change. Returns for how long
    *  they have been pinned then, else -1. */
   checkPins(nowMs: number): number {
     if (this.wire.gone) return -1;
-    const pinMaxMs = this.host.settings.pinMaxMs || Number.POSITIVE_INFINITY;
-    for (const { sinceMs, partition } of this.pinned) {
-      const ageMs = nowMs - sinceMs;
-      const sealed = partition?.sealed() === true;
-      const isInTime = ageMs < (sealed ? SEALED_PIN_MS_MAX : pinMaxMs);
-      if (isInTime && (sealed || partition === null || partition.mayWrite())) continue;
-      this.destroy();
-      return ageMs;
-    }
-    return -1;
+    const ageMs = this.pins.overdueMs(nowMs, this.host.settings.pinMaxMs);
+    if (ageMs >= 0) this.destroy();
+    return ageMs;
   }
 
   /** Takes all output of a batch that has ended: it may wait for the end of the turn. */
@@ -617,12 +450,6 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
 
   unpark(): void {
     this.release(Hold.parked);
-  }
-
-  private updatePlain(): void {
-    const refusing = this.refusals !== null && this.refusals.size > 0;
-    const quiet = this.replyModeNow !== ReplyMode.on || this.noTouchNow;
-    this.plain = this.openTransaction === null && !refusing && !quiet && this.isAuthenticated;
   }
 
   private receive(buffer: Buffer, bytes: number): void {
@@ -751,7 +578,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
     if (!taken) {
       // All that a worker lends is pinned.
-      if (out.lentBytes > 0) this.keepWriting(out.surrenderLent() as PinnedValue[]);
+      if (out.lentBytes > 0) this.pins.keepWriting(out.surrenderLent() as PinnedValue[]);
       this.keepUnread(out.length);
       out.surrender();
     }
@@ -765,24 +592,12 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.host.patience.noteUnread(this);
   }
 
-  /** The socket reads these until it says that it has written everything. */
-  private keepWriting(values: readonly PinnedValue[]): void {
-    for (const value of values) {
-      this.writing.push(value);
-      this.keepPinned(value);
-    }
-  }
-
   private drained(): void {
     this.hold &= ~Hold.output;
     this.writingBytes = 0;
     this.lastActiveAtMs = this.host.nowMs();
     this.host.patience.noteRead(this);
-    const { writing } = this;
-    if (writing.length > 0) {
-      this.writing = [];
-      for (const value of writing) value.release();
-    }
+    this.pins.written();
     if (this.wire.gone) return;
     // Before replies leave: with nothing due and nothing to run a client that sends no more would be done with.
     if (this.hold === 0) this.scheduleRun();
@@ -806,9 +621,7 @@ export class Connection implements Session, Parkable, PinKeeper, InboxOwner, Dep
     this.closing = true;
     this.inbox.close();
     this.large?.drop();
-    // What the socket still writes is let go of when it says that it has.
-    const writing = new Set(this.writing);
-    for (const value of this.pinned) if (!writing.has(value)) value.release();
+    this.pins.close();
     this.host.closed(this);
   }
 }

@@ -3,7 +3,7 @@ import { hashKey } from '@ingot/store';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TURN_BYTES_MAX } from './batch.ts';
 import { TestCluster } from './cluster.fixture.ts';
-import { SEALED_PIN_MS_MAX } from './connection.ts';
+import { SEALED_PIN_MS_MAX } from './kept-pins.ts';
 import { expectWhole, large } from './large-values.fixture.ts';
 
 const MAX = 2 ** 20;

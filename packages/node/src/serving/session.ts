@@ -1,5 +1,5 @@
 /** What a command may know and change about the client that sent it.
- *  Owner: the connection that implements it (connection.ts); commands see only this.
+ *  Owner: the connection that implements it (client-state.ts, connection.ts); commands see only this.
  *  Replies leave in request order: `replyLater` holds this command's place in line. */
 
 import type { Protocol, ReplyWriter } from '../resp/reply-writer.ts';
