@@ -128,6 +128,11 @@ export class Parser {
     this.bulkBytesMax = limits.maxBulkBytes;
   }
 
+  /** The commands are words of a line: `buffer` has copies of them, not what was received. */
+  get isInline(): boolean {
+    return this.buffer !== this.viewed;
+  }
+
   /** For bytes of a client that has not said who it is: one command a time, and a small one. */
   restrict(unknown: boolean): void {
     const { maxArguments, maxBulkBytes } = this.limits;

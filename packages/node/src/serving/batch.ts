@@ -120,13 +120,13 @@ export class BatchExecutor {
     const { desk, parser } = this;
     const { execution, out, passage } = desk;
     const { live, pause, lease, turn } = desk.host;
-    turn.begin();
-    const { nowMs } = turn;
-    this.mayBePlain = lease.holds && !live.precise && pause.mode === PauseMode.none;
     if (pause.mode === PauseMode.all && !connection.isLink) {
       connection.hold |= Hold.paused;
       return start;
     }
+    turn.begin();
+    const { nowMs } = turn;
+    this.mayBePlain = lease.holds && !live.precise && pause.mode === PauseMode.none;
     this.connection = connection;
     this.turnBytes = 0;
     this.turnSinceMs = 0;
@@ -356,7 +356,7 @@ export class BatchExecutor {
     if (connection.inSync || connection.large !== null || desk.out.lentBytes > 0) return false;
     const { buffer, ends } = parser;
     const start = i === 0 ? this.parsedFrom : ends[i - 1];
-    if (buffer[start] !== STAR) return false;
+    if (parser.isInline || buffer[start] !== STAR) return false;
     desk.passage.close();
     const { forwarding, out } = desk;
     if (!forwarding.pass(connection, partitionId, buffer, start, ends[i], out.length)) return false;

@@ -371,9 +371,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
       LATE_BYTES_MAX,
     );
     replies.lateCount++;
-    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) {
-      this.hold |= Hold.late;
-    }
+    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
     return this.forwarded.expect(localBytes);
   }
 

@@ -69,7 +69,10 @@ export class ForwardedBatch implements PeerCall {
     const i = this.next++;
     this.due--;
     const place = this.places[i];
-    if (place === MOVED) return;
+    if (place === MOVED) {
+      if (this.due === 0) this.endRead();
+      return;
+    }
     if (buffer[start] === MINUS && isRefusal(buffer, start)) {
       this.endRead();
       this.single(i).replied(buffer, start, end);

@@ -39,6 +39,8 @@ const UNSETTLED_TEXT = 'CLUSTERDOWN the partition of this key found no owner in 
 /** On whose behalf commands travel. */
 export interface ForwardingClient extends LinkMode {
   readonly id: number;
+  /** Nobody reads its replies any more. */
+  readonly gone: boolean;
   /** Partitions whose commands go by links of its own. */
   ownLinks: Set<number> | null;
 }
@@ -172,7 +174,7 @@ export class Forwarding {
     const lane = this.lane(partitionId, client);
     if (lane === null || this.overtakes(partitionId, lane.nodeId)) return false;
     const { link } = lane;
-    if (link.full || link.refusing.size > 0) return false;
+    if (link.full || link.refusing.has(partitionId)) return false;
     const place = client.expectForwarded(localBytes);
     const replies = client.forwarded as ForwardedReplies;
     let batch = link.open;
@@ -251,8 +253,9 @@ export class Forwarding {
   }
 
   private hasUnsent(): boolean {
-    if (this.ownLinks.size > 0) return true;
-    for (const link of this.links.values()) if (link.unsentBytes > 0) return true;
+    for (const links of [this.links, ...this.ownLinks.values()]) {
+      for (const link of links.values()) if (link.unsentBytes > 0) return true;
+    }
     return false;
   }
 
@@ -372,6 +375,9 @@ export class Forwarding {
       if (nowMs - refusedSinceMs > this.host.settings.failoverWaitMs) {
         const text = owner === null ? DOWN_TEXT : UNSETTLED_TEXT;
         this.settle(partitionId, sink, errorLine(text));
+      } else if (isOwn && client.gone) {
+        // A link of its own would stay for ever.
+        this.settle(partitionId, sink, errorLine(DOWN_TEXT));
       } else if (owner === null) {
         this.wait(partitionId, waiting);
         this.retryIn(RECONNECT_MS);

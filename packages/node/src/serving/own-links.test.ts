@@ -5,6 +5,15 @@ import { large } from './large-values.fixture.ts';
 
 const MIB = 2 ** 20;
 
+interface Inside {
+  readonly forwarding: {
+    readonly ownLinks: ReadonlyMap<number, ReadonlyMap<string, unknown>>;
+    /** Commands without a reply, per partition. */
+    readonly unsettled: Int32Array;
+  };
+  readonly sessions: ReadonlyMap<number, unknown>;
+}
+
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
 
@@ -96,6 +105,26 @@ describe('links of a client of its own', () => {
     const replies = await client.receive(200);
     expect(replies.length).toBeLessThan(200);
     expect(client.closed).toBe(true);
+  });
+
+  it('are none for clients that have gone', async () => {
+    cluster = await TestCluster.start(2, 2);
+    const key = cluster.keyIn(1);
+    await (await cluster.client(0)).call('SET', key, large(300_000));
+    const clients = await Promise.all(Array.from({ length: 5 }, () => cluster.client(0)));
+    const before = cluster.counter(0, 'forwarded');
+    for (const client of clients) {
+      client.write(`GET ${key}\r\n`.repeat(30));
+      client.socket.resetAndDestroy();
+    }
+    const { forwarding, sessions } = cluster.nodes[0].worker as unknown as Inside;
+    while (cluster.counter(0, 'forwarded') === before || sessions.size > 1) await sleep(5);
+    while (forwarding.unsettled.some((commands) => commands > 0)) await sleep(5);
+    // One that carries nothing any more is closed after a while.
+    const links = (): number =>
+      forwarding.ownLinks.values().reduce((sum, { size }) => sum + size, 0);
+    while (links() > 0) await sleep(20);
+    expect(forwarding.unsettled.every((commands) => commands === 0)).toBe(true);
   });
 
   it('commands follow a partition that moves while a long one is on its way', async () => {

@@ -59,6 +59,24 @@ function batch(connection: Departing, reply: string): boolean {
 
 const endOfTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+describe('turn: the lease', () => {
+  it('that ended while a batch ran is not forgotten when somebody looks', () => {
+    turn.begin();
+    writer.extend(NO_LEASE);
+    lease.lookNow();
+    expect(lease.mayAnswer()).toBe(false);
+    turn.ended();
+  });
+
+  it('that a turn begins without is no reason to be silent', () => {
+    writer.extend(NO_LEASE);
+    turn.begin();
+    lease.lookNow();
+    expect(lease.mayAnswer()).toBe(true);
+    turn.ended();
+  });
+});
+
 describe('turn: replies', () => {
   it('of all batches of a turn leave at its end, counted once', async () => {
     expect(batch(client('a'), 'one')).toBe(true);

@@ -8,7 +8,7 @@
  *  and what runs outside of a read leave at once. Where turns have one connection only, which is looked at
  *  now and then, nothing does.
  *  The lease is looked at again before anything leaves: see lease/lease-word.ts.
- *  Bounds: BATCHES_MAX batches, and LONG_BYTES of replies of each.
+ *  Bounds: BATCHES_MAX batches, about WAITS_MS_MAX, and LONG_BYTES of replies of each.
  *  Owner: one per worker. */
 
 import { Buffer } from 'node:buffer';
@@ -18,6 +18,9 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 
 /** After so many batches a turn ends, and another one begins. */
 export const BATCHES_MAX = 64;
+/** A turn that takes longer ends, too; after each so many batches it is looked at. */
+const WAITS_MS_MAX = 1;
+const TIMED_EVERY = 8;
 /** Replies from this length on leave at once. */
 const LONG_BYTES: number = 16 * 1024;
 /** So many turns in a row with one connection only, and nothing waits any more. */
@@ -96,13 +99,23 @@ export class Turn {
 
   /** A batch begins. */
   begin(): void {
-    if (this.batches >= BATCHES_MAX) this.end();
+    if (this.count > 0 && this.isLong()) this.end();
     if (this.count > 0) return;
     const { host } = this;
     this.batches = 0;
     this.startedMs = performance.now();
     this.nowMs = Math.floor(host.originMs + this.startedMs);
+    host.lease.waits = false;
     host.lease.look(this.startedMs, this.nowMs);
+    // From here on a lease that ends is not forgotten, whoever looks at it in between.
+    host.lease.waits = true;
+  }
+
+  /** What waits has waited for long enough. */
+  private isLong(): boolean {
+    if (this.batches >= BATCHES_MAX) return true;
+    const looks = this.batches % TIMED_EVERY === 0;
+    return looks && performance.now() - this.startedMs > WAITS_MS_MAX;
   }
 
   /** The replies of a batch, if they wait: `out` is empty then, and goes on elsewhere. */
@@ -113,7 +126,6 @@ export class Turn {
     if (at === this.waiting.length) this.waiting.push(new WaitingReplies());
     this.waiting[at].take(out);
     this.connections[at] = connection;
-    this.host.lease.waits = true;
     if (!this.scheduled) {
       this.scheduled = true;
       setImmediate(this.onEnd);
@@ -124,7 +136,9 @@ export class Turn {
   /** A batch has ended, and its replies are on their way or wait. */
   ended(): void {
     this.batches++;
-    if (this.count === 0) this.settle();
+    if (this.count > 0) return;
+    this.settle();
+    this.host.lease.waits = false;
   }
 
   /** Whatever waits leaves. */
@@ -143,6 +157,7 @@ export class Turn {
       if (!mayAnswer) connections[i].disownDeparting();
       else if (!connections[i].depart(replies.view())) replies.surrender();
     }
+    connections.length = 0;
     host.sent(bytes);
   }
 
