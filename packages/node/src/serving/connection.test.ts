@@ -53,7 +53,9 @@ describe('connection: what it is sent', () => {
     client.write(`*2\r\n$4\r\nECHO\r\n$200000\r\n${'x'.repeat(150_000)}`);
     expect(await client.receive(2)).toEqual([`-${queryBufferText(100_000)}`]);
     expect(cluster.counter(0, 'queryBufferEnded')).toBe(1);
-    expect(cluster.nodes[0].logged.map(([event]) => event)).toEqual(['limit.queryBuffer']);
+    const events = cluster.nodes[0].logged.map(([event]) => event);
+    // Where the machine is busy, the read took its client's turn as well.
+    expect(events.filter((event) => event !== 'limit.turn')).toEqual(['limit.queryBuffer']);
     expect(await (await cluster.client()).call('PING')).toBe('PONG');
   });
 
