@@ -25,7 +25,8 @@ export interface Parameter {
 }
 
 const AT_START = 'it is given when the node is started';
-const NO_FILES = 'copies are saved by themselves, and other nodes have them (--checkpoint-every)';
+const NO_FILES =
+  'copies are saved by themselves where --checkpoint-every says how often, and other nodes have them';
 const ALWAYS_ONE = 'there is one database';
 const INT_MAX = 2 ** 31 - 1;
 

@@ -8,7 +8,7 @@ import { type CommandRow, command, type RowInput } from './row.ts';
 import { INGOT_VERSION } from './version.ts';
 
 const NOTHING_TO_SAVE =
-  'ERR copies are saved by themselves, as often as --checkpoint-every says; other nodes have them, too';
+  'ERR copies are saved by themselves where --checkpoint-every says how often; other nodes have them, too';
 const NO_SHUTDOWN = 'ERR No shutdown in progress.';
 
 function time({ nowMs }: Execution, _args: Args, out: ReplyWriter): void {
@@ -89,14 +89,14 @@ export const SERVER_COMMANDS: readonly CommandRow[] = [
     name: 'save',
     arity: 1,
     flags: ['admin', 'noscript', 'no_async_loading', 'no_multi'],
-    summary: 'Refused: copies are saved by themselves (--checkpoint-every).',
+    summary: 'Refused: copies are saved by themselves where --checkpoint-every says how often.',
     run: refuseToSave,
   }),
   server({
     name: 'bgsave',
     arity: -1,
     flags: ['admin', 'noscript', 'no_async_loading'],
-    summary: 'Refused: copies are saved by themselves (--checkpoint-every).',
+    summary: 'Refused: copies are saved by themselves where --checkpoint-every says how often.',
     run: refuseToSave,
   }),
   server({
