@@ -8,7 +8,7 @@ import {
   BULK_BYTES_UNKNOWN_MAX,
   LINE_BYTES_MAX,
 } from '../../packages/node/src/resp/limits.ts';
-import { LATE_BYTES_MAX, LATE_MAX } from '../../packages/node/src/serving/connection.ts';
+import { LATE_BYTES_MAX, LATE_MAX } from '../../packages/node/src/serving/outbox.ts';
 import { UNKNOWN_TEXT } from '../../packages/node/src/serving/forwarded-call.ts';
 import { TRY_AGAIN_TEXT } from '../../packages/node/src/serving/desk.ts';
 import { STALLED_MS_MAX } from '../../packages/node/src/serving/inbox.ts';

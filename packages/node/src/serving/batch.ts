@@ -29,7 +29,8 @@ import { BATCH_COMMANDS_MAX, type Parser } from '../resp/parser.ts';
 import { OneKey } from './command-lookup.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { PauseMode } from './client-pause.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { replyTooLongText } from './limits.ts';
 import type { Passage } from './passage.ts';
@@ -171,7 +172,7 @@ export class BatchExecutor {
     }
 
     passage.close();
-    connection.endBatch(out);
+    connection.outbox.endBatch(out);
     desk.forwarding.flushSoon();
     this.tellOfWrites();
     return at;
@@ -229,7 +230,7 @@ export class BatchExecutor {
       const written = out.length + out.lentBytes;
       if (written > OUTPUT_BYTES_MAX) {
         desk.passage.close();
-        connection.emit(desk.out);
+        connection.outbox.emit(desk.out);
         this.turnBytes += written;
         if (this.turnBytes > TURN_BYTES_MAX) connection.yieldTurn();
         if (connection.hold !== 0 || connection.closing) return i;

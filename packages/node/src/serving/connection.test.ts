@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
-import { type Connection, Hold, READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { type Connection, READ_AHEAD_BYTES_MAX } from './connection.ts';
+import { Hold } from './hold.ts';
 import { queryBufferText } from './limits.ts';
 import { LiveSettings } from './live-settings.ts';
 

@@ -1,71 +1,37 @@
-/** One client connection: what it is sent, its place in line, its way out.
+/** One client connection: what it is sent, and its place in line. What it answers has its way out in outbox.ts.
  *
  *  Bytes arrive in the worker's shared buffer and are executed from there; only what could not be
  *  executed yet (half a command, or a connection on hold) is kept in its inbox.
  *  A connection on hold executes nothing and keeps its order; each reason is a bit, and when the
  *  last one is lifted it goes on with its inbox.
- *  Bounds: on hold it reads ahead READ_AHEAD_BYTES_MAX and then stops reading; the socket is given
- *  more output only when it took the last; LATE_MAX replies may be due. So a slow or hostile client
- *  holds a bounded amount of memory and delays nobody.
+ *  Bounds: on hold it reads ahead READ_AHEAD_BYTES_MAX and then stops reading. So, with the bounds of its outbox, a slow
+ *  or hostile client holds a bounded amount of memory and delays nobody.
  *  Owner: the worker that accepted it, for good. */
 
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
-import { ReplyWriter, type Written } from '../resp/reply-writer.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Acks } from '../shared/settings.ts';
 import { type ClientDefaults, ClientState } from './client-state.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
-import type { HeldReplies } from './held-replies.ts';
+import { Hold } from './hold.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
 import type { Copying } from './copy-work.ts';
 import type { Editing, Staging } from './large-work.ts';
-import type { LimitWatch } from './limit-watch.ts';
 import { queryBufferText } from './limits.ts';
+import { Outbox, type OutboxHost } from './outbox.ts';
 import type { Parkable } from './parking.ts';
-import type { Patience } from './patience.ts';
-import { KeptPins } from './kept-pins.ts';
-import type { PinnedValue } from './pinned-value.ts';
-import { type LateReply, type LentReply, ReplyQueue, type StreamedReply } from './reply-queue.ts';
 import {
-  ReplyMode,
   type ListenerKind,
   type Session,
   type SessionFigures,
   type WriteReply,
 } from './session.ts';
-import type { Departing, Turn } from './turn.ts';
 import { addressesOf, Wire } from './wire.ts';
 
-const NOTHING: Buffer = Buffer.alloc(0);
-
-/** Why a connection does not execute. */
-export const Hold = {
-  /** A partition is between two owners. */
-  parked: 1,
-  /** The command in hand works elsewhere, and the next one must see its effect. */
-  work: 2,
-  /** The next command must come after all replies that are due. */
-  replies: 4,
-  /** The client does not read fast enough. */
-  output: 8,
-  /** The link to another node is full. */
-  link: 16,
-  /** Too many replies are due. */
-  late: 32,
-  /** Others have their turn. */
-  turn: 64,
-  /** Other clients' large commands have all the memory that there is for such. */
-  memory: 256,
-  /** CLIENT PAUSE. */
-  paused: 128,
-} as const;
-
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
-export const LATE_MAX = 1024;
-export const LATE_BYTES_MAX: number = 4 * 1024 * 1024;
-const WRITE_BYTES_MAX: number = 256 * 1024;
 /** What was read takes so long to execute: others have their turn before more is read. */
 const READS_US_MAX = 200;
 
@@ -73,28 +39,14 @@ const READS_US_MAX = 200;
 export type LargeWork = Staging | Editing | Copying;
 
 /** What a connection needs of its worker. */
-export interface ConnectionHost extends InboxHost, ClientDefaults {
-  readonly held: HeldReplies;
-  /** For replies that leave outside of a batch. */
-  readonly lateOutput: ReplyWriter;
-  readonly turn: Turn;
-  readonly limits: LimitWatch;
-  readonly patience: Patience;
-  /** Connections whose replies hold bytes of the image. */
-  readonly pinning: Set<Connection>;
-  nowMs(): number;
+export interface ConnectionHost extends InboxHost, OutboxHost, ClientDefaults {
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
-  /** Whether what the running batch did may be told. */
-  mayAnswer(): boolean;
-  /** Hands over what the running batch has written so far. */
-  emitBatch(connection: Connection): void;
   received(bytes: number): void;
-  sent(bytes: number): void;
   closed(connection: Connection): void;
 }
 
-export class Connection extends ClientState implements Session, Parkable, InboxOwner, Departing {
+export class Connection extends ClientState implements Session, Parkable, InboxOwner {
   readonly address: string;
   readonly localAddress: string;
 
@@ -113,24 +65,14 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   /** The parser's: where a bulk that is still arriving will end, from the first byte of the inbox on; 0 = none. */
   wanted = 0;
 
-  /** The running batch has commands on their way to other nodes: their replies, and those between them. */
-  forwarded: ForwardedReplies | null = null;
-
-  /** Values in the image that replies need. */
-  private readonly pins: KeptPins;
-  /** The socket's, but for values that are sent from where they lie. */
-  private writingBytes = 0;
+  readonly outbox: Outbox;
   private readonly host: ConnectionHost;
   private readonly wire: Wire;
-  private readonly replies: ReplyQueue = new ReplyQueue();
   private readonly inbox: Inbox;
   private ended = false;
   private destroyed = false;
-  /** Replies wait for the end of the turn. */
-  private departing = false;
   private readsUs = 0;
   private runScheduled = false;
-  private flushScheduled = false;
 
   constructor(
     host: ConnectionHost,
@@ -146,19 +88,13 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     this.address = addresses.remote;
     this.localAddress = addresses.local;
     this.inbox = new Inbox(host, this);
-    this.pins = new KeptPins(
-      () => host.monotonicMs(),
-      (some) => {
-        if (some) host.pinning.add(this);
-        else host.pinning.delete(this);
-      },
-    );
     this.wire = new Wire(accepted, host.receiveBuffer, {
       onBytes: (buffer, bytes) => this.receive(buffer, bytes),
-      onDrain: () => this.drained(),
+      onDrain: () => this.outbox.drained(),
       onEnd: () => this.inputEnded(),
       onClose: () => this.wireClosed(),
     });
+    this.outbox = new Outbox(host, this, this.wire);
   }
 
   get acks(): Acks {
@@ -178,7 +114,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
       queryBytes: this.inbox.bytes,
       queryRoomBytes: this.inbox.roomBytes,
       queuedBytes: this.transaction?.queuedBytes ?? 0,
-      repliesDue: this.replies.lateCount,
+      repliesDue: this.outbox.lateCount,
       replyBytes: this.unreadBytes,
     };
   }
@@ -190,24 +126,19 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
 
   /** Replies that are due, in whatever state. */
   get repliesDue(): boolean {
-    return !this.replies.empty;
+    return !this.outbox.empty;
   }
 
-  /** Memory of replies that the client has not read: what waits, and what the socket holds. */
+  /** Memory of replies that the client has not read. */
   get unreadBytes(): number {
-    return this.replies.waitingBytes + Math.min(this.writingBytes, this.wire.unsentBytes);
+    return this.outbox.unreadBytes;
   }
 
   /** It has sent nothing, and waits for nothing but that its client reads. */
   get isIdle(): boolean {
     const { hold } = this;
     const waits = (hold & ~Hold.output) !== 0 || (this.repliesDue && hold === 0);
-    return !waits && !this.isLink && !this.pins.isWriting;
-  }
-
-  /** Of replies that wait for their turn, or for the client. */
-  get waitingBytes(): number {
-    return this.replies.waitingBytes;
+    return !waits && !this.isLink && !this.outbox.lends;
   }
 
   protected authenticationChanged(): void {
@@ -231,16 +162,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
 
   /** Ends it with an error, where that can leave at once. */
   endSaying(text: string): void {
-    this.departFirst();
-    const canSay = this.replies.empty && (this.hold & Hold.output) === 0;
-    this.closing = true;
-    if (canSay) {
-      const out = this.host.lateOutput;
-      out.error(text);
-      this.write(out);
-      if ((this.hold & Hold.output) === 0) return this.wire.end();
-    }
-    this.destroy();
+    if (!this.outbox.sayLast(text)) this.destroy();
   }
 
   replyLater(work: Promise<WriteReply>): void {
@@ -249,7 +171,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
       this.laterRefusal.error('ERR this command cannot be part of a transaction');
       return;
     }
-    const reply = this.reserveReply();
+    const reply = this.outbox.reserve();
     const protocol = this.protocol;
     const settle = (write: WriteReply): void => {
       const out = new ReplyWriter(1024);
@@ -263,18 +185,17 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     });
   }
 
-  /** As `reserveReply`, for a reply of another node. */
-  reserveStream(): StreamedReply {
-    this.host.emitBatch(this);
-    const { replies } = this;
-    const reply = replies.streamed(
-      () => this.scheduleFlush(),
-      () => this.destroy(),
-      LATE_BYTES_MAX,
-    );
-    reply.muted = this.replyMode !== ReplyMode.on;
-    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
-    return reply;
+  /** See PassingClient. */
+  get forwarded(): ForwardedReplies | null {
+    return this.outbox.forwarded;
+  }
+
+  expectForwarded(localBytes: number): number {
+    return this.outbox.expectForwarded(localBytes);
+  }
+
+  flushPart(): void {
+    this.outbox.flushPart();
   }
 
   /** The command in hand is sent elsewhere from where it lies: it stays there, and the next one waits, until what is
@@ -290,131 +211,12 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     return this.inbox.lend(args.buf);
   }
 
-  /** Keeps the place of the command in hand in the order of replies. */
-  reserveReply(): LateReply {
-    this.host.emitBatch(this);
-    const reply = this.keepPlace(0);
-    reply.muted = this.replyMode !== ReplyMode.on;
-    return reply;
-  }
-
-  /** `heldBytes` wait from the beginning. */
-  private keepPlace(heldBytes: number): LateReply {
-    const reply = this.replies.reserve(() => this.scheduleFlush(), heldBytes);
-    if (this.replies.lateCount >= LATE_MAX || this.replies.waitingBytes >= LATE_BYTES_MAX) {
-      this.waitForLate();
-    }
-    return reply;
-  }
-
-  private waitForLate(): void {
-    if ((this.hold & Hold.late) !== 0) return;
-    this.hold |= Hold.late;
-    this.host.limits.strike('late', this);
-  }
-
-  /** Answers the command in hand with what was cut out of the output, lent values included. Returns where to say
-   *  that it may leave. */
-  replyLent(written: Written): LentReply {
-    this.host.emitBatch(this);
-    const { replies, host } = this;
-    const reply = replies.lent(written, () => this.scheduleFlush());
-    if (replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
-    for (const value of written.lent) this.pins.keep(value as PinnedValue);
-    if (!host.mayAnswer()) this.disown(host.lateOutput);
-    return reply;
-  }
-
   /** Ends it where its client does not read what is pinned, or the bytes are about to change. Returns for how long
    *  they have been pinned then, else -1. */
   checkPins(nowMs: number): number {
-    if (this.wire.gone) return -1;
-    const ageMs = this.pins.overdueMs(nowMs, this.host.settings.pinMaxMs);
+    const ageMs = this.outbox.overdueMs(nowMs);
     if (ageMs >= 0) this.destroy();
     return ageMs;
-  }
-
-  /** Takes all output of a batch that has ended: it may wait for the end of the turn. */
-  endBatch(out: ReplyWriter): void {
-    const { turn, held } = this.host;
-    const mayWait = out.length > 0 && !this.closing && this.replies.empty && held.nothingNoted;
-    if (mayWait && !this.departing && turn.take(this, out)) this.departing = true;
-    else this.emit(out);
-    turn.ended();
-  }
-
-  depart(replies: Buffer): boolean {
-    this.departing = false;
-    if (this.wire.write(replies)) return true;
-    this.keepUnread(replies.length);
-    return false;
-  }
-
-  disownDeparting(): void {
-    this.departing = false;
-    this.closing = true;
-    this.wire.destroy();
-  }
-
-  /** What waits comes before what happens now. */
-  private departFirst(): void {
-    if (this.departing) this.host.turn.end();
-  }
-
-  /** Keeps the place of a reply of another node, in the batch that runs. Returns where it is, and gives a number
-   *  within it. */
-  expectForwarded(localBytes: number): number {
-    const { replies } = this;
-    this.forwarded ??= replies.forwarded(
-      () => this.scheduleFlush(),
-      () => this.destroy(),
-      LATE_BYTES_MAX,
-    );
-    replies.lateCount++;
-    if (replies.lateCount >= LATE_MAX || replies.waitingBytes >= LATE_BYTES_MAX) this.waitForLate();
-    return this.forwarded.expect(localBytes);
-  }
-
-  /** The first replies of a batch have arrived, others make them wait. */
-  flushPart(): void {
-    if (!this.destroyed) this.flushReplies();
-  }
-
-  /** What follows in the batch, here and elsewhere, comes behind it. */
-  private closeForwarded(out: ReplyWriter): void {
-    const { forwarded } = this;
-    if (forwarded === null) return;
-    this.forwarded = null;
-    forwarded.close(out.length > 0 ? out.take() : NOTHING);
-  }
-
-  /** Takes a batch's output: to the socket, or behind the replies that are due, or to where it waits
-   *  for copies in sync. */
-  emit(out: ReplyWriter): void {
-    if (!this.host.mayAnswer()) this.disown(out);
-    this.closeForwarded(out);
-    if (out.length > 0) {
-      const { held } = this.host;
-      const waiting = held.takeBatch(out);
-      if (waiting !== null) held.hold(waiting, this.keepPlace(waiting.bytes.length));
-      else if (this.replies.empty) this.write(out);
-      else this.replies.push(out.take());
-    }
-    if (this.closing && this.replies.empty) this.endWire();
-  }
-
-  private endWire(): void {
-    this.departFirst();
-    this.wire.end();
-  }
-
-  /** The lease ended while the batch ran: what it did may be undone, or hidden by what another node
-   *  did meanwhile. Nobody can say, and a broken connection says just that. */
-  private disown(out: ReplyWriter): void {
-    out.reset();
-    this.host.held.forgetBatch();
-    this.closing = true;
-    this.wire.destroy();
   }
 
   release(reasons: number): void {
@@ -453,7 +255,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   private receive(buffer: Buffer, bytes: number): void {
     this.host.received(bytes);
     if (this.closing || this.destroyed) return;
-    this.departFirst();
+    this.outbox.departFirst();
     const { inbox, host } = this;
     // Another read follows at once.
     const isFull = bytes === host.receiveBuffer.length;
@@ -521,7 +323,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     if ((this.hold & Hold.work) === 0) inbox.shrink();
   }
 
-  private scheduleRun(): void {
+  scheduleRun(): void {
     if (this.runScheduled || this.destroyed) return;
     this.runScheduled = true;
     // Not at once: whoever lifted the hold may be in the middle of another connection's batch.
@@ -533,73 +335,12 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
 
   /** Executes what is there, and reads on. */
   private run(): void {
-    this.departFirst();
+    this.outbox.departFirst();
     if (this.hold !== 0 || this.destroyed || this.closing) return;
     this.executeRest();
     if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
     if (this.hold === 0) this.wire.resume();
     this.finishInput();
-  }
-
-  private scheduleFlush(): void {
-    if (this.flushScheduled || this.destroyed) return;
-    this.flushScheduled = true;
-    // Once per event: all replies that one read from another node has brought leave together.
-    queueMicrotask(() => {
-      this.flushScheduled = false;
-      this.flushReplies();
-    });
-  }
-
-  private flushReplies(): void {
-    const { replies } = this;
-    const out = this.host.lateOutput;
-    if ((this.hold & Hold.output) !== 0) this.host.patience.noteUnread(this);
-    while ((this.hold & Hold.output) === 0) {
-      replies.drain(out, WRITE_BYTES_MAX);
-      if (out.length === 0) break;
-      this.write(out);
-    }
-    if (replies.empty) {
-      if (this.closing) this.endWire();
-      this.release(Hold.replies | Hold.late);
-      this.finishInput();
-    } else if (replies.lateCount < LATE_MAX / 2 && replies.waitingBytes < LATE_BYTES_MAX / 2) {
-      this.release(Hold.late);
-    }
-  }
-
-  private write(out: ReplyWriter): void {
-    const { wire } = this;
-    this.departFirst();
-    this.host.sent(out.length + out.lentBytes);
-    const taken = out.lentBytes === 0 ? wire.write(out.view()) : wire.writePieces(out.pieces());
-    if (!taken) {
-      // All that a worker lends is pinned.
-      if (out.lentBytes > 0) this.pins.keepWriting(out.surrenderLent() as PinnedValue[]);
-      this.keepUnread(out.length);
-      out.surrender();
-    }
-    out.reset();
-  }
-
-  /** The socket has not taken all of `bytes`, nor of what it lends besides. */
-  private keepUnread(bytes: number): void {
-    this.hold |= Hold.output;
-    this.writingBytes += bytes;
-    this.host.patience.noteUnread(this);
-  }
-
-  private drained(): void {
-    this.hold &= ~Hold.output;
-    this.writingBytes = 0;
-    this.lastActiveAtMs = this.host.nowMs();
-    this.host.patience.noteRead(this);
-    this.pins.written();
-    if (this.wire.gone) return;
-    // Before replies leave: with nothing due and nothing to run a client that sends no more would be done with.
-    if (this.hold === 0) this.scheduleRun();
-    this.flushReplies();
   }
 
   private inputEnded(): void {
@@ -608,9 +349,9 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   }
 
   /** The client sends nothing more: close once it has been answered. */
-  private finishInput(): void {
-    if (!this.ended || this.hold !== 0 || this.runScheduled || !this.replies.empty) return;
-    this.endWire();
+  finishInput(): void {
+    if (!this.ended || this.hold !== 0 || this.runScheduled || this.repliesDue) return;
+    this.outbox.end();
   }
 
   private wireClosed(): void {
@@ -619,7 +360,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     this.closing = true;
     this.inbox.close();
     this.large?.drop();
-    this.pins.close();
+    this.outbox.close();
     this.host.closed(this);
   }
 }

@@ -13,7 +13,8 @@ import {
 import { arityHolds } from '../commands/row.ts';
 import type { Args } from '../resp/args.ts';
 import { PauseMode } from './client-pause.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { runSplit } from './fan-out.ts';

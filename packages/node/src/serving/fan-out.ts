@@ -80,7 +80,7 @@ export function runSplit(
     return Outcome.done;
   }
   const lent = join.lent();
-  const sink = rule === 'gather' ? connection.replyLent(lent) : connection.reserveReply();
+  const sink = rule === 'gather' ? connection.outbox.replyLent(lent) : connection.outbox.reserve();
   parts.forEach((part, i) => {
     if (part.route.to !== 'peer') return;
     const { node } = part.route;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.fixture.ts';
-import { LATE_MAX } from './connection.ts';
+import { LATE_MAX } from './outbox.ts';
 import { encode } from './peer-link.ts';
 
 let cluster: TestCluster;

@@ -12,7 +12,8 @@ import { Buffer } from 'node:buffer';
 import type { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { MapNode } from '../shared/map.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome, TRY_AGAIN_TEXT } from './desk.ts';
 import { type Command, CURSOR_PARTITION_FACTOR } from './execution.ts';
 import { errorLine, isRefusal } from './forwarded-call.ts';
@@ -66,7 +67,7 @@ export function runKeyspace(
     connection.hold |= Hold.replies;
     return Outcome.held;
   }
-  const sink = connection.reserveReply();
+  const sink = connection.outbox.reserve();
   connection.hold |= Hold.work;
   new Gathering(desk, connection, command, args.detach(), sink).round();
   return Outcome.done;
@@ -87,7 +88,7 @@ function runCursor(desk: Desk, connection: Connection, command: Command, args: A
   }
   if (to.to !== 'peer') return desk.turnAway(connection, partitionId, to);
   if (!desk.hasRoom(connection, to)) return Outcome.held;
-  const sink = connection.reserveReply();
+  const sink = connection.outbox.reserve();
   desk.forwarding.forward(to.node, connection, partitionId, 'INGOT.SCAN', args, 1, sink);
   return Outcome.forwarded;
 }

@@ -36,7 +36,7 @@ describe('links of a client of its own', () => {
     slow.socket.pause();
     const replies = slow.pipeline(Array.from({ length: 80 }, () => ['GET', key]));
     const sessions = [...cluster.nodes[0].worker.sessions.values()];
-    const waiting = (): number => Math.max(...sessions.map((each) => each.waitingBytes));
+    const waiting = (): number => Math.max(...sessions.map((each) => each.outbox.waitingBytes));
     let most = 0;
     const look = setInterval(() => (most = Math.max(most, waiting())), 1);
     await quiet(1);

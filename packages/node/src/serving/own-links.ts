@@ -10,7 +10,8 @@
 import type { Buffer } from 'node:buffer';
 import { hashKey, type Partition } from '@ingot/store';
 import type { Args } from '../resp/args.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome } from './desk.ts';
 import { LINK_COMMAND_BYTES_MAX } from './forwarding.ts';
 import { keyIndexes } from './keys.ts';
@@ -42,7 +43,7 @@ export function chooseLink(
 
 /** Keeps the place of the reply. A long command is sent from where it lies, and the next one waits for its reply. */
 export function sinkOf(connection: Connection, args: Args): ReplySink {
-  const reply = connection.reserveStream();
+  const reply = connection.outbox.reserveStream();
   const isLent = args.span > LINK_COMMAND_BYTES_MAX;
   if (!isLent) return reply;
   const release = connection.lendCommand();

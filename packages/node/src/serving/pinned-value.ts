@@ -94,5 +94,5 @@ export function keepLent(desk: Desk, connection: Connection, mark: number): void
     out.append(written);
     return;
   }
-  held.settle(AS_IT_IS, connection.replyLent(written));
+  held.settle(AS_IT_IS, connection.outbox.replyLent(written));
 }

@@ -12,7 +12,8 @@ import { Buffer } from 'node:buffer';
 import type { Partition } from '@ingot/store';
 import { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Command } from './execution.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
@@ -149,7 +150,7 @@ export class Transactions {
     let missing = routes.filter(({ to }) => to.to === 'peer').length;
     if (missing === 0) out.ok();
     // EXEC must find all tokens in place: what follows waits until they are.
-    const done = missing === 0 ? null : connection.reserveReply();
+    const done = missing === 0 ? null : connection.outbox.reserve();
     if (done !== null) connection.hold |= Hold.work;
     let failed: Buffer | null = null;
     for (const { i, partitionId, to } of routes) {
@@ -254,7 +255,7 @@ export class Transactions {
       const { partitionId, to } = single;
       const command = execArgs(single, watched);
       connection.written[partitionId] = 1;
-      const reply = connection.reserveStream();
+      const reply = connection.outbox.reserveStream();
       desk.forwarding.forward(to.node, connection, partitionId, null, command, 0, reply);
       return;
     }
@@ -270,7 +271,7 @@ export class Transactions {
     const remote =
       parts.some((part) => part.to.to === 'peer') ||
       (waits.length > 0 && wroteElsewhere(desk, connection));
-    if (remote) join.settleInto(connection.reserveReply());
+    if (remote) join.settleInto(connection.outbox.reserve());
     // Before the parts: WAIT counts what came before the transaction, as in Redis.
     waits.forEach((at, i) => {
       countNow(desk, connection, queued[at].args, join.part(parts.length + 1 + i));

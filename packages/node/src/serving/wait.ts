@@ -14,7 +14,8 @@ import { ReplyWriter } from '../resp/reply-writer.ts';
 import { NO_TIMEOUT, NOT_AN_INTEGER, TIMEOUT_NEGATIVE } from '../commands/errors.ts';
 import type { MapNode } from '../shared/map.ts';
 import type { Blocked } from './client-state.ts';
-import { type Connection, Hold } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Hold } from './hold.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { BoardWaiter } from './held-replies.ts';
 import { integerOf, wholeReply } from './joined-reply.ts';
@@ -50,7 +51,7 @@ export function runWait(desk: Desk, connection: Connection, args: Args): Outcome
       return Outcome.done;
     }
   }
-  const sink = connection.reserveReply();
+  const sink = connection.outbox.reserve();
   connection.hold |= Hold.work;
   const deadlineMs =
     timeoutMs === 0 ? Number.POSITIVE_INFINITY : desk.host.monotonicMs() + timeoutMs;

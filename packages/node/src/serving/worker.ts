@@ -25,7 +25,8 @@ import { CallCounts } from './call-counts.ts';
 import { ClientAuth } from './client-auth.ts';
 import { ClientPause } from './client-pause.ts';
 import { CommandLookup } from './command-lookup.ts';
-import { Connection, type ConnectionHost, Hold } from './connection.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { Hold } from './hold.ts';
 import { Desk } from './desk.ts';
 import { Dispatch } from './dispatch.ts';
 import { Execution, type WorkerContext } from './execution.ts';
@@ -251,7 +252,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   emitBatch(connection: Connection): void {
     this.desk.passage.close();
     const { out } = this.desk;
-    if (out.length > 0 || connection.forwarded !== null) connection.emit(out);
+    if (out.length > 0 || connection.outbox.forwarded !== null) connection.outbox.emit(out);
   }
 
   received(bytes: number): void {
