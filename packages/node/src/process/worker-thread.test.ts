@@ -3,19 +3,30 @@ import type { WorkerData } from '../shared/messages.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 interface ToFixture {
-  kind: 'double' | 'refuse' | 'greet' | 'fail' | 'die' | 'stop' | 'silence';
+  kind: 'double' | 'refuse' | 'greet' | 'fail' | 'die' | 'stop' | 'litter' | 'silence';
   id?: number;
 }
 interface FromFixture {
   kind: 'greeting' | 'started';
 }
 
+const YOUNG_HEAP_MB = 8;
+
 /** A worker that answers, refuses, dies or ends as the messages ask. */
 const FIXTURE = `
   import { parentPort } from 'node:worker_threads';
+  import { getHeapSpaceStatistics } from 'node:v8';
+  // Each lives long enough to be in the way of the next ones.
+  const littered = () => {
+    const kept = [];
+    for (let i = 0; i < 1_000_000; i++) kept[i % 200_000] = { i };
+    const spaces = getHeapSpaceStatistics();
+    return spaces.find((space) => space.space_name === 'new_space').space_size;
+  };
   parentPort.on('message', ({ kind, id }) => {
     if (kind === 'double') parentPort.postMessage({ kind: 'reply', id, result: id * 2 });
     else if (kind === 'refuse') parentPort.postMessage({ kind: 'reply', id, error: 'not today' });
+    else if (kind === 'litter') parentPort.postMessage({ kind: 'reply', id, result: littered() });
     else if (kind === 'greet') parentPort.postMessage({ kind: 'greeting' });
     else if (kind === 'fail') parentPort.postMessage({ kind: 'failed', code: 'X', text: 'no port' });
     else if (kind === 'die') throw new Error('out of luck');
@@ -39,6 +50,7 @@ describe('worker thread', () => {
       name: 'fixture',
       entry: new URL(`data:text/javascript,${encodeURIComponent(FIXTURE)}`),
       data: {} as WorkerData,
+      youngHeapMb: YOUNG_HEAP_MB,
       onMessage: (message) => heard.push(message),
       died: (error) => {
         deaths++;
@@ -81,5 +93,10 @@ describe('worker thread', () => {
   test('a worker that was asked to end has not died', async () => {
     await thread.stop({ kind: 'stop' });
     expect(deaths).toBe(0);
+  });
+
+  test('what it throws away takes no more memory than it may', async () => {
+    const bytes = await thread.ask((id) => ({ kind: 'litter', id }));
+    expect(bytes).toBeLessThanOrEqual(YOUNG_HEAP_MB * 2 ** 20);
   });
 });

@@ -29,6 +29,8 @@ import { WorkerThread } from './worker-thread.ts';
 /** A sync of many gigabytes leaves only short-lived objects: without a bound V8 would grow the heap
  *  for them by more than all that the sync itself needs. */
 const REPLICATION_YOUNG_HEAP_MB = 4;
+/** What commands leave behind is gone with their batch: more room for it is only memory lost. */
+const YOUNG_HEAP_MB = 24;
 /** A last checkpoint that takes longer is given up: the former one stays. */
 const LAST_CHECKPOINT_MS = 20_000;
 
@@ -94,6 +96,7 @@ export class Workers {
       ...common('storage'),
       entry: entryOf('./storage-worker'),
       data: dataOf(0, createCounters()),
+      youngHeapMb: YOUNG_HEAP_MB,
       onMessage: (message) => {
         if (message.kind === 'log') options.onLog('storage', message);
         else options.onCheckpoints(message.status);
@@ -105,6 +108,7 @@ export class Workers {
         ...common(name),
         entry: entryOf('../serving/data-worker'),
         data: dataOf(index, block),
+        youngHeapMb: YOUNG_HEAP_MB,
         onMessage: (message) => {
           if (message.kind === 'log') options.onLog(name, message);
           else void answerTo(worker, message, options.answer);

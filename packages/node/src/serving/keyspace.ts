@@ -73,13 +73,13 @@ export function runKeyspace(
   return Outcome.done;
 }
 
-/** SCAN: to the leader of the cursor's partition. */
+/** SCAN: to the leader of the cursor's partition; a copy does not say what moves on. */
 function runCursor(desk: Desk, connection: Connection, command: Command, args: Args): Outcome {
   const { execution, out } = desk;
   const partitionId = Math.floor(args.integer(1) / CURSOR_PARTITION_FACTOR);
   // A cursor that is none: the command itself says what is wrong with it.
   const known = partitionId >= 0 && partitionId < desk.host.map.partitions;
-  const to = known ? desk.route(connection, partitionId, 0, true) : null;
+  const to = known ? desk.route(connection, partitionId, 0, false) : null;
   if (to === null || to.to === 'here') {
     execution.wholeCluster = true;
     command.run(execution, args, out);
