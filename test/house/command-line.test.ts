@@ -32,6 +32,7 @@ describe('wrong usage is exit code 2', () => {
     [['promote', 'three', 'n1'], 'PARTITION must be the number of a partition, not "three"'],
     [['capacity', 'much'], 'SIZE must be a size such as 512mb or 2gb, not "much"'],
     [['leave', '../n1'], 'NODE must be the id of a node, such as n1, not "../n1"'],
+    [['import', 'localhost:6379'], 'SOURCE must be the address of a server such as redis://'],
     [['status', '--node', 'somewhere'], '--node must be a control address such as 127.0.0.1:7601'],
   ])('ingot %j', (args, sentence) => {
     expectSentence(ingot(...args), 2, sentence);

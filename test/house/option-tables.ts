@@ -6,6 +6,7 @@ import { optionTable } from '../../packages/node/src/cli/option-table.ts';
 import {
   ASK_OPTIONS,
   CLUSTER_OPTIONS,
+  IMPORT_OPTIONS,
   type OptionRow,
   PROCESS_OPTIONS,
   PROMOTE_OPTIONS,
@@ -21,6 +22,7 @@ const TABLES: readonly (readonly [marker: string, rows: readonly OptionRow[]])[]
   ['both', [...SHARED]],
   ['ask', ASK_OPTIONS],
   ['promote', PROMOTE_OPTIONS.filter((row) => !ASK_OPTIONS.includes(row))],
+  ['import', IMPORT_OPTIONS],
 ];
 
 export const readmePath: string = join(import.meta.dirname, '..', '..', 'README.md');

@@ -40,6 +40,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/lease\/(clocks|lease-word)\.ts$/, // what leases are measured with
       /^node\/src\/control\/control-node\.ts$/, // gives the coordinator its clock
       /^node\/src\/control\/control-client\.ts$/, // gRPC takes deadlines as points in time
+      /^node\/src\/cli\/wall-clock\.ts$/, // rates and progress of commands that run to an end
       /^node\/src\/cli\/signals\.ts$/, // tells a second key press from an echo of the first
     ],
   },
@@ -57,6 +58,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^replication\/src\/certificates\.ts$/, // types
       /^node\/src\/serving\//,
       /^node\/src\/control\/(control-server|proved-socket|peer-credentials)\.ts$/, // what is under gRPC
+      /^node\/src\/resp\/resp-client\.ts$/, // what import and restore speak to servers with
       /^node\/src\/process\/ports\.ts$/, // asks whether a port is free
       /^node\/src\/process\/loading-doors\.ts$/, // says LOADING to whoever comes too early
       /^node\/src\/cli\//,
@@ -68,6 +70,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
     files: [
       /^replication\/src\/(link|certificates)\.ts$/, // the same connections under TLS; types
       /^node\/src\/control\/(control-server|peer-credentials)\.ts$/,
+      /^node\/src\/resp\/resp-client\.ts$/, // sources of an import, rediss://
       /^node\/src\/cli\//, // whether a certificate and its key belong together
     ],
   },
@@ -98,6 +101,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/commands\/version\.ts$/, // the version in package.json
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
       /^node\/src\/register\/lmdb-acceptor-storage\.ts$/, // whether its file is a copy
+      /^node\/src\/import\/state-file\.ts$/, // how far an import has come
       /^node\/src\/checkpoint\/(checkpoint-file|torn-file)\.ts$/, // what is saved
     ],
   },
@@ -171,7 +175,7 @@ function sourcesOf(room: string): Source[] {
 }
 
 function importsOf(text: string): string[] {
-  const specifiers = /(?:\bfrom\s+|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g;
+  const specifiers = /(?:\bfrom\s+|\bimport\s*\(?\s*)['"]([^'"\s]+)['"]/g;
   return [...withoutComments(text).matchAll(specifiers)].map((match) => match[1]);
 }
 

@@ -394,3 +394,55 @@ export const PROMOTE_OPTIONS: readonly OptionRow[] = [
     'where a partition has no primary because no copy in sync is left: make do with the copy that is named',
   ),
 ];
+
+/** Of a cluster whose clients need one, as `import` and `restore` are. */
+const CLIENT_PASSWORD: readonly OptionRow[] = PASSWORD.map((row) => ({
+  ...row,
+  doc: row.doc.replace(
+    'what clients must give with AUTH or HELLO',
+    'what the cluster asks of clients',
+  ),
+}));
+
+const TO: OptionRow = text(
+  'to',
+  'text',
+  '127.0.0.1:7400',
+  'host:port',
+  'client port of any node of the cluster that is filled',
+);
+
+export const IMPORT_OPTIONS: readonly OptionRow[] = [
+  TO,
+  ...CLIENT_PASSWORD,
+  text(
+    'source-password-file',
+    'path',
+    null,
+    'file',
+    'the password of the source, where it is not in SOURCE (chmod 600)',
+  ),
+  text(
+    'source-ca',
+    'path',
+    null,
+    'file',
+    'PEM certificates that a rediss:// source is trusted by; those of the system unless set',
+  ),
+  flag('replace', 'overwrite keys that are there already; else they stay as they are'),
+  text(
+    'rate',
+    'text',
+    null,
+    'keys|size',
+    'at most so many keys per second (5000), or bytes per second (20mb); as fast as it goes unless set',
+  ),
+  text(
+    'state',
+    'path',
+    null,
+    'file',
+    'how far the import has come, for the same command to go on from; ingot-import-HOST-PORT-DB.json in this folder unless set',
+  ),
+  flag('json', 'print JSON'),
+];

@@ -6,6 +6,7 @@ import { INGOT_VERSION } from '../commands/version.ts';
 import { EXIT_OK, EXIT_USAGE, usageError } from '../shared/errors.ts';
 import {
   ASK_OPTIONS,
+  IMPORT_OPTIONS,
   type OptionRow,
   PROMOTE_OPTIONS,
   SERVE_OPTIONS,
@@ -83,6 +84,14 @@ export const COMMANDS: readonly CommandRow[] = [
     options: ASK_OPTIONS,
     takesConfigFile: false,
     load: async () => (await import('./capacity.ts')).capacity,
+  },
+  {
+    name: 'import',
+    doc: 'copy the strings of a running Redis or Valkey, with their expiry, into a running cluster',
+    operands: [['SOURCE', 'redis://[[user]:password@]host[:port][/db], or rediss:// for TLS']],
+    options: IMPORT_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./import.ts')).importStrings,
   },
 ];
 
