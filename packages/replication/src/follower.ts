@@ -200,6 +200,7 @@ export class Follower {
     this.#log('info', 'syncStarted', { kind, reason });
     this.#applied = base.seq;
     this.#generation = base.generation;
+    this.#partition.setRecovered(false);
     this.#phase = 'streaming';
     return null;
   }

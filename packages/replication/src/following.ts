@@ -12,6 +12,8 @@ export interface SealedCopy {
   readonly applied: number;
   /** May lead: consistent, and checked since its last bulk. */
   readonly consistent: boolean;
+  /** It was read from the node's disk, and nobody has vouched for it since: others may have more. */
+  readonly recovered: boolean;
 }
 
 /** What a copy says of itself, once nothing of the epochs it was sealed for gets into it. */
@@ -21,6 +23,7 @@ export function sealedCopy(partition: Partition): SealedCopy {
     epoch: partition.history().at(-1)?.epoch ?? 0,
     applied: partition.stats().seq,
     consistent: partition.consistent() && partition.checked(),
+    recovered: partition.recovered(),
   };
 }
 

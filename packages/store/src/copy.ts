@@ -36,6 +36,7 @@ import {
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_LANDINGS_WORD,
+  SCRATCH_RECOVERED_WORD,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_ROLE_WORD,
   SCRATCH_SEQ_F64,
@@ -205,6 +206,7 @@ export class Copy {
     this.#scratch32[SCRATCH_GENERATION_WORD] = generation;
     this.#memory.landed.fill(0);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
+    Atomics.store(this.#scratch32, SCRATCH_RECOVERED_WORD, 0);
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);
     leaveGate(this.#scratch32);
     return null;

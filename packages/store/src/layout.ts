@@ -184,6 +184,7 @@ export const SCRATCH_FIELDS: readonly LayoutRow[] = [
   ['writingChunks', 96, 4], // extents that large writes under way have asked for
   ['writers', 100, 4], // large writes under way, each of which counts in pinCount
   ['orphanHead', 104, 4], // inside the gate: first chunk of the list of orphans, 0 = none
+  ['recovered', 108, 4], // whoever loads it from disk, follower; supervisor
   ['seq', 128, 8], // committed (primary) or applied (follower)
   ['clockMs', 136, 8], // highest clock seen
   ['generationStartMs', 144, 8],
@@ -252,6 +253,7 @@ export const SCRATCH_PIN_COUNT_WORD = 23;
 export const SCRATCH_WRITING_CHUNKS_WORD = 24;
 export const SCRATCH_WRITERS_WORD = 25;
 export const SCRATCH_ORPHAN_HEAD_WORD = 26;
+export const SCRATCH_RECOVERED_WORD = 27;
 /** Indexes into the f64 view. */
 export const SCRATCH_SEQ_F64 = 16;
 export const SCRATCH_CLOCK_F64 = 17;

@@ -18,6 +18,7 @@ import {
   SCRATCH_GENERATION_WORD,
   SCRATCH_KEY_COUNT_WORD,
   SCRATCH_LANDINGS_WORD,
+  SCRATCH_RECOVERED_WORD,
   SCRATCH_MOVES_F64,
   SCRATCH_RECORD_COUNT_WORD,
   SCRATCH_RING_HEAD_F64,
@@ -175,6 +176,15 @@ export class PartitionState {
 
   setChecked(on: boolean): void {
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, on ? 1 : 0);
+  }
+
+  /** What is here was read from this node's disk, and no primary has vouched for it since: others may have more. */
+  recovered(): boolean {
+    return Atomics.load(this.#scratch32, SCRATCH_RECOVERED_WORD) !== 0;
+  }
+
+  setRecovered(on: boolean): void {
+    Atomics.store(this.#scratch32, SCRATCH_RECOVERED_WORD, on ? 1 : 0);
   }
 
   /** Raises or lowers how many chunks may be in use; never above what the image is laid out for. */

@@ -22,6 +22,7 @@ import {
   offsetOf,
   SCRATCH_BASE_VALID_WORD,
   SCRATCH_CHECKED_WORD,
+  SCRATCH_RECOVERED_WORD,
   SCRATCH_CONSISTENT_WORD,
   SCRATCH_EPOCH_WORD,
   SCRATCH_GENERATION_WORD,
@@ -138,6 +139,7 @@ export class Partition extends PartitionState {
     Atomics.store(this.#scratch32, SCRATCH_SEALED_WORD, 0);
     Atomics.store(this.#scratch32, SCRATCH_CONSISTENT_WORD, 1);
     Atomics.store(this.#scratch32, SCRATCH_CHECKED_WORD, 1);
+    Atomics.store(this.#scratch32, SCRATCH_RECOVERED_WORD, 0);
     this.#scratch32[SCRATCH_BASE_VALID_WORD] = 0;
     this.#slab.cancelDrain();
     const startSeq = this.#scratch64[SCRATCH_SEQ_F64] + 1;

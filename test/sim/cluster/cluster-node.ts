@@ -132,6 +132,7 @@ export class ClusterNode {
             }),
         },
         log,
+        savesCopies: false,
         forgetAfterMs: run.forgetAfterMs,
         nextAcceptors,
         nowMs: process.nowMs,

@@ -101,5 +101,6 @@ function settle(meta: CheckpointMeta, owner: CheckpointOwner, partition: Partiti
     return `the image is of partition ${partition.imageOwner()}`;
   partition.sawClock(meta.clockMs);
   partition.setChecked(meta.checked);
+  partition.setRecovered(true);
   return null;
 }

@@ -141,11 +141,8 @@ export class ControlClient {
       { incarnation, partitions: [...partitions] },
       deadline(callTimeoutMs),
     );
-    return copies.map(({ id, epoch, applied, consistent }) => ({
-      id,
-      epoch,
-      applied: Number(applied),
-      consistent,
+    return copies.map(({ id, epoch, applied, consistent, recovered }) => ({
+      ...{ id, epoch, applied: Number(applied), consistent, recovered },
     }));
   }
 

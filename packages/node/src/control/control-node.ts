@@ -38,6 +38,7 @@ export interface ControlNodeOptions {
   seals: SealGuard;
   log: ControlLog;
   forgetAfterMs: number;
+  savesCopies: boolean;
   nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => AcceptorSet;
 }
 
@@ -59,6 +60,7 @@ export class ControlNode {
       {
         ...{ self, proposer, leases, log },
         forgetAfterMs: options.forgetAfterMs,
+        savesCopies: options.savesCopies,
         nextAcceptors: options.nextAcceptors,
         sealCalls: sealCallsOf(self, peers, seals),
         copies: copyCallsOf(self, peers, node),

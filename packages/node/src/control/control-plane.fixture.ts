@@ -190,6 +190,7 @@ function testSettings(id: NodeId, controlPort: number): ControlSettings {
     minIsr: 1,
     uncleanFailover: true,
     witness: false,
+    checkpointEveryMs: 0,
     forgetAfterMs: 0,
   };
 }

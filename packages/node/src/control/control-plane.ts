@@ -230,7 +230,8 @@ export class ControlPlane implements ControlPlaneApi {
   /** From here on this node has its say in the register, and learns of newer maps. `map` is the newest
    *  it has seen. */
   #open(map: ClusterMap): Cluster {
-    const { id: self, forgetAfterMs } = this.#settings;
+    const { id: self, forgetAfterMs, checkpointEveryMs } = this.#settings;
+    const savesCopies = checkpointEveryMs > 0;
     const node = this.#node;
     const peers = new Peers(map.clusterId, this.#access);
     this.#endings.push(() => peers.close());
@@ -267,7 +268,7 @@ export class ControlPlane implements ControlPlaneApi {
     const seals = this.#sealGuard();
     const control = new ControlNode(
       {
-        ...{ self, node, peers, seals, forgetAfterMs, nextAcceptors },
+        ...{ self, node, peers, seals, forgetAfterMs, savesCopies, nextAcceptors },
         leases: leases.authority,
         proposer: register.proposer,
         log: this.#log,

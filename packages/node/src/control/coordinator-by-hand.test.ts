@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { copiesOf, copiesOn, isUp, ledBy, nodeOf } from '../shared/map.ts';
 import { smallSeqMax } from './cluster-view.ts';
 import { eventNames, leads, pass, threeNodes, writeEverywhere } from './coordinator.fixture.ts';
-import { vacancyPatienceMs } from './failover.ts';
+import { vacancyPatienceMs } from './succession.ts';
 import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 
 describe('coordinator: by hand', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ClusterMap, copiesOf, ledBy, nodeOf } from '../shared/map.ts';
-import { vacancyPatienceMs } from './failover.ts';
+import { vacancyPatienceMs } from './succession.ts';
 import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 
 const partitions = 6;

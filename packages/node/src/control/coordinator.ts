@@ -22,7 +22,7 @@ import {
 } from '../shared/map.ts';
 import { ByHand } from './by-hand.ts';
 import { ClusterView } from './cluster-view.ts';
-import { type CopyCalls, Failover, vacancyPatienceMs } from './failover.ts';
+import { type CopyCalls, Failover } from './failover.ts';
 import { FailoverLog } from './failover-log.ts';
 import { HandOvers, type SealCalls, withHandOvers } from './handovers.ts';
 import { withNewLife } from './map-changes.ts';
@@ -31,6 +31,7 @@ import { MapWaits } from './map-waits.ts';
 import { isOfJoin, type JoinRequest, newLife } from './registration.ts';
 import { logSteps } from './step-log.ts';
 import { applyStep, planHandOvers, planSteps, type Step } from './steps.ts';
+import { patienceAfter } from './succession.ts';
 import type { ControlLog, Heartbeat } from './types.ts';
 
 /** Steps come several times a second; a coordinator that has not stepped for so long was held up. */
@@ -48,6 +49,8 @@ export interface CoordinatorOptions {
   log: ControlLog;
   /** A node that is down for so long is taken out of the map; 0: never. */
   forgetAfterMs: number;
+  /** Nodes that start again bring back what they had saved, as far as this node can tell: it does. */
+  savesCopies: boolean;
   /** Who shall decide about the map; the set it has, where that is as it should be. */
   nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => AcceptorSet;
   /** Monotonic. */
@@ -264,7 +267,7 @@ export class Coordinator {
     if (nowMs - this.#settledAtMs < settleEveryMs) return;
     const vacancies = [...this.#vacantSinceMs].map(([partition, sinceMs]) => ({
       partition,
-      isImpatient: nowMs - sinceMs >= vacancyPatienceMs,
+      patience: patienceAfter(nowMs - sinceMs, this.#options.savesCopies),
     }));
     this.#settledAtMs = nowMs;
     this.#settling = true;

@@ -47,8 +47,8 @@ class Scene {
   map: ClusterMap;
   /** What each node says of all its copies; null: it does not answer. */
   copies: Record<NodeId, Omit<SealedCopy, 'id'> | null> = {
-    n2: { epoch: 4, applied: 10, consistent: true },
-    n3: { epoch: 4, applied: 9, consistent: true },
+    n2: { epoch: 4, applied: 10, consistent: true, recovered: false },
+    n3: { epoch: 4, applied: 9, consistent: true, recovered: false },
   };
   fence: () => Promise<AcceptorSet> = async () => this.map.acceptors;
   /** Happens while the copies are asked. */
@@ -282,8 +282,8 @@ describe('failover', () => {
     expect(scene.map.placement[0]).toMatchObject({
       ...{ primary: null, epoch: 4, inSync: lives('n1', 'n2'), lossy: false },
     });
-    const vacancy = { partition: 0, isImpatient: true };
-    scene.copies['n2'] = { epoch: 4, applied: 10, consistent: true };
+    const vacancy = { partition: 0, patience: 'none' as const };
+    scene.copies['n2'] = { epoch: 4, applied: 10, consistent: true, recovered: false };
     await scene.failover.settle(scene.map, [vacancy]);
     expect(scene.map.placement[0]).toMatchObject({
       ...{ primary: 'n2', epoch: 5, inSync: lives('n2'), lossy: false },
@@ -297,7 +297,7 @@ describe('failover', () => {
       const filled = { primary: 'n3', followers: ['n1', 'n2'], epoch: 5 };
       return scene.changeEntry(0, filled);
     };
-    await scene.failover.settle(scene.map, [{ partition: 0, isImpatient: true }]);
+    await scene.failover.settle(scene.map, [{ partition: 0, patience: 'none' as const }]);
     expect(scene.map.placement[0]).toMatchObject({ primary: 'n3', epoch: 5 });
   });
 
@@ -318,7 +318,7 @@ describe('failover', () => {
 
     test('a copy without its data leads only where nobody has any', async () => {
       const scene = new Scene(mapOf([vacant], false));
-      scene.copies['n3'] = { epoch: 4, applied: 0, consistent: false };
+      scene.copies['n3'] = { epoch: 4, applied: 0, consistent: false, recovered: false };
       const promoted = scene.failover.promoteAnyway(scene.map, 0, 'n3');
       await expect(promoted).rejects.toMatchObject({ code: 'COPY_NOT_CONSISTENT' });
       scene.copies['n1'] = scene.copies['n3'];

@@ -35,6 +35,7 @@ import type { EndOfLife, FailoverLog } from './failover-log.ts';
 import {
   decidersOf,
   isSameCase,
+  type Patience,
   type SealAnswer,
   type SealAnswers,
   type Succession,
@@ -44,8 +45,6 @@ import type { PartitionEpoch, SealedCopy } from './types.ts';
 
 /** How long copies are waited for once a life is fenced. */
 export const sealWaitMs = 300;
-/** A partition without a primary waits so long for who may still have something of it. */
-export const vacancyPatienceMs = 5_000;
 /** Of an acceptor that could not be asked. */
 const fenceRetryMs = 100;
 /** Each round that begins anew means that somebody else has changed the map. */
@@ -80,7 +79,7 @@ export interface LifeToEnd {
 
 export interface Vacancy {
   readonly partition: number;
-  readonly isImpatient: boolean;
+  readonly patience: Patience;
 }
 
 /** What a change of the map has come to. */
@@ -138,9 +137,7 @@ export class Failover {
   /** Partitions that have no primary: names one where that is possible by now. */
   async settle(known: ClusterMap, vacancies: readonly Vacancy[]): Promise<ClusterMap> {
     const partitions = vacancies.map(({ partition }) => partition);
-    const impatient = new Set(
-      vacancies.flatMap(({ partition, isImpatient }) => (isImpatient ? [partition] : [])),
-    );
+    const patience = new Map(vacancies.map((vacancy) => [vacancy.partition, vacancy.patience]));
     const sealed = await this.#seal(known, partitions, null);
     let successions = new Map<number, Succession>();
     const settled = (current: ClusterMap): ClusterMap => {
@@ -148,7 +145,8 @@ export class Failover {
       let next = current;
       for (const [partition, entry] of sealed.entries) {
         if (!isSameCase(entry, current.placement[partition])) continue;
-        const succession = this.#choose(next, partition, sealed, impatient.has(partition), null);
+        const left = patience.get(partition) ?? 'full';
+        const succession = this.#choose(next, partition, sealed, left, null);
         if (succession.kind === 'wait') continue;
         successions.set(partition, succession);
         next = withSuccession(next, partition, succession);
@@ -246,7 +244,7 @@ export class Failover {
       const successions = new Map<number, Succession>();
       let next = current;
       for (const partition of sealed.entries.keys()) {
-        const succession = this.#choose(next, partition, sealed, false, life);
+        const succession = this.#choose(next, partition, sealed, 'full', life);
         successions.set(partition, succession);
         next = withSuccession(next, partition, succession);
       }
@@ -260,14 +258,14 @@ export class Failover {
     map: ClusterMap,
     partition: number,
     { answers }: SealedCase,
-    isImpatient: boolean,
+    patience: Patience,
     former: Life | null,
   ): Succession {
     return successionOf(map, {
       partition,
       former,
       answers,
-      isImpatient,
+      patience,
       leads: (node) => ledBy(map, node).length,
       preferred: this.#options.preferred(map, partition),
     });

@@ -359,6 +359,7 @@ export class SimulatedCluster {
       },
       log,
       forgetAfterMs: this.#forgetAfterMs,
+      savesCopies: false,
       nextAcceptors: (map: ClusterMap, isGone: (node: NodeId) => boolean) => {
         this.plans++;
         return nextAcceptors(map, isGone);

@@ -168,7 +168,7 @@ export class SimulatedNode implements NodeCallbacks {
       if (copy === undefined) return [];
       copy.refusedThrough = Math.max(copy.refusedThrough, epoch);
       const { appliedEpoch, seq: applied, consistent } = copy;
-      return [{ id, epoch: appliedEpoch, applied, consistent }];
+      return [{ id, epoch: appliedEpoch, applied, consistent, recovered: false }];
     });
   }
 

@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { firstPorts } from '../shared/map.fixture.ts';
 import type { ClusterMap, Life, NodeId } from '../shared/map.ts';
 import { mapFoundedBy } from './simulated-cluster.fixture.ts';
-import { decidersOf, isSameCase, type SealAnswer, successionOf } from './succession.ts';
+import {
+  decidersOf,
+  isSameCase,
+  type Patience,
+  patienceAfter,
+  returnPatienceMs,
+  type SealAnswer,
+  successionOf,
+  vacancyPatienceMs,
+} from './succession.ts';
 
 const n1: Life = { node: 'n1', incarnation: 1 };
 
@@ -14,18 +23,21 @@ function life(text: string): Life {
 /** n1 leads partition 0 and is the life that ends; n2 to n4 follow. */
 interface Given {
   inSync: string;
-  /** `node epoch/applied`, `node torn`, `node none`; whoever is missing did not answer. */
+  /** `node epoch/applied`, with `*` where it was read from a disk, `node torn`, `node none`; whoever is missing did not
+   *  answer. */
   answers: string;
   unclean?: boolean;
-  impatient?: boolean;
+  patience?: Patience;
   down?: string;
+  /** Of those that are down: because they were told to. */
+  stopped?: string;
   followers?: string;
   /** The primary is gone for longer. */
   vacant?: boolean;
   leads?: Record<NodeId, number>;
 }
 
-function mapOf({ inSync, unclean, down = '', followers = 'n2 n3 n4', vacant }: Given): ClusterMap {
+function mapOf({ inSync, unclean, down = '', stopped = '', followers = 'n2 n3 n4', vacant }: Given): ClusterMap {
   const founded = mapFoundedBy('n1', {
     partitions: 1,
     copies: 4,
@@ -47,7 +59,11 @@ function mapOf({ inSync, unclean, down = '', followers = 'n2 n3 n4', vacant }: G
       .filter((name) => name !== '')
       .map(life),
   };
-  return { ...founded, nodes, placement: [entry] };
+  const stopping = stopped
+    .split(' ')
+    .filter((id) => id !== '')
+    .map((node) => ({ node, incarnation: 1, sinceMs: 1 }));
+  return { ...founded, nodes, placement: [entry], wishes: { ...founded.wishes, stopping } };
 }
 
 function answersOf(text: string): Map<NodeId, SealAnswer> {
@@ -55,9 +71,10 @@ function answersOf(text: string): Map<NodeId, SealAnswer> {
   for (const word of text.split(', ').filter((part) => part !== '')) {
     const [name, state] = word.split(' ');
     const { node, incarnation } = life(name);
-    const [epoch, applied] = state.split('/').map(Number);
-    const copy = state === 'torn' ? { epoch: 7, applied: 99, consistent: false } : undefined;
-    const whole = { epoch, applied, consistent: true };
+    const [epoch, applied] = state.replace('*', '').split('/').map(Number);
+    const recovered = state.endsWith('*');
+    const copy = state === 'torn' ? { epoch: 7, applied: 99, consistent: false, recovered } : undefined;
+    const whole = { epoch, applied, consistent: true, recovered };
     const held = state === 'none' ? [] : [[0, { id: 0, ...(copy ?? whole) }] as const];
     answers.set(node, { incarnation, copies: new Map(held) });
   }
@@ -70,7 +87,7 @@ function outcomeOf(given: Given): string {
     former: given.vacant === true ? null : n1,
     answers: answersOf(given.answers),
     leads: (node) => given.leads?.[node] ?? 0,
-    isImpatient: given.impatient ?? false,
+    patience: given.patience ?? 'full',
     preferred: 'n3',
   });
   if (succession.kind === 'wait') return 'wait';
@@ -122,12 +139,12 @@ const cases: [what: string, given: Given, outcome: string][] = [
   ],
   [
     '... for some time, where loss is allowed',
-    { inSync: 'n1 n2', answers: 'n3 7/5', impatient: true },
+    { inSync: 'n1 n2', answers: 'n3 7/5', patience: 'none' },
     'lossy n3 (n3)',
   ],
   [
     '... and for ever, where it is not',
-    { inSync: 'n1 n2', answers: 'n3 7/5', impatient: true, unclean: false },
+    { inSync: 'n1 n2', answers: 'n3 7/5', patience: 'none', unclean: false },
     'wait',
   ],
   [
@@ -167,19 +184,79 @@ const cases: [what: string, given: Given, outcome: string][] = [
       answers: 'n2 none',
       followers: 'n2',
       vacant: true,
-      impatient: true,
+      patience: 'none',
       unclean: false,
     },
     'wait',
   ],
   [
     'with no copy listed any more the node that is to lead it begins again',
-    { inSync: '', answers: '', followers: '', vacant: true, impatient: true },
+    { inSync: '', answers: '', followers: '', vacant: true, patience: 'none' },
     'lost n3',
   ],
   [
+    'a copy from a disk does not lead before all in sync have said what they have',
+    { inSync: 'n2 n3', answers: 'n2 7/5*', down: 'n1 n3', vacant: true },
+    'wait',
+  ],
+  [
+    '... not when a life that goes on would have answered, but a process may yet start again',
+    { inSync: 'n2 n3', answers: 'n2 7/5*', down: 'n1 n3', vacant: true, patience: 'disks' },
+    'wait',
+  ],
+  [
+    '... only once that was waited for',
+    { inSync: 'n2 n3', answers: 'n2 7/5*', down: 'n1 n3', vacant: true, patience: 'none' },
+    'inSync n2 (n2)',
+  ],
+  [
+    '... nor where loss is not allowed',
+    { inSync: 'n2 n3', answers: 'n2 7/5*', down: 'n1 n3', vacant: true, unclean: false },
+    'wait',
+  ],
+  [
+    '... and once they have, the one that has most leads',
+    { inSync: 'n2 n3', answers: 'n2 7/5*, n3 7/6*', down: 'n1', vacant: true },
+    'inSync n3 (n2 n3)',
+  ],
+  [
+    '... also where one in sync came back with an older one',
+    { inSync: 'n2', answers: 'n2 7/5*, n3:2 7/3*', down: 'n1', vacant: true },
+    'inSync n2 (n2)',
+  ],
+  [
+    'a copy that was kept in memory waits for nobody',
+    { inSync: 'n2 n3', answers: 'n2 7/5, n4 7/9*', down: 'n3', vacant: true },
+    'inSync n2 (n2)',
+  ],
+  [
+    'who is not in sync and read from a disk waits for all that hold a copy',
+    { inSync: 'n1', answers: 'n2 7/5*, n3 7/4*', down: 'n1 n4', vacant: true, patience: 'disks' },
+    'wait',
+  ],
+  [
+    '... but for who was stopped when it was not in sync any more',
+    { inSync: '', answers: 'n2 7/5*, n3 7/4*', down: 'n1 n4', stopped: 'n4', vacant: true },
+    'lossy n2 (n2)',
+  ],
+  [
+    '... and leads where all have answered',
+    { inSync: '', answers: 'n2 7/5*, n3 7/4*, n4 none', down: 'n1', vacant: true },
+    'lossy n2 (n2)',
+  ],
+  [
+    '... or were waited for',
+    { inSync: 'n1', answers: 'n2 7/5*, n3 7/4*', down: 'n1 n4', vacant: true, patience: 'none' },
+    'lossy n2 (n2)',
+  ],
+  [
+    'nobody begins again while a process may bring back its copy',
+    { inSync: 'n2', answers: 'n3 none, n4 none', down: 'n2', vacant: true, patience: 'disks' },
+    'wait',
+  ],
+  [
     'nobody begins again on a node that is down',
-    { inSync: '', answers: '', followers: 'n2', down: 'n2', vacant: true, impatient: true },
+    { inSync: '', answers: '', followers: 'n2', down: 'n2', vacant: true, patience: 'none' },
     'wait',
   ],
 ];
@@ -187,6 +264,13 @@ const cases: [what: string, given: Given, outcome: string][] = [
 describe('succession', () => {
   test.each(cases)('%s', (_, given, outcome) => {
     expect(outcomeOf(given)).toBe(outcome);
+  });
+
+  test('patience ends sooner where nothing is saved that could come back', () => {
+    const after = (vacantMs: number) => [true, false].map((saves) => patienceAfter(vacantMs, saves));
+    expect(after(vacancyPatienceMs - 1)).toEqual(['full', 'full']);
+    expect(after(vacancyPatienceMs)).toEqual(['disks', 'none']);
+    expect(after(returnPatienceMs)).toEqual(['none', 'none']);
   });
 
   test('those decide who are in sync, and where nobody is everybody who is up', () => {

@@ -3,15 +3,20 @@
  *
  *  1. A copy in sync has every write that acks=isr has answered. The one that got furthest leads,
  *     and those in sync that answered stay in sync: what one of them lacks, nobody was told of.
+ *     But a copy that was only read from a disk (`recovered`) leads no sooner than every member of the
+ *     set has answered, for one that comes back may have more: it may have been stopped later.
  *  2. Where a life in sync may yet answer, it is waited for.
  *  3. Where none is left, and the cluster allows it (`uncleanFailover`), the best consistent copy
- *     leads, and the partition is marked lossy.
+ *     leads, and the partition is marked lossy. Where all of those were only read from disks, every
+ *     node that holds a copy is waited for.
  *  4. Where no consistent copy is left either, the partition begins again, empty, marked lost; but a
- *     copy whose node may come back with its memory is waited for a while.
+ *     copy whose node may come back with it is waited for.
+ *  How long, where what is missing may be on a disk, is `returnPatienceMs`.
  *  Invariant: a copy that is not consistent, or of another life than the one asked, never leads. */
 import {
   type ClusterMap,
   isSameLife,
+  isStopping,
   isUp,
   type Life,
   nameOfLife,
@@ -35,6 +40,21 @@ export type Succession =
   /** No primary for now. */
   | { readonly kind: 'wait'; readonly why: string };
 
+/** full: waits for all. disks: a life that goes on would have answered by now, a process that starts again may yet.
+ *  none: has waited long enough. */
+export type Patience = 'full' | 'disks' | 'none';
+
+/** A partition without a primary waits so long for a life that may go on. */
+export const vacancyPatienceMs = 5_000;
+/** And for a process that may start again with what its disk holds. */
+export const returnPatienceMs = 30_000;
+
+/** `savesCopies`: nodes that start again may bring back what they had. */
+export function patienceAfter(vacantMs: number, savesCopies: boolean): Patience {
+  if (vacantMs < vacancyPatienceMs) return 'full';
+  return savesCopies && vacantMs < returnPatienceMs ? 'disks' : 'none';
+}
+
 export interface SuccessionQuestion {
   readonly partition: number;
   /** The life that led; null where that is settled and the partition has had no primary since. */
@@ -42,33 +62,55 @@ export interface SuccessionQuestion {
   readonly answers: SealAnswers;
   /** Breaks ties: how many partitions a node leads. */
   readonly leads: (node: NodeId) => number;
-  /** It has waited long enough for those who do not answer. */
-  readonly isImpatient: boolean;
+  /** How patient it still is with those who do not answer. */
+  readonly patience: Patience;
   /** Who begins again where every copy is lost. */
   readonly preferred: NodeId;
 }
 
 export function successionOf(map: ClusterMap, question: SuccessionQuestion): Succession {
-  const { partition, former, answers, leads, isImpatient } = question;
+  const { partition, former, answers, leads, patience } = question;
   const entry = map.placement[partition];
   const awaited = awaitedLives(map, entry, former);
   const words = candidatesIn(map, question);
   const survivors = words.filter(({ life }) => awaited.some((other) => isSameLife(life, other)));
   if (survivors.length > 0) {
+    const missing = missingIn(map, entry.inSync.map(({ node }) => node), survivors, question);
+    if (missing !== null) return { kind: 'wait', why: mayHaveMore(missing) };
     const inSync = survivors.map(({ life }) => life);
     return { kind: 'inSync', leader: furthest(survivors, leads), inSync };
   }
   const silent = awaited.filter(({ node }) => !answers.has(node));
-  if (silent.length > 0 && !(map.uncleanFailover && isImpatient)) {
+  if (silent.length > 0 && !(map.uncleanFailover && patience !== 'full')) {
     return { kind: 'wait', why: `${silent[0].node} is in sync and does not answer yet` };
   }
   if (!map.uncleanFailover) return { kind: 'wait', why: 'no copy in sync is left' };
   if (words.length > 0) {
+    // Who was told to stop left the set before it did, and comes back when somebody wants it to.
+    const holders = entry.followers.filter((node) => isUp(map, node) || !isStopping(map, node));
+    holders.push(...entry.inSync.map(({ node }) => node));
+    const missing = missingIn(map, holders, words, question);
+    if (missing !== null) return { kind: 'wait', why: mayHaveMore(missing) };
     const leader = furthest(words, leads);
     const inSync = words.filter(({ life }) => life.node === leader).map(({ life }) => life);
     return { kind: 'lossy', leader, inSync };
   }
   return lostOrWaiting(map, entry, question);
+}
+
+/** Where all candidates were only read from disks: a node that has not said yet what it has. */
+function missingIn(
+  map: ClusterMap,
+  nodes: readonly NodeId[],
+  candidates: readonly Candidate[],
+  { answers, patience }: SuccessionQuestion,
+): NodeId | null {
+  if (patience === 'none' || candidates.some(({ copy }) => !copy.recovered)) return null;
+  return nodes.find((node) => nodeOf(map, node) !== null && !answers.has(node)) ?? null;
+}
+
+function mayHaveMore(node: NodeId): string {
+  return `what ${node} comes back with may be newer than what others have read from their disks`;
 }
 
 /** The lives in sync that are not known to be over. */
@@ -131,11 +173,11 @@ function furthest(candidates: readonly Candidate[], leads: SuccessionQuestion['l
 function lostOrWaiting(
   map: ClusterMap,
   { followers }: PlacementEntry,
-  { answers, isImpatient, preferred, former }: SuccessionQuestion,
+  { answers, patience, preferred, former }: SuccessionQuestion,
 ): Succession {
   const silent = followers.find((node) => nodeOf(map, node) !== null && !answers.has(node));
   const formerMayReturn = former !== null && nodeOf(map, former.node) !== null;
-  if (!isImpatient && (silent !== undefined || formerMayReturn)) {
+  if (patience !== 'none' && (silent !== undefined || formerMayReturn)) {
     return { kind: 'wait', why: `the copy on ${silent ?? former?.node} may come back` };
   }
   const able = followers.length === 0 ? [preferred] : followers;

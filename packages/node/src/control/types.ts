@@ -159,6 +159,8 @@ export interface SealedCopy {
   applied: number;
   /** May lead: consistent, and checked since its last bulk. */
   consistent: boolean;
+  /** It was read from the node's disk, and nobody has vouched for it since: others may have more. */
+  recovered: boolean;
 }
 
 /** Implemented by the node process; the control plane calls nothing else of it. */
@@ -224,6 +226,7 @@ export type ControlSettings = Pick<
   | 'uncleanFailover'
   | 'witness'
   | 'forgetAfterMs'
+  | 'checkpointEveryMs'
 >;
 
 export interface ControlStart {
