@@ -184,6 +184,7 @@ export class ClusterNode {
       clusterId: machine.incarnation === 0 ? '' : 'simulated',
       lastIncarnation: machine.incarnation,
       memoryOf: this.#memoryOf,
+      memoryIn: [],
       started: this.#memoryOf === 0,
       joinId: this.#joinId,
     };

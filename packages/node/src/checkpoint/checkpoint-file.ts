@@ -117,15 +117,25 @@ export class CheckpointFolder {
   }
 
   /** Notes that the file is about to be read. Returns how often that was begun before, and never came to an end:
-   *  a page that is damaged may end the process, and must not do so at every start. */
+   *  a page that is damaged may end the process, and must not do so at every start. A disk that takes no note is no
+   *  reason not to read. */
   beginReading(partition: number): number {
     const note = `${this.fileOf(partition)}.reading`;
-    const before = statSync(note, { throwIfNoEntry: false })?.size ?? 0;
-    appendFileSync(note, '.');
+    let before = 0;
+    try {
+      before = statSync(note, { throwIfNoEntry: false })?.size ?? 0;
+      appendFileSync(note, '.');
+    } catch {
+      // It is full, or may only be read.
+    }
     return before;
   }
 
   endReading(partition: number): void {
-    rmSync(`${this.fileOf(partition)}.reading`, { force: true });
+    try {
+      rmSync(`${this.fileOf(partition)}.reading`, { force: true });
+    } catch {
+      // What stays counts as one more reading at the next start.
+    }
   }
 }

@@ -1,5 +1,5 @@
 /** `ingot serve`: one node, until it is asked to stop; then others take over what it leads. */
-import { startNode } from '../process/node.ts';
+import { type RunningNode, startNode } from '../process/node.ts';
 import { EXIT_INTERRUPTED, EXIT_OK } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
 import { openDoors } from './open-doors.ts';
@@ -11,14 +11,21 @@ export async function serve(values: OptionValues): Promise<number> {
   const settings = settingsFrom(values, process.env);
   for (const { event, text } of openDoors(settings)) createLogger(settings).warn({ event }, text);
   const stopAsked = Promise.withResolvers<StopManner>();
+  const stopping = new AbortController();
   listenForStop({
-    onFirst: stopAsked.resolve,
+    onFirst: (manner) => {
+      stopping.abort();
+      stopAsked.resolve(manner);
+    },
     onSecond: () => process.exit(EXIT_INTERRUPTED),
   });
-  const starting = startNode(settings);
-  // A node that waits for others while it starts must still end when it is asked to.
-  const node = await Promise.race([starting, stopAsked.promise]);
-  if (typeof node === 'string') return EXIT_OK;
+  let node: RunningNode;
+  try {
+    node = await startNode(settings, stopping.signal);
+  } catch (error) {
+    if (stopping.signal.aborted) return EXIT_OK;
+    throw error;
+  }
   if ((await stopAsked.promise) === 'finish') await node.drain();
   await node.stop();
   return EXIT_OK;

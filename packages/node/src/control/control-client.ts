@@ -87,7 +87,7 @@ export class ControlClient {
   async join(request: JoinRequest): Promise<JoinOutcome> {
     const { outcome } = await this.#unary(
       Control.method.join,
-      { ...request, node: request.id },
+      { ...request, node: request.id, memoryIn: [...request.memoryIn] },
       deadline(joinTimeoutMs),
     );
     if (outcome.case === 'mapJson') return { map: this.#believed(mapFromWire(outcome.value)) };

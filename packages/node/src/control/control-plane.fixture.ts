@@ -104,7 +104,7 @@ export class TestMembers {
     const member: TestMember = { plane, node, identity, log, settings, stop };
     this.#running.add(member);
     try {
-      node.apply((await plane.start()).map);
+      node.apply((await plane.start(new AbortController().signal)).map);
     } catch (error) {
       await stop();
       throw error;

@@ -134,6 +134,7 @@ describe('control plane: going and returning', () => {
       ...request,
       witness: false,
       memoryOf: 0,
+      memoryIn: [],
       started: true,
       joinId: 'a later start',
     });

@@ -40,16 +40,18 @@ import { MapRegister } from './map-register.ts';
 import type { ControlAccess } from './peer-credentials.ts';
 import { Peers } from './peers.ts';
 import { RefusalLog } from './refusal-log.ts';
-import type { JoinRequest } from './registration.ts';
+import { ALL_PARTITIONS, type JoinRequest } from './registration.ts';
 import { SavedMap } from './saved-map.ts';
 import { SealGuard } from './seal-guard.ts';
-import type {
-  ControlLog,
-  ControlPlaneApi,
-  ControlSettings,
-  ControlStart,
-  NodeCallbacks,
-  NodeReport,
+import {
+  type ControlLog,
+  type ControlPlaneApi,
+  type ControlSettings,
+  type ControlStart,
+  NO_MEMORY,
+  type NodeCallbacks,
+  type NodeReport,
+  type SavedMemory,
 } from './types.ts';
 
 /** How long a node that joins for the first time looks for somebody to join through. */
@@ -95,8 +97,7 @@ export class ControlPlane implements ControlPlaneApi {
   /** Of this life; before it is in the map, what it will be as far as this node can tell. */
   #incarnation = 0;
   #isMember = false;
-  /** The life whose memory came back with the start of this process; 0: none did, or not all of it. */
-  #recovered = 0;
+  #recovered: SavedMemory = NO_MEMORY;
   /** The others have ended this life, and the next one is not in the map yet. */
   #isBetweenLives = false;
   /** By this process itself. */
@@ -125,7 +126,7 @@ export class ControlPlane implements ControlPlaneApi {
     });
   }
 
-  async start(): Promise<ControlStart> {
+  async start(signal: AbortSignal): Promise<ControlStart> {
     const { host, ports } = this.#settings;
     await this.#server.listen(host, ports.control);
     this.#endings.push(() => this.#server.close());
@@ -133,8 +134,8 @@ export class ControlPlane implements ControlPlaneApi {
     const founded = await this.#foundIfAsked();
     const seen = this.#identity.lastMap();
     if (seen !== null) this.#cluster = this.#open(seen);
-    if (seen !== null && founded === null) this.#recovered = await this.#node.recover(seen);
-    const joined = founded ?? (await this.#join());
+    if (seen !== null && founded === null) this.#recovered = await this.#node.recover(seen, signal);
+    const joined = founded ?? (await this.#join(signal));
     await this.#enter(joined, this.#cluster ?? this.#open(joined));
     // What follows keeps the process busy: its heartbeats are to be on their way by then.
     await this.#joined().leases.granted(firstLeaseMs);
@@ -296,7 +297,8 @@ export class ControlPlane implements ControlPlaneApi {
     return seals;
   }
 
-  #join(): Promise<ClusterMap> {
+  /** `signal` takes back no request that is on its way: that life may be in the map already. */
+  #join(signal: AbortSignal = this.#stopping.signal): Promise<ClusterMap> {
     const { join } = this.#settings;
     const membership = this.#identity.membership();
     if (membership === null && join.length === 0) {
@@ -313,7 +315,7 @@ export class ControlPlane implements ControlPlaneApi {
       access: this.#access,
       patienceMs: membership === null ? joinPatienceMs : Number.POSITIVE_INFINITY,
       log: this.#log,
-      signal: this.#stopping.signal,
+      signal: AbortSignal.any([signal, this.#stopping.signal]),
     });
   }
 
@@ -338,10 +340,12 @@ export class ControlPlane implements ControlPlaneApi {
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
-    const memoryOf = this.#isBetweenLives ? lastIncarnation : this.#recovered;
+    const goesOn = { memoryOf: lastIncarnation, partitions: ALL_PARTITIONS };
+    const { memoryOf, partitions } = this.#isBetweenLives ? goesOn : this.#recovered;
     const member = { id, advertise, ports, clusterId, acceptor, witness };
     const started = !this.#isBetweenLives;
-    return { ...member, lastIncarnation, memoryOf, started, joinId: randomUUID() };
+    const memory = { memoryOf, memoryIn: partitions };
+    return { ...member, ...memory, lastIncarnation, started, joinId: randomUUID() };
   }
 
   #nextIncarnation(map: ClusterMap, acceptor: Acceptor): number {

@@ -232,7 +232,7 @@ function asUnfenced(request: JoinRequest, register: MapRegister): JoinRequest {
 /** Throws an IngotError where it is no sound request. */
 function joinRequest(message: JoinMessage): JoinRequest {
   const { node: id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = message;
-  const { memoryOf, started, joinId } = message;
+  const { memoryOf, memoryIn, started, joinId } = message;
   const life = { incarnation: 0, fencedThrough: 0, joinId, state: 'up' };
   const parsed = mapNodeSchema.safeParse({ id, advertise, ports, acceptor, witness, ...life });
   if (!parsed.success) {
@@ -244,5 +244,5 @@ function joinRequest(message: JoinMessage): JoinRequest {
   }
   const { ports: checkedPorts } = parsed.data;
   const member = { id, advertise, ports: checkedPorts, acceptor, witness };
-  return { ...member, clusterId, lastIncarnation, memoryOf, started, joinId };
+  return { ...member, clusterId, lastIncarnation, memoryOf, memoryIn, started, joinId };
 }

@@ -112,11 +112,11 @@ describe('map changes', () => {
     const both = withLifeEnded(first, { node: 'n2', incarnation: 1 });
     expect(both.placement[1]).toMatchObject({ primary: null, inSync });
     const reborn = { ...both.nodes[0], incarnation: 2, state: 'up' as const };
-    expect(withNewLife(both, reborn, { memoryOf: 1, started: false }).placement[1].inSync).toEqual([
+    expect(withNewLife(both, reborn, { memoryOf: 1, memoryIn: [], started: false }).placement[1].inSync).toEqual([
       { node: 'n2', incarnation: 1 },
       { node: 'n1', incarnation: 2 },
     ]);
-    expect(withNewLife(both, reborn, { memoryOf: 0, started: true }).placement[1].inSync).toEqual([
+    expect(withNewLife(both, reborn, { memoryOf: 0, memoryIn: [], started: true }).placement[1].inSync).toEqual([
       { node: 'n2', incarnation: 1 },
     ]);
   });
@@ -125,10 +125,13 @@ describe('map changes', () => {
     const ended = withLifeEnded(joined, { node: 'n1', incarnation: 1 });
     expect(ended.placement[1].inSync).toEqual([{ node: 'n1', incarnation: 1 }]);
     const reborn = { ...ended.nodes[0], incarnation: 2, state: 'up' as const };
-    const inSyncAfter = (map: ClusterMap, memoryOf: number) =>
-      withNewLife(map, reborn, { memoryOf, started: memoryOf === 0 }).placement[1].inSync;
+    const inSyncAfter = (map: ClusterMap, memoryOf: number, memoryIn: number[] = []) =>
+      withNewLife(map, reborn, { memoryOf, memoryIn, started: memoryOf === 0 }).placement[1].inSync;
     expect(inSyncAfter(ended, 1)).toEqual([{ node: 'n1', incarnation: 2 }]);
     expect(inSyncAfter(ended, 0)).toEqual([]);
+    // Of a file that was refused nothing came back.
+    expect(inSyncAfter(ended, 1, [0, 2])).toEqual([]);
+    expect(inSyncAfter(ended, 1, [0, 1])).toEqual([{ node: 'n1', incarnation: 2 }]);
     expect(inSyncAfter(withPrimary(ended, 1, 'n2'), 1)).toEqual([{ node: 'n2', incarnation: 1 }]);
   });
 

@@ -13,6 +13,7 @@ import {
   nodeOf,
   type PlacementEntry,
 } from '../shared/map.ts';
+import { ALL_PARTITIONS, type JoinRequest } from './registration.ts';
 import { NO_WISHES, wishesAtNewLife, wishesWithoutCopy, wishesWithoutNode } from './wishes.ts';
 
 export type ClusterShape = Pick<
@@ -55,25 +56,29 @@ export function withCapacityLimit(map: ClusterMap, capacityBytes: number): Clust
   return { ...map, capacityLimitBytes: capacityBytes };
 }
 
-const AS_NEW = { memoryOf: 0, started: true };
+type Beginning = Pick<JoinRequest, 'memoryOf' | 'memoryIn' | 'started'>;
+
+const AS_NEW: Beginning = { memoryOf: 0, memoryIn: ALL_PARTITIONS, started: true };
 
 /** A life begins: it is listed as `node` says, leads nothing and is in sync with nobody. But where a
- *  partition has no primary, and waits for a life whose memory the node has (`memoryOf`; 0 for none),
+ *  partition has no primary, and waits for a life whose memory the node has (`memoryOf`; 0 for none, `memoryIn`),
  *  the new one is waited for instead. */
 export function withNewLife(
   map: ClusterMap,
   node: MapNode,
-  { memoryOf, started }: { memoryOf: number; started: boolean } = AS_NEW,
+  { memoryOf, memoryIn, started }: Beginning = AS_NEW,
 ): ClusterMap {
   const known = map.nodes.some((other) => other.id === node.id);
+  const remembered = new Set(memoryIn);
   return {
     ...map,
     nodes: known
       ? map.nodes.map((other) => (other.id === node.id ? node : other))
       : [...map.nodes, node],
     wishes: wishesAtNewLife(map, node.id, !started),
-    placement: map.placement.map((entry) => {
+    placement: map.placement.map((entry, partition) => {
       const next = withoutLead(withoutLife(entry, node.id), node.id);
+      if (remembered.size > 0 && !remembered.has(partition)) return next;
       const former = { node: node.id, incarnation: memoryOf };
       if (entry.primary !== null || !entry.inSync.some((life) => isSameLife(life, former))) {
         return next;

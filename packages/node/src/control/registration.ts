@@ -2,6 +2,9 @@
 import { refusal } from '../shared/errors.ts';
 import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 
+/** Said of a memory that is whole: a process that goes on has lost nothing of it. */
+export const ALL_PARTITIONS: readonly number[] = [];
+
 /** What a node says of itself when it joins. */
 export interface JoinRequest {
   id: NodeId;
@@ -17,6 +20,8 @@ export interface JoinRequest {
   /** It has the memory of this life, up to its end: because the process goes on, or because that was saved.
    *  0: its memory is empty, or an older one. */
   memoryOf: number;
+  /** Of which partitions. */
+  memoryIn: readonly number[];
   /** Somebody has started the process; false: it goes on, and only its former life has ended. */
   started: boolean;
   /** Random, the same as long as nobody has answered: a call that timed out may still be under way,

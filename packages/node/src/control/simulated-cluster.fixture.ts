@@ -61,6 +61,7 @@ export function requestOf(id: NodeId, lastIncarnation: number) {
     clusterId: '',
     lastIncarnation,
     memoryOf: 0,
+    memoryIn: [],
     started: true,
     joinId: `join ${++joins}`,
   };

@@ -13,12 +13,14 @@ import {
 import {
   type CopyRole,
   type FollowerState,
+  NO_MEMORY,
   NO_SCRUB,
   type NodeCallbacks,
   type NodeReport,
   type NodeStatus,
   type PartitionEpoch,
   type PartitionReport,
+  type SavedMemory,
   type SealedCopy,
   type SealOutcome,
   type VerifyReport,
@@ -63,8 +65,8 @@ export class SimulatedNode implements NodeCallbacks {
   }
 
   /** Nothing is saved here. */
-  async recover(): Promise<number> {
-    return 0;
+  async recover(): Promise<SavedMemory> {
+    return NO_MEMORY;
   }
 
   /** Brings the copies in line with a map, as the node process does. */

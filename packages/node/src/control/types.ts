@@ -163,12 +163,20 @@ export interface SealedCopy {
   recovered: boolean;
 }
 
+/** What a node brings back from its disk: of these partitions the memory of a former life, up to its end. */
+export interface SavedMemory {
+  /** 0: of none. */
+  readonly memoryOf: number;
+  readonly partitions: readonly number[];
+}
+
+export const NO_MEMORY: SavedMemory = { memoryOf: 0, partitions: [] };
+
 /** Implemented by the node process; the control plane calls nothing else of it. */
 export interface NodeCallbacks {
   /** Before the first life of this process joins, and only where its data dir knows the cluster, by that map: brings back
-   *  what the node held. Resolves with the life of the node of which all of it is the memory up to its end, 0 for
-   *  none. */
-  recover(map: ClusterMap): Promise<number>;
+   *  what the node held. Rejects where `signal` ends the start. */
+  recover(map: ClusterMap, signal: AbortSignal): Promise<SavedMemory>;
   /** The payload of a heartbeat: cheap, synchronous, several times a second. */
   report(): NodeReport;
   /** Seals a partition led here and waits (1 s at most) until `to` has acknowledged the sealed seq.
@@ -238,8 +246,9 @@ export interface ControlStart {
  *  `new ControlPlane({ settings, credentials, identity, log, node })`. */
 export interface ControlPlaneApi {
   /** Listens on the control port and founds, joins or rejoins. Resolves once this life of the node
-   *  is in the map; rejects with an IngotError that says what to do. */
-  start(): Promise<ControlStart>;
+   *  is in the map; rejects with an IngotError that says what to do, or where `signal` ends the start before it may
+   *  be in the map. */
+  start(signal: AbortSignal): Promise<ControlStart>;
   /** Called with each newer map, in order; some versions may be skipped. */
   onMap(listener: (map: ClusterMap) => void): void;
   map(): ClusterMap;

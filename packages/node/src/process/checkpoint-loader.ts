@@ -1,13 +1,16 @@
 /** Entry of a loading thread: reads some of a node's checkpoints into new images, before the node is anybody.
  *  Each is whole or refused; the thread ends when it has gone through its list. */
 import { attachPartition, createPartition } from '@ingot/store';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CheckpointFile, CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
 import { loadCheckpoint } from '../checkpoint/load.ts';
 import type { FromLoader, LoaderData } from './checkpoint-recovery.ts';
 
-/** A file that has ended the process so often is not read again. */
+/** A file whose reading was cut short so often is read by a process of its own first. */
 const READINGS_MAX = 2;
+const PROBE_MS = 120_000;
 const PROGRESS_BYTES = 16_777_216;
 
 const { dataDir, clusterId, node, eviction, geometry, partitions } = workerData as LoaderData;
@@ -24,8 +27,7 @@ async function load(partition: number): Promise<FromLoader> {
   let file: CheckpointFile | null = null;
   try {
     const readings = folder.beginReading(partition);
-    if (readings >= READINGS_MAX) {
-      folder.endReading(partition);
+    if (readings >= READINGS_MAX && !(await isReadable(partition))) {
       return refused(`the process ended ${readings} times while it was being read`);
     }
     file = new CheckpointFile(folder.fileOf(partition), null);
@@ -36,6 +38,18 @@ async function load(partition: number): Promise<FromLoader> {
     await file?.close();
     folder.endReading(partition);
   }
+}
+
+/** Whether a process lives through reading it. */
+function isReadable(partition: number): Promise<boolean> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const entry = fileURLToPath(new URL(`./checkpoint-probe.${extension}`, import.meta.url));
+  const data: LoaderData = { ...(workerData as LoaderData), partitions: [partition] };
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const options = { timeout: PROBE_MS };
+  const command = [...process.execArgv, entry, JSON.stringify(data)];
+  execFile(process.execPath, command, options, (error) => resolve(error === null));
+  return promise;
 }
 
 function read(file: CheckpointFile, partition: number): FromLoader {

@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import type { EvictionPolicy, Geometry, PartitionHandle } from '@ingot/store';
 import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
+import { NO_MEMORY, type SavedMemory } from '../control/types.ts';
 import { geometryOf } from '../shared/capacity.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
@@ -35,8 +36,7 @@ export type FromLoader =
 
 export interface Recovered {
   readonly handles: readonly PartitionHandle[];
-  /** The life of which all that was loaded is the memory, up to its end; 0: there is none. */
-  readonly memoryOf: number;
+  readonly memory: SavedMemory;
 }
 
 export interface RecoveryOptions {
@@ -47,22 +47,33 @@ export interface RecoveryOptions {
   readonly log: NodeLog;
   /** From 0 to 1. */
   readonly onProgress: (share: number) => void;
+  /** The node is told to end meanwhile. */
+  readonly signal: AbortSignal;
 }
 
-const NOTHING: Recovered = { handles: [], memoryOf: 0 };
+const NOTHING: Recovered = { handles: [], memory: NO_MEMORY };
 
-/** Resolves when all that can be loaded is. Never rejects: what cannot be loaded is refused, with a line in the log. */
+/** Resolves when all that can be loaded is. What cannot be loaded is refused, with a line in the log; rejects only
+ *  where the node is told to end meanwhile. */
 export async function recoverCopies(options: RecoveryOptions): Promise<Recovered> {
-  const { settings, map, limit, log } = options;
+  const { log, signal } = options;
+  try {
+    return await recovered(options);
+  } catch (error) {
+    signal.throwIfAborted();
+    log('warn', 'checkpoint.notLoaded', { text: (error as Error).message });
+    return NOTHING;
+  }
+}
+
+async function recovered(options: RecoveryOptions): Promise<Recovered> {
+  const { settings, map, limit } = options;
   const folder = new CheckpointFolder(settings.dataDir);
   const partitions = folder.partitions().filter((id) => id < map.partitions);
   if (partitions.length === 0) return NOTHING;
   const geometry = geometryOf(map);
   const short = memoryRefusal(geometry, partitions.length, limit);
-  if (short !== null) {
-    log('warn', 'checkpoint.notLoaded', { text: short.message });
-    return NOTHING;
-  }
+  if (short !== null) throw short;
   return await new Recovery(options, folder, geometry, partitions).run();
 }
 
@@ -73,7 +84,8 @@ class Recovery {
   readonly #partitions: readonly number[];
   readonly #bytesTotal: number;
   readonly #handles: PartitionHandle[] = [];
-  readonly #lives = new Set<number>();
+  /** By life: the partitions that are its memory. */
+  readonly #lives = new Map<number, number[]>();
   #bytes = 0;
   #oldestMs = Number.POSITIVE_INFINITY;
   #refused = 0;
@@ -98,25 +110,45 @@ class Recovery {
     this.#loggedMs = beganMs;
     const partitions = this.#partitions.length;
     log('info', 'checkpoint.loading', { partitions, fileBytes: this.#bytesTotal });
-    const threads = Math.min(settings.workers, partitions);
-    await Promise.all(
-      Array.from({ length: threads }, (_, thread) =>
-        this.#thread(this.#partitions.filter((_id, i) => i % threads === thread)),
-      ),
-    );
+    await this.#load(Math.min(settings.workers, partitions));
     const seconds = Number(((performance.now() - beganMs) / 1_000).toFixed(2));
     log('info', 'checkpoint.loaded', {
       ...{ partitions: this.#handles.length, refused: this.#refused, bytes: this.#bytes, seconds },
       ageSeconds:
         this.#handles.length === 0 ? 0 : Math.round((Date.now() - this.#oldestMs) / 1_000),
     });
-    const [life = 0, ...others] = this.#lives;
-    return { handles: this.#handles, memoryOf: others.length === 0 ? life : 0 };
+    return { handles: this.#handles, memory: this.#memory() };
+  }
+
+  /** A process that ends in order while it loads, at whatever wish, has not been ended by what it read. */
+  async #load(threads: number): Promise<void> {
+    const { signal } = this.#options;
+    const forgetReadings = (): void => {
+      for (const id of this.#partitions) this.#folder.endReading(id);
+    };
+    process.once('exit', forgetReadings);
+    try {
+      await Promise.all(
+        Array.from({ length: threads }, (_, thread) =>
+          this.#thread(this.#partitions.filter((_id, i) => i % threads === thread)),
+        ),
+      );
+      signal.throwIfAborted();
+    } finally {
+      forgetReadings();
+      process.off('exit', forgetReadings);
+    }
+  }
+
+  /** The last life that ended with a save, and what is its memory. */
+  #memory(): SavedMemory {
+    const life = Math.max(0, ...this.#lives.keys());
+    return life === 0 ? NO_MEMORY : { memoryOf: life, partitions: this.#lives.get(life) ?? [] };
   }
 
   /** Resolves when the thread has ended, however it ended. */
   #thread(partitions: readonly number[]): Promise<void> {
-    const { settings, map } = this.#options;
+    const { settings, map, signal } = this.#options;
     const data: LoaderData = {
       dataDir: settings.dataDir,
       clusterId: map.clusterId,
@@ -129,7 +161,13 @@ class Recovery {
     const worker = new Worker(entry(), { name: 'loading', workerData: data });
     worker.on('message', (message: FromLoader) => this.#heard(message));
     worker.on('error', (error) => this.#refuse(partitions, (error as Error).message));
-    worker.on('exit', () => ended.resolve());
+    const stop = (): void => void worker.terminate();
+    signal.addEventListener('abort', stop);
+    worker.on('exit', () => {
+      signal.removeEventListener('abort', stop);
+      ended.resolve();
+    });
+    if (signal.aborted) stop();
     return ended.promise;
   }
 
@@ -140,7 +178,8 @@ class Recovery {
       return this.#progress();
     }
     this.#handles.push(message.handle);
-    this.#lives.add(message.endedLife);
+    const ofLife = this.#lives.get(message.endedLife) ?? [];
+    this.#lives.set(message.endedLife, [...ofLife, message.handle.id]);
     this.#oldestMs = Math.min(this.#oldestMs, message.savedAtMs);
   }
 

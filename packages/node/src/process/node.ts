@@ -13,15 +13,17 @@ import { commandNames } from '../commands/table.ts';
 import { InSyncKeeper } from '../acks/in-sync-keeper.ts';
 import { ControlPlane } from '../control/control-plane.ts';
 import { type Identity, openIdentity } from '../control/identity.ts';
-import type {
-  NodeCallbacks,
-  NodeReport,
-  NodeStatus,
-  PartitionEpoch,
-  PartitionStatus,
-  SealedCopy,
-  SealOutcome,
-  VerifyReport,
+import {
+  NO_MEMORY,
+  type NodeCallbacks,
+  type NodeReport,
+  type NodeStatus,
+  type PartitionEpoch,
+  type PartitionStatus,
+  type SavedMemory,
+  type SealedCopy,
+  type SealOutcome,
+  type VerifyReport,
 } from '../control/types.ts';
 import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
@@ -39,7 +41,6 @@ import type {
   ReplicationStatus,
 } from '../shared/messages.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
-import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
 import { recoverCopies } from './checkpoint-recovery.ts';
 import { LoadingDoors } from './loading-doors.ts';
 import { LocalPartitions } from './local-partitions.ts';
@@ -75,12 +76,16 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-/** Resolves when the node is in the cluster and listens on all its ports.
+/** Resolves when the node is in the cluster and listens on all its ports. `signal` ends a start that has not come so far that
+ *  others may know of it; one that has is a node that is stopped like any other.
  *  @throws IngotError when it cannot, with everything closed that was open. */
-export async function startNode(settings: Settings): Promise<RunningNode> {
+export async function startNode(
+  settings: Settings,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<RunningNode> {
   const node = new NodeProcess(settings);
   try {
-    await node.start();
+    await node.start(signal);
   } catch (error) {
     await node.stop();
     throw error;
@@ -141,7 +146,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     );
   }
 
-  async start(): Promise<void> {
+  async start(signal: AbortSignal): Promise<void> {
     const settings = this.#settings;
     await checkPorts(settings);
     this.#identity = await openIdentity(settings.dataDir, settings.id);
@@ -154,7 +159,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       node: this,
     });
     this.#control = control;
-    const { map, incarnation } = await control.start();
+    const { map, incarnation } = await control.start(signal);
     this.#apply(map);
     const refusal = this.#partitions.refusal();
     if (refusal !== null) throw refusal;
@@ -198,20 +203,17 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     };
   }
 
-  async recover(map: ClusterMap): Promise<number> {
+  async recover(map: ClusterMap, signal: AbortSignal): Promise<SavedMemory> {
     const settings = this.#settings;
-    if (settings.checkpointEveryMs === 0) {
-      new CheckpointFolder(settings.dataDir).removeAll();
-      return 0;
-    }
+    if (settings.checkpointEveryMs === 0) return NO_MEMORY;
     const { client, cluster, follower } = settings.ports;
     await this.#doors.open(settings.host, [client, cluster, follower]);
-    const { handles, memoryOf } = await recoverCopies({
-      ...{ settings, map, limit: memoryLimit(), log: this.#log },
+    const { handles, memory } = await recoverCopies({
+      ...{ settings, map, limit: memoryLimit(), log: this.#log, signal },
       onProgress: (share) => this.#doors.progressed(share),
     });
     this.#partitions.recover(handles);
-    return memoryOf;
+    return memory;
   }
 
   async seal(id: number, to: string): Promise<SealOutcome> {

@@ -19,7 +19,7 @@ const { settings, nodeId, map, handles } = ownData();
 const rounds = new SweepRounds();
 const pinWatch = new PinWatch(settings.pinMaxMs, log);
 const copies: Map<number, Partition> = new Map();
-const checkpoints = settings.checkpointEveryMs === 0 ? null : newCheckpoints();
+const checkpoints = settings.checkpointEveryMs === 0 ? noCheckpoints() : newCheckpoints();
 let held: ReadonlySet<number> = new Set(copiesOn(map, nodeId));
 let untouched: PartitionHandle[] = [];
 let touching = false;
@@ -53,6 +53,16 @@ function detach(partition: number): void {
   copies.delete(partition);
   rounds.detach(partition);
   checkpoints?.detach(partition, held.has(partition));
+}
+
+/** The node is in its cluster by now: what an earlier start had saved grows old, and is not to be taken for its memory. */
+function noCheckpoints(): null {
+  try {
+    new CheckpointFolder(settings.dataDir).removeAll();
+  } catch (error) {
+    log('warn', 'checkpoint.notRemoved', { text: (error as Error).message });
+  }
+  return null;
 }
 
 function newCheckpoints(): CheckpointRounds {
