@@ -112,13 +112,15 @@ describe('map changes', () => {
     const both = withLifeEnded(first, { node: 'n2', incarnation: 1 });
     expect(both.placement[1]).toMatchObject({ primary: null, inSync });
     const reborn = { ...both.nodes[0], incarnation: 2, state: 'up' as const };
-    expect(withNewLife(both, reborn, { memoryOf: 1, memoryIn: [], started: false }).placement[1].inSync).toEqual([
+    expect(
+      withNewLife(both, reborn, { memoryOf: 1, memoryIn: [], started: false }).placement[1].inSync,
+    ).toEqual([
       { node: 'n2', incarnation: 1 },
       { node: 'n1', incarnation: 2 },
     ]);
-    expect(withNewLife(both, reborn, { memoryOf: 0, memoryIn: [], started: true }).placement[1].inSync).toEqual([
-      { node: 'n2', incarnation: 1 },
-    ]);
+    expect(
+      withNewLife(both, reborn, { memoryOf: 0, memoryIn: [], started: true }).placement[1].inSync,
+    ).toEqual([{ node: 'n2', incarnation: 1 }]);
   });
 
   test('the last life in sync stays listed where nobody leads, for a life with its memory', () => {

@@ -37,7 +37,14 @@ interface Given {
   leads?: Record<NodeId, number>;
 }
 
-function mapOf({ inSync, unclean, down = '', stopped = '', followers = 'n2 n3 n4', vacant }: Given): ClusterMap {
+function mapOf({
+  inSync,
+  unclean,
+  down = '',
+  stopped = '',
+  followers = 'n2 n3 n4',
+  vacant,
+}: Given): ClusterMap {
   const founded = mapFoundedBy('n1', {
     partitions: 1,
     copies: 4,
@@ -73,7 +80,8 @@ function answersOf(text: string): Map<NodeId, SealAnswer> {
     const { node, incarnation } = life(name);
     const [epoch, applied] = state.replace('*', '').split('/').map(Number);
     const recovered = state.endsWith('*');
-    const copy = state === 'torn' ? { epoch: 7, applied: 99, consistent: false, recovered } : undefined;
+    const copy =
+      state === 'torn' ? { epoch: 7, applied: 99, consistent: false, recovered } : undefined;
     const whole = { epoch, applied, consistent: true, recovered };
     const held = state === 'none' ? [] : [[0, { id: 0, ...(copy ?? whole) }] as const];
     answers.set(node, { incarnation, copies: new Map(held) });
@@ -267,7 +275,8 @@ describe('succession', () => {
   });
 
   test('patience ends sooner where nothing is saved that could come back', () => {
-    const after = (vacantMs: number) => [true, false].map((saves) => patienceAfter(vacantMs, saves));
+    const after = (vacantMs: number) =>
+      [true, false].map((saves) => patienceAfter(vacantMs, saves));
     expect(after(vacancyPatienceMs - 1)).toEqual(['full', 'full']);
     expect(after(vacancyPatienceMs)).toEqual(['disks', 'none']);
     expect(after(returnPatienceMs)).toEqual(['none', 'none']);

@@ -75,7 +75,12 @@ export function successionOf(map: ClusterMap, question: SuccessionQuestion): Suc
   const words = candidatesIn(map, question);
   const survivors = words.filter(({ life }) => awaited.some((other) => isSameLife(life, other)));
   if (survivors.length > 0) {
-    const missing = missingIn(map, entry.inSync.map(({ node }) => node), survivors, question);
+    const missing = missingIn(
+      map,
+      entry.inSync.map(({ node }) => node),
+      survivors,
+      question,
+    );
     if (missing !== null) return { kind: 'wait', why: mayHaveMore(missing) };
     const inSync = survivors.map(({ life }) => life);
     return { kind: 'inSync', leader: furthest(survivors, leads), inSync };
