@@ -192,6 +192,12 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     'count',
     'clients at a time; more are turned down',
   ),
+  bytes(
+    'maxmemory-clients',
+    [0, TB],
+    null,
+    'what all clients together may hold in buffers; beyond it whoever holds most is disconnected; 0: no such limit; a quarter of the memory of the machine or container unless set',
+  ),
   duration(
     'auth-timeout',
     [SECOND_MS, DAY_MS],

@@ -13,6 +13,7 @@ import type {
   Ports,
   Settings,
 } from '../shared/settings.ts';
+import { memoryLimit } from '../process/memory.ts';
 import { isLoopback, isWildcard } from './address.ts';
 import { refuseCertificateOfOther } from './certificate-files.ts';
 import { credentialsFrom } from './credentials.ts';
@@ -66,6 +67,7 @@ export function settingsFrom(
       maxQueryBufferBytes: values.number('resp-query-max') ?? 0,
       maxTransitBytes: values.number('resp-transit-max') ?? 0,
       maxClients: values.number('maxclients') ?? 0,
+      maxClientsBytes: values.number('maxmemory-clients') ?? Math.floor(memoryLimit().bytes / 4),
       authTimeoutMs: values.number('auth-timeout') ?? 0,
       idleTimeoutMs: values.number('idle-timeout') ?? 0,
       output: outputLimitFrom(values.text('output-limit') ?? ''),

@@ -26,7 +26,7 @@ export function describeClient(session: Session, nowMs: number): string {
     ['obl', 0],
     ['oll', repliesDue],
     ['omem', replyBytes],
-    ['tot-mem', queryBytes + queryRoomBytes + queuedBytes + replyBytes],
+    ['tot-mem', session.heldBytes],
     ['events', 'r'],
     ['cmd', session.lastCommand],
     ['user', 'default'],

@@ -189,7 +189,7 @@ export const CLIENT_COMMAND: CommandRow = container({
       arity: 3,
       flags: ADMIN,
       summary:
-        'Shown in CLIENT LIST: memory for keys is never taken from connections, limits of output hold.',
+        'Spares this connection where all clients together hold more than maxmemory-clients.',
       run: switchOf('noEvict'),
     },
     {

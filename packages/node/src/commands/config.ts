@@ -5,6 +5,7 @@
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
+import { parseBytes } from '../shared/bytes.ts';
 import { parseOutputLimit } from '../shared/output-limits.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 import { askEvery, replyFromEvery } from './ask-workers.ts';
@@ -77,6 +78,20 @@ function outputLimit(args: Args, at: number): Partial<LiveParameters> | string {
   return changed;
 }
 
+/** Bytes, or per cent of maxmemory, which are kept as a number below 0. */
+function clientsMemory(args: Args, at: number): Partial<LiveParameters> | string {
+  const words = args.text(at);
+  const share = /^(\d{1,3})%$/.exec(words);
+  if (share !== null) {
+    const percent = Number(share[1]);
+    if (percent <= 100) return { clientsBytes: -percent };
+    return 'percentage argument must be less or equal to 100';
+  }
+  const bytes = parseBytes(words);
+  if (Number.isSafeInteger(bytes)) return { clientsBytes: bytes };
+  return 'argument must be a memory or percent value';
+}
+
 export const PARAMETERS: readonly Parameter[] = [
   { name: 'appendonly', value: () => 'no', instead: NO_FILES },
   live('auth-timeout', 'authSeconds', [0, INT_MAX]),
@@ -116,6 +131,14 @@ export const PARAMETERS: readonly Parameter[] = [
     name: 'maxmemory',
     value: ({ worker }) => partitionTotals(worker).capacityBytes,
     instead: 'run: ingot capacity SIZE',
+  },
+  {
+    name: 'maxmemory-clients',
+    value: ({ worker }) => {
+      const { clientsBytes } = worker.live.values;
+      return clientsBytes < 0 ? `${-clientsBytes}%` : clientsBytes;
+    },
+    live: clientsMemory,
   },
   {
     name: 'maxmemory-policy',

@@ -37,7 +37,12 @@ export interface InfoSection {
 }
 
 /** Those that have a field of Redis' name. */
-const REDIS_LIMITS: ReadonlySet<LimitName> = new Set(['clients', 'queryBuffer', 'output']);
+const REDIS_LIMITS: ReadonlySet<LimitName> = new Set([
+  'clients',
+  'clientsMemory',
+  'queryBuffer',
+  'output',
+]);
 const MICROSECONDS = 1e6;
 const SECONDS_PER_DAY = 86_400;
 
@@ -92,7 +97,7 @@ function clients({ worker, node, workers }: InfoSource): Fields {
 }
 
 /** used_memory is what image chunks in use take; the lines of image and scratch account for all. */
-function memory({ worker, totals, budget }: InfoSource): Fields {
+function memory({ worker, node, totals, budget }: InfoSource): Fields {
   const rssBytes = process.memoryUsage.rss();
   return [
     ['used_memory', totals.usedBytes],
@@ -116,7 +121,7 @@ function memory({ worker, totals, budget }: InfoSource): Fields {
     ['mem_fragmentation_bytes', rssBytes - totals.usedBytes],
     ['mem_not_counted_for_evict', 0],
     ['mem_clients_slaves', 0],
-    ['mem_clients_normal', 0],
+    ['mem_clients_normal', node.counters.clientBytes],
     ['mem_aof_buffer', 0],
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', 0],
@@ -176,6 +181,7 @@ function stats({ node, workers, totals }: InfoSource): Fields {
     ['sync_partial_err', 0],
     ['expired_keys', totals.expiries],
     ['evicted_keys', totals.evictions],
+    ['evicted_clients', counters.clientsEvicted],
     ['keyspace_hits', counters.hits],
     ['keyspace_misses', counters.misses],
     ['pubsub_channels', 0],

@@ -207,6 +207,8 @@ describe('CONFIG GET', () => {
     expect(node.ask('CONFIG', 'GET', 'maxmemory*')).toEqual([
       'maxmemory',
       String(8 * 2 ** 20),
+      'maxmemory-clients',
+      '0',
       'maxmemory-policy',
       'allkeys-lru',
     ]);

@@ -79,6 +79,7 @@ class FakeSession implements Session {
     repliesDue: 0,
     replyBytes: 0,
   };
+  readonly heldBytes = 0;
   authenticated = true;
   asking = false;
   readonly queuedCount: number = -1;

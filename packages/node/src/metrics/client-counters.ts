@@ -23,6 +23,11 @@ export const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterName
     ['connections_refused_total', 'connectionsRefused', 'Clients turned down: maxclients'],
     ['idle_ended_total', 'idleEnded', 'Connections ended because their client was silent'],
     [
+      'clients_evicted_total',
+      'clientsEvicted',
+      'Connections ended because all of them together held too much memory, and this one most',
+    ],
+    [
       'unauthenticated_ended_total',
       'unauthenticatedEnded',
       'Connections ended because their client gave no password in time, or to make room for others',
@@ -77,6 +82,11 @@ export const CLIENT_COUNTERS: readonly (readonly [name: string, row: CounterName
       'link_waits_total',
       'linkWaits',
       'Times a connection waited because the link to another node was full',
+    ],
+    [
+      'link_waits_refused_total',
+      'linkWaitsRefused',
+      'Commands refused because the link to another node stayed full',
     ],
     [
       'links_ended_total',

@@ -80,6 +80,13 @@ export const Counter = {
   linksEnded: 34,
   /** commands refused because too many clients wait for a new primary */
   parksRefused: 35,
+  /** commands refused because a link to another node stayed full */
+  linkWaitsRefused: 36,
+  /** connections ended because all of them together held too much, and this one most */
+  clientsEvicted: 37,
+  /** gauges: bytes that the connections of this worker hold, and what its largest holds of them */
+  clientBytes: 38,
+  clientBytesMost: 39,
 } as const;
 
 export type CounterName = keyof typeof Counter;

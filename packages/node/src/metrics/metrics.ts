@@ -92,6 +92,12 @@ function addClientMetrics(registry: Registry, sources: MetricSources): void {
   gauge(registry, 'connections', 'Open client connections', row(Counter.connections));
   gauge(
     registry,
+    'clients_bytes',
+    'Memory that connections of clients hold: unfinished commands, transactions, unread replies',
+    row(Counter.clientBytes),
+  );
+  gauge(
+    registry,
     'event_loop_utilization',
     'Share of time each thread was busy since the previous scrape',
     () => sources.threads().map(({ worker, utilization }): Labelled => [worker, utilization]),

@@ -11,7 +11,12 @@ import {
 import type { CommandFigures } from '../shared/messages.ts';
 
 /** They say what is, not what was. */
-const GAUGES: ReadonlySet<CounterName> = new Set(['connections', 'acksHeld']);
+const GAUGES: ReadonlySet<CounterName> = new Set([
+  'connections',
+  'acksHeld',
+  'clientBytes',
+  'clientBytesMost',
+]);
 /** A rate needs a time to be over. */
 const RATE_MS_MIN = 100;
 

@@ -34,6 +34,7 @@ const LIMITS: RespLimits = {
   maxQueryBufferBytes: 2 ** 30,
   maxTransitBytes: 2 ** 28,
   maxClients: 10_000,
+  maxClientsBytes: 0,
   authTimeoutMs: 0,
   idleTimeoutMs: 0,
   output: { hardBytes: 0, softBytes: 0, softSeconds: 0 },

@@ -32,6 +32,8 @@ import {
 import { addressesOf, Wire } from './wire.ts';
 
 export const READ_AHEAD_BYTES_MAX: number = 64 * 1024;
+/** What a connection costs that does nothing, measured. */
+export const CONNECTION_BYTES: number = 8 * 1024;
 /** What was read takes so long to execute: others have their turn before more is read. */
 const READS_US_MAX = 200;
 
@@ -117,6 +119,12 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
       repliesDue: this.outbox.lateCount,
       replyBytes: this.unreadBytes,
     };
+  }
+
+  /** Memory that is there for it alone; not the values that are sent from where they lie. */
+  get heldBytes(): number {
+    const queuedBytes = this.transaction?.queuedBytes ?? 0;
+    return CONNECTION_BYTES + this.inbox.heldBytes + queuedBytes + this.unreadBytes;
   }
 
   /** Nobody reads its replies any more. */
@@ -246,6 +254,10 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
       this.hold &= ~Hold.turn;
       if (!this.runScheduled) this.run();
     });
+  }
+
+  linkHasRoom(): void {
+    this.release(Hold.link);
   }
 
   unpark(): void {

@@ -23,6 +23,7 @@ import type { LimitWatch } from './limit-watch.ts';
 import type { LiveSettings } from './live-settings.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
+import { LINK_FULL_TEXT } from './limits.ts';
 import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
 import type { SlowLog } from './slow-log.ts';
 import type { QueuedCommand } from './transaction-state.ts';
@@ -196,12 +197,23 @@ export class Desk {
     return !this.held.suffice(partitionId);
   }
 
-  /** True when a link may take another command; else the connection is on hold until it may. */
-  hasRoom(connection: Connection, to: Route & { to: 'peer' }): boolean {
-    const room = (): void => connection.release(Hold.link);
-    if (this.forwarding.hasRoom(to.node, connection, room)) return true;
-    connection.hold |= Hold.link;
-    this.host.limits.strike('link', connection, { peer: to.node.id });
-    return false;
+  /** Null when a link may take another command; else the connection is on hold until it may, or has been for too
+   *  long and is told so. */
+  awaitRoom(connection: Connection, to: Route & { to: 'peer' }): Outcome | null {
+    const { forwarding, host, out } = this;
+    const { queue } = forwarding;
+    if (forwarding.hasRoom(to.node, connection)) {
+      queue.leave(connection);
+      return null;
+    }
+    const peer = to.node.id;
+    if (queue.wait(connection, host.monotonicMs())) {
+      connection.hold |= Hold.link;
+      host.limits.strike('link', connection, { peer });
+      return Outcome.held;
+    }
+    host.limits.strike('linkWait', connection, { peer });
+    out.error(LINK_FULL_TEXT);
+    return Outcome.refused;
   }
 }

@@ -214,7 +214,8 @@ export class Dispatch {
     const to = desk.route(connection, partitionId, slot, command.kind === 'read');
     switch (to.to) {
       case 'peer': {
-        if (!desk.hasRoom(connection, to)) return Outcome.held;
+        const waits = desk.awaitRoom(connection, to);
+        if (waits !== null) return waits;
         if (!chooseLink(desk, connection, partitionId, args.span)) return Outcome.held;
         const sink = sinkOf(connection, args);
         if (command.kind === 'write') connection.written[partitionId] = 1;

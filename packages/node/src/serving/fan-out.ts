@@ -43,7 +43,8 @@ export function runSplit(
     if (to === 'refuse' || to === 'park' || to === 'behind') {
       return desk.turnAway(connection, part.partitionId, part.route);
     }
-    if (part.route.to === 'peer' && !desk.hasRoom(connection, part.route)) return Outcome.held;
+    const waits = part.route.to === 'peer' ? desk.awaitRoom(connection, part.route) : null;
+    if (waits !== null) return waits;
   }
   const writes = command.kind === 'write';
   const suffice = parts.every(({ partitionId }) => desk.held.suffice(partitionId));

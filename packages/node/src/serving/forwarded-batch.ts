@@ -8,6 +8,7 @@ import type { Buffer } from 'node:buffer';
 import { ForwardedCall, isRefusal } from './forwarded-call.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
 import type { Forwarding, ForwardingClient } from './forwarding.ts';
+import type { LinkWaiter } from './link-queue.ts';
 import { type Executed, NOTHING, type PeerCall, type PeerLink } from './peer-link.ts';
 
 const MINUS = 0x2d;
@@ -15,7 +16,7 @@ const MINUS = 0x2d;
 const MOVED = -1;
 
 /** A client whose commands may travel as they are. */
-export interface PassingClient extends ForwardingClient {
+export interface PassingClient extends ForwardingClient, LinkWaiter {
   /** Replies of the running batch that come from other nodes. */
   readonly forwarded: ForwardedReplies | null;
   expectForwarded(localBytes: number): number;

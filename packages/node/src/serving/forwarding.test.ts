@@ -5,7 +5,9 @@ import { commandIndexByName } from '../commands/table.ts';
 import { Args } from '../resp/args.ts';
 import { TestCluster } from './cluster.fixture.ts';
 import { Forwarding, WAITING_BYTES_MAX } from './forwarding.ts';
-import { CONNECT_MS_MAX } from './peer-link.ts';
+import { LATE_MAX } from './connection.ts';
+import { LINK_FULL_TEXT } from './limits.ts';
+import { CONNECT_MS_MAX, PENDING_MAX } from './peer-link.ts';
 
 let cluster: TestCluster;
 const strangers: Server[] = [];
@@ -221,15 +223,51 @@ describe('forwarding: what is counted and what ends', () => {
     known = { ...map, placement, nodes: [here] };
     forwarding.mapChanged();
     const told: string[] = [];
+    const waiter = { linkHasRoom: () => told.push('room') };
     for (let i = 0; i < 3; i++) {
-      expect(forwarding.hasRoom(gone, mode, () => told.push('room'))).toBe(true);
+      expect(forwarding.hasRoom(gone, mode)).toBe(true);
       send();
     }
-    expect(forwarding.hasRoom(gone, mode, () => told.push('room'))).toBe(false);
-    expect(forwarding.hasRoom(here, mode, () => undefined)).toBe(true);
+    expect(forwarding.hasRoom(gone, mode)).toBe(false);
+    expect(forwarding.queue.wait(waiter, 0)).toBe(true);
+    expect(forwarding.hasRoom(here, mode)).toBe(true);
     forwarding.mapChanged();
     expect(told).toContain('room');
     forwarding.close();
+  });
+
+  it('a command that waits for a full link for longer than --failover-wait is refused, and the next at once', async () => {
+    cluster = await TestCluster.start(2, 2, {}, { failoverWaitMs: 100 });
+    let received = 0;
+    await strangerAtClusterPort((socket, data) => {
+      if (data.includes('INGOT.LINK')) socket.write('+OK\r\n');
+      received += data.length;
+    });
+    const key = cluster.keyIn(1);
+    const fill = Array.from({ length: LATE_MAX }, () => ['GET', key]);
+    const senders = Math.ceil(PENDING_MAX / LATE_MAX);
+    for (let i = 0; i < senders; i++) void (await cluster.client()).pipeline(fill);
+    const client = await cluster.client();
+    while (cluster.counter(0, 'forwarded') < PENDING_MAX) {
+      expect(await client.call('PING')).toBe('PONG');
+    }
+    expect(received).toBeGreaterThan(0);
+    const refused = `-${LINK_FULL_TEXT}`;
+    expect(await client.call('SET', key, 'v')).toBe(refused);
+    const waited = cluster.counter(0, 'linkWaits');
+    const many = await client.pipeline([['GET', key], ['MGET', key, cluster.keyIn(0)], ['MULTI']]);
+    expect(many).toEqual([refused, refused, 'OK']);
+    expect(await client.pipeline([['GET', key], ['EXEC'], ['EXEC']])).toEqual([
+      'QUEUED',
+      refused,
+      '-ERR EXEC without MULTI',
+    ]);
+    expect(await client.call('WATCH', key)).toBe(refused);
+    expect(cluster.counter(0, 'linkWaits')).toBe(waited);
+    expect(cluster.counter(0, 'linkWaitsRefused')).toBe(5);
+    const line = ['limit.linkWait', expect.objectContaining({ peer: 'n1', count: 1 })];
+    expect(cluster.nodes[0].logged).toContainEqual(line);
+    expect(await client.call('SET', cluster.keyIn(0), 'v')).toBe('OK');
   });
 
   it('a link whose node does not answer is ended, counted and logged', async () => {

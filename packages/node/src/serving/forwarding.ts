@@ -13,8 +13,8 @@
  *  replies.
  *  A client's commands to one partition therefore never overtake each other.
  *  Bounds: a command is tried for --failover-wait after its first refusal, or after it first could
- *  not leave; WAITING_BYTES_MAX for one node line up, then callers wait; a command that may have been
- *  executed is never sent again. */
+ *  not leave; WAITING_BYTES_MAX for one node line up, then callers wait (link-queue.ts); a command that may have
+ *  been executed is never sent again. */
 
 import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
@@ -25,6 +25,7 @@ import type { LimitWatch } from './limit-watch.ts';
 import { ForwardedBatch, type PassingClient } from './forwarded-batch.ts';
 import { errorLine, ForwardedCall } from './forwarded-call.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
+import { LINK_WAIT_MS_MIN, LinkQueue, type LinkWaiter } from './link-queue.ts';
 import { encode, type LinkMode, PeerLink } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
@@ -90,7 +91,8 @@ export class Forwarding {
   private readonly waiting: Map<number, WaitingCommand[]> = new Map();
   /** By the node that they were sent to last. */
   private readonly waitingBytes: Map<string, number> = new Map();
-  private readonly wantRoom: Set<() => void> = new Set();
+  /** Clients that wait for a full link. */
+  readonly queue: LinkQueue;
   /** Per partition: commands on their way or waiting here, and the node that got the latest. */
   private readonly unsettled: Int32Array;
   private readonly sentTo: string[] = [];
@@ -107,6 +109,7 @@ export class Forwarding {
 
   constructor(host: ForwardingHost, partitions: number) {
     this.host = host;
+    this.queue = new LinkQueue(Math.max(host.settings.failoverWaitMs, LINK_WAIT_MS_MIN));
     this.unsettled = new Int32Array(partitions);
   }
 
@@ -115,13 +118,11 @@ export class Forwarding {
     return this.unsettled[partitionId] > 0 && this.sentTo[partitionId] !== to;
   }
 
-  /** False when the link to this node has all it may hold, or too much waits for it here: `onRoom` is
-   *  called once there is room. */
-  hasRoom(node: MapNode, mode: LinkMode, onRoom: () => void): boolean {
+  /** False when the link to this node has all it may hold, or too much waits for it here: the queue is told once
+   *  there is room. */
+  hasRoom(node: MapNode, mode: LinkMode): boolean {
     const waitingBytes = this.waitingBytes.get(node.id) ?? 0;
-    if (waitingBytes < WAITING_BYTES_MAX && !this.link(node, mode).full) return true;
-    this.wantRoom.add(onRoom);
-    return false;
+    return waitingBytes < WAITING_BYTES_MAX && !this.link(node, mode).full;
   }
 
   /** Sends arguments [from ..) of `args`, after `name` unless null, to the owner of the partition.
@@ -175,6 +176,7 @@ export class Forwarding {
     if (lane === null || this.overtakes(partitionId, lane.nodeId)) return false;
     const { link } = lane;
     if (link.full || link.refusing.has(partitionId)) return false;
+    this.queue.leave(client);
     const place = client.expectForwarded(localBytes);
     const replies = client.forwarded as ForwardedReplies;
     let batch = link.open;
@@ -230,7 +232,8 @@ export class Forwarding {
   }
 
   /** Its connection has ended. */
-  forget(client: ForwardingClient): void {
+  forget(client: ForwardingClient & LinkWaiter): void {
+    this.queue.leave(client);
     for (const link of this.ownLinks.get(client.id)?.values().toArray() ?? []) link.close();
     this.ownLinks.delete(client.id);
   }
@@ -287,6 +290,7 @@ export class Forwarding {
   /** Called a few times per second. */
   tick(nowMs: number): void {
     for (const link of this.allLinks()) link.checkPatience(nowMs);
+    this.queue.expire(nowMs);
     for (const links of this.ownLinks.values()) {
       for (const link of [...links.values()]) link.closeIdle(nowMs - OWN_IDLE_MS);
     }
@@ -364,7 +368,7 @@ export class Forwarding {
     this.waitingBytes.clear();
     for (const [partitionId, commands] of batches) this.retryPartition(partitionId, commands);
     this.flush();
-    if (batches.length > 0) this.giveRoom();
+    if (batches.length > 0) this.queue.giveRoom();
   }
 
   private retryPartition(partitionId: number, commands: readonly WaitingCommand[]): void {
@@ -430,18 +434,12 @@ export class Forwarding {
           links.delete(key);
           this.lanesMap = null;
         },
-        onRoom: () => this.giveRoom(),
+        onRoom: () => this.queue.giveRoom(),
         onSilent: () => this.host.limits.strike('linkSilence', null, { peer: node.id }),
       });
       links.set(key, link);
     }
     return link;
-  }
-
-  private giveRoom(): void {
-    const waiters = [...this.wantRoom];
-    this.wantRoom.clear();
-    for (const onRoom of waiters) onRoom();
   }
 }
 

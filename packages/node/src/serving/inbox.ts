@@ -62,6 +62,13 @@ export class Inbox implements Holder {
     return this.end - this.start;
   }
 
+  /** Of the memory that it has, what was written to: large commands are given all they have announced, of which the
+   *  system keeps no pages until they arrive. */
+  get heldBytes(): number {
+    if (this.rest === null) return 0;
+    return this.asked ? this.end : this.rest.length;
+  }
+
   /** Free bytes of the memory that it has. */
   get roomBytes(): number {
     return this.rest === null ? 0 : this.rest.length - this.bytes;

@@ -87,7 +87,8 @@ function runCursor(desk: Desk, connection: Connection, command: Command, args: A
     return Outcome.done;
   }
   if (to.to !== 'peer') return desk.turnAway(connection, partitionId, to);
-  if (!desk.hasRoom(connection, to)) return Outcome.held;
+  const waits = desk.awaitRoom(connection, to);
+  if (waits !== null) return waits;
   const sink = connection.outbox.reserve();
   desk.forwarding.forward(to.node, connection, partitionId, 'INGOT.SCAN', args, 1, sink);
   return Outcome.forwarded;

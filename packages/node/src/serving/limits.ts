@@ -41,10 +41,15 @@ export function replyTooLongText(bytesMax: number): string {
   return `ERR the reply would be larger than ${bytesMax} bytes`;
 }
 
+export const LINK_FULL_TEXT: string =
+  'TRYAGAIN the link to the node that owns this key was full for too long; ' +
+  'the command was not executed';
+
 export const TRANSACTION_TOO_LARGE_TEXT = 'ERR the transaction is too large';
 
 export type LimitName =
   | 'clients'
+  | 'clientsMemory'
   | 'unauthenticated'
   | 'idle'
   | 'queryBuffer'
@@ -62,6 +67,7 @@ export type LimitName =
   | 'late'
   | 'turn'
   | 'link'
+  | 'linkWait'
   | 'linkSilence'
   | 'parked';
 
@@ -77,6 +83,18 @@ export const LIMITS: Readonly<Record<LimitName, LimitRow>> = {
     event: 'limit.clients',
     advice:
       'a client was turned down: raise --maxclients, or find out who holds so many connections (CLIENT LIST)',
+  },
+  clientsMemory: {
+    what: 'memory of all clients together: what they have sent and was not executed, transactions, replies that they have not read',
+    option: 'maxmemory-clients',
+    parameter: 'maxmemory-clients',
+    live: true,
+    strikes:
+      'whoever holds most is disconnected, but for those that asked not to be (CLIENT NO-EVICT)',
+    counter: 'clientsEvicted',
+    event: 'limit.clientsMemory',
+    advice:
+      'clients hold too much memory, this one most: see what it asks for (CLIENT LIST), or raise --maxmemory-clients',
   },
   unauthenticated: {
     what: 'time until the password is given, where one is needed',
@@ -249,6 +267,16 @@ export const LIMITS: Readonly<Record<LimitName, LimitRow>> = {
     level: 'info',
     advice:
       'the link to a node is full: it is slow, or much is forwarded; use a cluster client, or look at that node',
+  },
+  linkWait: {
+    what: 'time that a command waits for a full link to another node, 1s at least',
+    option: 'failover-wait',
+    strikes: "it is refused, not executed, and so are its client's next ones, until there is room",
+    error: LINK_FULL_TEXT,
+    counter: 'linkWaitsRefused',
+    event: 'limit.linkWait',
+    advice:
+      'the link to a node stayed full: look at that node (ingot status), or use a cluster client',
   },
   linkSilence: {
     what: 'time until another node answers on a link: to connect, and then a byte',

@@ -13,10 +13,14 @@ const AT_START = {
   latencyThresholdMs: 0,
 } as const;
 
-type LiveLimits = Pick<RespLimits, 'maxClients' | 'idleTimeoutMs' | 'authTimeoutMs' | 'output'>;
+type LiveLimits = Pick<
+  RespLimits,
+  'maxClients' | 'maxClientsBytes' | 'idleTimeoutMs' | 'authTimeoutMs' | 'output'
+>;
 
 const NO_LIMITS: LiveLimits = {
   maxClients: 10_000,
+  maxClientsBytes: 0,
   idleTimeoutMs: 0,
   authTimeoutMs: 0,
   output: { hardBytes: 0, softBytes: 0, softSeconds: 0 },
@@ -32,10 +36,11 @@ export class LiveSettings {
   precise = false;
 
   constructor(limits: LiveLimits = NO_LIMITS) {
-    const { maxClients, idleTimeoutMs, authTimeoutMs, output } = limits;
+    const { maxClients, maxClientsBytes, idleTimeoutMs, authTimeoutMs, output } = limits;
     this.values = {
       ...AT_START,
       maxClients,
+      clientsBytes: maxClientsBytes,
       idleSeconds: idleTimeoutMs / 1000,
       authSeconds: authTimeoutMs / 1000,
       outputHardBytes: output.hardBytes,

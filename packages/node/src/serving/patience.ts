@@ -9,6 +9,7 @@
  *  Links of other nodes are exempt from all but the number: they are silent when nothing is forwarded.
  *  Owner: one per worker. */
 
+import type { ClientMemory } from './client-memory.ts';
 import type { Connection } from './connection.ts';
 import type { LimitWatch } from './limit-watch.ts';
 import { authTimeoutText, MAX_CLIENTS_TEXT } from './limits.ts';
@@ -19,6 +20,7 @@ export interface PatienceHost {
   readonly sessions: ReadonlyMap<number, Connection>;
   readonly live: LiveSettings;
   readonly limits: LimitWatch;
+  readonly clientMemory: ClientMemory;
   nowMs(): number;
   monotonicMs(): number;
 }
@@ -56,6 +58,7 @@ export class Patience {
   /** Its socket has not taken everything. */
   noteUnread(client: Connection): void {
     if (client.isLink) return;
+    this.host.clientMemory.grew(client.unreadBytes);
     if (!this.unread.has(client)) this.unread.set(client, 0);
     this.checkUnread(client, this.host.monotonicMs());
   }

@@ -51,12 +51,14 @@ export interface Session {
   replyMode: ReplyMode;
   /** CLIENT NO-TOUCH: what it reads does not count as used. */
   noTouch: boolean;
-  /** CLIENT NO-EVICT, which CLIENT LIST shows. */
+  /** CLIENT NO-EVICT: it is not ended for what all clients together hold. */
   noEvict: boolean;
   readonly type: string;
   /** As CLIENT LIST shows them. */
   readonly flags: string;
   readonly figures: SessionFigures;
+  /** Memory that is there for it alone. */
+  readonly heldBytes: number;
   reset(): void;
   /** Commands queued since MULTI, or -1 outside of a transaction. */
   readonly queuedCount: number;

@@ -142,7 +142,8 @@ export class Transactions {
       if (to.to === 'refuse' || to.to === 'park' || to.to === 'behind') {
         return desk.turnAway(connection, partitionId, to);
       }
-      if (to.to === 'peer' && !desk.hasRoom(connection, to)) return Outcome.held;
+      const waits = to.to === 'peer' ? desk.awaitRoom(connection, to) : null;
+      if (waits !== null) return waits;
       routes.push({ i, partitionId, to });
     }
     connection.watches ??= { keys: [] };
@@ -205,7 +206,9 @@ export class Transactions {
         return outcome;
       }
       if (part.to.to !== 'peer') continue;
-      if (!desk.hasRoom(connection, part.to)) return Outcome.held;
+      const waits = desk.awaitRoom(connection, part.to);
+      if (waits === Outcome.refused) this.forget(connection);
+      if (waits !== null) return waits;
       if (!chooseLink(desk, connection, part.partitionId, part.bytes)) return Outcome.held;
     }
     const outcome = desk.large.beforeAll(connection, transaction.queued);

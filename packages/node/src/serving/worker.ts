@@ -8,6 +8,7 @@ import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { AckBoard, hurry } from '@ingot/replication';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
+import { partitionTotals } from '../commands/partition-totals.ts';
 import { COMMANDS } from '../commands/table.ts';
 import { LeaseWatch } from '../lease/lease-word.ts';
 import { Counter, RarePace, WorkerCounters } from '../metrics/layout.ts';
@@ -23,6 +24,7 @@ import { Allowance } from './allowance.ts';
 import { BatchExecutor } from './batch.ts';
 import { CallCounts } from './call-counts.ts';
 import { ClientAuth } from './client-auth.ts';
+import { ClientMemory } from './client-memory.ts';
 import { ClientPause } from './client-pause.ts';
 import { CommandLookup } from './command-lookup.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -62,6 +64,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   readonly live: LiveSettings;
   readonly limits: LimitWatch;
   readonly patience: Patience = new Patience(this);
+  readonly clientMemory: ClientMemory = new ClientMemory(this);
   readonly slowLog: SlowLog;
   readonly pause: ClientPause = new ClientPause(() => {
     for (const connection of this.sessions.values()) connection.release(Hold.paused);
@@ -70,7 +73,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   readonly workerIndex: number;
   readonly settings: Settings;
   readonly counters: WorkerCounters;
-  private readonly otherCounters: readonly WorkerCounters[];
+  readonly otherCounters: readonly WorkerCounters[];
   readonly partitions: (Partition | null)[];
   readonly sessions: Map<number, Connection> = new Map();
   readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
@@ -255,8 +258,13 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     if (out.length > 0 || connection.outbox.forwarded !== null) connection.outbox.emit(out);
   }
 
+  capacityBytes(): number {
+    return partitionTotals(this).capacityBytes;
+  }
+
   received(bytes: number): void {
     this.counters.add(Counter.receivedBytes, bytes);
+    this.clientMemory.grew(bytes);
   }
 
   sent(bytes: number): void {
@@ -266,6 +274,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   closed(connection: Connection): void {
     this.sessions.delete(connection.id);
     this.patience.forget(connection);
+    this.clientMemory.forget(connection);
     this.parking.forget(connection);
     this.forwarding.forget(connection);
     this.counters.set(Counter.connections, this.sessions.size);
@@ -308,6 +317,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     this.checkPins();
     this.forwarding.tick(nowMs);
     this.patience.tick(nowMs);
+    this.clientMemory.look();
     for (const holder of this.allowance.stalled(nowMs)) holder.endStalled();
     this.limits.tick(nowMs);
   }

@@ -38,6 +38,8 @@ export interface RespLimits {
   readonly maxTransitBytes: number;
   /** Over all workers. */
   readonly maxClients: number;
+  /** What all of them may hold together, over all workers; 0: no such limit. */
+  readonly maxClientsBytes: number;
   /** A client may take so long to say the password, where one is needed; 0: as long as it likes. */
   readonly authTimeoutMs: number;
   /** A client may be silent for so long; 0: as long as it likes. */

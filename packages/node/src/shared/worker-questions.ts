@@ -39,6 +39,8 @@ export interface LatencySample {
 /** Parameters of CONFIG SET that change at once. */
 export interface LiveParameters {
   readonly maxClients: number;
+  /** Of all clients together; below 0: so many per cent of the capacity; 0: no such limit. */
+  readonly clientsBytes: number;
   /** 0: never */
   readonly idleSeconds: number;
   /** 0: never */
