@@ -6,7 +6,7 @@ const WAIT_MS = 1_000;
 /** Connections that wait, each by a name, and who was told that there is room. */
 function waiters(names: string): { each: LinkWaiter[]; told: string[] } {
   const told: string[] = [];
-  const each = [...names].map((name) => ({ linkHasRoom: () => void told.push(name) }));
+  const each = names.split('').map((name) => ({ linkHasRoom: () => void told.push(name) }));
   return { each, told };
 }
 
