@@ -5,7 +5,7 @@ import { commandIndexByName } from '../commands/table.ts';
 import { Args } from '../resp/args.ts';
 import { TestCluster } from './cluster.fixture.ts';
 import { Forwarding, WAITING_BYTES_MAX } from './forwarding.ts';
-import { LATE_MAX } from './connection.ts';
+import { LATE_MAX } from './outbox.ts';
 import { LINK_FULL_TEXT } from './limits.ts';
 import { CONNECT_MS_MAX, PENDING_MAX } from './peer-link.ts';
 
