@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type LocalNode, refuse } from '../../packages/replication/src/admission.ts';
+import {
+  type FeedingState,
+  type LocalNode,
+  type LocalPartition,
+  refuse,
+} from '../../packages/replication/src/admission.ts';
 import { BYTE_ORDER_MARK, type Hello } from '../../packages/replication/src/hello.ts';
 import { peerRefusal } from '../../packages/replication/src/peer-refusals.ts';
 import { REFUSAL_CODES, type RefusalCode } from '../../packages/replication/src/welcome.ts';
@@ -27,11 +32,17 @@ const hello: Hello = {
   base: null,
   consistent: false,
   checked: false,
+  seedable: false,
   history: [],
   stamps: new Uint32Array(),
 };
 
 const local = { geometry, epoch: EPOCH, isPrimary: true, followers: ['n2'] };
+const follower = (feeding: FeedingState): LocalPartition => ({
+  ...local,
+  isPrimary: false,
+  feeding,
+});
 const node: LocalNode = {
   clusterId: 'ours',
   partition: () => local,
@@ -55,6 +66,8 @@ const CASES: readonly Case[] = [
   { code: 'epoch', epoch: EPOCH - 1 },
   { code: 'notFollower', node: { partition: () => ({ ...local, followers: [] }) } },
   { code: 'incarnation', node: { incarnationOf: () => 4 } },
+  { code: 'noSource', hello: { seedable: true }, node: { partition: () => follower('noSource') } },
+  { code: 'noSlots', hello: { seedable: true }, node: { partition: () => follower('noSlots') } },
 ];
 
 test('a follower that fits is let in', () => expect(refuse(hello, EPOCH, node)).toBeNull());

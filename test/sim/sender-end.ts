@@ -171,6 +171,7 @@ export class SenderEnd implements End, FrameSink {
         return node.trace.count('chunks repaired after a bulk');
       case 'repairRefused':
         return node.trace.count('repairs refused after a bulk');
+      case 'sentAway':
       case 'acknowledged':
       case 'synced':
     }

@@ -12,8 +12,12 @@ export interface LocalPartition {
   /** Of the map that this node goes by. */
   readonly epoch: number;
   readonly isPrimary: boolean;
+  /** Of a follower: whether it may feed others now. */
+  readonly feeding?: FeedingState | undefined;
   readonly followers: readonly string[];
 }
+
+export type FeedingState = 'able' | 'noSource' | 'noSlots';
 
 export interface LocalNode {
   readonly clusterId: string;
@@ -54,7 +58,7 @@ export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | 
   if (different !== null) {
     return refusal('geometry', `${different}: start the follower with the cluster's settings`);
   }
-  if (!local.isPrimary) {
+  if (!local.isPrimary && (local.feeding === undefined || !hello.seedable)) {
     return refusal('notPrimary', 'this node does not lead the partition: wait for a newer map');
   }
   if (epoch !== local.epoch) {
@@ -74,7 +78,17 @@ export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | 
       `incarnation ${hello.incarnation} of ${hello.nodeId}, the map here names ${incarnation ?? 'none'}`,
     );
   }
-  return null;
+  return local.isPrimary ? null : unfed(local.feeding ?? 'noSource');
+}
+
+/** Why a follower does not feed a copy that its primary sent here: it goes back there. */
+function unfed(feeding: FeedingState): Refusal | null {
+  if (feeding === 'able') return null;
+  const text =
+    feeding === 'noSlots'
+      ? 'this node copies as much as it may: ask the primary again'
+      : 'the copy here is not brought up to date by the primary itself: ask the primary again';
+  return { code: feeding, text };
 }
 
 function differentGeometry(hello: Hello, geometry: Geometry): string | null {

@@ -86,7 +86,13 @@ export class Bulk {
     this.#minConsistent = seq;
   }
 
-  start(kind: SyncKind, reason: SyncReason, select: () => readonly number[]): void {
+  /** `select` is asked once the bulk begins; `chunks` says about how many it will be. */
+  start(
+    kind: SyncKind,
+    reason: SyncReason,
+    select: () => readonly number[],
+    chunks: number = 0,
+  ): void {
     const { out } = this.#parts;
     const { nowMs } = out;
     const progress = { selected: [], next: -1, pass: 0, lapped: false, chunks: 0, bytes: 0 };
@@ -94,7 +100,7 @@ export class Bulk {
     this.#minConsistent = Number.POSITIVE_INFINITY;
     this.#phase = 'waiting';
     out.log('info', 'syncStarted', { kind, reason });
-    out.push({ kind: 'awaitBulk' });
+    out.push({ kind: 'awaitBulk', chunks });
   }
 
   /** Chunks that changed since the last redo that went out. */
@@ -106,6 +112,11 @@ export class Bulk {
 
   granted(): void {
     if (this.#phase === 'waiting') this.#phase = 'position';
+  }
+
+  /** It waits for its turn: nothing of it has been sent. */
+  get isWaiting(): boolean {
+    return this.#phase === 'waiting';
   }
 
   /** Goes on. Returns why the follower must be given up, or null. */

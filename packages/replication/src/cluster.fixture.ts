@@ -47,6 +47,7 @@ export class TestNode {
       certificates?: Certificates;
       scrubEveryMs?: number;
       syncRate?: SyncRate;
+      seeding?: boolean;
       board?: AckBoard;
     } = {},
   ) {
@@ -64,6 +65,7 @@ export class TestNode {
       wake: new Int32Array(new SharedArrayBuffer(8)),
       scrubEveryMs: options.scrubEveryMs ?? 0,
       log: (event) => this.events.push(event),
+      seeding: options.seeding ?? true,
       ...(options.board === undefined ? {} : { board: options.board }),
       pacing: { rate: options.syncRate ?? 'max', load: noClients },
       nowMs: () => Date.now() + this.clockAheadMs,
@@ -130,6 +132,9 @@ export class TestCluster {
       mapVersion: 1,
       partitions: [{ ...(this.#partition as PartitionView), ...change }],
       incarnations: Object.fromEntries(this.nodes.map(({ id }) => [id, 1])),
+      addresses: Object.fromEntries(
+        this.nodes.map(({ id, hub }) => [id, { host: HOST, port: hub.port }]),
+      ),
     });
   }
 

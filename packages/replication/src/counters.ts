@@ -16,6 +16,15 @@ export interface HubCounters {
   /** Payload bytes sent to followers. */
   chunkBytesSent: number;
   redoBytesSent: number;
+  /** Of `chunkBytesSent`: from copies that follow themselves. */
+  chunkBytesRelayed: number;
+  /** Joiners that this node, as their primary, sent to a follower; came back with a copy; came back without. */
+  seedsSent: number;
+  seedsDone: number;
+  seedsFailed: number;
+  /** Joiners that this node, as a follower, did not feed: all slots taken; its own copy not brought up to date by the
+   *  primary itself. */
+  seedsRefused: { noSlots: number; noSource: number };
   /** Comparisons of a chunk by followers, and those that found a difference. */
   checks: number;
   checksFailed: number;
@@ -42,6 +51,11 @@ export function createHubCounters(): HubCounters {
     bytesReceived: 0,
     chunkBytesSent: 0,
     redoBytesSent: 0,
+    chunkBytesRelayed: 0,
+    seedsSent: 0,
+    seedsDone: 0,
+    seedsFailed: 0,
+    seedsRefused: { noSlots: 0, noSource: 0 },
     checks: 0,
     checksFailed: 0,
     repairs: 0,

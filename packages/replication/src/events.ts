@@ -11,7 +11,9 @@ export type ReplicationEventName =
   | 'scrubFinished'
   | 'refused'
   | 'handshakeFailed'
-  | 'connectionLost';
+  | 'connectionLost'
+  | 'seedStarted'
+  | 'seedEnded';
 
 export interface ReplicationEvent {
   readonly level: 'info' | 'warn' | 'error';

@@ -1,4 +1,5 @@
-/** A local copy's connection to its primary: keeps one open, performs what the follower machine asks for.
+/** A local copy's connection to its primary: keeps one open, performs what the follower machine asks for. Or one to the
+ *  follower that feeds it: that is tried once, and over when the copy is consistent.
  *
  *  Owner: the hub of the follower. Reconnects with bounded, doubling pauses, forgotten as soon as a primary
  *  welcomes us or the map changes. Decides nothing about replication: `Follower` does. */
@@ -13,16 +14,27 @@ const retryFirstMs = 50;
 const retryMaxMs = 2_000;
 /** A primary says something every two seconds. */
 const silenceMaxMs = 5_000;
+/** A follower that feeds the copy begins within. */
+const seedStartMaxMs = 5_000;
 /** Ticks so far apart mean that this thread was away, or its clock was set: what the primary said meanwhile is yet
  *  to be read. */
 const absenceMs = 1_000;
 
-/** Whom to follow, by the map. */
+/** Whom to follow: the primary, by the map, or a follower, where the primary says so. */
 export interface Source {
   readonly node: string;
   readonly epoch: number;
   readonly host: string;
   readonly port: number;
+  /** Of a follower that feeds the copy: where it has to be. Null: the primary. */
+  readonly seedSeq: number | null;
+}
+
+export interface ConnectionHost {
+  /** The primary has a follower feed the copy, once that is at `seq`. */
+  sentTo(partition: number, node: string, seq: number): void;
+  /** The follower that fed the copy does so no longer: it is consistent, or its source failed. */
+  seedOver(partition: number, reason: string): void;
 }
 
 export class FollowerConnection implements LinkOwner {
@@ -39,11 +51,23 @@ export class FollowerConnection implements LinkOwner {
   /** By event. */
   readonly #lastLogged = new Map<string, string>();
   #stopped = false;
+  #openedMs = 0;
+  readonly #host: ConnectionHost;
 
-  constructor(state: NodeState, partition: Partition, source: Source) {
+  constructor(state: NodeState, partition: Partition, source: Source, host: ConnectionHost) {
     this.#state = state;
     this.#partition = partition;
     this.#source = source;
+    this.#host = host;
+  }
+
+  get source(): Source {
+    return this.#source;
+  }
+
+  /** Redo comes, and the copy is consistent. */
+  get isStreaming(): boolean {
+    return this.#follower?.isStreaming === true;
   }
 
   isFrom(partition: Partition, source: Source): boolean {
@@ -64,10 +88,18 @@ export class FollowerConnection implements LinkOwner {
     this.#tickedMs = nowMs;
     if (this.#link !== null) {
       if (nowMs - this.#heardMs > silenceMaxMs) this.#link.close('the primary went silent');
+      else if (this.#waitsTooLong(nowMs)) this.#link.close('its bulk does not begin');
     } else if (!this.#stopped && this.#pause === null && this.#isFollower()) {
       this.#heardMs = nowMs;
+      this.#openedMs = nowMs;
       this.#link = this.#state.network.connect(this.#source, this.#state.security, this);
     }
+  }
+
+  /** At a follower that has no slot after all; the primary has others. */
+  #waitsTooLong(nowMs: number): boolean {
+    if (this.#source.seedSeq === null || this.#follower?.isFed === true) return false;
+    return nowMs - this.#openedMs > seedStartMaxMs;
   }
 
   /** The supervisor sets role and epoch; until then there is nobody to be. */
@@ -89,13 +121,20 @@ export class FollowerConnection implements LinkOwner {
   // ------------------------------------------------------------ what the connection brings
 
   opened(): void {
-    const { buffers } = this.#state;
-    const { epoch } = this.#source;
+    const { buffers, identity } = this.#state;
+    const { epoch, seedSeq } = this.#source;
+    const resumption = this.#state.resumptionOf(this.#partition);
     this.#follower = new Follower({
       partition: this.#partition,
       epoch,
-      hello: offerCopy(this.#partition, this.#state.identity),
+      hello: offerCopy(this.#partition, identity, {
+        seedable: identity.seeding !== false,
+        resumption: resumption.current,
+        epoch,
+        atLeastSeq: seedSeq ?? 0,
+      }),
       buffers,
+      resumption,
     });
     this.#perform(this.#follower.start(this.#nowMs()));
   }
@@ -112,6 +151,10 @@ export class FollowerConnection implements LinkOwner {
       this.#lastLogged.clear();
     }
     this.#perform(this.#follower.step(header, payload, this.#heardMs));
+    if (this.#source.seedSeq !== null) {
+      if (this.isStreaming) this.#link?.close('the copy is consistent', true);
+      return null;
+    }
     const { board, monotonicMs } = this.#state.identity;
     if (monotonicMs !== undefined) board?.heard(this.#partition.id, monotonicMs());
     return null;
@@ -123,6 +166,10 @@ export class FollowerConnection implements LinkOwner {
     this.#link?.moveCounts(this.#state.counters);
     this.#link = null;
     if (this.#stopped) return;
+    if (this.#source.seedSeq !== null) {
+      this.#stopped = true;
+      return this.#host.seedOver(this.#partition.id, reason);
+    }
     this.#logOnce('connectionLost', reason);
     this.#pause = this.#state.timers.later(this.#retryMs, () => {
       this.#pause = null;
@@ -144,7 +191,10 @@ export class FollowerConnection implements LinkOwner {
         case 'dropSubscribers':
           this.#state.dropSubscribers(this.#partition.id);
           break;
+        case 'seed':
+          return this.#host.sentTo(this.#partition.id, action.node, action.seq);
         case 'refused':
+          if (this.#source.seedSeq !== null) return this.#link?.close(action.refusal.text);
           this.#logOnce('refused', `${action.refusal.code}: ${action.refusal.text}`);
           return this.#link?.close(`refused: ${action.refusal.code}`);
         case 'drop':

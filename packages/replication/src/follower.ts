@@ -33,17 +33,28 @@ import {
   REDO,
   REDO_PAYLOAD_BYTES_MAX,
   REFUSE,
+  SEED,
   WELCOME,
 } from './frame.ts';
 import { encodeHello, type Hello } from './hello.ts';
 import { scanRedo } from './redo-batch.ts';
 import type { RedoBuffers } from './redo-buffers.ts';
-import { type Begin, decodeBegin, decodeRefuse, decodeWelcome, type Refusal } from './welcome.ts';
+import { Resumption, type ResumptionPlace } from './resumption.ts';
+import {
+  type Begin,
+  decodeBegin,
+  decodeRefuse,
+  decodeSeed,
+  decodeWelcome,
+  type Refusal,
+} from './welcome.ts';
 
 export type FollowerAction =
   | { readonly kind: 'send'; readonly header: FrameHeader; readonly payload: Buffer }
   | { readonly kind: 'log'; readonly event: ReplicationEvent }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** This follower of the partition feeds the copy, once it is at `seq`; the connection has served. */
+  | { readonly kind: 'seed'; readonly node: string; readonly seq: number }
   /** A bulk is about to write over this copy: whoever is sent from it must be cut off before the next call. */
   | { readonly kind: 'dropSubscribers' }
   /** Terminal: the connection must end. */
@@ -54,6 +65,8 @@ export interface FollowerOptions {
   readonly epoch: number;
   readonly hello: Hello;
   readonly buffers: RedoBuffers;
+  /** Of the copy, whatever its connection; of this connection alone unless given. */
+  readonly resumption?: ResumptionPlace;
 }
 
 type Phase = 'greeting' | 'welcomed' | 'bulk' | 'catchUp' | 'streaming' | 'dropped';
@@ -64,6 +77,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export class Follower {
   readonly #partition: Partition;
   readonly #options: FollowerOptions;
+  readonly #resumption: ResumptionPlace;
   #phase: Phase = 'greeting';
   #out: FollowerAction[] = [];
   #nowMs = 0;
@@ -88,6 +102,17 @@ export class Follower {
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#partition = options.partition;
+    this.#resumption = options.resumption ?? { current: null };
+  }
+
+  /** The copy is consistent, and redo goes on. */
+  get isStreaming(): boolean {
+    return this.#phase === 'streaming';
+  }
+
+  /** A bulk has begun on this connection, or none is needed. */
+  get isFed(): boolean {
+    return this.#phase !== 'greeting' && this.#phase !== 'welcomed';
   }
 
   /** The connection is up: says HELLO. */
@@ -141,6 +166,10 @@ export class Follower {
     if (type === CHUNK || type === END) {
       return this.#phase === 'bulk' ? null : `${frameName(type)} comes between BEGIN and END`;
     }
+    if (type === SEED) {
+      if (!this.#options.hello.seedable) return 'SEED is for those that say they know it';
+      return this.#phase === 'welcomed' ? null : 'SEED stands in for the first BEGIN';
+    }
     if (type === HELLO || type === ACK) return `a primary sends no ${frameName(type)}`;
     return null;
   }
@@ -156,8 +185,17 @@ export class Follower {
   /** Whatever follows a BEGIN is the first to touch the copy: by then nobody is sent from it any more. */
   #touch(): void {
     if (this.#beginsAt === null) return;
-    const { kind, pass } = this.#bulkUnderWay();
-    if (kind === 'full' && pass === 0) this.#partition.reset();
+    const { kind, pass, chunkCount } = this.#bulkUnderWay();
+    if (kind === 'full' && pass === 0) {
+      const { epoch } = this.#options;
+      this.#partition.reset();
+      this.#resumption.current = new Resumption(
+        epoch,
+        this.#beginsAt,
+        this.#generation,
+        chunkCount,
+      );
+    }
     this.#partition.beginBulk(this.#beginsAt);
     this.#beginsAt = null;
     this.#touched = true;
@@ -182,6 +220,8 @@ export class Follower {
       case PING:
         this.#acknowledge();
         return null;
+      case SEED:
+        return this.#receiveSeed(header, payload);
     }
     return 'the frame type is known';
   }
@@ -210,6 +250,14 @@ export class Follower {
     if (typeof refusal === 'string') return refusal;
     this.#phase = 'dropped';
     this.#out.push({ kind: 'refused', refusal });
+    return null;
+  }
+
+  #receiveSeed({ seq }: FrameHeader, payload: Buffer): string | null {
+    const seed = decodeSeed(payload);
+    if (typeof seed === 'string') return seed;
+    this.#phase = 'dropped';
+    this.#out.push({ kind: 'seed', node: seed.node, seq });
     return null;
   }
 
@@ -246,7 +294,10 @@ export class Follower {
     const { chunkCount } = this.#partition.geometry;
     if (chunk + count > chunkCount) return `the chunk is below ${chunkCount}`;
     if (this.#chunksMissing < count) return 'a pass sends no more than its BEGIN announced';
-    for (let i = 0; i < count; i++) this.#partition.chunkLands(chunk + i);
+    for (let i = 0; i < count; i++) {
+      this.#partition.chunkLands(chunk + i);
+      this.#resumption.current?.note(chunk + i, false);
+    }
     return this.#partition.chunkBytesView(chunk, 0, count * CHUNK_BYTES);
   }
 
@@ -258,7 +309,10 @@ export class Follower {
       if (typeof place === 'string') return place;
       this.#partition.zeroChunk(chunk);
     }
-    for (let i = 0; i < count; i++) this.#partition.chunkLanded(chunk + i, generation);
+    for (let i = 0; i < count; i++) {
+      this.#partition.chunkLanded(chunk + i, generation);
+      this.#resumption.current?.note(chunk + i, true);
+    }
     this.#chunksMissing -= count;
     this.#bulkBytes += payloadBytes;
     return null;
@@ -276,6 +330,8 @@ export class Follower {
   /** Consistent once minConsistent is applied: from then on no torn byte is left. */
   #settle(): string | null {
     if (this.#phase === 'catchUp' && this.#applied >= this.#minConsistent) {
+      // Sound or not, there is nothing to go on from: what is unsound begins anew.
+      this.#resumption.current = null;
       const broken = this.#partition.becomeConsistent(this.#generation);
       if (broken !== null) return `the received image is sound: ${broken}`;
       this.#phase = 'streaming';
@@ -380,6 +436,7 @@ export class Follower {
 
   #drop(reason: string): void {
     this.#phase = 'dropped';
+    this.#resumption.current = null;
     this.#out.push({ kind: 'drop', reason });
   }
 }

@@ -1,7 +1,11 @@
 /** The copies followed here: one outgoing connection per partition that the map gives a primary elsewhere, and none to
- *  a primary whose epoch has been sealed. */
+ *  a primary whose epoch has been sealed.
+ *
+ *  The primary may have another follower feed a new copy: then the connection goes there, once, and back to the primary when
+ *  the copy is consistent or the other fails. */
 import { type Partition, ROLE_PRIMARY } from '@ingot/store';
-import { FollowerConnection, type Source } from './follower-connection.ts';
+import { type ConnectionHost, FollowerConnection, type Source } from './follower-connection.ts';
+import type { ReplicationEventName } from './events.ts';
 import type { NodeState } from './node-state.ts';
 
 /** A copy that takes nothing more of the epochs it was sealed for. */
@@ -27,7 +31,7 @@ export function sealedCopy(partition: Partition): SealedCopy {
   };
 }
 
-export class Following {
+export class Following implements ConnectionHost {
   readonly #state: NodeState;
   readonly #connections = new Map<number, FollowerConnection>();
 
@@ -39,11 +43,11 @@ export class Following {
   update(): void {
     const { partitions, identity } = this.#state;
     for (const [id, connection] of this.#connections) {
-      const source = this.#sourceOf(id);
+      const source = this.#sourceOf(id, connection);
       const partition = partitions.get(id);
       if (source !== null && partition !== undefined && connection.isFrom(partition, source))
         continue;
-      connection.stop('the map names another primary');
+      connection.stop('the map names another source');
       this.#connections.delete(id);
     }
     const nowMs = identity.nowMs();
@@ -54,8 +58,7 @@ export class Following {
       if (connection === undefined) {
         // Its bytes stay as they are until what was sent to clients from them has left.
         if (partition.values.pinStats(nowMs).pins > 0) continue;
-        connection = new FollowerConnection(this.#state, partition, source);
-        this.#connections.set(id, connection);
+        connection = this.#connect(partition, source);
       }
       connection.tick(nowMs);
     }
@@ -75,17 +78,60 @@ export class Following {
     });
   }
 
+  /** The primary itself brings the copy up to date. */
+  followsPrimary(id: number): boolean {
+    const connection = this.#connections.get(id);
+    return connection !== undefined && connection.source.seedSeq === null && connection.isStreaming;
+  }
+
+  sentTo(id: number, node: string, seedSeq: number): void {
+    const view = this.#state.views.get(id);
+    const partition = this.#state.partitions.get(id);
+    const former = this.#connections.get(id);
+    const address = this.#state.addresses[node];
+    if (view === undefined || partition === undefined || address === undefined) return;
+    former?.stop(`${node} feeds the copy`);
+    const { host, port } = address;
+    this.#log(id, 'seedStarted', { source: node });
+    const connection = this.#connect(partition, { node, epoch: view.epoch, host, port, seedSeq });
+    connection.tick(this.#state.identity.nowMs());
+  }
+
+  seedOver(id: number, reason: string): void {
+    const node = this.#connections.get(id)?.source.node ?? '';
+    this.#connections.delete(id);
+    this.#log(id, 'seedEnded', { source: node, reason });
+    this.update();
+  }
+
+  #connect(partition: Partition, source: Source): FollowerConnection {
+    const connection = new FollowerConnection(this.#state, partition, source, this);
+    this.#connections.set(partition.id, connection);
+    return connection;
+  }
+
+  #log(partition: number, event: ReplicationEventName, fields: Record<string, string>): void {
+    this.#state.identity.log({ level: 'info', event, partition, ...fields });
+  }
+
   close(): void {
     for (const connection of this.#connections.values()) connection.stop('the node stops');
     this.#connections.clear();
   }
 
-  #sourceOf(id: number): Source | null {
+  /** Where a copy belongs; the follower that feeds it, as long as the map names it and its primary. */
+  #sourceOf(id: number, present?: FollowerConnection): Source | null {
     const { views, identity } = this.#state;
     const view = views.get(id);
     if (view === undefined || view.primary === null || view.primaryAddress === null) return null;
     if (!view.followers.includes(identity.nodeId)) return null;
     if (view.epoch <= (this.#state.sealedThrough.get(id) ?? 0)) return null;
-    return { node: view.primary, epoch: view.epoch, ...view.primaryAddress };
+    if (present !== undefined && present.source.seedSeq !== null) {
+      const { node, epoch, seedSeq } = present.source;
+      const address = this.#state.addresses[node];
+      const isNamed = view.epoch === epoch && view.followers.includes(node);
+      if (isNamed && address !== undefined) return { node, epoch, ...address, seedSeq };
+    }
+    return { node: view.primary, epoch: view.epoch, ...view.primaryAddress, seedSeq: null };
   }
 }

@@ -75,7 +75,7 @@ describe('frame header', () => {
 
   test.each<[rule: string, change: Partial<FrameHeader>]>([
     ['the frame type is known', { type: 0 }],
-    ['the frame type is known', { type: 11 }],
+    ['the frame type is known', { type: 12 }],
     ['REDO carries 24 to 131072 payload bytes', { payloadBytes: 131_076 }],
     ['REDO carries 24 to 131072 payload bytes', { payloadBytes: 0 }],
     ['REDO payloads are multiples of 4 bytes', { payloadBytes: 26 }],

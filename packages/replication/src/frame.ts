@@ -52,6 +52,8 @@ export const ACK = 8;
 export const CHECKED = 9;
 /** Primary to follower when idle; the follower answers with ACK. */
 export const PING = 10;
+/** Primary to follower, instead of a BEGIN: another follower feeds you; `seq` is where it has to be by then. */
+export const SEED = 11;
 
 /** CHUNK: the chunk is free, thus zero; no payload follows. */
 export const FLAG_ZERO = 1;
@@ -96,6 +98,7 @@ const TYPES: readonly (TypeRow | undefined)[] = [
   { name: 'ACK', payload: [0, 0, 1] },
   { name: 'CHECKED', payload: [0, REDO_PAYLOAD_BYTES_MAX, CHECK_ANSWER_BYTES] },
   { name: 'PING', payload: [0, 0, 1] },
+  { name: 'SEED', payload: [8, 4 + ID_BYTES_MAX, 4] },
 ];
 
 export function frameName(type: number): string {

@@ -15,8 +15,8 @@ const helloTimeoutMs = 5_000;
 
 export interface HandshakeHost {
   readonly state: NodeState;
-  /** Which partition the follower may have, or why not. */
-  admit(hello: Hello, epoch: number): Partition | Refusal;
+  /** Which copy the follower may have, or why not. */
+  admit(hello: Hello, epoch: number): Pick<Admitted, 'partition' | 'relay'> | Refusal;
   /** Starts the session of an admitted follower, in place of an older one. */
   begin(handshake: Handshake, admitted: Admitted): SenderSession;
   failed(handshake: Handshake): void;
@@ -27,6 +27,8 @@ export interface Admitted {
   readonly partition: Partition;
   readonly epoch: number;
   readonly hello: Hello;
+  /** The copy here follows, too. */
+  readonly relay: boolean;
 }
 
 export class Handshake implements LinkOwner {
@@ -62,7 +64,7 @@ export class Handshake implements LinkOwner {
     if ('code' in admitted) this.#refuse(hello, epoch, admitted);
     else {
       const link = this.#link;
-      this.#session = this.#host.begin(this, { link, partition: admitted, epoch, hello });
+      this.#session = this.#host.begin(this, { link, epoch, hello, ...admitted });
       this.#session.step({ kind: 'continue' });
     }
     return null;
@@ -99,7 +101,9 @@ export class Handshake implements LinkOwner {
     const { log, nowMs } = this.#host.state.identity;
     const { partition, nodeId } = hello;
     const who = { partition, node: nodeId, remote: this.#remote };
-    log({ level: 'warn', event: 'refused', ...who, code: refusal.code, reason: refusal.text });
+    const isUsual = refusal.code === 'noSlots' || refusal.code === 'noSource';
+    const level = isUsual ? 'info' : 'warn';
+    log({ level, event: 'refused', ...who, code: refusal.code, reason: refusal.text });
     const payload = encodeRefuse(refusal);
     const header = {
       type: REFUSE,

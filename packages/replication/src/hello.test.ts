@@ -22,6 +22,7 @@ const hello: Hello = {
   base: { epoch: 3, seq: 2 ** 40 + 5, generation: 9 },
   consistent: true,
   checked: false,
+  seedable: false,
   history: [
     { epoch: 1, generation: 1, startSeq: 1 },
     { epoch: 3, generation: 7, startSeq: 2 ** 40 },

@@ -39,6 +39,8 @@ export interface Hello {
   readonly consistent: boolean;
   /** The CHECK pass after the copy's last bulk has passed. */
   readonly checked: boolean;
+  /** It may be fed by a follower of the partition: as a primary's answer, SEED is understood. */
+  readonly seedable: boolean;
   readonly history: readonly HistoryEntry[];
   /** Generation by chunk, trailing zeros left out; LANDED_SINCE_BASE where a bulk has written since the base. */
   readonly stamps: Uint32Array;
@@ -69,6 +71,7 @@ const HELLO_AT = defineLayout(
 const HELLO_HAS_BASE = 1;
 const HELLO_CONSISTENT = 2;
 const HELLO_CHECKED = 4;
+const HELLO_SEEDABLE = 8;
 
 const HISTORY_ENTRY_BYTES = 16;
 const HISTORY_AT = defineLayout(
@@ -93,7 +96,8 @@ export function encodeHello(hello: Hello): Buffer {
   const flags =
     (hello.base === null ? 0 : HELLO_HAS_BASE) |
     (hello.consistent ? HELLO_CONSISTENT : 0) |
-    (hello.checked ? HELLO_CHECKED : 0);
+    (hello.checked ? HELLO_CHECKED : 0) |
+    (hello.seedable ? HELLO_SEEDABLE : 0);
   bytes.writeUInt32LE(flags, HELLO_AT.flags);
   bytes.writeUInt32LE(hello.partition, HELLO_AT.partition);
   bytes.writeUInt32LE(hello.partitions, HELLO_AT.partitions);
@@ -182,6 +186,7 @@ export function decodeHello(bytes: Buffer): Hello | string {
     base: hasBase ? base : null,
     consistent,
     checked: (flags & HELLO_CHECKED) !== 0,
+    seedable: (flags & HELLO_SEEDABLE) !== 0,
     history,
     stamps,
   };

@@ -56,6 +56,7 @@ export class ReplicationHub {
     this.#leading = new Leading(this.#state, () => this.#sleeper.wake(), options.scrubEveryMs ?? 0);
     this.#following = new Following(this.#state);
     this.#state.dropSubscribers = (id) => this.#leading.dropSubscribers(id);
+    this.#state.followsPrimary = (id) => this.#following.followsPrimary(id);
   }
 
   /** Opens the listener and starts. Rejects with the error of the bind. */
@@ -99,6 +100,7 @@ export class ReplicationHub {
     this.#state.views.clear();
     for (const partition of view.partitions) this.#state.views.set(partition.id, partition);
     this.#state.incarnations = view.incarnations;
+    this.#state.addresses = view.addresses ?? {};
     this.#update();
   }
 
@@ -133,6 +135,7 @@ export class ReplicationHub {
         consistent: partition.consistent(),
         checked: partition.checked(),
         followers: this.#leading.followersOf(partition, seq),
+        feeds: this.#leading.feedsOf(partition.id),
       };
     });
   }

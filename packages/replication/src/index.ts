@@ -96,6 +96,7 @@ export type { VerifyDifference, VerifyReport } from './verify.ts';
 export type {
   FollowerReplicationStatus,
   MemberLife,
+  NodeAddress,
   PartitionReplicationStatus,
   PartitionView,
   ReplicationView,

@@ -2,25 +2,28 @@
  *
  *  Owner: the hub. One session per (partition, follower); a newer connection replaces an older one, because its end
  *  may not have been noticed yet. At most `bulksMax` bulks at once. */
-import { invariant, type Partition, ROLE_PRIMARY } from '@ingot/store';
+import { invariant, type Partition, ROLE_FOLLOWER, ROLE_PRIMARY } from '@ingot/store';
 import { AckWaiters } from './ack-waiters.ts';
-import { refuse } from './admission.ts';
-import { type BulkCounts, BulkSlots } from './bulk-slots.ts';
+import { type BulkCounts, BulkSlots, bulksMax } from './bulk-slots.ts';
 import type { CheckAnswer } from './checks.ts';
 import { type Admitted, Handshake, type HandshakeHost } from './handshake.ts';
+import { type FeedingState, refuse } from './admission.ts';
 import type { Hello } from './hello.ts';
 import { InSync, type PendingMembers } from './in-sync.ts';
 import { Inspections, type InspectionsHost, type ScrubStatus } from './inspections.ts';
 import type { Link } from './link.ts';
 import type { NodeState } from './node-state.ts';
+import { Seeding, type SeedingHost } from './seeding.ts';
 import { type SenderHost, SenderSession, sessionKey } from './sender-session.ts';
 import { pause } from './timers.ts';
 import type { VerifyReport } from './verify.ts';
-import type { FollowerReplicationStatus, MemberLife } from './view.ts';
+import type { FollowerReplicationStatus, MemberLife, PartitionView } from './view.ts';
 import type { Refusal } from './welcome.ts';
 
 /** Connections that have not said HELLO yet; one more ends the oldest, because a follower says it at once. */
 const handshakesMax = 256;
+/** A bulk of fewer chunks comes from the primary: what a way round would save is not worth it. */
+const seedChunksMinDefault = 8;
 /** Followers of all partitions together. */
 const sessionsMax = 8_192;
 
@@ -31,19 +34,21 @@ const inSyncPollMs = 5;
 /** Who holds many replies waits so long for acknowledgements that are on their way. */
 const notifyAllMs = 1;
 
-export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
+export class Leading implements SenderHost, HandshakeHost, InspectionsHost, SeedingHost {
   readonly state: NodeState;
   readonly #handshakes = new Set<Handshake>();
   readonly #sessions = new Map<string, SenderSession>();
   /** The same by partition: found for every ACK, without making a key. */
   readonly #sessionsOf = new Map<number, SenderSession[]>();
   readonly #bulks = new BulkSlots<SenderSession>((session) => {
+    this.#seeding.began(session);
     session.step({ kind: 'bulkGranted' });
   });
   readonly #acks: AckWaiters;
   readonly #inspections: Inspections;
   readonly #wake: () => void;
   readonly #inSync: InSync;
+  readonly #seeding: Seeding;
   /** In need of a bulk, and not to be written over before the map says that they are not in sync. */
   readonly #leaving = new Set<SenderSession>();
   #notifiesSoon = false;
@@ -54,6 +59,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     this.state = state;
     this.#acks = new AckWaiters(state.timers);
     this.#wake = wake;
+    this.#seeding = new Seeding(this);
     this.#inspections = new Inspections(this, scrubEveryMs);
     this.#inSync = new InSync(
       state,
@@ -92,6 +98,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   tick(nowMs: number): void {
     for (const handshake of this.#handshakes) handshake.tick(nowMs);
     for (const session of this.#sessions.values()) session.tick(nowMs);
+    this.#seeding.tick();
     this.#inspections.tick(nowMs);
   }
 
@@ -103,13 +110,15 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
       const view = views.get(partition.id);
       const isNamed =
         view !== undefined &&
-        this.state.leads(view.id) &&
+        this.state.leads(view.id) !== session.relay &&
+        (!session.relay || view.followers.includes(this.state.identity.nodeId)) &&
         partitions.get(view.id) === partition &&
         view.epoch === epoch &&
         view.followers.includes(node) &&
         incarnations[node] === incarnation;
       if (!isNamed) session.close('the map no longer names this follower');
     }
+    this.#seeding.update();
     this.#inSync.update();
     this.#letLeaversGo();
     this.#inspections.update();
@@ -152,13 +161,14 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
         lagSeq: Math.max(0, committed - ackedSeq),
         lagSeconds: session?.lagSeconds ?? 0,
         sync: session?.sync ?? null,
+        source: this.#seeding.awayOf(partition.id, node)?.source ?? null,
       };
     });
   }
 
   /** The part of `followersOf` that somebody acts on. */
   digestOf(partition: number): string {
-    if (!this.state.leads(partition)) return '';
+    if (!this.state.leads(partition)) return this.feedsOf(partition).join();
     const followers = this.state.views.get(partition)?.followers ?? [];
     let text = '';
     for (const node of followers) {
@@ -168,14 +178,25 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
           ? '0:connecting'
           : `${session.incarnation}:${session.followerState}` +
             `${this.#leaving.has(session) ? '-' : ''}${session.stalled ? '!' : ''}`;
-      text += `${node}/${marks} `;
+      const source = this.#seeding.awayOf(partition, node)?.source;
+      text += `${node}/${marks}${source === undefined ? '' : `@${source}`} `;
     }
     return text;
   }
 
+  /** Whose copies are made from the copy here, which follows, too. */
+  feedsOf(partition: number): string[] {
+    const sessions = this.sessionsOf(partition).filter(({ relay }) => relay);
+    return sessions.map(({ node }) => node);
+  }
+
+  sessionsOf(partition: number): readonly SenderSession[] {
+    return this.#sessionsOf.get(partition) ?? [];
+  }
+
   get bulks(): BulkCounts {
     const { running, waiting } = this.#bulks;
-    return { running, waiting };
+    return { running, waiting: waiting + this.#seeding.waiting };
   }
 
   /** Copies that may not be read yet wait for their bytes. */
@@ -263,7 +284,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
       const { partition, node, incarnation } = session;
       if (this.#inSync.isAwaited(partition.id, node, incarnation)) continue;
       this.#leaving.delete(session);
-      this.#bulks.request(session);
+      this.#giveBulk(session, Number.POSITIVE_INFINITY);
     }
   }
 
@@ -337,6 +358,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   }
 
   #isBeingCopied(partition: number, node: string): boolean {
+    if (this.#seeding.awayOf(partition, node) !== undefined) return true;
     return this.#stateOf(partition, node) !== 'connecting';
   }
 
@@ -358,7 +380,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
 
   // ------------------------------------------------------------ what the sessions say
 
-  admit(hello: Hello, epoch: number): Partition | Refusal {
+  admit(hello: Hello, epoch: number): Pick<Admitted, 'partition' | 'relay'> | Refusal {
     const { identity, partitions, views, incarnations } = this.state;
     const refusal = refuse(hello, epoch, {
       clusterId: identity.clusterId,
@@ -373,10 +395,15 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
           epoch: view.epoch,
           isPrimary,
           followers: view.followers,
+          feeding: this.#feedingState(partition, view),
         };
       },
     });
-    if (refusal !== null) return refusal;
+    if (refusal !== null) {
+      const { seedsRefused } = this.state.counters;
+      if (refusal.code === 'noSlots' || refusal.code === 'noSource') seedsRefused[refusal.code]++;
+      return refusal;
+    }
     if (this.#sessions.size >= sessionsMax) {
       return {
         code: 'busy',
@@ -385,13 +412,30 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     }
     const partition = partitions.get(hello.partition);
     invariant(partition !== undefined, 'a welcome HELLO names a partition that is here');
-    return partition;
+    return { partition, relay: !this.state.leads(partition.id) };
+  }
+
+  /** A copy that the primary itself keeps up to date may feed others: so whoever is fed feeds nobody, and no chain is
+   *  longer than one. */
+  #feedingState(partition: Partition, view: PartitionView): FeedingState | undefined {
+    const { identity } = this.state;
+    if (!view.followers.includes(identity.nodeId)) return undefined;
+    const isAble =
+      identity.seeding !== false &&
+      partition.role() === ROLE_FOLLOWER &&
+      partition.epoch() === view.epoch &&
+      partition.consistent() &&
+      this.state.followsPrimary(partition.id);
+    if (!isAble) return 'noSource';
+    return this.#bulks.running + this.#bulks.waiting < bulksMax ? 'able' : 'noSlots';
   }
 
   begin(handshake: Handshake, admitted: Admitted): SenderSession {
     this.#handshakes.delete(handshake);
     const session = new SenderSession(this, admitted);
     const { key, partition } = session;
+    const { hello, relay } = admitted;
+    if (!relay) this.#seeding.returned(partition.id, hello.nodeId, hello.consistent);
     this.#sessions.get(key)?.close('the follower connected again');
     this.#sessions.set(key, session);
     this.#sessionsOf.set(partition.id, [...(this.#sessionsOf.get(partition.id) ?? []), session]);
@@ -408,12 +452,29 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     this.#wake();
   }
 
-  awaitBulk(session: SenderSession): void {
+  awaitBulk(session: SenderSession, chunks: number): void {
     this.#lost(session, 'it fell behind and is being copied again');
     const { partition, node, incarnation } = session;
     // It may be all that is left of what was acknowledged: a map without it comes first.
-    if (this.#inSync.isAwaited(partition.id, node, incarnation)) this.#leaving.add(session);
-    else this.#bulks.request(session);
+    if (!this.#inSync.isAwaited(partition.id, node, incarnation)) this.#giveBulk(session, chunks);
+    else if (session.relay) session.close('whoever is in sync is at the primary');
+    else this.#leaving.add(session);
+  }
+
+  /** A first bulk that is large may come from a follower, all others from here. */
+  #giveBulk(session: SenderSession, chunks: number): void {
+    const { seeding = true, seedChunksMin = seedChunksMinDefault } = this.state.identity;
+    if (seeding && session.mayBeSeeded && chunks >= seedChunksMin) this.#seeding.joins(session);
+    else this.feed(session);
+  }
+
+  /** From here. */
+  feed(session: SenderSession): void {
+    this.#bulks.request(session);
+  }
+
+  synced(session: SenderSession): void {
+    this.#seeding.made(session);
   }
 
   bulkEnded(session: SenderSession): void {
@@ -436,6 +497,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
   ended(session: SenderSession, reason: string): void {
     const { key } = session;
     this.#releaseBulk(session);
+    this.#seeding.ended(session);
     this.#leaving.delete(session);
     this.#lost(session, 'the connection was lost');
     if (this.#sessions.get(key) === session) this.#sessions.delete(key);
@@ -446,7 +508,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost {
     );
     this.#inSync.moved(session.partition.id);
     const { partition, node } = session;
-    const level = 'warn';
+    const level = session.isSentAway ? 'info' : 'warn';
     this.state.identity.log({
       level,
       event: 'connectionLost',

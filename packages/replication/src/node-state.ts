@@ -9,9 +9,10 @@ import type { ReplicationEvent } from './events.ts';
 import { type LinkNetwork, type LinkSecurity, tcp } from './link.ts';
 import { Pacer, type PacerOptions, unpaced } from './pacer.ts';
 import { RedoBuffers } from './redo-buffers.ts';
+import type { ResumptionPlace } from './resumption.ts';
 import { RingReader } from './ring-reader.ts';
 import { processTimers, type Timers } from './timers.ts';
-import type { PartitionView } from './view.ts';
+import type { NodeAddress, PartitionView } from './view.ts';
 
 export interface NodeIdentity {
   readonly nodeId: string;
@@ -32,6 +33,10 @@ export interface NodeIdentity {
   readonly otherSecret?: Uint8Array | null;
   /** For TLS between nodes; none unless given. */
   readonly certificates?: Certificates | null;
+  /** Whether copies may be fed by followers, and feed others. True unless set. */
+  readonly seeding?: boolean;
+  /** A bulk of fewer chunks is not worth a way round. */
+  readonly seedChunksMin?: number;
   /** Those of the process unless given. */
   readonly timers?: Timers;
   /** TCP unless given. */
@@ -51,6 +56,7 @@ export class NodeState {
   readonly partitions: Map<number, Partition> = new Map();
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
+  addresses: Readonly<Record<string, NodeAddress>> = {};
   /** Per partition: nothing of this epoch, or of one before it, may change the copy any more. */
   readonly sealedThrough: Map<number, number> = new Map();
   readonly counters: HubCounters = createHubCounters();
@@ -58,7 +64,11 @@ export class NodeState {
   readonly buffers: RedoBuffers = new RedoBuffers();
 
   readonly pacer: Pacer;
+  readonly #resumptions = new WeakMap<Partition, ResumptionPlace>();
   readonly #rings = new WeakMap<Partition, RingReader>();
+
+  /** Whether the primary of the partition itself brings the copy here up to date. Set by the hub. */
+  followsPrimary: (partition: number) => boolean = () => false;
 
   /** Ends every connection on which a copy here is sent on, before it returns. Set by the hub. */
   dropSubscribers: (partition: number) => void = () => {};
@@ -90,6 +100,16 @@ export class NodeState {
       this.#rings.set(partition, ring);
     }
     return ring;
+  }
+
+  /** Where a copy that is being made keeps what it has got. */
+  resumptionOf(partition: Partition): ResumptionPlace {
+    let place = this.#resumptions.get(partition);
+    if (place === undefined) {
+      place = { current: null };
+      this.#resumptions.set(partition, place);
+    }
+    return place;
   }
 
   /** Whether this was not said of the peer's host in the last seconds: a peer that is refused comes

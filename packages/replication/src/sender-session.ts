@@ -30,7 +30,8 @@ export interface SenderHost {
   /** A session wants to be stepped again within a millisecond or so. */
   paced(): void;
   readonly bulksPending: boolean;
-  awaitBulk(session: SenderSession): void;
+  awaitBulk(session: SenderSession, chunks: number): void;
+  synced(session: SenderSession): void;
   bulkEnded(session: SenderSession): void;
   acknowledged(session: SenderSession, seq: number): void;
   answered(session: SenderSession, answer: CheckAnswer): void;
@@ -45,6 +46,13 @@ export class SenderSession implements FrameSink {
   /** The follower. */
   readonly node: string;
   readonly incarnation: number;
+  /** This node is a follower of the partition itself. */
+  readonly relay: boolean;
+  /** The follower knows of seeds: its copy may feed others. */
+  readonly canFeed: boolean;
+  /** Nothing of a bulk has been sent on this connection. */
+  #mayBeSeeded: boolean;
+  #isSentAway = false;
   /** The follower holds a consistent copy up to here; -1 before it does. */
   confirmedSeq = -1;
   readonly #host: SenderHost;
@@ -57,7 +65,7 @@ export class SenderSession implements FrameSink {
   #tickedMs: number;
   #lateTicks = 0;
 
-  constructor(host: SenderHost, { link, partition, epoch, hello }: Admitted) {
+  constructor(host: SenderHost, { link, partition, epoch, hello, relay }: Admitted) {
     const { identity, pacer } = host.state;
     const ring = host.state.ringOf(partition);
     const { nodeId, incarnation } = identity;
@@ -66,14 +74,27 @@ export class SenderSession implements FrameSink {
     this.node = hello.nodeId;
     this.key = sessionKey(partition.id, hello.nodeId);
     this.incarnation = hello.incarnation;
+    this.relay = relay;
+    this.canFeed = hello.seedable;
+    this.#mayBeSeeded = hello.seedable && !relay;
     this.#host = host;
     this.#link = link;
     this.#sender = new Sender({
-      ...{ partition, epoch, nodeId, incarnation, hello, ring, pacer },
+      ...{ partition, epoch, nodeId, incarnation, hello, ring, pacer, relay },
       bulksPending: () => host.bulksPending,
     });
     this.#lastProgressMs = identity.nowMs();
     this.#tickedMs = this.#lastProgressMs;
+  }
+
+  /** Whether its bulk may still come from a follower. */
+  get mayBeSeeded(): boolean {
+    return this.#mayBeSeeded;
+  }
+
+  /** A follower feeds its copy. */
+  get isSentAway(): boolean {
+    return this.#isSentAway;
   }
 
   get followerState(): FollowerState {
@@ -144,24 +165,27 @@ export class SenderSession implements FrameSink {
   /** Returns whether the sender did something. */
   step(event: SenderEvent): boolean {
     if (this.#ended) return false;
+    if (event.kind === 'bulkGranted') this.#mayBeSeeded = false;
     const actions = this.#sender.step(event, this.#nowMs());
     const frames: OutgoingFrame[] = [];
     for (const action of actions) {
       if (action.kind === 'send') frames.push(action);
+      else if (action.kind === 'sentAway') this.#isSentAway = true;
       else this.#perform(action);
     }
     if (frames.length > 0) this.#send(frames);
+    if (this.#isSentAway) this.#link.close('a follower feeds its copy', true);
     return actions.length > 0;
   }
 
-  #perform(action: Exclude<SenderAction, { kind: 'send' }>): void {
+  #perform(action: Exclude<SenderAction, { kind: 'send' | 'sentAway' }>): void {
     switch (action.kind) {
       case 'again':
         return this.#stepSoon();
       case 'paced':
         return this.#host.paced();
       case 'awaitBulk':
-        return this.#host.awaitBulk(this);
+        return this.#host.awaitBulk(this, action.chunks);
       case 'bulkEnded':
         return this.#host.bulkEnded(this);
       case 'acknowledged':
@@ -169,7 +193,8 @@ export class SenderSession implements FrameSink {
       case 'answered':
         return this.#host.answered(this, action.answer);
       case 'synced':
-        return this.#countSync(action.reason);
+        this.#countSync(action.reason);
+        return this.#host.synced(this);
       case 'repaired':
         this.#host.state.counters.repairs++;
         return;
@@ -189,6 +214,7 @@ export class SenderSession implements FrameSink {
     for (const { header, payload } of frames) {
       if (header.type === CHUNK) {
         counters.chunkBytesSent += payload.length;
+        if (this.relay) counters.chunkBytesRelayed += payload.length;
         if (kind !== undefined) counters.syncBytes[kind] += payload.length;
       }
       if (header.type === REDO) counters.redoBytesSent += payload.length;

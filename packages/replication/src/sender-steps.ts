@@ -15,6 +15,8 @@ export type SenderEvent =
   | { readonly kind: 'written' }
   /** The node lets this sender run its bulk. */
   | { readonly kind: 'bulkGranted' }
+  /** Another follower feeds this copy: instead of a bulk that has not begun. */
+  | { readonly kind: 'seedAt'; readonly node: string }
   /** Nothing was sent for a while. */
   | { readonly kind: 'idle' }
   | { readonly kind: 'frame'; readonly header: FrameHeader; readonly payload: Buffer };
@@ -26,7 +28,10 @@ export type SenderAction =
   | { readonly kind: 'again' }
   /** The bulk waits for its share of the node's rate: step again within a millisecond or so. */
   | { readonly kind: 'paced' }
-  | { readonly kind: 'awaitBulk' }
+  /** `chunks` as far as is known before its first look at the stamps that counts. */
+  | { readonly kind: 'awaitBulk'; readonly chunks: number }
+  /** SEED has gone out: the connection has served. */
+  | { readonly kind: 'sentAway' }
   | { readonly kind: 'bulkEnded' }
   /** The follower holds a consistent copy up to `seq`. */
   | { readonly kind: 'acknowledged'; readonly seq: number }

@@ -92,7 +92,7 @@ describe('sender: progress', () => {
   test('a sync waits for its turn, counts its chunks, and is over once acknowledged', () => {
     fill(30);
     const what = { kind: 'full', reason: 'the copy is empty', pass: 0 };
-    expect(run({ kind: 'continue' })).toContainEqual({ kind: 'awaitBulk' });
+    expect(run({ kind: 'continue' })).toContainEqual({ kind: 'awaitBulk', chunks: 33 });
     expect(sender.sync).toMatchObject({ ...what, chunksDone: 0, chunksTotal: 0, bytes: 0 });
     run({ kind: 'bulkGranted' }, { batches: 2 });
     const chunksTotal = primary.chunksTouched();

@@ -5,6 +5,8 @@
  *          v            v                                             |
  *        bulk (bulk.ts: position, chunks, redo in between) -----------+
  *
+ *  A first bulk that has not begun may be left to another: SEED says to whom, and the connection has served.
+ *
  *  streaming redo from R0+1; CHECK markers over all that was sent (checking.ts)
  *
  *  `step` never blocks: where a writer is inside the gate it answers `again` and wants to be stepped a little later.
@@ -25,7 +27,7 @@ import {
 import { Bulk } from './bulk.ts';
 import { Checking } from './checking.ts';
 import { decideResync, selectChunks } from './decide.ts';
-import { ACK, CHECKED, type FrameHeader, frameName, PING, WELCOME } from './frame.ts';
+import { ACK, CHECKED, type FrameHeader, frameName, PING, SEED, WELCOME } from './frame.ts';
 import { GateLook } from './gate-look.ts';
 import { LagClock } from './lag.ts';
 import { NO_PAYLOAD, Outbox } from './outbox.ts';
@@ -33,9 +35,9 @@ import { unpaced } from './pacer.ts';
 import { RedoStream } from './redo-stream.ts';
 import type { FollowerState, SenderAction, SenderEvent, SenderOptions } from './sender-steps.ts';
 import type { SyncProgress } from './sync-progress.ts';
-import { encodeWelcome, type SyncKind, type SyncReason } from './welcome.ts';
+import { encodeSeed, encodeWelcome, type SyncKind, type SyncReason } from './welcome.ts';
 
-type Phase = 'deciding' | 'bulk' | 'streaming' | 'dropped';
+type Phase = 'deciding' | 'bulk' | 'streaming' | 'sentAway' | 'dropped';
 
 export class Sender {
   readonly #partition: Partition;
@@ -48,6 +50,8 @@ export class Sender {
   readonly #lag = new LagClock();
   #phase: Phase = 'deciding';
   #ackedSeq = 0;
+  /** Who is to feed the copy. */
+  #seedAt: string | null = null;
 
   constructor(options: SenderOptions) {
     const { partition, ring, pacer = unpaced() } = options;
@@ -150,6 +154,9 @@ export class Sender {
         this.#bulk.granted();
         this.#ackedSeq = 0;
         return null;
+      case 'seedAt':
+        this.#seedAt = event.node;
+        return null;
       case 'idle':
         if (!this.#out.writing) this.#out.send(PING, NO_PAYLOAD);
         return null;
@@ -160,6 +167,11 @@ export class Sender {
 
   #advance(): string | null {
     if (this.#out.writing) return null;
+    if (this.#phase === 'sentAway') return null;
+    if (this.#seedAt !== null && this.#bulk.isWaiting) {
+      this.#sendAway(this.#seedAt);
+      return null;
+    }
     if (this.#phase === 'bulk') return this.#advanceBulk();
     if (this.#phase === 'streaming') return this.#stream();
     this.#decide();
@@ -185,9 +197,9 @@ export class Sender {
     if (!hello.checked && !this.#isRelay) this.#checking.addEverything();
     this.#out.send(WELCOME, encodeWelcome({ nodeId, incarnation, kind, reason, sharedSeq }));
     if (kind !== 'stream') {
-      this.#startSync(kind, reason, () =>
-        selectChunks(resync, partition.chunksTouched(), partition.stamps, hello.stamps),
-      );
+      const select = (): number[] =>
+        selectChunks(resync, partition.chunksTouched(), partition.stamps, hello.stamps);
+      this.#startSync(kind, reason, select, select().length);
       return;
     }
     this.#out.log('info', 'syncStarted', { kind, reason });
@@ -209,9 +221,23 @@ export class Sender {
 
   // ------------------------------------------------------------ bulk
 
-  #startSync(kind: SyncKind, reason: SyncReason, select: () => readonly number[]): void {
+  #startSync(
+    kind: SyncKind,
+    reason: SyncReason,
+    select: () => readonly number[],
+    chunks: number = 0,
+  ): void {
     this.#phase = 'bulk';
-    this.#bulk.start(kind, reason, select);
+    this.#bulk.start(kind, reason, select, chunks);
+  }
+
+  /** What was committed under an even gate: no byte that this node has sent to the copy before is newer, so from a source
+   *  that is as far it may go on from what has landed. */
+  #sendAway(node: string): void {
+    if (!this.#gate.look()) return this.#out.again();
+    this.#out.send(SEED, encodeSeed(node), this.#gate.view.seq);
+    this.#phase = 'sentAway';
+    this.#out.push({ kind: 'sentAway' });
   }
 
   #advanceBulk(): string | null {

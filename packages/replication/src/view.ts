@@ -7,12 +7,19 @@ export interface ReplicationView {
   /** Partitions with a copy on this node. */
   readonly partitions: readonly PartitionView[];
   readonly incarnations: Readonly<Record<string, number>>;
+  /** Where nodes listen for followers: a follower may feed another. Nowhere unless given. */
+  readonly addresses?: Readonly<Record<string, NodeAddress>>;
 }
 
 /** One life of a node: who starts again is somebody else. */
 export interface MemberLife {
   readonly node: string;
   readonly incarnation: number;
+}
+
+export interface NodeAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface PartitionView {
@@ -22,7 +29,7 @@ export interface PartitionView {
   readonly followers: readonly string[];
   /** Whom a reply with acks=isr waits for; the primary itself may be among them. Nobody unless given. */
   readonly inSync?: readonly MemberLife[];
-  readonly primaryAddress: { readonly host: string; readonly port: number } | null;
+  readonly primaryAddress: NodeAddress | null;
 }
 
 export interface FollowerReplicationStatus {
@@ -40,6 +47,8 @@ export interface FollowerReplicationStatus {
   readonly lagSeconds: number;
   /** What brings the copy into step; null where it is. */
   readonly sync: SyncProgress | null;
+  /** The follower that makes its copy now; null: none does. */
+  readonly source: string | null;
 }
 
 export interface PartitionReplicationStatus {
@@ -51,4 +60,6 @@ export interface PartitionReplicationStatus {
   readonly checked: boolean;
   /** Of a primary: the followers that the map names. */
   readonly followers: readonly FollowerReplicationStatus[];
+  /** Of a follower: whose copies it makes now. */
+  readonly feeds: readonly string[];
 }

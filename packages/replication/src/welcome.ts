@@ -1,4 +1,4 @@
-/** The primary's payloads: WELCOME or REFUSE in answer to HELLO, BEGIN at the head of every bulk.
+/** The primary's payloads: WELCOME or REFUSE in answer to HELLO, BEGIN at the head of every bulk, SEED in place of one.
  *
  *  Decoders return the broken rule as a string; every code is looked up in its table before it is used. */
 import { ID_BYTES_MAX } from './frame.ts';
@@ -34,6 +34,8 @@ export const REFUSAL_CODES = [
   'incarnation',
   'busy',
   'certificate',
+  'noSource',
+  'noSlots',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
@@ -92,6 +94,7 @@ const REFUSE_AT = defineLayout(
   REFUSE_FIXED_BYTES,
 );
 const REFUSE_TEXT_BYTES_MAX = 1_020;
+const SEED_FIXED_BYTES = 4;
 
 function padded(fixedBytes: number, text: Buffer): Buffer {
   const bytes = Buffer.alloc(fixedBytes + ((text.length + 3) & ~3));
@@ -169,4 +172,21 @@ export function decodeBegin(bytes: Buffer): Begin | string {
     chunkCount: bytes.readUInt32LE(BEGIN_AT.chunkCount),
     pass: bytes.readUInt32LE(BEGIN_AT.pass),
   };
+}
+
+/** The follower that feeds the copy. */
+export function encodeSeed(node: string): Buffer {
+  const nodeId = Buffer.from(node);
+  const bytes = padded(SEED_FIXED_BYTES, nodeId);
+  bytes.writeUInt32LE(nodeId.length, 0);
+  return bytes;
+}
+
+export function decodeSeed(bytes: Buffer): string | { readonly node: string } {
+  const nodeIdBytes = bytes.readUInt32LE(0);
+  const isWhole = SEED_FIXED_BYTES + ((nodeIdBytes + 3) & ~3) === bytes.length;
+  if (nodeIdBytes === 0 || nodeIdBytes > ID_BYTES_MAX || !isWhole) {
+    return 'a SEED is as long as its node id says';
+  }
+  return { node: bytes.toString('utf8', SEED_FIXED_BYTES, SEED_FIXED_BYTES + nodeIdBytes) };
 }

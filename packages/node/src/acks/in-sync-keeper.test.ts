@@ -19,7 +19,7 @@ function mapOf(): ClusterMap {
 function follower(id: string, change: Partial<Follower> = {}): Follower {
   return {
     ...{ node: id, incarnation: 1, state: 'streaming', leaving: false, stalled: false },
-    ...{ ackedSeq: 10, lagSeq: 0, lagSeconds: 0, sync: null, ...change },
+    ...{ ackedSeq: 10, lagSeq: 0, lagSeconds: 0, sync: null, source: null, ...change },
   };
 }
 
@@ -79,7 +79,7 @@ class World {
   /** What the replication worker says of both partitions. */
   async heard(...followers: Follower[]): Promise<void> {
     const status = { role: ROLE_PRIMARY, epoch: 3, seq: 10, consistent: true, checked: true };
-    this.keeper.heard([0, 1].map((id) => ({ id, ...status, followers })));
+    this.keeper.heard([0, 1].map((id) => ({ id, ...status, followers, feeds: [] })));
     await settle();
   }
 

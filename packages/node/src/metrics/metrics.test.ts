@@ -161,11 +161,20 @@ describe('metrics', () => {
       state: 'streaming' as const,
       ackedSeq: 1,
       sync: null,
+      source: null,
       incarnation: 1,
       leaving: false,
       stalled: false,
     };
-    const partition = { id: 0, role: 1, epoch: 1, seq: 9, consistent: true, checked: true };
+    const partition = {
+      id: 0,
+      role: 1,
+      epoch: 1,
+      seq: 9,
+      consistent: true,
+      checked: true,
+      feeds: [],
+    };
     const status = sourcesOf().replication();
     const sources = sourcesOf({
       replication: () => ({

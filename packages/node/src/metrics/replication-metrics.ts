@@ -82,6 +82,45 @@ export function addReplicationMetrics(registry: Registry, sources: MetricSources
   );
   counter(
     registry,
+    'bulk_sent_bytes_total',
+    'Bytes of images sent to followers, as the primary of the partition or as a follower that feeds another',
+    () => [
+      ['primary', counters().chunkBytesSent - counters().chunkBytesRelayed],
+      ['relay', counters().chunkBytesRelayed],
+    ],
+    'as',
+  );
+  counter(
+    registry,
+    'seeds_total',
+    'New copies of partitions led here that were sent to a follower, came back made, or came back without',
+    () => [
+      ['sent', counters().seedsSent],
+      ['done', counters().seedsDone],
+      ['failed', counters().seedsFailed],
+    ],
+    'outcome',
+  );
+  counter(
+    registry,
+    'seeds_refused_total',
+    'New copies that this node, a follower, did not feed',
+    () => [
+      ['no-slots', counters().seedsRefused.noSlots],
+      ['no-source', counters().seedsRefused.noSource],
+    ],
+    'reason',
+  );
+  gauge(
+    registry,
+    'seeds_running',
+    'Copies of partitions led here that followers feed now, by who feeds whom',
+    () => seedsOf(sources),
+    'source',
+    'joiner',
+  );
+  counter(
+    registry,
     'replication_received_bytes_total',
     'Bytes received from primaries',
     () => counters().bytesReceived,
@@ -143,6 +182,18 @@ function lagByPeer(
     }
   }
   return [...peers];
+}
+
+function seedsOf(sources: MetricSources): Labelled[] {
+  const pairs = new Map<string, [source: string, joiner: string, count: number]>();
+  for (const { followers } of sources.replication().partitions) {
+    for (const { node, source } of followers) {
+      if (source === null) continue;
+      const key = `${source} ${node}`;
+      pairs.set(key, [source, node, (pairs.get(key)?.[2] ?? 0) + 1]);
+    }
+  }
+  return [...pairs.values()];
 }
 
 function statesOf(samples: readonly PartitionSample[]): Labelled[] {

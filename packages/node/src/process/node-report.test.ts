@@ -62,6 +62,7 @@ test('node report: only a primary speaks of followers; one that streams has been
     lagSeq: 2,
     lagSeconds: 0.5,
     sync: null,
+    source: null,
     incarnation: 1,
     leaving: false,
     stalled: false,
@@ -70,7 +71,7 @@ test('node report: only a primary speaks of followers; one that streams has been
     { node: 'n2', state: 'streaming' as const, ...at },
     { node: 'n3', state: 'checking' as const, ...at },
   ];
-  const partitions = [0, 1].map((id) => ({ id, ...place, followers }));
+  const partitions = [0, 1].map((id) => ({ id, ...place, followers, feeds: [] }));
   const [first, second] = partitionStatuses([led, followed], { ...NO_REPLICATION, partitions });
   expect(first.followers).toEqual([
     { node: 'n2', state: 'streaming', ...at, checked: true },

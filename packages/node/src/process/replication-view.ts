@@ -1,7 +1,7 @@
 /** What the replication worker is told of a cluster map: who leads and who follows, and where the
  *  primaries listen. Pure; only partitions with a copy here are named. */
 
-import type { ReplicationView } from '@ingot/replication';
+import type { NodeAddress, ReplicationView } from '@ingot/replication';
 import { type ClusterMap, holdsCopy, nodeOf } from '../shared/map.ts';
 
 export function replicationView(map: ClusterMap, nodeId: string): ReplicationView {
@@ -14,17 +14,17 @@ export function replicationView(map: ClusterMap, nodeId: string): ReplicationVie
       primary: entry.primary,
       followers: entry.followers,
       inSync: entry.inSync,
-      primaryAddress: addressOfPrimary(map, entry.primary),
+      primaryAddress: addressOf(map, entry.primary),
     });
   }
   const incarnations = Object.fromEntries(map.nodes.map((node) => [node.id, node.incarnation]));
-  return { mapVersion: map.version, partitions, incarnations };
+  const addresses = Object.fromEntries(
+    map.nodes.map(({ id, advertise, ports }) => [id, { host: advertise, port: ports.replication }]),
+  );
+  return { mapVersion: map.version, partitions, incarnations, addresses };
 }
 
-function addressOfPrimary(
-  map: ClusterMap,
-  primary: string | null,
-): { host: string; port: number } | null {
-  const node = primary === null ? null : nodeOf(map, primary);
+function addressOf(map: ClusterMap, id: string | null): NodeAddress | null {
+  const node = id === null ? null : nodeOf(map, id);
   return node === null ? null : { host: node.advertise, port: node.ports.replication };
 }
