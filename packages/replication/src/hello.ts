@@ -71,7 +71,7 @@ const HELLO_AT = defineLayout(
 const HELLO_HAS_BASE = 1;
 const HELLO_CONSISTENT = 2;
 const HELLO_CHECKED = 4;
-const HELLO_SEEDABLE = 8;
+const HELLO_SEEDABLE = 16;
 
 const HISTORY_ENTRY_BYTES = 16;
 const HISTORY_AT = defineLayout(
