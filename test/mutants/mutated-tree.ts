@@ -1,6 +1,7 @@
-/** A copy of the packages and of the simulator in a temporary folder, to be broken on purpose.
+/** A copy of the packages and of the simulator in a temporary folder, to be broken on purpose, one patch after the other.
  *
- *  Nothing but Node is needed to run it: the sources run as they are, and `@ingot/*` resolve to the copy. */
+ *  Nothing but Node is needed to run it: the sources run as they are, and `@ingot/*` resolve to the copy. What Node made of
+ *  them is kept beside it, so that a run compiles no more than what a patch has changed. */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { constants, setPriority, tmpdir } from 'node:os';
@@ -62,9 +63,16 @@ export class MutatedTree {
     await writeFile(join(this.#tree, 'package.json'), '{ "private": true, "type": "module" }\n');
   }
 
-  /** @throws when the patch no longer fits the source. */
-  async apply(patchFile: string): Promise<void> {
-    await run('git', ['apply', '-p1', patchFile], { cwd: this.#tree });
+  /** Simulates what the patch makes of it, and takes the patch out again.
+   *  @throws when the patch no longer fits the source. */
+  async simulatePatched(patchFile: string, seeds: Seeds): Promise<Outcome> {
+    const apply = ['apply', '-p1', patchFile];
+    await run('git', apply, { cwd: this.#tree });
+    try {
+      return await this.simulate(seeds);
+    } finally {
+      await run('git', [...apply, '--reverse'], { cwd: this.#tree });
+    }
   }
 
   /** Simulates seed after seed, up to the first that breaks a claim.
@@ -74,7 +82,8 @@ export class MutatedTree {
     const seeds = [`--seed=${from}`, `--seeds=${count}`, `--hours=${hours}`];
     const mode = part === null ? [] : ['--cluster', `--part=${part}`];
     const command = ['--conditions=source', main, ...mode, ...seeds];
-    const options = { timeout: simulationTimeoutMs, maxBuffer: outputBytesMax };
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(this.#tree, 'compiled') };
+    const options = { env, timeout: simulationTimeoutMs, maxBuffer: outputBytesMax };
     const running = run(process.execPath, command, options);
     // It only computes: whoever runs beside it and has times to keep goes first.
     const { pid } = running.child;

@@ -7,7 +7,7 @@ export interface Patience {
   readonly everyMs?: number;
 }
 
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 const EVERY_MS = 50;
 
 /** Thrown by a check: what is waited for cannot come any more. */

@@ -34,8 +34,8 @@ export interface ClusterShape {
   readonly credentials?: Credentials;
 }
 
-const START_WITHIN_MS = 40_000;
-const SETTLE_WITHIN_MS = 60_000;
+const START_WITHIN_MS = 100_000;
+const SETTLE_WITHIN_MS = 120_000;
 /** The end of a log, in a failure. */
 const LOG_LINES_SHOWN = 15;
 
