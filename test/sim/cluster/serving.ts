@@ -11,9 +11,12 @@ import { createCounters, WorkerCounters } from '../../../packages/node/src/metri
 import {
   HeldReplies,
   type HeldRepliesHost,
+  needKind,
 } from '../../../packages/node/src/serving/held-replies.ts';
+import { LogBoard } from '../../../packages/node/src/redo-log/log-board.ts';
 import { Passage } from '../../../packages/node/src/serving/passage.ts';
 import { type ClusterMap, nodeOf } from '../../../packages/node/src/shared/map.ts';
+import { AWAIT_ISR } from '../../../packages/node/src/shared/settings.ts';
 import { Broken } from '../trace.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { Mailbox } from './mailbox.ts';
@@ -55,6 +58,7 @@ export class Serving implements HeldRepliesHost {
   readonly partitions: (Partition | null)[] = [];
   readonly counters = new WorkerCounters(createCounters());
   readonly workerIndex = 0;
+  readonly log: LogBoard;
   map: ClusterMap;
   readonly #node: ClusterNode;
   readonly #box: Mailbox;
@@ -66,6 +70,7 @@ export class Serving implements HeldRepliesHost {
   constructor(node: ClusterNode, board: SimBoard, map: ClusterMap) {
     this.#node = node;
     this.#box = new Mailbox(node.process);
+    this.log = LogBoard.create(map.partitions);
     this.#held = new HeldReplies(this, board);
     this.map = map;
     for (let i = 0; i < map.partitions; i++) this.partitions.push(null);
@@ -180,7 +185,7 @@ export class Serving implements HeldRepliesHost {
     const isIsr = command.acks === 'isr';
     this.#lease.holds = this.#node.hasLease;
     if (partition === null) return answer(refused);
-    if (isIsr && command.kind !== 'read' && !this.#held.suffice(command.partition)) {
+    if (isIsr && command.kind !== 'read' && !this.#held.suffice(command.partition, AWAIT_ISR)) {
       run.world.trace.count('commands refused: too few in sync');
       return answer(refused);
     }
@@ -190,7 +195,7 @@ export class Serving implements HeldRepliesHost {
     const reply = Buffer.from(JSON.stringify(done.value));
     const flush = (bytes: Buffer): void => this.#flush(bytes, answer);
     if (isIsr) {
-      this.#held.need(command.partition, done.epoch, command.kind !== 'read');
+      this.#held.need(command.partition, done.epoch, needKind(AWAIT_ISR, command.kind !== 'read'));
       this.#held.settle(reply, { settle: flush });
     } else flush(reply);
   }

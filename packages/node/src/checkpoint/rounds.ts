@@ -24,6 +24,9 @@ export interface RoundsOptions {
   /** Unix ms. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
+  /** The file holds that copy up to `seq`, whose landings are these: said after each save, and where a round finds that
+   *  there is nothing to save. */
+  readonly saved: (partition: Partition, landings: number, seq: number) => void;
   /** After each round, and where one fails. */
   readonly tell: (status: CheckpointStatus) => void;
 }
@@ -72,6 +75,15 @@ export class CheckpointRounds {
 
   begin(): void {
     this.#schedule(this.#options.everyMs);
+  }
+
+  /** Somebody waits for checkpoints of these. */
+  saveSoon(ids: readonly number[]): void {
+    if (this.#isEnding) return;
+    void this.#inTurn(async () => {
+      for (const id of ids) if (!this.#isEnding) await this.#trySave(id, 0);
+      this.#tell();
+    });
   }
 
   /** Saves everything once more, as fast as it goes: nobody writes any more. */
@@ -141,7 +153,11 @@ export class CheckpointRounds {
     const partition = this.#copies.get(id);
     if (partition?.consistent() !== true) return null;
     const known = this.#states.get(id);
+    const landings = partition.landings();
     if (known !== undefined && isCurrent(partition, known)) {
+      if (landings === partition.landings() && partition.consistent()) {
+        this.#options.saved(partition, landings, known.meta.seq);
+      }
       if (endedLife === 0 || known.meta.endedLife === endedLife) return null;
     }
     const { clusterId, node, nowMs } = this.#options;
@@ -152,7 +168,11 @@ export class CheckpointRounds {
         return await saveEndOfLife({ file, endedLife }, saved);
       }
       const pause = (bytes: number): Promise<void> => this.#pause(bytes);
-      return await saveCheckpoint({ partition, owner, file, saved, endedLife, nowMs, pause });
+      const made = await saveCheckpoint({
+        ...{ partition, owner, file, saved, endedLife, nowMs, pause },
+      });
+      this.#options.saved(partition, made.landings, made.state.meta.seq);
+      return made;
     } finally {
       await file.close();
     }

@@ -50,6 +50,11 @@ export interface SaveFigures {
   readonly bytes: number;
 }
 
+export interface SavedCopyFigures extends SaveFigures {
+  /** Of the copy, from before to behind the save. */
+  readonly landings: number;
+}
+
 /** There is nothing to save at this moment, or what was begun came to nothing; the file is as it was. */
 export class NotSaved extends Error {}
 
@@ -66,7 +71,7 @@ export function isCurrent(partition: Partition, { meta }: SavedState): boolean {
 }
 
 /** Rejects with NotSaved, or with what the disk says. */
-export async function saveCheckpoint(options: SaveOptions): Promise<SaveFigures> {
+export async function saveCheckpoint(options: SaveOptions): Promise<SavedCopyFigures> {
   return await new Save(options).run();
 }
 
@@ -99,12 +104,16 @@ class Save {
       options.saved?.table.clone() ?? new CheckpointTable(options.partition.geometry.chunkCount);
   }
 
-  async run(): Promise<SaveFigures> {
+  async run(): Promise<SavedCopyFigures> {
     await this.#look();
     this.#landings = this.#view.landings;
     this.#mustBeWhole();
     const meta = await this.#options.file.transact(() => this.#transaction());
-    return { state: { meta, table: this.#table }, chunks: this.#chunks, bytes: this.#bytes };
+    return {
+      state: { meta, table: this.#table },
+      landings: this.#landings,
+      ...{ chunks: this.#chunks, bytes: this.#bytes },
+    };
   }
 
   async #transaction(): Promise<CheckpointMeta> {

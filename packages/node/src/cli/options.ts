@@ -3,6 +3,7 @@
  *
  *  A row's name is its flag (`--name`) and its key in the YAML file alike. A default of null means
  *  "worked out when nothing is given", and `doc` says how. */
+import { ACKS, DURABILITIES } from '../shared/settings.ts';
 
 export type OptionType =
   | 'text'
@@ -163,9 +164,9 @@ export const CLUSTER_OPTIONS: readonly OptionRow[] = [
 export const PROCESS_OPTIONS: readonly OptionRow[] = [
   choice(
     'acks',
-    ['local', 'isr'],
+    ACKS,
     'local',
-    'reply to a write when the primary has it, or when every copy in sync has; CLIENT ACKS changes it for a connection',
+    'reply to a write when the primary has it, when every copy in sync has, or when it is on disk; CLIENT ACKS changes it for a connection',
   ),
   duration(
     'failover-wait',
@@ -242,6 +243,18 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
     [SECOND_MS, 30 * DAY_MS],
     3_600 * SECOND_MS,
     'compare every chunk of every copy once in so long, and repair what differs; 0: never',
+  ),
+  choice(
+    'durability',
+    DURABILITIES,
+    'checkpoint',
+    'what a restart finds: nothing, what was saved last (see --checkpoint-every), or all that was written to the redo log since, too, which CLIENT ACKS log waits for',
+  ),
+  bytes(
+    'log-max',
+    [64 * MB, 64 * GB],
+    GB,
+    'the redo log grows to so much; a checkpoint is made when it is half full, and lets it begin anew',
   ),
   duration(
     'checkpoint-every',

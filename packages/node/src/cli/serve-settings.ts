@@ -5,13 +5,16 @@ import { resolve } from 'node:path';
 import type { SyncRate } from '@ingot/replication';
 import { refusal, usageError } from '../shared/errors.ts';
 import { nodeIdPattern } from '../shared/map.ts';
-import type {
-  Acks,
-  EvictionPolicy,
-  LogLevel,
-  OutputLimit,
-  Ports,
-  Settings,
+import {
+  type Acks,
+  AWAIT_LOG,
+  awaitsOf,
+  type Durability,
+  type EvictionPolicy,
+  type LogLevel,
+  type OutputLimit,
+  type Ports,
+  type Settings,
 } from '../shared/settings.ts';
 import { memoryLimit } from '../process/memory.ts';
 import { isLoopback, isWildcard } from './address.ts';
@@ -57,7 +60,7 @@ export function settingsFrom(
     syncRate: values.rate('sync-rate') as SyncRate,
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
-    checkpointEveryMs: values.number('checkpoint-every') ?? 0,
+    ...durabilityFrom(values),
     checkpointBytesPerSecond: values.number('checkpoint-rate') ?? 0,
     insecure: values.flag('insecure'),
     logLevel: values.text('log-level') as LogLevel,
@@ -76,6 +79,28 @@ export function settingsFrom(
   };
   refuseWhatDoesNotFit(settings);
   return Object.freeze(settings);
+}
+
+/** A log needs checkpoints: they let it begin anew. */
+function durabilityFrom(
+  values: OptionValues,
+): Pick<Settings, 'durability' | 'logBytesMax' | 'checkpointEveryMs'> {
+  const durability = values.text('durability') as Durability;
+  const everyMs = values.number('checkpoint-every') ?? 0;
+  const acks = values.text('acks') as Acks;
+  if (durability !== 'log' && (awaitsOf(acks) & AWAIT_LOG) !== 0) {
+    throw usageError(`--acks ${acks} needs a log to wait for: give --durability log, too`);
+  }
+  if (durability === 'log' && everyMs === 0) {
+    throw usageError(
+      '--durability log needs checkpoints, or its log would grow for ever: give --checkpoint-every 1m, too',
+    );
+  }
+  return {
+    durability,
+    logBytesMax: values.number('log-max') ?? 0,
+    checkpointEveryMs: durability === 'none' ? 0 : everyMs,
+  };
 }
 
 type ClusterSettings = Pick<

@@ -27,7 +27,7 @@ const FLAGS: readonly (readonly [mark: string, flag: string])[] = [
 ];
 
 const ONE =
-  /^([^\s<()=@!#?*+]+)(?:<([\w-]+)>)?(?:=([^\s()@!#?*+]+))?(?:@([\d.]+))?(?:!([\d.]+))?(?:#(\d+))?([?*+]*)$/;
+  /^([^\s<()=@!#?*+]+)(?:<([\w-]+)>)?(?:=((?:[^\s()@!#?*+]|\+(?=\w))+))?(?:@([\d.]+))?(?:!([\d.]+))?(?:#(\d+))?([?*+]*)$/;
 
 /** What the notation says. */
 export function readArguments(text: string): Argument[] {

@@ -4,6 +4,7 @@
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
+import { ACKS } from '../shared/settings.ts';
 import { replyFromEvery } from './ask-workers.ts';
 import { CLIENT_CONTROL, clientType } from './client-control.ts';
 import { describeClient } from './client-lines.ts';
@@ -104,10 +105,10 @@ function setinfo(execution: Execution, args: Args, out: ReplyWriter): void {
   out.ok();
 }
 
-/** CLIENT ACKS [local | isr], which Redis has not got: when replies leave. */
+/** CLIENT ACKS [local | isr | log | isr+log], which Redis has not got: when replies leave. */
 function acks({ session }: Execution, args: Args, out: ReplyWriter): void {
   if (args.count === 2) return out.bulkText(session.acks);
-  const mode = (['local', 'isr'] as const).find((word) => args.is(2, word.toUpperCase()));
+  const mode = ACKS.find((word) => args.is(2, word.toUpperCase()));
   if (mode === undefined || args.count > 3) return out.error(SYNTAX_ERROR);
   session.acks = mode;
   out.ok();
@@ -181,7 +182,8 @@ export const CLIENT_COMMAND: CommandRow = container({
       word: 'acks',
       arity: -2,
       flags: ORDINARY,
-      summary: 'Tells or sets when replies leave: local, or isr (every copy in sync has it).',
+      summary:
+        'Tells or sets when replies leave: local, isr (every copy in sync has it), log (it is on disk), or isr+log.',
       run: acks,
     },
     {

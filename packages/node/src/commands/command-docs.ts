@@ -9,7 +9,7 @@ import type { CommandRow } from './row.ts';
 
 /** What Redis 7.0 has not, or not so; in the same notation. */
 const OWN_DATA = `
-client|acks mode<oneof>?(local<pure-token>=LOCAL isr<pure-token>=ISR)
+client|acks mode<oneof>?(local<pure-token>=LOCAL isr<pure-token>=ISR log<pure-token>=LOG isr-log<pure-token>=ISR+LOG)
 client|no-touch enabled<oneof>(on<pure-token>=ON off<pure-token>=OFF)
 client|setinfo attr<oneof>(libname=LIB-NAME libver=LIB-VER)
 delex key<key>#0 condition<oneof>?(ifeq-value=IFEQ ifne-value=IFNE ifdeq-digest=IFDEQ

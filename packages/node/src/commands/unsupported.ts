@@ -32,7 +32,7 @@ export const UNSUPPORTED: readonly Unsupported[] = [
   },
   {
     standing: 'not yet',
-    why: 'replies do not wait for the disk yet: WAIT and acks=isr wait for other nodes',
+    why: 'CLIENT ACKS log waits for the disk, WAIT and CLIENT ACKS isr for other nodes',
     names: 'waitaof',
   },
   {

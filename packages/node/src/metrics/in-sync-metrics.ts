@@ -41,4 +41,10 @@ export function addInSyncMetrics(registry: Registry, sources: MetricSources): vo
     'Writes refused because too few copies are in sync',
     row(Counter.noReplicas),
   );
+  counter(
+    registry,
+    'nolog_total',
+    'Writes refused because the redo log takes nothing, or there is none',
+    row(Counter.noLog),
+  );
 }

@@ -87,6 +87,8 @@ export const Counter = {
   /** gauges: bytes that the connections of this worker hold, and what its largest holds of them */
   clientBytes: 38,
   clientBytesMost: 39,
+  /** writes refused because the redo log takes nothing, or there is none */
+  noLog: 40,
 } as const;
 
 export type CounterName = keyof typeof Counter;

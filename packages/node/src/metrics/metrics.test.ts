@@ -62,6 +62,7 @@ function sourcesOf(overrides: Partial<MetricSources> = {}): MetricSources {
     controlRefusals: () => ({ ...createRefusalCounts(), otherSecret: 1, timeout: 5 }),
     failovers: () => ({ ...NO_FAILOVERS, silent: { buckets: [0, 2, 1], sum: 1.5 } }),
     lease: () => ({ remainingMs: 1_500, fences: 2, lives: 3 }),
+    redoLog: () => null,
     checkpoints: () => ({
       ...{ saves: 7, failures: 1, chunks: 20, bytes: 1_310_720, seconds: 0.5 },
       ...{ failing: 1, partitions: 2, oldestSavedAtMs: 0 },

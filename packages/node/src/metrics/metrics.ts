@@ -10,6 +10,7 @@ import { snakeCase } from '../shared/snake-case.ts';
 import { addCheckMetrics } from './check-metrics.ts';
 import { addFailoverMetrics } from './failover-metrics.ts';
 import { addCheckpointMetrics } from './checkpoint-metrics.ts';
+import { addRedoLogMetrics } from './redo-log-metrics.ts';
 import { addInSyncMetrics } from './in-sync-metrics.ts';
 import { CLIENT_COUNTERS } from './client-counters.ts';
 import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } from './layout.ts';
@@ -43,6 +44,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addFailoverMetrics(registry, sources);
   addLeaseMetrics(registry, sources);
   addCheckpointMetrics(registry, sources);
+  addRedoLogMetrics(registry, sources);
   addInSyncMetrics(registry, sources);
   return registry;
 }

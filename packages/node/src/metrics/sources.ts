@@ -5,7 +5,7 @@ import type { PeerRefusalReason } from '@ingot/replication';
 import type { Budget } from '@ingot/store';
 import type { FailoverFigures } from '../control/failover-log.ts';
 import type { ClusterMap } from '../shared/map.ts';
-import type { CheckpointStatus, ReplicationStatus } from '../shared/messages.ts';
+import type { CheckpointStatus, RedoLogStatus, ReplicationStatus } from '../shared/messages.ts';
 import type { WorkerCounters } from './layout.ts';
 
 export interface PartitionSample {
@@ -69,5 +69,7 @@ export interface MetricSources {
   };
   /** null: nothing has been said of them yet */
   readonly checkpoints: () => CheckpointStatus | null;
+  /** null: this node keeps no redo log. */
+  readonly redoLog: () => RedoLogStatus | null;
   readonly threads: () => readonly ThreadUse[];
 }

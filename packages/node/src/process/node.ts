@@ -38,10 +38,13 @@ import type {
   AskMessage,
   CheckpointStatus,
   NodeStats,
+  RedoLogStatus,
   ReplicationStatus,
 } from '../shared/messages.ts';
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
+import type { LogStart } from '../redo-log/log-writer.ts';
 import { recoverCopies } from './checkpoint-recovery.ts';
+import { recoverLog } from './log-recovery.ts';
 import { LoadingDoors } from './loading-doors.ts';
 import { LocalPartitions } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
@@ -122,6 +125,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #isReady = false;
   #replication: ReplicationStatus = NO_REPLICATION;
   #checkpoints: CheckpointStatus | null = null;
+  #redoLog: RedoLogStatus | null = null;
+  #logStart: LogStart = { cutAt: null, bytes: 0, copies: [] };
   readonly #reported = new HeartbeatCopies(REPORT_KEPT_MS);
   #keeper: InSyncKeeper | null = null;
   #stopped: Promise<void> | null = null;
@@ -212,7 +217,11 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       ...{ settings, map, limit: memoryLimit(), log: this.#log, signal },
       onProgress: (share) => this.#doors.progressed(share),
     });
-    this.#partitions.recover(handles);
+    const logged = await recoverLog({
+      ...{ settings, map, handles, limit: memoryLimit(), log: this.#log },
+    });
+    this.#logStart = logged.start;
+    this.#partitions.recover(logged.handles);
     return memory;
   }
 
@@ -316,6 +325,10 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         this.#keeper?.heard(status.partitions);
         this.#checkReady();
       },
+      logStart: this.#logStart,
+      onRedoLog: (status) => {
+        this.#redoLog = status;
+      },
       onCheckpoints: (status) => {
         this.#checkpoints = status;
       },
@@ -359,6 +372,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         lives: this.#lives,
       }),
       checkpoints: () => this.#checkpoints,
+      redoLog: () => this.#redoLog,
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {

@@ -19,6 +19,8 @@ const { settings, nodeId, map, handles } = ownData();
 const rounds = new SweepRounds();
 const pinWatch = new PinWatch(settings.pinMaxMs, log);
 const copies: Map<number, Partition> = new Map();
+/** By partition: how many copies of it were given to this thread. */
+const copyCounts: Map<number, number> = new Map();
 const checkpoints = settings.checkpointEveryMs === 0 ? noCheckpoints() : newCheckpoints();
 let held: ReadonlySet<number> = new Set(copiesOn(map, nodeId));
 let untouched: PartitionHandle[] = [];
@@ -30,6 +32,7 @@ onMessage((message: ToStorageWorker) => {
   if (message.kind === 'attach') attach(message.handle);
   else if (message.kind === 'detach') detach(message.partition);
   else if (message.kind === 'map') followMap(message.map);
+  else if (message.kind === 'save') checkpoints?.saveSoon(message.partitions);
   else if (message.kind === 'end') void end(message.endedLife);
 });
 
@@ -42,6 +45,7 @@ post({ kind: 'ready' });
 function attach(handle: PartitionHandle): void {
   const partition = attachPartition(handle);
   copies.set(partition.id, partition);
+  copyCounts.set(partition.id, (copyCounts.get(partition.id) ?? 0) + 1);
   rounds.attach(partition);
   checkpoints?.attach(partition);
   if (!settings.prealloc) return;
@@ -76,6 +80,12 @@ function newCheckpoints(): CheckpointRounds {
     nowMs: Date.now,
     monotonicMs: () => performance.now(),
     tell: (status) => post({ kind: 'checkpoints', status }),
+    saved: (partition, landings, seq) => {
+      const { id } = partition;
+      if (copies.get(id) !== partition) return;
+      const copy = copyCounts.get(id) ?? 0;
+      post({ kind: 'saved', saves: [{ partition: id, copy, landings, seq }] });
+    },
   });
 }
 

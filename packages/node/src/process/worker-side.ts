@@ -3,6 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type {
   FromDataWorker,
+  FromLogWorker,
   FromReplicationWorker,
   FromStorageWorker,
   FromWorker,
@@ -15,7 +16,7 @@ export function ownData(): WorkerData {
 }
 
 export function post(
-  message: FromWorker | FromDataWorker | FromReplicationWorker | FromStorageWorker,
+  message: FromWorker | FromDataWorker | FromReplicationWorker | FromStorageWorker | FromLogWorker,
 ): void {
   parentPort?.postMessage(message);
 }

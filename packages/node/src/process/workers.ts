@@ -13,15 +13,20 @@ import type {
   CheckpointStatus,
   CommonMessage,
   FromDataWorker,
+  FromLogWorker,
   FromReplicationWorker,
   FromStorageWorker,
   LogMessage,
+  RedoLogStatus,
   ReplicationStatus,
   ToDataWorker,
+  ToLogWorker,
   ToReplicationWorker,
   ToStorageWorker,
   WorkerData,
 } from '../shared/messages.ts';
+import { LogBoard } from '../redo-log/log-board.ts';
+import type { LogStart } from '../redo-log/log-writer.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { WorkerQuestion } from '../shared/worker-questions.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -46,6 +51,9 @@ export interface WorkersOptions {
   readonly onLog: (worker: string, message: LogMessage) => void;
   readonly onReplicationStatus: (status: ReplicationStatus) => void;
   readonly onCheckpoints: (status: CheckpointStatus) => void;
+  /** What was found in the redo log. */
+  readonly logStart: LogStart;
+  readonly onRedoLog: (status: RedoLogStatus) => void;
   readonly answer: (question: AskMessage) => Promise<unknown>;
   readonly died: (worker: string, error: Error) => void;
 }
@@ -57,11 +65,14 @@ export class Workers {
   readonly #data: readonly DataWorker[];
   readonly #replication: WorkerThread<ToReplicationWorker, FromReplicationWorker>;
   readonly #storage: WorkerThread<ToStorageWorker, FromStorageWorker>;
+  /** null: this node keeps no redo log. */
+  readonly #log: WorkerThread<ToLogWorker, FromLogWorker> | null;
 
   constructor(options: WorkersOptions) {
     const { settings } = options;
     const wake = new Int32Array(new SharedArrayBuffer(8));
     const acks = AckBoard.create(options.map.partitions, settings.workers).buffer;
+    const log = LogBoard.create(options.map.partitions).buffer;
     const blocks = Array.from({ length: settings.workers }, createCounters);
     const dataOf = (workerIndex: number, counters: SharedArrayBuffer): WorkerData => ({
       settings,
@@ -74,6 +85,8 @@ export class Workers {
       sealed: options.sealed,
       wake,
       acks,
+      log,
+      logStart: options.logStart,
       counters,
       clientCounters: blocks,
     });
@@ -99,9 +112,24 @@ export class Workers {
       youngHeapMb: YOUNG_HEAP_MB,
       onMessage: (message) => {
         if (message.kind === 'log') options.onLog('storage', message);
+        else if (message.kind === 'saved') this.#log?.post(message);
         else options.onCheckpoints(message.status);
       },
     });
+    this.#log =
+      settings.durability !== 'log'
+        ? null
+        : new WorkerThread({
+            ...common('log'),
+            entry: entryOf('./log-worker'),
+            data: dataOf(0, createCounters()),
+            youngHeapMb: YOUNG_HEAP_MB,
+            onMessage: (message) => {
+              if (message.kind === 'log') options.onLog('log', message);
+              else if (message.kind === 'save') this.#storage.post(message);
+              else options.onRedoLog(message.status);
+            },
+          });
     this.#data = blocks.map((block, index) => {
       const name = `data-${index}`;
       const worker: DataWorker = new WorkerThread({
@@ -130,6 +158,7 @@ export class Workers {
   /** Before the first map that names this life. */
   lifeBegan(incarnation: number): void {
     this.#replication.post({ kind: 'life', incarnation });
+    this.#log?.post({ kind: 'life', incarnation });
   }
 
   /** Clients that wait for a lease may be served again. */
@@ -201,11 +230,13 @@ export class Workers {
   async stop(endedLife: number): Promise<void> {
     await Promise.all(this.#data.map((worker) => worker.stop({ kind: 'stop' })));
     await this.#replication.stop({ kind: 'stop' });
+    await this.#log?.stop({ kind: 'stop' });
     await this.#storage.stop({ kind: 'end', endedLife }, LAST_CHECKPOINT_MS);
   }
 
   #all(): WorkerThread<CommonMessage, never>[] {
-    return [this.#replication, this.#storage, ...this.#data] as WorkerThread<
+    const log = this.#log === null ? [] : [this.#log];
+    return [this.#replication, this.#storage, ...log, ...this.#data] as WorkerThread<
       CommonMessage,
       never
     >[];

@@ -37,6 +37,7 @@ import type { Passage } from './passage.ts';
 import { PINNED_BYTES_MIN, PinnedValue } from './pinned-value.ts';
 import { ReplyMode } from './session.ts';
 import type { Dispatch } from './dispatch.ts';
+import { needKind } from './held-replies.ts';
 
 /** A batch hands its output over at this size, so that a long pipeline holds little of it. */
 const OUTPUT_BYTES_MAX: number = 256 * 1024;
@@ -240,12 +241,12 @@ export class BatchExecutor {
         const from = out.length;
         if (plan === PLAIN_GET) {
           if (this.get(i)) {
-            if (connection.inSync) this.noteInSync(i, false, from);
+            if (connection.awaits !== 0) this.noteAwaits(i, false, from);
             continue;
           }
         } else if (plan === PLAIN_SET) {
           if (this.set(i)) {
-            if (connection.inSync) this.noteInSync(i, true, from);
+            if (connection.awaits !== 0) this.noteAwaits(i, true, from);
             continue;
           }
         }
@@ -354,7 +355,8 @@ export class BatchExecutor {
     }
     const partition = desk.host.partitions[partitionId];
     if (partition !== null && (partition.mayWrite() || partition.sealed())) return false;
-    if (connection.inSync || connection.large !== null || desk.out.lentBytes > 0) return false;
+    if (connection.awaits !== 0 || connection.large !== null || desk.out.lentBytes > 0)
+      return false;
     const { buffer, ends } = parser;
     const start = i === 0 ? this.parsedFrom : ends[i - 1];
     if (parser.isInline || buffer[start] !== STAR) return false;
@@ -385,7 +387,7 @@ export class BatchExecutor {
       const token = partition.readBegin();
       if (!partition.mayWrite()) return false;
       const ref = partition.find(hash, buffer, keyStart, keyBytes, nowMs);
-      if (connection.inSync) this.epoch = partition.epoch();
+      if (connection.awaits !== 0) this.epoch = partition.epoch();
       if (ref === 0) {
         if (!partition.readEnd(token)) continue;
         out.nil();
@@ -418,7 +420,7 @@ export class BatchExecutor {
    *  it is looked at once more. */
   private getPinned(partition: Partition, ref: number, token: number): boolean {
     const { connection, desk } = this;
-    if (connection.inSync || connection.repliesDue) return false;
+    if (connection.awaits !== 0 || connection.repliesDue) return false;
     const pin = partition.values.pinRead(ref, token, desk.execution.nowMs);
     if (pin === null) return false;
     const value = new PinnedValue(partition, pin, pin.views, pin.bytes);
@@ -437,10 +439,10 @@ export class BatchExecutor {
     const partition = this.partitions[partitionId];
     if (partition === null) return false;
     if (connection.repliesDue && desk.isBehind(connection, partitionId)) return false;
-    const { inSync, written } = connection;
-    if (inSync && !desk.held.suffice(partitionId)) return false;
+    const { awaits, written } = connection;
+    if (awaits !== 0 && !desk.held.suffice(partitionId, awaits)) return false;
     if (!this.passage.open(partition)) return false;
-    if (inSync) this.epoch = partition.epoch();
+    if (awaits !== 0) this.epoch = partition.epoch();
     written[partitionId] = 1;
     const { buffer, args } = parser;
     const cell = (parser.firstArgs[i] + 1) << 1;
@@ -463,9 +465,10 @@ export class BatchExecutor {
   }
 
   /** The plain command `i` was answered with what the output has from `from` on. */
-  private noteInSync(i: number, writes: boolean, from: number): void {
-    const { desk, partitionIds } = this;
-    desk.held.note(partitionIds[i], this.epoch, writes, from, desk.out.length);
+  private noteAwaits(i: number, writes: boolean, from: number): void {
+    const { desk, partitionIds, connection } = this;
+    const kind = needKind(connection.awaits, writes);
+    desk.held.note(partitionIds[i], this.epoch, kind, from, desk.out.length);
   }
 
   /** What was counted since the last time took so long. */
@@ -487,7 +490,7 @@ export class BatchExecutor {
     const { desk } = this;
     if (!desk.passage.wrote) return;
     desk.passage.wrote = false;
-    if (this.connection.inSync) desk.held.hurrySoon();
+    if (this.connection.awaits !== 0) desk.held.hurrySoon(this.connection.awaits);
     else this.onWrote();
   }
 }

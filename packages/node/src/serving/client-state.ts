@@ -5,7 +5,7 @@
 
 import type { Protocol } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
-import type { Acks, Settings } from '../shared/settings.ts';
+import { type Acks, awaitsOf, type Settings } from '../shared/settings.ts';
 import type { ClientAuth } from './client-auth.ts';
 import { type ListenerKind, ReplyMode } from './session.ts';
 import type { Transaction, Watches } from './transaction-state.ts';
@@ -45,8 +45,8 @@ export abstract class ClientState {
   /** Nothing special is going on: plain commands may take the fast paths. */
   plain = true;
   watches: Watches | null = null;
-  /** acks=isr: replies wait until every copy in sync has what they tell. Set through `acks`. */
-  inSync: boolean;
+  /** What replies wait for, as bits: see ACKS. Set through `acks`. */
+  awaits: number;
   /** Per partition: 1 where this connection has written, here or elsewhere; for WAIT. */
   readonly written: Uint8Array;
   /** A link of many clients: nobody waits on it for a long reply. */
@@ -66,7 +66,7 @@ export abstract class ClientState {
     this.listener = listener;
     this.connectedAtMs = nowMs;
     this.lastActiveAtMs = nowMs;
-    this.inSync = defaults.settings.acks === 'isr';
+    this.awaits = awaitsOf(defaults.settings.acks);
     this.isAuthenticated = !defaults.auth.required;
     this.plain = this.isAuthenticated;
     this.written = new Uint8Array(defaults.map.partitions);
@@ -164,7 +164,7 @@ export abstract class ClientState {
   /** What its clients want is told by the link itself, whatever --acks says here. */
   becomeLink(): void {
     this.refusesLong = true;
-    this.inSync = false;
+    this.awaits = 0;
     this.refusals ??= new Set();
   }
 

@@ -19,6 +19,7 @@ import { Counter, createCounters, WorkerCounters } from '../metrics/layout.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
+import { LogBoard } from '../redo-log/log-board.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Ports, RespLimits, Settings } from '../shared/settings.ts';
 import { encode } from './peer-link.ts';
@@ -174,6 +175,8 @@ async function startNode(
       workers: 1,
       prealloc: false,
       scrubEveryMs: 0,
+      durability: 'none',
+      logBytesMax: 0,
       checkpointEveryMs: 0,
       checkpointBytesPerSecond: 0,
       syncRate: 'max',
@@ -194,6 +197,8 @@ async function startNode(
   const worker: ServingWorker = new ServingWorker(
     {
       acks: board.buffer,
+      log: LogBoard.create(map.partitions).buffer,
+      logStart: { cutAt: null, bytes: 0, copies: [] },
       lease: word,
       ...{ settings, nodeId: id, incarnation: 1, workerIndex: 0, map, handles, wake, counters },
       sealed: [],

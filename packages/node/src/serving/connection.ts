@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import type { Args } from '../resp/args.ts';
 import type { Unfinished } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
-import type { Acks } from '../shared/settings.ts';
+import { ACKS, type Acks, awaitsOf } from '../shared/settings.ts';
 import { type ClientDefaults, ClientState } from './client-state.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
 import { Hold } from './hold.ts';
@@ -100,14 +100,14 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   }
 
   get acks(): Acks {
-    return this.inSync ? 'isr' : 'local';
+    return ACKS[this.awaits];
   }
 
   /** What is on its way to other nodes comes before what is sent there on another link. */
   set acks(acks: Acks) {
     if (acks === this.acks) return;
     this.host.emitBatch(this);
-    this.inSync = acks === 'isr';
+    this.awaits = awaitsOf(acks);
     if (this.repliesDue) this.hold |= Hold.replies;
   }
 

@@ -190,11 +190,12 @@ export class Desk {
     }
   }
 
-  /** A write that must be in sync, where too few copies are: refused before anything is done. */
+  /** A write that must be in sync, where too few copies are, or in a log that takes nothing: refused before anything
+   *  is done. */
   lacksReplicas(connection: Connection, command: Command, partitionId: number): boolean {
-    if (!connection.inSync || command.kind !== 'write') return false;
+    if (connection.awaits === 0 || command.kind !== 'write') return false;
     if (this.partition(partitionId)?.mayWrite() !== true) return false;
-    return !this.held.suffice(partitionId);
+    return !this.held.suffice(partitionId, connection.awaits);
   }
 
   /** Null when a link may take another command; else the connection is on hold until it may, or has been for too

@@ -189,7 +189,7 @@ export class Dispatch {
     const partition = desk.partition(partitionId);
     if (desk.lacksReplicas(connection, command, partitionId)) {
       desk.passage.close();
-      desk.held.refuse(out);
+      desk.held.refuse(out, connection.awaits);
       return Outcome.done;
     }
     if (partition !== null && !desk.isBehind(connection, partitionId)) {

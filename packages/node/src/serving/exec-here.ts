@@ -8,6 +8,7 @@ import type { Desk } from './desk.ts';
 import type { Way } from './reply-values.ts';
 import type { QueuedCommand, WatchedKey } from './transaction-state.ts';
 import { areUnchanged, knownKey } from './watch-token.ts';
+import { needKind } from './held-replies.ts';
 
 const ERROR = 0x2d;
 
@@ -23,12 +24,12 @@ export function execHere(
   way: Way,
 ): boolean {
   const { execution, passage, lookup, held } = desk;
-  const { inSync, written } = execution.session as Connection;
+  const { awaits, written } = execution.session as Connection;
   const writes = queued.some(({ index }) => lookup.commands[index].kind === 'write');
   const known = watched.map(knownKey);
   passage.close();
-  if (inSync && writes && !held.suffice(partition.id)) {
-    held.refuse(out);
+  if (awaits !== 0 && writes && !held.suffice(partition.id, awaits)) {
+    held.refuse(out, awaits);
     return true;
   }
   if (!passage.open(partition)) return false;
@@ -36,7 +37,7 @@ export function execHere(
     passage.close();
     return false;
   }
-  if (inSync) held.need(partition.id, partition.epoch(), writes);
+  if (awaits !== 0) held.need(partition.id, partition.epoch(), needKind(awaits, writes));
   if (writes) written[partition.id] = 1;
   if (!areUnchanged(partition, known, execution.nowMs)) {
     passage.close();

@@ -47,9 +47,10 @@ export function runSplit(
     if (waits !== null) return waits;
   }
   const writes = command.kind === 'write';
-  const suffice = parts.every(({ partitionId }) => desk.held.suffice(partitionId));
-  if (writes && connection.inSync && !suffice) {
-    desk.held.refuse(desk.out);
+  const { awaits } = connection;
+  const suffice = parts.every(({ partitionId }) => desk.held.suffice(partitionId, awaits));
+  if (writes && awaits !== 0 && !suffice) {
+    desk.held.refuse(desk.out, awaits);
     return Outcome.done;
   }
   const rule = command.split as SplitRule;

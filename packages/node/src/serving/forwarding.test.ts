@@ -182,7 +182,7 @@ describe('forwarding: what is counted and what ends', () => {
     const args = Args.of('GET', cluster.keyIn(1));
     forwarding.forward(
       map.nodes[1],
-      { id: 1, gone: false, ownLinks: null, protocol: 2, inSync: false },
+      { id: 1, gone: false, ownLinks: null, protocol: 2, awaits: 0 },
       1,
       null,
       args,
@@ -211,7 +211,7 @@ describe('forwarding: what is counted and what ends', () => {
       },
       2,
     );
-    const mode = { id: 1, gone: false, ownLinks: null, protocol: 2, inSync: false } as const;
+    const mode = { id: 1, gone: false, ownLinks: null, protocol: 2, awaits: 0 } as const;
     const [here, gone] = map.nodes;
     const value = 'v'.repeat(WAITING_BYTES_MAX / 4);
     const args = Args.of('SET', cluster.keyIn(1), value);
@@ -278,7 +278,7 @@ describe('forwarding: what is counted and what ends', () => {
     const monotonicMs = (): number => clock.ms;
     const host = { nodeId: 'n0', auth, counters, limits, settings, map, monotonicMs };
     const forwarding = new Forwarding(host, 2);
-    const mode = { id: 1, gone: false, ownLinks: null, protocol: 2, inSync: false } as const;
+    const mode = { id: 1, gone: false, ownLinks: null, protocol: 2, awaits: 0 } as const;
     const args = Args.of('GET', cluster.keyIn(1));
     forwarding.forward(map.nodes[1], mode, 1, null, args, 0, { settle: () => undefined });
     clock.ms = CONNECT_MS_MAX;

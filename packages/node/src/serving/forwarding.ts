@@ -20,6 +20,7 @@ import { Buffer } from 'node:buffer';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { ClusterMap, MapNode } from '../shared/map.ts';
+import { ACKS } from '../shared/settings.ts';
 import type { ClientAuth } from './client-auth.ts';
 import type { LimitWatch } from './limit-watch.ts';
 import { ForwardedBatch, type PassingClient } from './forwarded-batch.ts';
@@ -199,7 +200,7 @@ export class Forwarding {
       this.lanesMap = map;
       this.lanes = [];
     }
-    const at = partitionId * 4 + (mode.inSync ? 2 : 0) + mode.protocol - 2;
+    const at = partitionId * 2 * ACKS.length + mode.awaits * 2 + mode.protocol - 2;
     const known = this.lanes[at];
     if (known !== undefined) return known;
     const owner = this.owner(partitionId);
@@ -420,7 +421,7 @@ export class Forwarding {
     mode: LinkMode,
     isOwn: boolean,
   ): PeerLink {
-    const key = `${node.id}/${mode.protocol}/${mode.inSync}`;
+    const key = `${node.id}/${mode.protocol}/${mode.awaits}`;
     let link = links.get(key);
     if (link === undefined) {
       link = new PeerLink({
@@ -443,8 +444,8 @@ export class Forwarding {
   }
 }
 
-function modeOf({ protocol, inSync }: LinkMode): LinkMode {
-  return { protocol, inSync };
+function modeOf({ protocol, awaits }: LinkMode): LinkMode {
+  return { protocol, awaits };
 }
 
 function isUp(node: MapNode): boolean {

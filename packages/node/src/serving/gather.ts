@@ -40,7 +40,7 @@ export class GatherReads {
   run(connection: Connection, args: Args): boolean {
     const { desk } = this;
     const { out, passage, host } = desk;
-    if (connection.inSync || connection.isLink || connection.noTouch) return false;
+    if (connection.awaits !== 0 || connection.isLink || connection.noTouch) return false;
     if (!host.lease.holds) return false;
     passage.close();
     for (let tries = 0; tries < TRIES_MAX; tries++) {

@@ -1,12 +1,14 @@
-/** Replies to connections with acks=isr, until every copy in sync has what they tell.
+/** Replies to connections with acks=isr, until every copy in sync has what they tell; with acks=log, until this node's
+ *  redo log on disk has it; with both, until both have.
  *
  *  While a command runs, whoever runs it notes what it needs: its partition and epoch, seen inside
  *  the passage or the read. The seq follows when the batch is over: what the partition has committed
  *  by then, which is at least what the command did or saw. A batch is held as one entry, so it costs
  *  one look per change, and its place in the connection's queue keeps the order.
- *  The AckBoard says when: the replication worker writes it and wakes this thread.
+ *  The AckBoard says when, and the LogBoard of the disk: the replication and the log worker write them and wake this
+ *  thread.
  *  Of a need that can no longer be met (the epoch is over, the in-sync set has become smaller than
- *  --min-isr, nobody answered for HELD_MS_MAX) nobody can say what became of it: the replies that
+ *  --min-isr, the disk takes nothing, nobody answered for HELD_MS_MAX) nobody can say what became of it: the replies that
  *  have it become errors, the others of the batch leave as they are. Of a reply that only reads the
  *  error says so: nothing was done.
  *  Owner: one per worker, for all its connections. Bounds: those of each connection's queue. */
@@ -16,7 +18,9 @@ import { type AckBoard, Verdict } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
 import { Counter, type WorkerCounters } from '../metrics/layout.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
+import { type LogBoard, LogState } from '../redo-log/log-board.ts';
 import type { ClusterMap } from '../shared/map.ts';
+import { AWAIT_ISR, AWAIT_LOG } from '../shared/settings.ts';
 import type { ReplySink } from './reply-queue.ts';
 
 export const NOREPLICAS_TEXT = 'NOREPLICAS Not enough good replicas to write.';
@@ -26,6 +30,18 @@ export const NOT_IN_SYNC_TEXT: string =
 /** Nothing was done, and what it saw may be taken back by a failover. */
 export const NOT_READABLE_TEXT: string =
   'ERR not enough copies in sync have acknowledged what was read; read again';
+export const NO_LOG_TEXT: string =
+  'NOLOG this node keeps no redo log, nothing was done; ' +
+  'start it with --durability log, or ask for CLIENT ACKS local';
+export const LOG_FAILS_TEXT: string =
+  'NOLOG the disk of this node takes nothing, nothing was done; ' +
+  'make room below its --data-dir, or ask for CLIENT ACKS local';
+export const NOT_LOGGED_TEXT: string =
+  'NOLOG this was done and is not on disk; ' +
+  'it may be lost at a restart: look at the disk of this node';
+/** Nothing was done, and what it saw may be gone after a restart. */
+export const NOT_READ_LOGGED_TEXT: string =
+  'NOLOG what was read is not on disk; look at the disk of this node';
 /** With more replies held than this, writes of a millisecond travel together as they do without: then
  *  it costs little more to wait for followers than not to. With fewer, each is sent at once. */
 const HURRIED_REPLIES_MAX = 64;
@@ -36,6 +52,16 @@ const KEPT_NOTE_WORDS_MAX: number = NOTE_WORDS * 1_024;
 
 const NOT_IN_SYNC: Buffer = Buffer.from(`-${NOT_IN_SYNC_TEXT}\r\n`);
 const NOT_READABLE: Buffer = Buffer.from(`-${NOT_READABLE_TEXT}\r\n`);
+const NOT_LOGGED: Buffer = Buffer.from(`-${NOT_LOGGED_TEXT}\r\n`);
+const NOT_READ_LOGGED: Buffer = Buffer.from(`-${NOT_READ_LOGGED_TEXT}\r\n`);
+
+/** Of a need: whether the command wrote, and what its reply waits for (AWAIT_ bits), as one number. */
+const WRITES = 1;
+export function needKind(awaits: number, writes: boolean): number {
+  return awaits * 2 + (writes ? WRITES : 0);
+}
+const NEEDS_ISR = AWAIT_ISR * 2;
+const NEEDS_LOG = AWAIT_LOG * 2;
 
 export interface HeldRepliesHost {
   readonly map: ClusterMap;
@@ -47,6 +73,7 @@ export interface HeldRepliesHost {
   wakeReplication(): void;
   /** The same, and replies wait for followers: it is not to wait for more. */
   hurryReplication(): void;
+  readonly log: LogBoard;
 }
 
 /** Something that waits for the board to change. */
@@ -58,9 +85,9 @@ export interface BoardWaiter {
 export class HeldReplies {
   readonly board: AckBoard;
   private readonly host: HeldRepliesHost;
-  /** Of the commands run since they were last taken: partition, epoch, writes. */
+  /** Of the commands run since they were last taken: partition, epoch, kind. */
   private fresh: number[] = [];
-  /** Of the batch's replies: partition, epoch, writes, from, to; those before `noteEnd` count. An
+  /** Of the batch's replies: partition, epoch, kind, from, to; those before `noteEnd` count. An
    *  array that is emptied loses its memory, and has to grow again. */
   private readonly notes: number[] = [];
   private noteEnd = 0;
@@ -70,7 +97,8 @@ export class HeldReplies {
   /** Replies that wait. */
   private count = 0;
   private watching = false;
-  private hurrying = false;
+  /** What replies of this turn of the event loop wait for. */
+  private hurrying = 0;
 
   constructor(host: HeldRepliesHost, board: AckBoard) {
     this.host = host;
@@ -78,33 +106,23 @@ export class HeldReplies {
   }
 
   /** A command has run on this partition, at this epoch. */
-  need(partitionId: number, epoch: number, writes: boolean): void {
-    this.fresh.push(partitionId, epoch, writes ? 1 : 0);
+  need(partitionId: number, epoch: number, kind: number): void {
+    this.fresh.push(partitionId, epoch, kind);
   }
 
   /** A command over all partitions that are led here has run. */
-  needAll(writes: boolean): void {
+  needAll(kind: number): void {
     for (const partition of this.host.partitions) {
-      if (partition?.mayWrite() === true) this.need(partition.id, partition.epoch(), writes);
+      if (partition?.mayWrite() === true) this.need(partition.id, partition.epoch(), kind);
     }
   }
 
   /** The reply of one plain command is out[from .. to). */
-  note(partitionId: number, epoch: number, writes: boolean, from: number, to: number): void {
-    this.addNote(partitionId, epoch, writes ? 1 : 0, from, to);
-  }
-
-  private addNote(
-    partitionId: number,
-    epoch: number,
-    writes: number,
-    from: number,
-    to: number,
-  ): void {
+  note(partitionId: number, epoch: number, kind: number, from: number, to: number): void {
     const { notes, noteEnd } = this;
     notes[noteEnd] = partitionId;
     notes[noteEnd + 1] = epoch;
-    notes[noteEnd + 2] = writes;
+    notes[noteEnd + 2] = kind;
     notes[noteEnd + 3] = from;
     notes[noteEnd + 4] = to;
     this.noteEnd = noteEnd + NOTE_WORDS;
@@ -115,7 +133,7 @@ export class HeldReplies {
     const { fresh } = this;
     if (fresh.length === 0) return;
     for (let i = 0; i < fresh.length; i += 3) {
-      this.addNote(fresh[i], fresh[i + 1], fresh[i + 2], from, to);
+      this.note(fresh[i], fresh[i + 1], fresh[i + 2], from, to);
     }
     fresh.length = 0;
   }
@@ -125,17 +143,27 @@ export class HeldReplies {
     this.fresh.length = 0;
   }
 
-  /** Enough copies are in sync for a write. */
-  suffice(partitionId: number): boolean {
-    const { map } = this.host;
-    if (map.minIsr <= 1) return true;
+  /** A write that waits for that may begin: enough copies are in sync, and the log takes it. */
+  suffice(partitionId: number, awaits: number): boolean {
+    const { map, partitions } = this.host;
+    // Of a partition that is led elsewhere, that node says.
+    if ((awaits & AWAIT_LOG) !== 0 && partitions[partitionId]?.mayWrite() === true) {
+      if (this.host.log.state !== LogState.writes) return false;
+    }
+    if ((awaits & AWAIT_ISR) === 0 || map.minIsr <= 1) return true;
     const entry = map.placement[partitionId];
     const others = entry.inSync.filter(({ node }) => node !== entry.primary).length;
     return 1 + others >= map.minIsr;
   }
 
   /** Counts a write that is refused, and says how. */
-  refuse(out: ReplyWriter): void {
+  refuse(out: ReplyWriter, awaits: number): void {
+    const { state } = this.host.log;
+    if ((awaits & AWAIT_LOG) !== 0 && state !== LogState.writes) {
+      this.host.counters.add(Counter.noLog, 1);
+      out.error(state === LogState.off ? NO_LOG_TEXT : LOG_FAILS_TEXT);
+      return;
+    }
     this.host.counters.add(Counter.noReplicas, 1);
     out.error(NOREPLICAS_TEXT);
   }
@@ -200,7 +228,7 @@ export class HeldReplies {
         needs[at + 2] = this.committedAt(partitionId, epoch);
         needs[at + 3] = notes[i + 2];
         needEnd = at + 4;
-      } else if (notes[i + 2] === 1) needs[at + 3] = 1;
+      } else needs[at + 3] |= notes[i + 2];
       notes[i] = at;
     }
     return new HeldReply(this, this.host, needs.slice(0, needEnd), notes);
@@ -216,7 +244,7 @@ export class HeldReplies {
   hold(held: HeldReply, sink: ReplySink): void {
     held.sink = sink;
     this.add(held.count);
-    this.wait(held);
+    this.wait(held, held.awaits);
   }
 
   /** So many replies more wait, or less. */
@@ -225,20 +253,24 @@ export class HeldReplies {
     this.host.counters.add(Counter.acksHeld, replies);
   }
 
-  /** Looks at `waiter` at every change of the board. */
-  wait(waiter: BoardWaiter): void {
+  /** Looks at `waiter` at every change of the boards. */
+  wait(waiter: BoardWaiter, awaits: number = AWAIT_ISR): void {
     this.waiters.push(waiter);
-    this.hurrySoon();
+    this.hurrySoon(awaits);
     if (!this.watching) void this.watch();
   }
 
   /** Writes of this turn of the event loop leave together, and at once. */
-  hurrySoon(): void {
-    if (this.hurrying) return;
-    this.hurrying = true;
+  hurrySoon(awaits: number): void {
+    const isUnderWay = this.hurrying !== 0;
+    this.hurrying |= awaits;
+    if (isUnderWay) return;
     setImmediate(() => {
-      this.hurrying = false;
-      if (this.count > HURRIED_REPLIES_MAX) this.host.wakeReplication();
+      const { hurrying } = this;
+      this.hurrying = 0;
+      if ((hurrying & AWAIT_LOG) !== 0) this.host.log.wake();
+      if ((hurrying & AWAIT_ISR) === 0) this.host.wakeReplication();
+      else if (this.count > HURRIED_REPLIES_MAX) this.host.wakeReplication();
       else this.host.hurryReplication();
     });
   }
@@ -268,6 +300,9 @@ export class HeldReplies {
   }
 }
 
+/** Of a need that cannot be met: the reply to a write, and to a read. */
+type Words = [write: Buffer, read: Buffer];
+
 /** Some replies, as bytes, and what they need. */
 export class HeldReply implements BoardWaiter {
   bytes!: Buffer;
@@ -276,13 +311,13 @@ export class HeldReply implements BoardWaiter {
   private readonly board: AckBoard;
   private readonly host: HeldRepliesHost;
   private readonly sinceMs: number;
-  /** partition, epoch, seq, writes */
+  /** partition, epoch, seq, kind */
   private readonly needs: readonly number[];
-  /** index of the need, epoch, writes, from, to */
+  /** index of the need, epoch, kind, from, to */
   private readonly notes: readonly number[];
   /** Needs before it are met, or failed. */
   private next = 0;
-  private failed: Set<number> | null = null;
+  private failed: Map<number, Words> | null = null;
 
   constructor(
     owner: HeldReplies,
@@ -303,7 +338,15 @@ export class HeldReply implements BoardWaiter {
     return this.notes.length / NOTE_WORDS;
   }
 
-  /** Everything is in sync already. */
+  /** All that its replies wait for, as bits. */
+  get awaits(): number {
+    const { needs } = this;
+    let kinds = 0;
+    for (let i = 3; i < needs.length; i += 4) kinds |= needs[i];
+    return kinds >> 1;
+  }
+
+  /** Everything is where it has to be already. */
   met(): boolean {
     return this.advance() && this.failed === null;
   }
@@ -311,7 +354,7 @@ export class HeldReply implements BoardWaiter {
   look(nowMs: number): boolean {
     if (!this.advance()) {
       if (nowMs - this.sinceMs < HELD_MS_MAX) return false;
-      while (this.next < this.needs.length) this.fail();
+      while (this.next < this.needs.length) this.fail(...this.lateWords(this.next));
     }
     this.owner.add(-this.count);
     this.sink.settle(this.failed === null ? this.bytes : this.withErrors(this.failed));
@@ -320,20 +363,37 @@ export class HeldReply implements BoardWaiter {
 
   /** True once no need is open. */
   private advance(): boolean {
-    const { needs, board } = this;
+    const { needs } = this;
     while (this.next < needs.length) {
       const at = this.next;
-      const [partitionId, epoch] = [needs[at], needs[at + 1]];
-      const verdict = board.verdict(partitionId, epoch, needs[at + 2]);
-      if (verdict === Verdict.unknown || this.isTooFew(partitionId, epoch, needs[at + 3])) {
-        this.fail();
-      } else if (verdict === Verdict.leave) {
-        this.next += 4;
-      } else if (this.isOver(partitionId, epoch)) {
-        this.fail();
-      } else return false;
+      const [inSync, logged] = [this.inSyncVerdict(at), this.logVerdict(at)];
+      if (inSync === Verdict.unknown) this.fail(NOT_IN_SYNC, NOT_READABLE);
+      else if (logged === Verdict.unknown) this.fail(NOT_LOGGED, NOT_READ_LOGGED);
+      else if (inSync === Verdict.leave && logged === Verdict.leave) this.next += 4;
+      else if (this.isOver(needs[at], needs[at + 1])) this.fail(NOT_IN_SYNC, NOT_READABLE);
+      else return false;
     }
     return true;
+  }
+
+  private inSyncVerdict(at: number): Verdict {
+    const { needs, board } = this;
+    const [partitionId, epoch, kind] = [needs[at], needs[at + 1], needs[at + 3]];
+    if ((kind & NEEDS_ISR) === 0) return Verdict.leave;
+    const verdict = board.verdict(partitionId, epoch, needs[at + 2]);
+    return this.isTooFew(partitionId, epoch, kind & WRITES) ? Verdict.unknown : verdict;
+  }
+
+  private logVerdict(at: number): Verdict {
+    const { needs } = this;
+    const { log } = this.host;
+    const kind = needs[at + 3];
+    if ((kind & NEEDS_LOG) === 0 || log.has(needs[at], needs[at + 1], needs[at + 2])) {
+      return Verdict.leave;
+    }
+    if (log.state === LogState.writes) return Verdict.wait;
+    // Where there is no log, a restart takes nothing back of what can be read.
+    return log.state === LogState.off && (kind & WRITES) === 0 ? Verdict.leave : Verdict.unknown;
   }
 
   /** Asked after the verdict: a set that was too small when it was reached does not count. */
@@ -350,31 +410,38 @@ export class HeldReply implements BoardWaiter {
     return partition === null || partition.epoch() !== epoch;
   }
 
-  private fail(): void {
-    this.failed ??= new Set();
-    this.failed.add(this.next);
+  /** `words`: for a write, for a read. */
+  private fail(...words: Words): void {
+    this.failed ??= new Map();
+    this.failed.set(this.next, words);
     this.next += 4;
+  }
+
+  private lateWords(at: number): Words {
+    const isInSync = this.inSyncVerdict(at) === Verdict.leave;
+    return isInSync ? [NOT_LOGGED, NOT_READ_LOGGED] : [NOT_IN_SYNC, NOT_READABLE];
   }
 
   /** Whether the command of the reply that begins there wrote, to whatever partition. */
   private writesFrom(from: number): boolean {
     const { notes } = this;
     for (let i = 0; i < notes.length; i += NOTE_WORDS) {
-      if (notes[i + 3] === from && notes[i + 2] === 1) return true;
+      if (notes[i + 3] === from && (notes[i + 2] & WRITES) !== 0) return true;
     }
     return false;
   }
 
   /** Notes are in order; a reply that needs several partitions has one for each. */
-  private withErrors(failed: ReadonlySet<number>): Buffer {
+  private withErrors(failed: ReadonlyMap<number, Words>): Buffer {
     const { notes, bytes, host } = this;
     const pieces: Buffer[] = [];
     let at = 0;
     for (let i = 0; i < notes.length; i += NOTE_WORDS) {
       const [need, from, to] = [notes[i], notes[i + 3], notes[i + 4]];
-      if (!failed.has(need) || from < at) continue;
+      const words = failed.get(need);
+      if (words === undefined || from < at) continue;
       const writes = this.writesFrom(from);
-      pieces.push(bytes.subarray(at, from), writes ? NOT_IN_SYNC : NOT_READABLE);
+      pieces.push(bytes.subarray(at, from), words[writes ? 0 : 1]);
       if (writes) host.counters.add(Counter.acksUnknown, 1);
       at = to;
     }

@@ -22,6 +22,7 @@ import { errorOfParts, type PartReply } from './partly-executed.ts';
 import { encode } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
+import { needKind } from './held-replies.ts';
 
 const ROUNDS_MAX = 200;
 const ROUND_MS = 25;
@@ -54,7 +55,7 @@ export function runKeyspace(
   if (leaders === null) return desk.turnAway(connection, firstLeaderless(desk), { to: 'park' });
   if (leaders.length === 0) {
     if (lacksReplicas(desk, connection, command)) {
-      desk.held.refuse(out);
+      desk.held.refuse(out, connection.awaits);
       return Outcome.done;
     }
     execution.wholeCluster = connection.listener === 'client';
@@ -127,19 +128,21 @@ function writes(command: Command): boolean {
   return command.flags.includes('write');
 }
 
-/** With acks=isr the reply waits for all partitions that are led here. */
+/** A reply that waits does so for all partitions that are led here. */
 function noteAll(desk: Desk, connection: Connection, command: Command): void {
   if (writes(command)) connection.written.fill(1);
-  if (connection.inSync) desk.held.needAll(writes(command));
+  const { awaits } = connection;
+  if (awaits !== 0) desk.held.needAll(needKind(awaits, writes(command)));
 }
 
 /** Of what it covers, as far as the map of this node tells: then no node may begin. */
 function lacksReplicas(desk: Desk, connection: Connection, command: Command): boolean {
-  if (!connection.inSync || !writes(command)) return false;
+  const { awaits } = connection;
+  if (awaits === 0 || !writes(command)) return false;
   const { map, nodeId } = desk.host;
   const whole = connection.listener === 'client';
   return map.placement.some(
-    ({ primary }, id) => (whole || primary === nodeId) && !desk.held.suffice(id),
+    ({ primary }, id) => (whole || primary === nodeId) && !desk.held.suffice(id, awaits),
   );
 }
 
@@ -181,7 +184,7 @@ class Gathering {
       return;
     }
     if (lacksReplicas(desk, connection, this.command)) {
-      desk.held.refuse(desk.scratch);
+      desk.held.refuse(desk.scratch, connection.awaits);
       this.fail(wholeReply(desk.scratch));
       return;
     }

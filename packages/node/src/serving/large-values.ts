@@ -18,6 +18,7 @@ import { Copying, ROUNDS_MAX } from './copy-work.ts';
 import { keyIndexes } from './keys.ts';
 import { Editing, type LargeValue, Staging } from './large-work.ts';
 import type { QueuedCommand } from './transaction-state.ts';
+import { needKind } from './held-replies.ts';
 
 /** A command that lies in no more bytes has no value that is too large for one passage. */
 export const PLAIN_SPAN_MAX: number = CHUNK_BYTES - RECORD_HEADER_BYTES;
@@ -204,7 +205,8 @@ export class LargeValues implements LargeCommands {
     if (result >= 0 && edit.grows) return null;
     if (result >= 0) {
       connection.written[partition.id] = 1;
-      if (connection.inSync) desk.held.need(partition.id, epoch, true);
+      const { awaits } = connection;
+      if (awaits !== 0) desk.held.need(partition.id, epoch, needKind(awaits, true));
       desk.out.integer(result);
     } else desk.out.error(refusal(result, partition, edit.key.length, edit.bytes));
     return Outcome.done;
@@ -242,7 +244,8 @@ export class LargeValues implements LargeCommands {
     const { desk } = this;
     if (!partition.mayWrite() || partition.sealed() || !desk.host.lease.holds) return false;
     if (connection.refuses(partition.id) || desk.isBehind(connection, partition.id)) return false;
-    return !connection.inSync || desk.held.suffice(partition.id);
+    const { awaits } = connection;
+    return awaits === 0 || desk.held.suffice(partition.id, awaits);
   }
 
   /** What every connection reads into is written over at once; a buffer of the connection's own stays. */

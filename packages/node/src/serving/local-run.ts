@@ -10,6 +10,7 @@ import type { Desk } from './desk.ts';
 import type { Command } from './execution.ts';
 import { Way } from './reply-values.ts';
 import { readableCopy } from './routing.ts';
+import { needKind } from './held-replies.ts';
 
 /** False when the partition is not served here: nothing was executed or written to `out`. */
 export function runHere(
@@ -20,7 +21,7 @@ export function runHere(
   out: ReplyWriter,
 ): boolean {
   const { execution, passage, held } = desk;
-  const { inSync, written } = execution.session as Connection;
+  const { awaits, written } = execution.session as Connection;
   const { values } = execution;
   execution.partition = partition;
   execution.hits = 0;
@@ -39,16 +40,16 @@ export function runHere(
       out.rewind(mark);
       return false;
     }
-    if (inSync) held.need(partition.id, partition.epoch(), true);
+    if (awaits !== 0) held.need(partition.id, partition.epoch(), needKind(awaits, true));
   } else if (passage.inside === partition) {
-    if (inSync) held.need(partition.id, partition.epoch(), false);
+    if (awaits !== 0) held.need(partition.id, partition.epoch(), needKind(awaits, false));
     command.run(execution, args, out);
   } else {
     passage.close();
     if (!desk.host.lease.holds) return false;
-    const epoch = inSync ? partition.epoch() : 0;
+    const epoch = awaits !== 0 ? partition.epoch() : 0;
     if (!read(desk, command, partition, args, out, isLed)) return false;
-    if (inSync) held.need(partition.id, epoch, false);
+    if (awaits !== 0) held.need(partition.id, epoch, needKind(awaits, false));
   }
   countLookups(desk);
   return true;

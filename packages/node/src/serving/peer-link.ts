@@ -14,6 +14,7 @@ import type { Args } from '../resp/args.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { ReplyStream } from '../resp/reply-stream.ts';
 import { type Protocol, ReplyWriter } from '../resp/reply-writer.ts';
+import { ACKS } from '../shared/settings.ts';
 
 export const PENDING_MAX = 16_384;
 export const UNSENT_BYTES_MAX: number = 16 * 1024 * 1024;
@@ -59,8 +60,8 @@ export interface PeerCall {
 /** What the clients have asked for whose commands travel on a link. */
 export interface LinkMode {
   readonly protocol: Protocol;
-  /** acks=isr */
-  readonly inSync: boolean;
+  /** What they wait for, as bits: see ACKS. */
+  readonly awaits: number;
 }
 
 export interface PeerLinkOptions {
@@ -122,9 +123,9 @@ export class PeerLink {
     this.socket.on('error', () => this.socket.destroy());
     this.socket.on('end', () => this.socket.destroy());
     this.socket.on('close', () => this.fail());
-    const { protocol, inSync } = options.mode;
+    const { protocol, awaits } = options.mode;
     if (protocol === 3) this.send(encode(['HELLO', '3']), ignoredCall());
-    if (inSync) this.send(encode(['CLIENT', 'ACKS', 'isr']), ignoredCall());
+    if (awaits !== 0) this.send(encode(['CLIENT', 'ACKS', ACKS[awaits]]), ignoredCall());
     if (options.isOwn) this.send(encode(['INGOT.OWN']), ignoredCall());
   }
 

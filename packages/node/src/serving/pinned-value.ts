@@ -8,6 +8,7 @@ import type { Lent } from '../resp/reply-writer.ts';
 import type { Connection } from './connection.ts';
 import type { Desk } from './desk.ts';
 import { AS_IT_IS } from './reply-queue.ts';
+import { needKind } from './held-replies.ts';
 
 /** Below this a copy costs less than pinning. */
 export const PINNED_BYTES_MIN: number = 16 * 1024;
@@ -77,7 +78,8 @@ export function sendPinned(
   }
   partition.mark(ref);
   host.counters.add(Counter.hits, 1);
-  if (connection.inSync) held.need(partition.id, epoch, false);
+  const { awaits } = connection;
+  if (awaits !== 0) held.need(partition.id, epoch, needKind(awaits, false));
   const value = new PinnedValue(partition, pin, pin.views, pin.bytes);
   if (!desk.out.lend(value)) value.release();
   return true;
@@ -87,7 +89,7 @@ export function sendPinned(
  *  batch. */
 export function keepLent(desk: Desk, connection: Connection, mark: number): void {
   const { out, held } = desk;
-  if (out.lentBytes === 0 || (!connection.inSync && !connection.repliesDue)) return;
+  if (out.lentBytes === 0 || (connection.awaits === 0 && !connection.repliesDue)) return;
   if (out.overflowed) return;
   const written = out.cut(mark);
   if (written.lent.length === 0) {

@@ -221,7 +221,7 @@ export class Transactions {
     }
     if (parts.some((part) => this.lacksReplicas(connection, part, parts.length === 1))) {
       desk.large.after();
-      desk.held.refuse(out);
+      desk.held.refuse(out, connection.awaits);
       return Outcome.done;
     }
     this.runParts(connection, transaction.queued, parts, watched);
@@ -232,8 +232,8 @@ export class Transactions {
   /** A part among several is asked about where the map of this node tells: none of them may run. */
   private lacksReplicas(connection: Connection, part: Part, alone: boolean): boolean {
     const { desk } = this;
-    if (!connection.inSync || (alone && part.to.to === 'peer')) return false;
-    return this.writes(part) && !desk.held.suffice(part.partitionId);
+    if (connection.awaits === 0 || (alone && part.to.to === 'peer')) return false;
+    return this.writes(part) && !desk.held.suffice(part.partitionId, connection.awaits);
   }
 
   private writes({ queued }: Part): boolean {

@@ -18,6 +18,7 @@ import type { NodeLog } from '../process/log.ts';
 import { monotonicMs } from '../process/monotonic-clock.ts';
 import { type ClusterMap, isUp } from '../shared/map.ts';
 import type { Question, WorkerData } from '../shared/messages.ts';
+import { LogBoard } from '../redo-log/log-board.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { WorkerQuestion } from '../shared/worker-questions.ts';
 import { Allowance } from './allowance.ts';
@@ -84,6 +85,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   map: ClusterMap;
 
   readonly held: HeldReplies;
+  readonly log: LogBoard;
   readonly pinning: Set<Connection> = new Set();
   readonly turn: Turn = new Turn(this);
   originMs: number = performance.timeOrigin;
@@ -125,6 +127,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS, ...forTests]);
     const { failoverWaitMs } = data.settings;
     this.parking = new Parking((partitionId) => this.unsettled(partitionId), failoverWaitMs);
+    this.log = new LogBoard(data.log, data.map.partitions);
     this.held = new HeldReplies(this, new AckBoard(data.acks, data.map.partitions));
     this.forwarding = new Forwarding(this, data.map.partitions);
     this.desk = new Desk(

@@ -14,6 +14,7 @@ import type {
 } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
 import type { CounterName } from '../metrics/layout.ts';
+import type { LogFigures, LogStart } from '../redo-log/log-writer.ts';
 import type { ClusterMap } from './map.ts';
 import type { Settings } from './settings.ts';
 import type { WorkerQuestion } from './worker-questions.ts';
@@ -37,6 +38,10 @@ export interface WorkerData {
   readonly wake: Int32Array;
   /** what followers have acknowledged: an AckBoard */
   readonly acks: SharedArrayBuffer;
+  /** what is in the redo log on disk: a LogBoard */
+  readonly log: SharedArrayBuffer;
+  /** what was found in it */
+  readonly logStart: LogStart;
   /** this worker's own block, see metrics/layout.ts */
   readonly counters: SharedArrayBuffer;
   /** of all data workers */
@@ -167,7 +172,46 @@ export interface EndMessage {
   readonly endedLife: number;
 }
 
-export type ToStorageWorker = CommonMessage | EndMessage;
+/** The log needs checkpoints of these at once. */
+export interface SaveMessage {
+  readonly kind: 'save';
+  readonly partitions: readonly number[];
+}
+
+export type ToStorageWorker = CommonMessage | EndMessage | SaveMessage;
+
+/** A checkpoint of the copy that a worker was given as the `copy`-th of its partition is on disk, or was so already. */
+export interface SavedCopy {
+  readonly partition: number;
+  readonly copy: number;
+  readonly landings: number;
+  readonly seq: number;
+}
+
+export interface SavedMessage {
+  readonly kind: 'saved';
+  readonly saves: readonly SavedCopy[];
+}
+
+// ---- the log worker
+
+export type ToLogWorker = CommonMessage | LifeMessage | SavedMessage;
+
+export interface RedoLogStatus extends LogFigures {
+  /** Of all groups that are kept. */
+  readonly keptBytes: number;
+  /** Copies that wait for a checkpoint before their log counts. */
+  readonly unbased: number;
+  /** Why it is not written; null: it is. */
+  readonly failing: string | null;
+}
+
+export interface RedoLogMessage {
+  readonly kind: 'redoLog';
+  readonly status: RedoLogStatus;
+}
+
+export type FromLogWorker = FromWorker | SaveMessage | RedoLogMessage;
 
 /** Checkpoints of this process, counted since its start. */
 export interface CheckpointStatus {
@@ -189,7 +233,7 @@ export interface CheckpointStatusMessage {
   readonly status: CheckpointStatus;
 }
 
-export type FromStorageWorker = FromWorker | CheckpointStatusMessage;
+export type FromStorageWorker = FromWorker | CheckpointStatusMessage | SavedMessage;
 
 /** What the replication worker answers to `status`, and pushes when a copy or follower changes. */
 export interface ReplicationStatus {

@@ -25,8 +25,22 @@ export const PORT_FLAGS: Readonly<Record<keyof Ports, string>> = {
 };
 
 export type EvictionPolicy = 'sieve' | 'volatile-ttl' | 'noeviction';
-/** local: the primary has it. isr: every copy in sync has it. */
-export type Acks = 'local' | 'isr';
+/** What a reply waits for. local: the primary has it. isr: every copy in sync has it. log: it is on the primary's disk.
+ *  By the index: AWAIT_ISR and AWAIT_LOG as bits. */
+export const ACKS = ['local', 'isr', 'log', 'isr+log'] as const;
+export type Acks = (typeof ACKS)[number];
+export const AWAIT_ISR = 1;
+export const AWAIT_LOG = 2;
+
+/** What replies wait for, as bits. */
+export function awaitsOf(acks: Acks): number {
+  return ACKS.indexOf(acks);
+}
+
+/** What of a node's copies its next start finds. */
+export const DURABILITIES = ['none', 'checkpoint', 'log'] as const;
+export type Durability = (typeof DURABILITIES)[number];
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** Bounds on what one client may make a node hold. */
@@ -104,6 +118,9 @@ export interface Settings {
   readonly prealloc: boolean;
   /** One round of the scrub takes so long; 0: there is none. */
   readonly scrubEveryMs: number;
+  readonly durability: Durability;
+  /** The redo log on disk grows to so much. */
+  readonly logBytesMax: number;
   /** Copies are saved to the data dir so often; 0: never, nor read at the start. */
   readonly checkpointEveryMs: number;
   readonly checkpointBytesPerSecond: number;

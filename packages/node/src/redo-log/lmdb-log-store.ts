@@ -1,0 +1,75 @@
+/** The redo log in an LMDB file of its own below the data dir, a group per key. The one file of the log that knows LMDB. */
+import { Buffer } from 'node:buffer';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { open, type RootDatabase } from 'lmdb';
+import { tornFile } from '../checkpoint/torn-file.ts';
+import type { LogChange, LogStore } from './log-store.ts';
+
+const MIB = 1_048_576;
+
+export class LmdbLogStore implements LogStore {
+  readonly #root: RootDatabase<Uint8Array, number>;
+
+  /** `bytesMax`: null opens what is there, and changes nothing. Throws where the file is torn or no such file. */
+  constructor(path: string, bytesMax: number | null) {
+    if (bytesMax === null || existsSync(path)) {
+      const torn = tornFile(path);
+      if (torn !== null) throw new Error(torn);
+    }
+    this.#root = open({
+      path,
+      encoding: 'binary',
+      noSubdir: true,
+      // Not 'uint32': with such keys lmdb 3.5.6 loses its list of free pages when the file is opened again.
+      keyEncoding: 'ordered-binary',
+      // A transaction is on disk once it has ended; no promise is made behind our back.
+      overlappingSync: false,
+      eventTurnBatching: false,
+      ...(bytesMax === null ? { readOnly: true } : { mapSize: 2 * bytesMax + 64 * MIB }),
+    });
+  }
+
+  commit({ group, remove }: LogChange): void {
+    this.#root.transactionSync(() => {
+      if (remove !== null) {
+        for (let n = remove.from; n < remove.to; n++) this.#root.removeSync(n);
+      }
+      if (group !== null) this.#root.putSync(group.number, group.bytes);
+    });
+  }
+
+  firstNumber(): number {
+    for (const number of this.#root.getKeys({ limit: 1 })) return number;
+    return 1;
+  }
+
+  lastNumber(): number {
+    for (const number of this.#root.getKeys({ reverse: true, limit: 1 })) return number;
+    return 0;
+  }
+
+  *groups(): IterableIterator<{ number: number; bytes: Buffer }> {
+    for (const number of this.#root.getKeys()) {
+      const found = this.#root.getBinary(number);
+      if (found !== undefined) yield { number, bytes: Buffer.from(found) };
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+}
+
+export function logPath(dataDir: string): string {
+  return join(dataDir, 'redo-log.mdb');
+}
+
+export function removeLog(dataDir: string): void {
+  const path = logPath(dataDir);
+  for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+}
+
+export function hasLog(dataDir: string): boolean {
+  return existsSync(logPath(dataDir));
+}
