@@ -155,7 +155,7 @@ async function framesFor(targets: Targets, random: () => number): Promise<readon
       ...{ storeFormat: FORMAT_VERSION, byteOrder: MACHINE_BYTE_ORDER, clusterId: view.clusterId },
       ...{ nodeId: id, incarnation, partition: Math.floor(random() * PARTITIONS) },
       ...{ partitions: PARTITIONS, chunkBytes: CHUNK_BYTES, chunkCount, valueMaxBytes: 2 ** 20 },
-      ...{ base: null, consistent: false, checked: false, seedable: false },
+      ...{ base: null, consistent: false, checked: false, seedable: false, snapshot: false },
       ...{ history: [], stamps: new Uint32Array(0) },
     };
   };

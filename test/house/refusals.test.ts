@@ -33,6 +33,7 @@ const hello: Hello = {
   consistent: false,
   checked: false,
   seedable: false,
+  snapshot: false,
   history: [],
   stamps: new Uint32Array(),
 };

@@ -15,6 +15,8 @@ export interface LocalPartition {
   /** Of a follower: whether it may feed others now. */
   readonly feeding?: FeedingState | undefined;
   readonly followers: readonly string[];
+  /** Nodes that may have snapshots of it. Nobody unless given. */
+  readonly observers?: readonly string[];
 }
 
 export type FeedingState = 'able' | 'noSource' | 'noSlots';
@@ -68,8 +70,10 @@ export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | 
       `epoch ${epoch} there, ${local.epoch} here: the ${behind} needs a newer map`,
     );
   }
-  if (!local.followers.includes(hello.nodeId)) {
-    return refusal('notFollower', `the map does not name ${hello.nodeId} as a follower here`);
+  const named = hello.snapshot ? (local.observers ?? []) : local.followers;
+  if (!named.includes(hello.nodeId)) {
+    const what = hello.snapshot ? 'an observer' : 'a follower';
+    return refusal('notFollower', `the map does not name ${hello.nodeId} as ${what} here`);
   }
   const incarnation = node.incarnationOf(hello.nodeId);
   if (incarnation !== hello.incarnation) {

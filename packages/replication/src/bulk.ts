@@ -86,6 +86,13 @@ export class Bulk {
     this.#minConsistent = seq;
   }
 
+  /** No bulk is needed: the copy is at one point once it has applied `seq`. */
+  endAt(seq: number): void {
+    this.#minConsistent = seq;
+    this.#ended++;
+    this.#parts.out.send(END, NO_PAYLOAD, seq);
+  }
+
   /** `select` is asked once the bulk begins; `chunks` says about how many it will be. */
   start(
     kind: SyncKind,

@@ -10,6 +10,9 @@ export interface HubCounters {
   /** The same by reason; and the chunk bytes of all syncs by kind, those that did not come to an end among them. */
   syncs: Record<SyncReason, number>;
   syncBytes: Record<SyncKind, number>;
+  /** Rounds of snapshot followers, and their chunk bytes: not among the above. */
+  snapshotsSent: number;
+  snapshotBytesSent: number;
   /** All bytes on replication connections, both roles. */
   bytesSent: number;
   bytesReceived: number;
@@ -47,6 +50,8 @@ export function createHubCounters(): HubCounters {
     partialSyncs: 0,
     syncs: zeros(SYNC_REASONS),
     syncBytes: zeros(SYNC_KINDS),
+    snapshotsSent: 0,
+    snapshotBytesSent: 0,
     bytesSent: 0,
     bytesReceived: 0,
     chunkBytesSent: 0,

@@ -13,10 +13,12 @@ export type ReplicationEventName =
   | 'handshakeFailed'
   | 'connectionLost'
   | 'seedStarted'
-  | 'seedEnded';
+  | 'seedEnded'
+  | 'snapshotRound'
+  | 'snapshotInterrupted';
 
 export interface ReplicationEvent {
-  readonly level: 'info' | 'warn' | 'error';
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly event: ReplicationEventName;
   readonly [field: string]: string | number;
 }

@@ -9,6 +9,9 @@
  *  catchUp   END named minConsistent; the copy becomes consistent once that is applied
  *  streaming redo is applied up to the last whole transaction, then acknowledged
  *
+ *  In snapshot mode END comes also where there was no bulk, and once minConsistent is applied the round has ended:
+ *  nothing that still comes touches the copy.
+ *
  *  Invariants: the copy is inconsistent, and the gate has moved, before any byte lands; a chunk is noted before its
  *  first byte lands; an ACK follows what it acknowledges; every frame carries the epoch of the connection.
  *  Bounded: a transaction that is not whole yet waits here, at most as long as the primary's ring.
@@ -57,6 +60,8 @@ export type FollowerAction =
   | { readonly kind: 'seed'; readonly node: string; readonly seq: number }
   /** A bulk is about to write over this copy: whoever is sent from it must be cut off before the next call. */
   | { readonly kind: 'dropSubscribers' }
+  /** Snapshot mode: the copy is at one point of the primary's past, and stays there. */
+  | { readonly kind: 'roundEnded'; readonly seq: number; readonly chunkBytes: number; readonly redoBytes: number }
   /** Terminal: the connection must end. */
   | { readonly kind: 'drop'; readonly reason: string };
 
@@ -69,7 +74,7 @@ export interface FollowerOptions {
   readonly resumption?: ResumptionPlace;
 }
 
-type Phase = 'greeting' | 'welcomed' | 'bulk' | 'catchUp' | 'streaming' | 'dropped';
+type Phase = 'greeting' | 'welcomed' | 'bulk' | 'catchUp' | 'streaming' | 'ended' | 'dropped';
 
 const answersPerFrameMax = Math.floor(REDO_PAYLOAD_BYTES_MAX / CHECK_ANSWER_BYTES);
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -92,6 +97,8 @@ export class Follower {
   #touched = false;
   #bulkStartedMs = 0;
   #bulkBytes = 0;
+  #chunkBytes = 0;
+  #redoBytes = 0;
   #chunksMissing = 0;
   /** ENDs seen on this connection: tells the primary which of its bulks an ACK knows of. */
   #bulksEnded = 0;
@@ -157,12 +164,14 @@ export class Follower {
     const { partition, epoch } = this.#options;
     const { type } = header;
     if (this.#phase === 'dropped') return 'the connection has ended';
+    if (this.#phase === 'ended') return 'nothing follows the end of a round';
     if (type === REFUSE) return this.#phase === 'greeting' ? null : 'REFUSE answers HELLO';
     if (header.epoch !== epoch) return 'every frame carries the epoch of the connection';
     if (partition.epoch() !== epoch) return 'the epoch has moved on';
     if (partition.role() !== ROLE_FOLLOWER) return 'this node no longer follows the partition';
     if (type === WELCOME) return this.#phase === 'greeting' ? null : 'WELCOME answers HELLO';
     if (this.#phase === 'greeting') return `HELLO is answered first, not by ${frameName(type)}`;
+    if (type === END && this.#isSnapshot && this.#phase === 'streaming') return null;
     if (type === CHUNK || type === END) {
       return this.#phase === 'bulk' ? null : `${frameName(type)} comes between BEGIN and END`;
     }
@@ -315,6 +324,7 @@ export class Follower {
     }
     this.#chunksMissing -= count;
     this.#bulkBytes += payloadBytes;
+    this.#chunkBytes += payloadBytes;
     return null;
   }
 
@@ -323,7 +333,7 @@ export class Follower {
     if (seq < this.#applied) return 'the copy is not consistent before what it has applied';
     this.#minConsistent = seq;
     this.#bulksEnded++;
-    this.#phase = 'catchUp';
+    if (this.#phase === 'bulk') this.#phase = 'catchUp';
     return this.#settle();
   }
 
@@ -341,13 +351,23 @@ export class Follower {
       this.#log('info', 'syncFinished', { kind, reason, bytes, passes: pass + 1, ms });
     }
     this.#acknowledge();
+    if (this.#isSnapshot && this.#bulksEnded > 0) this.#endRound();
     return null;
+  }
+
+  /** END has come, and what it named is applied. */
+  #endRound(): void {
+    if (this.#phase !== 'streaming' || this.#applied < this.#minConsistent) return;
+    this.#phase = 'ended';
+    const [seq, chunkBytes, redoBytes] = [this.#applied, this.#chunkBytes, this.#redoBytes];
+    this.#out.push({ kind: 'roundEnded', seq, chunkBytes, redoBytes });
   }
 
   // ------------------------------------------------------------ redo
 
   #receiveRedo(header: FrameHeader, payload: Buffer): string | null {
     if (this.#phase === 'welcomed') return 'a bulk begins before its redo';
+    this.#redoBytes += payload.length;
     const isWhole = this.#pending.length === 0;
     const records = isWhole ? payload : Buffer.concat([this.#pending, payload]);
     const broken = this.#applyWhole(records, header);
@@ -395,6 +415,10 @@ export class Follower {
 
   // ------------------------------------------------------------ leaves
 
+  get #isSnapshot(): boolean {
+    return this.#options.hello.snapshot;
+  }
+
   #bulkUnderWay(): Begin {
     invariant(this.#bulk !== null, 'END comes after BEGIN');
     return this.#bulk;
@@ -430,7 +454,8 @@ export class Follower {
     fields: Record<string, string | number>,
   ): void {
     const place = { partition: this.#partition.id, node: this.#options.hello.nodeId };
-    const row = { level, event, ...place, primary: this.#primary, ...fields };
+    const shown = this.#isSnapshot && level === 'info' ? 'debug' : level;
+    const row = { level: shown, event, ...place, primary: this.#primary, ...fields };
     this.#out.push({ kind: 'log', event: row });
   }
 

@@ -23,6 +23,7 @@ const hello: Hello = {
   consistent: true,
   checked: false,
   seedable: false,
+  snapshot: false,
   history: [
     { epoch: 1, generation: 1, startSeq: 1 },
     { epoch: 3, generation: 7, startSeq: 2 ** 40 },

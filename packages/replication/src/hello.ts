@@ -41,6 +41,8 @@ export interface Hello {
   readonly checked: boolean;
   /** It may be fed by a follower of the partition: as a primary's answer, SEED is understood. */
   readonly seedable: boolean;
+  /** Snapshot mode: the copy is brought to one consistent point, and the connection has done its work. */
+  readonly snapshot: boolean;
   readonly history: readonly HistoryEntry[];
   /** Generation by chunk, trailing zeros left out; LANDED_SINCE_BASE where a bulk has written since the base. */
   readonly stamps: Uint32Array;
@@ -72,6 +74,7 @@ const HELLO_HAS_BASE = 1;
 const HELLO_CONSISTENT = 2;
 const HELLO_CHECKED = 4;
 const HELLO_SEEDABLE = 16;
+const HELLO_SNAPSHOT = 8;
 
 const HISTORY_ENTRY_BYTES = 16;
 const HISTORY_AT = defineLayout(
@@ -97,7 +100,8 @@ export function encodeHello(hello: Hello): Buffer {
     (hello.base === null ? 0 : HELLO_HAS_BASE) |
     (hello.consistent ? HELLO_CONSISTENT : 0) |
     (hello.checked ? HELLO_CHECKED : 0) |
-    (hello.seedable ? HELLO_SEEDABLE : 0);
+    (hello.seedable ? HELLO_SEEDABLE : 0) |
+    (hello.snapshot ? HELLO_SNAPSHOT : 0);
   bytes.writeUInt32LE(flags, HELLO_AT.flags);
   bytes.writeUInt32LE(hello.partition, HELLO_AT.partition);
   bytes.writeUInt32LE(hello.partitions, HELLO_AT.partitions);
@@ -187,6 +191,7 @@ export function decodeHello(bytes: Buffer): Hello | string {
     consistent,
     checked: (flags & HELLO_CHECKED) !== 0,
     seedable: (flags & HELLO_SEEDABLE) !== 0,
+    snapshot: (flags & HELLO_SNAPSHOT) !== 0,
     history,
     stamps,
   };

@@ -13,6 +13,7 @@ import { Leading } from './leading.ts';
 import type { Listener } from './link.ts';
 import { type NodeIdentity, NodeState } from './node-state.ts';
 import { type Sleep, Sleeper } from './sleeper.ts';
+import { type SnapshotOptions, Snapshots, type SnapshotStatus } from './snapshots.ts';
 import { emptyReport, type VerifyReport } from './verify.ts';
 import type { PartitionReplicationStatus, ReplicationView } from './view.ts';
 
@@ -35,6 +36,8 @@ export interface HubOptions extends NodeIdentity {
   readonly scrubEveryMs?: number;
   /** Sleeps on `wake` unless given. */
   readonly sleeper?: Sleep;
+  /** This node takes snapshots, and has no other copies. */
+  readonly snapshots?: SnapshotOptions;
   /** Every 200 ms, once the hub has looked after its connections. */
   readonly ticked?: () => void;
 }
@@ -44,6 +47,7 @@ export class ReplicationHub {
   readonly #state: NodeState;
   readonly #leading: Leading;
   readonly #following: Following;
+  readonly #snapshots: Snapshots | null;
   readonly #sleeper: Sleep;
   #listener: Listener | null = null;
   #callOffTick: () => void = () => {};
@@ -55,6 +59,8 @@ export class ReplicationHub {
     this.#sleeper = options.sleeper ?? new Sleeper(options.wake);
     this.#leading = new Leading(this.#state, () => this.#sleeper.wake(), options.scrubEveryMs ?? 0);
     this.#following = new Following(this.#state);
+    const { snapshots } = options;
+    this.#snapshots = snapshots === undefined ? null : new Snapshots(this.#state, snapshots);
     this.#state.dropSubscribers = (id) => this.#leading.dropSubscribers(id);
     this.#state.followsPrimary = (id) => this.#following.followsPrimary(id);
   }
@@ -80,6 +86,7 @@ export class ReplicationHub {
     this.#running = false;
     this.#callOffTick();
     this.#following.close();
+    this.#snapshots?.close();
     this.#leading.close();
     this.#sleeper.wake();
     await this.#listener?.close();
@@ -101,6 +108,7 @@ export class ReplicationHub {
     for (const partition of view.partitions) this.#state.views.set(partition.id, partition);
     this.#state.incarnations = view.incarnations;
     this.#state.addresses = view.addresses ?? {};
+    this.#state.observers = view.observers ?? [];
     this.#update();
   }
 
@@ -108,6 +116,7 @@ export class ReplicationHub {
   beginLife(incarnation: number): void {
     this.#state.identity = { ...this.#state.identity, incarnation };
     this.#following.close();
+    this.#snapshots?.close();
     this.#leading.endSessions('another life of the node begins');
   }
 
@@ -119,7 +128,9 @@ export class ReplicationHub {
 
   #update(): void {
     this.#leading.update();
-    if (this.#running) this.#following.update();
+    if (!this.#running) return;
+    this.#following.update();
+    this.#snapshots?.update();
   }
 
   // ------------------------------------------------------------ what the node asks
@@ -150,11 +161,16 @@ export class ReplicationHub {
       const followers = this.#leading.digestOf(id);
       text += `${id},${partition.role()},${partition.epoch()},${flags},${followers};`;
     }
-    return text;
+    return this.#snapshots === null ? text : `${text}snapshots ${this.#snapshots.status().readable}`;
   }
 
   counters(): HubCounters {
     return structuredClone(this.#state.counters);
+  }
+
+  /** Of the rounds here; null where none are taken. */
+  snapshotStatus(): SnapshotStatus | null {
+    return this.#snapshots?.status() ?? null;
   }
 
   /** How many bulks run, and how many wait for their turn. */
@@ -238,6 +254,7 @@ export class ReplicationHub {
     const nowMs = this.#options.nowMs();
     this.#leading.tick(nowMs);
     this.#following.update();
+    this.#snapshots?.update();
     this.#leading.stepAll();
   }
 }

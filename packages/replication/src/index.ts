@@ -90,6 +90,15 @@ export {
   SECRET_BYTES_MIN,
 } from './preamble.ts';
 export { hurry, type Sleep } from './sleeper.ts';
+export { SnapshotBoard } from './snapshot-board.ts';
+export {
+  type ImageIndex,
+  NO_IMAGE,
+  type RoundAction,
+  type RoundEvent,
+  SnapshotRounds,
+} from './snapshot-rounds.ts';
+export type { SnapshotOptions, SnapshotStatus } from './snapshots.ts';
 export type { Timers } from './timers.ts';
 export { SYNC_KIND_OF_REASON, SYNC_REASON_LABELS, type SyncProgress } from './sync-progress.ts';
 export type { VerifyDifference, VerifyReport } from './verify.ts';

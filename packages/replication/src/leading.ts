@@ -114,7 +114,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
         (!session.relay || view.followers.includes(this.state.identity.nodeId)) &&
         partitions.get(view.id) === partition &&
         view.epoch === epoch &&
-        view.followers.includes(node) &&
+        (session.isSnapshot ? this.state.observers : view.followers).includes(node) &&
         incarnations[node] === incarnation;
       if (!isNamed) session.close('the map no longer names this follower');
     }
@@ -311,7 +311,9 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
   }
 
   #someAreBehind(): boolean {
-    for (const session of this.#sessions.values()) if (session.isBehind) return true;
+    for (const session of this.#sessions.values()) {
+      if (session.isBehind && !session.isSnapshot) return true;
+    }
     return false;
   }
 
@@ -396,6 +398,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
           isPrimary,
           followers: view.followers,
           feeding: this.#feedingState(partition, view),
+          observers: this.state.observers,
         };
       },
     });
@@ -508,7 +511,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
     );
     this.#inSync.moved(session.partition.id);
     const { partition, node } = session;
-    const level = session.isSentAway ? 'info' : 'warn';
+    const level = session.isRoundOver ? 'debug' : session.isSentAway ? 'info' : 'warn';
     this.state.identity.log({
       level,
       event: 'connectionLost',

@@ -57,6 +57,7 @@ export class NodeState {
   readonly views: Map<number, PartitionView> = new Map();
   incarnations: Readonly<Record<string, number>> = {};
   addresses: Readonly<Record<string, NodeAddress>> = {};
+  observers: readonly string[] = [];
   /** Per partition: nothing of this epoch, or of one before it, may change the copy any more. */
   readonly sealedThrough: Map<number, number> = new Map();
   readonly counters: HubCounters = createHubCounters();

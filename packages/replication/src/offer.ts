@@ -8,6 +8,7 @@ export type Greeter = Pick<Hello, 'clusterId' | 'nodeId' | 'incarnation'>;
 export interface OfferOptions {
   /** The copy may be fed by a follower, and knows what SEED means. */
   readonly seedable?: boolean;
+  readonly snapshot?: boolean;
   /** What a copy without a base has got so far. */
   readonly resumption?: Resumption | null;
   readonly epoch?: number;
@@ -20,7 +21,13 @@ export interface OfferOptions {
 export function offerCopy(
   partition: Partition,
   { clusterId, nodeId, incarnation }: Greeter,
-  { seedable = false, resumption = null, epoch = 0, atLeastSeq = 0 }: OfferOptions = {},
+  {
+    seedable = false,
+    snapshot = false,
+    resumption = null,
+    epoch = 0,
+    atLeastSeq = 0,
+  }: OfferOptions = {},
 ): Hello {
   const { id, geometry } = partition;
   const own = partition.offer();
@@ -41,6 +48,7 @@ export function offerCopy(
     consistent: partition.consistent(),
     checked: partition.checked(),
     seedable,
+    snapshot,
     history,
     stamps: stamps.subarray(0, stamps.findLastIndex((stamp) => stamp !== 0) + 1),
   };

@@ -86,6 +86,8 @@ export class Outbox {
   ): void {
     const { partition, hello } = this.#options;
     const place = { partition: partition.id, node: hello.nodeId };
-    this.#actions.push({ kind: 'log', event: { level, event, ...place, ...fields } });
+    // Rounds come every few seconds, for every partition: the follower tells of them as one.
+    const shown = hello.snapshot && level === 'info' ? 'debug' : level;
+    this.#actions.push({ kind: 'log', event: { level: shown, event, ...place, ...fields } });
   }
 }

@@ -53,6 +53,8 @@ export class SenderSession implements FrameSink {
   /** Nothing of a bulk has been sent on this connection. */
   #mayBeSeeded: boolean;
   #isSentAway = false;
+  /** The follower has asked for a snapshot. */
+  readonly isSnapshot: boolean;
   /** The follower holds a consistent copy up to here; -1 before it does. */
   confirmedSeq = -1;
   readonly #host: SenderHost;
@@ -77,6 +79,7 @@ export class SenderSession implements FrameSink {
     this.relay = relay;
     this.canFeed = hello.seedable;
     this.#mayBeSeeded = hello.seedable && !relay;
+    this.isSnapshot = hello.snapshot;
     this.#host = host;
     this.#link = link;
     this.#sender = new Sender({
@@ -99,6 +102,11 @@ export class SenderSession implements FrameSink {
 
   get followerState(): FollowerState {
     return this.#sender.state;
+  }
+
+  /** Its follower has the snapshot it came for. */
+  get isRoundOver(): boolean {
+    return this.#sender.isRoundOver;
   }
 
   get ackedSeq(): number {
@@ -215,7 +223,8 @@ export class SenderSession implements FrameSink {
       if (header.type === CHUNK) {
         counters.chunkBytesSent += payload.length;
         if (this.relay) counters.chunkBytesRelayed += payload.length;
-        if (kind !== undefined) counters.syncBytes[kind] += payload.length;
+        if (this.isSnapshot) counters.snapshotBytesSent += payload.length;
+        else if (kind !== undefined) counters.syncBytes[kind] += payload.length;
       }
       if (header.type === REDO) counters.redoBytesSent += payload.length;
     }
@@ -240,6 +249,10 @@ export class SenderSession implements FrameSink {
 
   #countSync(reason: SyncReason): void {
     const { counters } = this.#host.state;
+    if (this.isSnapshot) {
+      counters.snapshotsSent++;
+      return;
+    }
     counters.syncs[reason]++;
     if (SYNC_KIND_OF_REASON[reason] === 'full') counters.fullSyncs++;
     else counters.partialSyncs++;

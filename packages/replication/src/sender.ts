@@ -15,6 +15,7 @@
  *  A relay sends from a copy that follows the same epoch itself, as long as that is consistent. Its stamps and its ring
  *  are the primary's, so nothing else differs; but it can put no CHECK marker into the redo: its copies stay
  *  unchecked, and it never sends what it does not have.
+ *  A snapshot follower is sent what brings it to the point that END names, and nothing after: no CHECK markers either.
  *  Knows nothing of sockets, timers and clocks. */
 import {
   RING_BUSY,
@@ -52,6 +53,8 @@ export class Sender {
   #ackedSeq = 0;
   /** Who is to feed the copy. */
   #seedAt: string | null = null;
+  /** Of a snapshot follower that needs no bulk: END is due once the redo up to here has gone out. */
+  #endsAt: number | null = null;
 
   constructor(options: SenderOptions) {
     const { partition, ring, pacer = unpaced() } = options;
@@ -83,6 +86,15 @@ export class Sender {
     return this.#options.relay === true;
   }
 
+  get #isSnapshot(): boolean {
+    return this.#options.hello.snapshot;
+  }
+
+  /** Nobody compares a snapshot: its follower leads nothing. */
+  get #isChecked(): boolean {
+    return !this.#isRelay && !this.#isSnapshot;
+  }
+
   get ackedSeq(): number {
     return this.#ackedSeq;
   }
@@ -90,6 +102,12 @@ export class Sender {
   /** Null where the copy is in step. */
   get sync(): SyncProgress | null {
     return this.#bulk.progress;
+  }
+
+  /** A snapshot follower has what it came for. */
+  get isRoundOver(): boolean {
+    const isStreaming = this.#phase === 'streaming' && this.#endsAt === null;
+    return this.#isSnapshot && isStreaming && this.#ackedSeq >= this.#bulk.minConsistent;
   }
 
   get isBehind(): boolean {
@@ -116,6 +134,7 @@ export class Sender {
    *  then, once others have had their turn. */
   taken(): boolean {
     if (this.#phase !== 'streaming' || this.#checking.pending) return false;
+    if (this.#endsAt !== null) return false;
     this.#written();
     return true;
   }
@@ -194,7 +213,7 @@ export class Sender {
       hello,
     );
     const { kind, reason, sharedSeq, fromGeneration } = resync;
-    if (!hello.checked && !this.#isRelay) this.#checking.addEverything();
+    if (!hello.checked && this.#isChecked) this.#checking.addEverything();
     this.#out.send(WELCOME, encodeWelcome({ nodeId, incarnation, kind, reason, sharedSeq }));
     if (kind !== 'stream') {
       const select = (): number[] =>
@@ -205,8 +224,12 @@ export class Sender {
     this.#out.log('info', 'syncStarted', { kind, reason });
     this.#redo.continueFrom(sharedSeq, fromGeneration, partition.ringFind(sharedSeq + 1));
     this.#ackedSeq = sharedSeq;
-    this.#bulk.skip(sharedSeq);
     this.#phase = 'streaming';
+    if (this.#isSnapshot) {
+      this.#endsAt = this.#gate.view.seq;
+      return;
+    }
+    this.#bulk.skip(sharedSeq);
     this.#out.push({ kind: 'acknowledged', seq: sharedSeq }, { kind: 'synced', reason });
   }
 
@@ -244,23 +267,38 @@ export class Sender {
     const broken = this.#bulk.advance();
     if (!this.#bulk.over) return broken;
     this.#phase = 'streaming';
-    if (!this.#isRelay) this.#checking.due();
+    if (this.#isChecked) this.#checking.due();
     return broken;
   }
 
   // ------------------------------------------------------------ streaming
 
   #stream(): string | null {
+    if (this.#isSnapshot && this.#hasAllRedo()) return null;
     const drained = this.#drain();
     if (drained > 0) return null;
     if (drained === RING_BUSY) this.#out.again();
     else if (drained === RING_LAPPED) {
       const changed = this.#bulk.changedSinceSent();
+      this.#endsAt = null;
       this.#startSync('catch-up', 'the ring lapped the follower', changed);
     } else if (this.#checking.pending && this.#ackedSeq >= this.#bulk.minConsistent) {
       return this.#checking.pursue(this.#ackedSeq);
     }
     return null;
+  }
+
+  /** Of a snapshot: nothing is sent that the follower does not need to be where END says. */
+  #hasAllRedo(): boolean {
+    const target = this.#endsAt ?? this.#bulk.minConsistent;
+    if (this.#redo.seq < target) return false;
+    if (this.#endsAt !== null) {
+      this.#endsAt = null;
+      this.#bulk.endAt(target);
+      const reason = 'the copy is current and the ring holds what follows';
+      this.#out.push({ kind: 'synced', reason });
+    }
+    return true;
   }
 
   /** Sends the redo that follows what was sent. @returns bytes, RING_EMPTY, RING_LAPPED or RING_BUSY */

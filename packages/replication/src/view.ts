@@ -9,6 +9,8 @@ export interface ReplicationView {
   readonly incarnations: Readonly<Record<string, number>>;
   /** Where nodes listen for followers: a follower may feed another. Nowhere unless given. */
   readonly addresses?: Readonly<Record<string, NodeAddress>>;
+  /** Nodes that hold no copies and may have snapshots of all partitions. Nobody unless given. */
+  readonly observers?: readonly string[];
 }
 
 /** One life of a node: who starts again is somebody else. */

@@ -79,6 +79,8 @@ export interface NodeView {
   /** Lives up to this one are over. */
   readonly fencedThrough: number;
   readonly witness: boolean;
+  /** Has snapshots of the partitions, and nothing else. */
+  readonly observer: boolean;
   readonly isAcceptor: boolean;
   readonly addresses: Readonly<Record<keyof Ports, string>>;
   readonly leads: number;
@@ -164,6 +166,7 @@ function nodeView(node: MapNode, map: ClusterMap, answer: NodeAnswer | undefined
     incarnation: node.incarnation,
     fencedThrough: node.fencedThrough,
     witness: node.witness,
+    observer: node.observer,
     isAcceptor: membersOf(acceptors).some((acceptor) => acceptor.node === node.id),
     addresses: Object.fromEntries(addresses) as NodeView['addresses'],
     leads: placement.filter((entry) => entry.primary === node.id).length,
@@ -239,7 +242,7 @@ function movesOf({ id, primary, followers }: PartitionView, wanted: number): Mov
 }
 
 function copiesWanted({ copies, nodes }: ClusterMap): number {
-  return Math.min(copies, nodes.filter(({ witness }) => !witness).length);
+  return Math.min(copies, nodes.filter(({ witness, observer }) => !witness && !observer).length);
 }
 
 function acceptorsText({ current, next }: AcceptorsView): string {
@@ -260,7 +263,8 @@ function fillText({ partition, usedBytes, capacityBytes, percent }: FillView): s
   return `partition ${partition} with ${used} (${percent} %)`;
 }
 
-function voiceText({ witness, isAcceptor }: NodeView): string {
+function voiceText({ witness, observer, isAcceptor }: NodeView): string {
+  if (observer) return 'observer';
   if (witness) return isAcceptor ? 'witness' : 'witness, none';
   return isAcceptor ? 'yes' : 'none';
 }

@@ -342,6 +342,22 @@ export const SERVE_OPTIONS: readonly OptionRow[] = [
   ),
   flag('found', 'found a new cluster'),
   flag('witness', 'hold no copies, only vote: the third voice of a cluster of two nodes'),
+  flag(
+    'follow-only',
+    'hold no copies, lead nothing and have no vote: an edge copy of the cluster, for reads alone',
+  ),
+  choice(
+    'mode',
+    ['snapshot'],
+    'snapshot',
+    'with --follow-only: how the copy is kept; snapshot: in rounds, and readers see whole ones only',
+  ),
+  duration(
+    'every',
+    [SECOND_MS, DAY_MS],
+    30 * SECOND_MS,
+    'with --follow-only: a round begins so often, and reads are at least that much behind',
+  ),
   text('join', 'addresses', null, 'host:control,...', 'join the cluster of these nodes'),
   SECRET_FILE,
   OTHER_SECRET_FILE,

@@ -30,6 +30,9 @@ import type { OptionValues } from './values.ts';
 const CAPACITY_MAX_FACTOR = 8;
 const WORKERS_MAX = 8;
 
+/** What only follows begins anew from the cluster. */
+const NOTHING_SAVED = { durability: 'none', checkpointEveryMs: 0 } as const;
+
 export function settingsFrom(
   values: OptionValues,
   environment: Readonly<Record<string, string | undefined>>,
@@ -45,6 +48,8 @@ export function settingsFrom(
     found: values.flag('found'),
     join: values.list('join'),
     witness: values.flag('witness'),
+    followOnly: values.flag('follow-only'),
+    snapshotEveryMs: values.number('every') ?? 0,
     ...clusterSettingsFrom(values),
     credentials: {
       ...credentialsFrom(values, environment),
@@ -61,6 +66,7 @@ export function settingsFrom(
     prealloc: values.flag('prealloc'),
     scrubEveryMs: values.number('scrub-every') ?? 0,
     ...durabilityFrom(values),
+    ...(values.flag('follow-only') ? NOTHING_SAVED : {}),
     checkpointBytesPerSecond: values.number('checkpoint-rate') ?? 0,
     insecure: values.flag('insecure'),
     logLevel: values.text('log-level') as LogLevel,
@@ -192,6 +198,15 @@ function refuseWhatDoesNotFit(settings: Settings): void {
       'a cluster begins on a node that holds data, and a witness holds none: ' +
         'give --found to a data node, and start the witness with --join HOST:CONTROL of that node',
     );
+  }
+  if (settings.followOnly && (settings.found || settings.witness)) {
+    throw usageError(
+      '--follow-only takes snapshots of a cluster, holds no copies and has no vote: ' +
+        'leave out --found and --witness, and give --join HOST:CONTROL of a node of the cluster',
+    );
+  }
+  if (settings.followOnly && settings.snapshotEveryMs === 0) {
+    throw usageError('--every 0 is no time between two snapshots; 1s is the least');
   }
   const { certificates } = settings.credentials;
   if (certificates !== null) refuseCertificateOfOther(certificates, settings.id);

@@ -13,6 +13,7 @@ function mapNode(i: number, state: MapNode['state'] = 'up'): MapNode {
     joinId: '',
     acceptor: 'a1',
     witness: false,
+    observer: false,
     advertise: `10.0.0.${i}`,
     ports: {
       client: port(7400),

@@ -200,7 +200,7 @@ export class ClusterView {
    *  copies. */
   target(map: ClusterMap, nowMs: number): readonly PlacementTarget[] {
     const members = map.nodes.filter(
-      ({ id, witness }) => !witness && !this.isGoing(map, id, nowMs),
+      ({ id, witness, observer }) => !witness && !observer && !this.isGoing(map, id, nowMs),
     );
     const key = members.map(({ id, advertise }) => `${id}@${advertise}`).join(' ');
     if (key !== this.#targetMembers) {

@@ -191,6 +191,7 @@ function testSettings(id: NodeId, controlPort: number): ControlSettings {
     uncleanFailover: true,
     witness: false,
     checkpointEveryMs: 0,
+    followOnly: false,
     forgetAfterMs: 0,
   };
 }

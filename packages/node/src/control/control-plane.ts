@@ -222,7 +222,8 @@ export class ControlPlane implements ControlPlaneApi {
     const { id, advertise, ports, witness } = this.#settings;
     const acceptor = this.#identity.acceptor();
     const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
-    const founder: MapNode = { id, advertise, ports, acceptor, witness, ...life };
+    const kind = { witness, observer: false };
+    const founder: MapNode = { id, advertise, ports, acceptor, ...kind, ...life };
     const map = await foundCluster(this.#settings, this.#identity, founder);
     this.#log.info({ event: 'cluster.founded', clusterId: map.clusterId });
     return map;
@@ -338,11 +339,11 @@ export class ControlPlane implements ControlPlaneApi {
   }
 
   #joinRequest(clusterId: string, lastIncarnation: number): JoinRequest {
-    const { id, advertise, ports, witness } = this.#settings;
+    const { id, advertise, ports, witness, followOnly: observer } = this.#settings;
     const acceptor = this.#identity.acceptor();
     const goesOn = { memoryOf: lastIncarnation, partitions: ALL_PARTITIONS };
     const { memoryOf, partitions } = this.#isBetweenLives ? goesOn : this.#recovered;
-    const member = { id, advertise, ports, clusterId, acceptor, witness };
+    const member = { id, advertise, ports, clusterId, acceptor, witness, observer };
     const started = !this.#isBetweenLives;
     const memory = { memoryOf, memoryIn: partitions };
     return { ...member, ...memory, lastIncarnation, started, joinId: randomUUID() };

@@ -231,10 +231,11 @@ function asUnfenced(request: JoinRequest, register: MapRegister): JoinRequest {
 
 /** Throws an IngotError where it is no sound request. */
 function joinRequest(message: JoinMessage): JoinRequest {
-  const { node: id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = message;
-  const { memoryOf, memoryIn, started, joinId } = message;
+  const { node: id, advertise, ports, clusterId, lastIncarnation, acceptor } = message;
+  const { witness, observer, memoryOf, memoryIn, started, joinId } = message;
   const life = { incarnation: 0, fencedThrough: 0, joinId, state: 'up' };
-  const parsed = mapNodeSchema.safeParse({ id, advertise, ports, acceptor, witness, ...life });
+  const kind = { witness, observer };
+  const parsed = mapNodeSchema.safeParse({ id, advertise, ports, acceptor, ...kind, ...life });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw refusal(
@@ -243,6 +244,6 @@ function joinRequest(message: JoinMessage): JoinRequest {
     );
   }
   const { ports: checkedPorts } = parsed.data;
-  const member = { id, advertise, ports: checkedPorts, acceptor, witness };
+  const member = { id, advertise, ports: checkedPorts, acceptor, ...kind };
   return { ...member, clusterId, lastIncarnation, memoryOf, memoryIn, started, joinId };
 }

@@ -1,6 +1,6 @@
 /** How a node that starts gets into the map: what it says of itself, and who is refused. Pure. */
 import { refusal } from '../shared/errors.ts';
-import { addressOf, type ClusterMap, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+import { addressOf, type ClusterMap, copiesOn, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
 
 /** Said of a memory that is whole: a process that goes on has lost nothing of it. */
 export const ALL_PARTITIONS: readonly number[] = [];
@@ -17,6 +17,7 @@ export interface JoinRequest {
   /** Id of the acceptor in its data dir. */
   acceptor: string;
   witness: boolean;
+  observer?: boolean;
   /** It has the memory of this life, up to its end: because the process goes on, or because that was saved.
    *  0: its memory is empty, or an older one. */
   memoryOf: number;
@@ -39,6 +40,7 @@ export function isOfJoin(node: MapNode | null, { joinId }: JoinRequest): boolean
  *  refused. */
 export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean): MapNode {
   const { id, advertise, ports, clusterId, lastIncarnation, acceptor, witness } = request;
+  const { observer = false } = request;
   const { joinId } = request;
   if (clusterId !== '' && clusterId !== map.clusterId) {
     throw refusal(
@@ -55,8 +57,15 @@ export function newLife(map: ClusterMap, request: JoinRequest, isAlive: boolean)
       `a node named ${id} is already up at ${addressOf(known, 'control')}; choose another --id`,
     );
   }
+  if (observer && copiesOn(map, id).length > 0) {
+    throw refusal(
+      'HOLDS_COPIES',
+      `${id} holds copies of the cluster's partitions, and --follow-only holds none; ` +
+        `choose another --id and --data-dir, or let it go first: ingot leave ${id}`,
+    );
+  }
   const incarnation = Math.max(known?.incarnation ?? 0, lastIncarnation) + 1;
   const fencedThrough = known?.fencedThrough ?? 0;
   const life = { id, incarnation, fencedThrough, joinId, state: 'up' as const };
-  return { ...life, acceptor, witness, advertise, ports };
+  return { ...life, acceptor, witness, observer, advertise, ports };
 }

@@ -54,8 +54,8 @@ let joins = 0;
 
 /** What a node says that joins, each time anew. */
 export function requestOf(id: NodeId, lastIncarnation: number) {
-  const { acceptor, advertise, ports, witness } = plainNode(id);
-  const member = { id, acceptor, advertise, ports, witness };
+  const { acceptor, advertise, ports, witness, observer } = plainNode(id);
+  const member = { id, acceptor, advertise, ports, witness, observer };
   return {
     ...member,
     clusterId: '',

@@ -76,6 +76,25 @@ export interface NodeStatus {
   mapVersion: number;
   partitions: PartitionStatus[];
   scrub: ScrubStatus;
+  /** Of a node that takes snapshots. */
+  snapshots?: SnapshotReport | null;
+}
+
+/** The rounds of a node that takes snapshots, since it started. */
+export interface SnapshotReport {
+  readonly everySeconds: number;
+  readonly partitions: number;
+  /** Partitions of which a round has ended. */
+  readonly readable: number;
+  /** How old what readers see of the oldest partition is; null while one cannot be read yet. */
+  readonly ageSeconds: number | null;
+  /** Rounds of single partitions: those that have ended, and those that have not come to an end. */
+  readonly rounds: number;
+  readonly interrupted: number;
+  readonly chunkBytes: number;
+  readonly redoBytes: number;
+  /** Of the last round of all partitions. */
+  readonly lastRoundSeconds: number;
 }
 
 /** How far the scrub of the partitions led by a node is, and what comparing copies, by whomever, has
@@ -233,6 +252,7 @@ export type ControlSettings = Pick<
   | 'minIsr'
   | 'uncleanFailover'
   | 'witness'
+  | 'followOnly'
   | 'forgetAfterMs'
   | 'checkpointEveryMs'
 >;

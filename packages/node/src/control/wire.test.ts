@@ -36,6 +36,17 @@ const status: NodeStatus = {
     repairs: 2,
     repairsRefused: 1,
   },
+  snapshots: {
+    everySeconds: 30,
+    partitions: 64,
+    readable: 63,
+    ageSeconds: null,
+    rounds: 2 ** 40,
+    interrupted: 3,
+    chunkBytes: 2 ** 41,
+    redoBytes: 2 ** 42,
+    lastRoundSeconds: 1.5,
+  },
   partitions: [
     {
       id: 3,

@@ -14,6 +14,8 @@ import {
   type PartitionStatusSchema,
   type ScrubStatus as ScrubMessage,
   type ScrubStatusSchema,
+  type SnapshotStatus as SnapshotMessage,
+  type SnapshotStatusSchema,
   type StatusReply,
   StatusReplySchema,
   type SyncStatus as SyncMessage,
@@ -32,6 +34,7 @@ import {
   type PartitionReport,
   type PartitionStatus,
   type ScrubStatus,
+  type SnapshotReport,
   type SyncStatus,
   type VerifyDifference,
   type VerifyReport,
@@ -87,6 +90,9 @@ export function nodeStatusToWire(status: Heartbeat | NodeStatus, beat: number = 
     partitions: status.partitions.map((partition) => partitionToWire(partition)),
     partitionsAsBefore: 'partitionsAsBefore' in status ? status.partitionsAsBefore : false,
     ...('scrub' in status ? { scrub: scrubToWire(status.scrub) } : {}),
+    ...('snapshots' in status && status.snapshots
+      ? { snapshots: snapshotsToWire(status.snapshots) }
+      : {}),
   });
 }
 
@@ -101,6 +107,7 @@ export function nodeStatusFromWire(message: NodeMessage): NodeStatus {
     mapVersion: Number(message.mapVersion),
     partitions: message.partitions.map(partitionFromWire),
     scrub: scrubFromWire(message.scrub),
+    snapshots: snapshotsFromWire(message.snapshots),
   };
 }
 
@@ -247,4 +254,32 @@ function nameOf<Name extends string>(
 ): Name {
   const names = Object.keys(numbers) as Name[];
   return names.find((name) => numbers[name] === value) ?? fallback;
+}
+
+function snapshotsToWire(
+  snapshots: SnapshotReport,
+): MessageInitShape<typeof SnapshotStatusSchema> {
+  return {
+    ...snapshots,
+    ageSeconds: snapshots.ageSeconds ?? -1,
+    rounds: BigInt(snapshots.rounds),
+    interrupted: BigInt(snapshots.interrupted),
+    chunkBytes: BigInt(snapshots.chunkBytes),
+    redoBytes: BigInt(snapshots.redoBytes),
+  };
+}
+
+function snapshotsFromWire(message: SnapshotMessage | undefined): SnapshotReport | null {
+  if (message === undefined) return null;
+  return {
+    everySeconds: message.everySeconds,
+    partitions: message.partitions,
+    readable: message.readable,
+    ageSeconds: message.ageSeconds < 0 ? null : message.ageSeconds,
+    rounds: Number(message.rounds),
+    interrupted: Number(message.interrupted),
+    chunkBytes: Number(message.chunkBytes),
+    redoBytes: Number(message.redoBytes),
+    lastRoundSeconds: message.lastRoundSeconds,
+  };
 }

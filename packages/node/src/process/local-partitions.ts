@@ -47,6 +47,16 @@ export function roleName(partition: Partition): CopyRole {
   return ROLE_NAMES[partition.role()] ?? 'none';
 }
 
+export function samplesOf(partitions: readonly Partition[]): PartitionSample[] {
+  return partitions.map((partition) => ({
+    role: roleName(partition),
+    consistent: partition.consistent(),
+    checked: partition.checked(),
+    ...partition.stats(),
+    ...partition.values.pinStats(Date.now()),
+  }));
+}
+
 /** What a simulation passes in otherwise. */
 export interface CopySurroundings {
   readonly nowMs: () => number;
@@ -130,13 +140,7 @@ export class LocalPartitions {
   }
 
   samples(): PartitionSample[] {
-    return this.all().map((partition) => ({
-      role: roleName(partition),
-      consistent: partition.consistent(),
-      checked: partition.checked(),
-      ...partition.stats(),
-      ...partition.values.pinStats(Date.now()),
-    }));
+    return samplesOf(this.all());
   }
 
   /** What happened in copies that were here once. */

@@ -45,6 +45,22 @@ export function memoryRefusal(
   );
 }
 
+/** null: two images of every partition fit. */
+export function snapshotMemoryRefusal(
+  geometry: Geometry,
+  partitions: number,
+  limit: MemoryLimit,
+): IngotError | null {
+  const neededBytes = 2 * partitions * copyBytes(geometry);
+  if (neededBytes <= limit.bytes) return null;
+  return refusal(
+    'MEMORY',
+    `snapshots take two images of each of ${partitions} partitions, ${mebibytes(copyBytes(geometry))} ` +
+      `each: they need ${mebibytes(neededBytes)}, but this ${limit.of} has ${mebibytes(limit.bytes)}; ` +
+      'run --follow-only on a larger one, or lower the capacity of the cluster',
+  );
+}
+
 function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / (1 << 20)).toLocaleString('en-US')} MiB`;
 }

@@ -23,10 +23,12 @@ import {
   type SavedMemory,
   type SealedCopy,
   type SealOutcome,
+  type SnapshotReport,
   type VerifyReport,
 } from '../control/types.ts';
 import { listenHttp } from '../metrics/http.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import type { PartitionSample } from '../metrics/sources.ts';
 import { EXIT_FOUND_WRONG, EXIT_OK, EXIT_REFUSED } from '../shared/errors.ts';
 import { processClocks } from '../lease/clocks.ts';
 import { isBefore, type LeaseTime, remainingMs } from '../lease/lease-holder.ts';
@@ -46,14 +48,16 @@ import type { LogStart } from '../redo-log/log-writer.ts';
 import { recoverCopies } from './checkpoint-recovery.ts';
 import { recoverLog } from './log-recovery.ts';
 import { LoadingDoors } from './loading-doors.ts';
-import { LocalPartitions } from './local-partitions.ts';
+import { LocalPartitions, samplesOf } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
+import { monotonicMs } from './monotonic-clock.ts';
 import { HeartbeatCopies, NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
 import { NodeFigures } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
+import { SnapshotCopies } from './snapshot-copies.ts';
 import { flipFollowerByte } from './test-door.ts';
 import { Workers } from './workers.ts';
 
@@ -127,6 +131,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #checkpoints: CheckpointStatus | null = null;
   #redoLog: RedoLogStatus | null = null;
   #logStart: LogStart = { cutAt: null, bytes: 0, copies: [] };
+  /** With --follow-only: there are no other copies then. */
+  #snapshots: SnapshotCopies | null = null;
   readonly #reported = new HeartbeatCopies(REPORT_KEPT_MS);
   #keeper: InSyncKeeper | null = null;
   #stopped: Promise<void> | null = null;
@@ -168,6 +174,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#apply(map);
     const refusal = this.#partitions.refusal();
     if (refusal !== null) throw refusal;
+    if (settings.followOnly) this.#snapshots = this.#takeSnapshots(map);
     await this.#doors.close();
     this.#workers = this.#startWorkers(map);
     await this.#workers.ready();
@@ -205,6 +212,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       ...this.report(),
       partitions: this.#copies(),
       scrub: scrubStatus(this.#replication),
+      snapshots: this.#snapshotReport(),
     };
   }
 
@@ -318,6 +326,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       lease: this.#leaseWord,
       map,
       handles: this.#partitions.handles(),
+      snapshots: this.#snapshots?.memory ?? null,
       sealed: this.#sealedEarly,
       onLog: (worker, { level, event, fields }) => this.#log(level, event, { worker, ...fields }),
       onReplicationStatus: (status) => {
@@ -356,9 +365,9 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       commands: commandNames,
       counters: workers.counters,
       map: () => control.map(),
-      partitions: () => this.#partitions.samples(),
+      partitions: () => this.#samples(),
       gone: () => this.#partitions.gone(),
-      budget: () => this.#partitions.budget(),
+      budget: () => this.#snapshots?.budget() ?? this.#partitions.budget(),
       inSync: () => ({
         node: this.#settings.id,
         changes: this.#keeper?.changes ?? { added: 0, removed: 0 },
@@ -407,6 +416,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   /** Role words agree with `map`: tell everyone, and take up what waited for it. */
   #publish(map: ClusterMap): void {
     this.#map = map;
+    this.#snapshots?.follow(map);
     this.#workers?.post({ kind: 'map', map });
     this.#keeper?.look();
     this.#log('debug', 'map.applied', { version: map.version });
@@ -423,11 +433,29 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #reasonsNotReady(): string[] {
     const refusal = this.#partitions.refusal()?.message ?? null;
     const hasLease = isBefore(processClocks, this.#lease.until());
-    return reasonsNotReady(this.#map, this.#settings.id, this.#copies(), refusal, hasLease);
+    const copies = this.#copies();
+    const reasons = reasonsNotReady(this.#map, this.#settings.id, copies, refusal, hasLease);
+    const missing = this.#snapshots?.whyNotReady() ?? null;
+    return missing === null ? reasons : [...reasons, missing];
+  }
+
+  #takeSnapshots(map: ClusterMap): SnapshotCopies {
+    const { workers } = this.#settings;
+    return new SnapshotCopies(map, workers, memoryLimit(), this.#log);
+  }
+
+  #snapshotReport(): SnapshotReport | null {
+    return this.#snapshots?.report(this.#replication.snapshots ?? null, monotonicMs()) ?? null;
+  }
+
+  #samples(): PartitionSample[] {
+    if (this.#snapshots === null) return this.#partitions.samples();
+    return samplesOf(this.#snapshots.current());
   }
 
   #copies(): PartitionStatus[] {
-    return partitionStatuses(this.#partitions.all(), this.#replication);
+    const held = this.#snapshots?.current() ?? this.#partitions.all();
+    return partitionStatuses(held, this.#replication);
   }
 
   #leads(id: number): boolean {
@@ -467,6 +495,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       dataWorkers: this.#settings.workers,
       ...this.#figuresOf(workers).look(performance.now()),
       replication: this.#replication,
+      snapshots: this.#snapshotReport(),
     };
   }
 

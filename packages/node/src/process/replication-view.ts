@@ -1,13 +1,15 @@
 /** What the replication worker is told of a cluster map: who leads and who follows, and where the
- *  primaries listen. Pure; only partitions with a copy here are named. */
+ *  primaries listen. Pure; only partitions with a copy here are named, to an observer all. */
 
 import type { NodeAddress, ReplicationView } from '@ingot/replication';
-import { type ClusterMap, holdsCopy, nodeOf } from '../shared/map.ts';
+import { type ClusterMap, holdsCopy, nodeOf, observersOf } from '../shared/map.ts';
 
 export function replicationView(map: ClusterMap, nodeId: string): ReplicationView {
+  const observers = observersOf(map);
+  const observes = observers.includes(nodeId);
   const partitions: ReplicationView['partitions'][number][] = [];
   for (const [id, entry] of map.placement.entries()) {
-    if (!holdsCopy(entry, nodeId)) continue;
+    if (!observes && !holdsCopy(entry, nodeId)) continue;
     partitions.push({
       id,
       epoch: entry.epoch,
@@ -21,7 +23,7 @@ export function replicationView(map: ClusterMap, nodeId: string): ReplicationVie
   const addresses = Object.fromEntries(
     map.nodes.map(({ id, advertise, ports }) => [id, { host: advertise, port: ports.replication }]),
   );
-  return { mapVersion: map.version, partitions, incarnations, addresses };
+  return { mapVersion: map.version, partitions, incarnations, addresses, observers };
 }
 
 function addressOf(map: ClusterMap, id: string | null): NodeAddress | null {

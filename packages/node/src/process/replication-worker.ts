@@ -2,7 +2,7 @@
  *  It passes maps and copies in, answers the main thread's questions, and tells it what changed.
  *  The hub does the work, and sleeps on the wake word between bursts. */
 
-import { AckBoard, ReplicationHub } from '@ingot/replication';
+import { AckBoard, ReplicationHub, SnapshotBoard, type SnapshotOptions } from '@ingot/replication';
 import { attachPartition } from '@ingot/store';
 import type { ReplicationStatus, ToReplicationWorker } from '../shared/messages.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
@@ -18,6 +18,7 @@ const SIGN_OF_LIFE_MS_MAX = 2_000;
 
 const { settings, nodeId, incarnation, map, handles, sealed, wake, acks, clientCounters } =
   ownData();
+const snapshots = snapshotOptions();
 const clientLoad = new ClientLoadMeter(clientCounters);
 const port = settings.ports.replication;
 
@@ -36,6 +37,7 @@ const hub = new ReplicationHub({
       ? SIGN_OF_LIFE_MS_MAX
       : Math.min(SIGN_OF_LIFE_MS_MAX, settings.staleMaxMs / SIGNS_OF_LIFE),
   scrubEveryMs: settings.scrubEveryMs,
+  ...(snapshots === null ? {} : { snapshots }),
   log: ({ level, event, ...fields }) => log(level, event, fields),
   nowMs: Date.now,
   // The main thread hears of changes: it needs them for heartbeats and readiness.
@@ -113,6 +115,17 @@ function status(): ReplicationStatus {
     counters: hub.counters(),
     bulks: hub.bulks(),
     scrub: hub.scrubStatus(),
+    snapshots: hub.snapshotStatus(),
+  };
+}
+
+function snapshotOptions(): SnapshotOptions | null {
+  const { snapshots: memory } = ownData();
+  if (!memory) return null;
+  return {
+    images: memory.images.map(([a, b]) => [attachPartition(a), attachPartition(b)]),
+    board: new SnapshotBoard(memory.board, map.partitions),
+    everyMs: settings.snapshotEveryMs,
   };
 }
 

@@ -19,6 +19,7 @@ import type {
   LogMessage,
   RedoLogStatus,
   ReplicationStatus,
+  SnapshotMemory,
   ToDataWorker,
   ToLogWorker,
   ToReplicationWorker,
@@ -46,6 +47,7 @@ export interface WorkersOptions {
   readonly lease: SharedArrayBuffer;
   readonly map: ClusterMap;
   readonly handles: readonly PartitionHandle[];
+  readonly snapshots?: SnapshotMemory | null;
   /** Copies that have been sealed already. */
   readonly sealed: readonly PartitionEpoch[];
   readonly onLog: (worker: string, message: LogMessage) => void;
@@ -89,6 +91,7 @@ export class Workers {
       logStart: options.logStart,
       counters,
       clientCounters: blocks,
+      snapshots: options.snapshots ?? null,
     });
     const common = (name: string) => ({
       name,

@@ -1,6 +1,6 @@
 /** Which nodes have a voice in the cluster map: one of one or two, three of three or four, five of
  *  more. Voices stay where they are as long as they can; a change goes through a joint set, one at a
- *  time. Pure; the coordinator applies it. */
+ *  time. Observers have none. Pure; the coordinator applies it. */
 import {
   type AcceptorRef,
   type AcceptorSet,
@@ -18,7 +18,7 @@ import { isSameSet } from './acceptor-set.ts';
 export function nextAcceptors(map: ClusterMap, isGone: (node: NodeId) => boolean): AcceptorSet {
   const { current, next } = map.acceptors;
   if (next !== null) return { current: next, next: null };
-  const present = map.nodes.filter(({ id }) => !isGone(id));
+  const present = map.nodes.filter(({ id, observer }) => !observer && !isGone(id));
   const kept = current.filter((ref) => isHeldBy(present, ref));
   const others = present.filter(
     ({ id, state }) => state === 'up' && !kept.some(({ node }) => node === id),

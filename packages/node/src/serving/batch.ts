@@ -128,7 +128,8 @@ export class BatchExecutor {
     }
     turn.begin();
     const { nowMs } = turn;
-    this.mayBePlain = lease.holds && !live.precise && pause.mode === PauseMode.none;
+    const isHere = lease.holds && desk.host.snapshots === null;
+    this.mayBePlain = isHere && !live.precise && pause.mode === PauseMode.none;
     this.connection = connection;
     this.turnBytes = 0;
     this.turnSinceMs = 0;

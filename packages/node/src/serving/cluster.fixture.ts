@@ -167,6 +167,8 @@ async function startNode(
       minIsr: 1,
       uncleanFailover: true,
       witness: false,
+      followOnly: false,
+      snapshotEveryMs: 0,
       acks: 'local',
       failoverWaitMs: 5_000,
       staleMaxMs: 5_000,

@@ -57,6 +57,9 @@ export class Copying implements Holder {
     const bytes = ref === 0 ? 0 : partition.valueBytes(ref);
     if (bytes < PINNED_BYTES_MIN || bytes > partition.geometry.valueMaxBytes) return;
     await this.grant(bytes);
+    // A bulk that begins meanwhile writes over the bytes before it writes over the seq.
+    const landings = partition.landings();
+    if (!partition.consistent()) return;
     const copy = partition.values.beginCopy(hash, key, 0, key.length, nowMs);
     let state = COPY_MORE;
     while (!this.dropped) {
@@ -65,6 +68,7 @@ export class Copying implements Holder {
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     if (state !== COPY_WHOLE || this.dropped) return;
+    if (partition.landings() !== landings) return;
     const { seq, value } = copy;
     this.copies.push({ seq, value: value as Buffer, use: () => this.use() });
   }

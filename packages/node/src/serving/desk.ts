@@ -24,8 +24,9 @@ import type { LiveSettings } from './live-settings.ts';
 import type { Parking } from './parking.ts';
 import type { Passage } from './passage.ts';
 import { LINK_FULL_TEXT } from './limits.ts';
-import { BEHIND, DOWN_TEXT, type Route, route } from './routing.ts';
+import { BEHIND, DOWN_TEXT, type Route, route, routeOnSnapshot } from './routing.ts';
 import type { SlowLog } from './slow-log.ts';
+import type { SnapshotView } from './snapshot-view.ts';
 import type { QueuedCommand } from './transaction-state.ts';
 import type { Turn } from './turn.ts';
 
@@ -66,6 +67,8 @@ export interface DeskHost {
   nowMs(): number;
   /** For how long something takes: nobody sets it. */
   monotonicMs(): number;
+  /** Not null: this node has snapshots, and nothing else. */
+  readonly snapshots: SnapshotView | null;
   /** The primary of a copy that is followed here has said something within --stale-max. */
   isFresh(partitionId: number): boolean;
   /** Something was written outside of a batch. */
@@ -133,7 +136,8 @@ export class Desk {
 
   /** Who answers for this partition; `slot` is the key's, where there is one. */
   route(connection: Connection, partitionId: number, slot: number, read: boolean): Route {
-    const { map, nodeId } = this.host;
+    const { map, nodeId, snapshots } = this.host;
+    if (snapshots !== null) return this.routeOnSnapshot(connection, partitionId, slot, read);
     const copyWillDo = read && connection.readOnly && connection.listener === 'follower';
     const to = route({
       map,
@@ -148,6 +152,17 @@ export class Desk {
     });
     const node = to.to === 'peer' ? to.node.id : nodeId;
     return this.isBehind(connection, partitionId, node) ? BEHIND : to;
+  }
+
+  private routeOnSnapshot(
+    { listener }: Connection,
+    partitionId: number,
+    slot: number,
+    read: boolean,
+  ): Route {
+    const { map } = this.host;
+    const isReadable = this.partition(partitionId) !== null;
+    return routeOnSnapshot({ map, partitionId, slot, listener, read, isReadable });
   }
 
   /** Earlier commands of this connection may be on their way to a former owner of the partition:

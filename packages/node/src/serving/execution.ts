@@ -85,7 +85,8 @@ export interface WorkerContext {
   readonly sessions: ReadonlyMap<number, Session>;
   /** Without one this node is cut off, and answers for nothing that it leads. */
   readonly hasLease: boolean;
-  /** True when this node answers for the partition now: map, role word and epoch agree. */
+  /** True when this node answers for the partition now: map, role word and epoch agree; or, where it takes snapshots, for
+   *  reads of what it has. */
   leads(partitionId: number): boolean;
   /** Asks the main thread (e.g. 'clientList', 'info'); rejects when it cannot answer. */
   ask(what: string, asked?: unknown): Promise<unknown>;

@@ -6,14 +6,16 @@
  *  refused by its owner all the same, after others ran, makes an error that says so. */
 
 import { Buffer } from 'node:buffer';
+import type { Partition } from '@ingot/store';
 import { wrongArity } from '../commands/errors.ts';
 import { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
 import { type Desk, Outcome } from './desk.ts';
 import type { Connection } from './connection.ts';
 import type { Command, SplitRule } from './execution.ts';
 import { keyIndexes } from './keys.ts';
 import { JoinedReply, wholeReply } from './joined-reply.ts';
-import { runHere } from './local-run.ts';
+import { runHere, runOnCopy } from './local-run.ts';
 import { keepLent } from './pinned-value.ts';
 import type { Route } from './routing.ts';
 
@@ -54,7 +56,7 @@ export function runSplit(
     return Outcome.done;
   }
   const rule = command.split as SplitRule;
-  const allHere = parts.every((part) => part.route.to === 'here');
+  const allHere = parts.every(({ route: { to } }) => to === 'here' || to === 'copy');
   const join = new JoinedReply(
     rule,
     parts.map((part) => part.positions),
@@ -69,7 +71,7 @@ export function runSplit(
     scratch.protocol = connection.protocol;
     execution.forgetHash();
     const partition = desk.partition(part.partitionId);
-    const ran = partition !== null && runHere(desk, command, partition, part.args, scratch);
+    const ran = partition !== null && runPart(desk, command, partition, part, scratch);
     if (!ran) scratch.error('TRYAGAIN a partition of these keys changed its owner meanwhile');
     const reply = wholeReply(scratch, (written) => join.note(i, written));
     // Where all is here, the whole reply is one of the batch's.
@@ -93,6 +95,22 @@ export function runSplit(
   join.settleInto(sink);
   // Counted where it is executed: here, where any of its keys lives here.
   return parts.every((part) => part.route.to === 'peer') ? Outcome.forwarded : Outcome.done;
+}
+
+/** Long values of a copy cannot be sent from where they lie, and are copied inside its gate. */
+function runPart(
+  desk: Desk,
+  command: Command,
+  partition: Partition,
+  { route, args }: Part,
+  scratch: ReplyWriter,
+): boolean {
+  if (route.to !== 'copy') return runHere(desk, command, partition, args, scratch);
+  const { values } = desk.execution;
+  values.hurried = true;
+  const ran = runOnCopy(desk, command, partition, args, scratch);
+  values.hurried = false;
+  return ran;
 }
 
 function cut(desk: Desk, command: Command, args: Args): Part[] {

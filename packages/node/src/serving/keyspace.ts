@@ -21,7 +21,7 @@ import { elementsOf, integerOf, wholeReply } from './joined-reply.ts';
 import { errorOfParts, type PartReply } from './partly-executed.ts';
 import { encode } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
-import { DOWN_TEXT } from './routing.ts';
+import { DOWN_TEXT, NO_SNAPSHOT_TEXT, READ_ONLY_TEXT } from './routing.ts';
 import { needKind } from './held-replies.ts';
 
 const ROUNDS_MAX = 200;
@@ -41,6 +41,7 @@ export function runKeyspace(
 ): Outcome {
   const { execution, out } = desk;
   desk.passage.close();
+  if (desk.host.snapshots !== null) return runOnSnapshots(desk, command, args);
   if (command.combine === 'cursor') {
     const whole = connection.listener === 'client' || command.name === SCAN_BETWEEN_NODES;
     if (whole) return runCursor(desk, connection, command, args);
@@ -71,6 +72,19 @@ export function runKeyspace(
   const sink = connection.outbox.reserve();
   connection.hold |= Hold.work;
   new Gathering(desk, connection, command, args.detach(), sink).round();
+  return Outcome.done;
+}
+
+/** A node that takes snapshots has all partitions, and writes to none. */
+function runOnSnapshots(desk: Desk, command: Command, args: Args): Outcome {
+  const { execution, out, host } = desk;
+  if (writes(command)) out.error(READ_ONLY_TEXT);
+  else if (host.map.placement.some((_, id) => desk.partition(id) === null)) {
+    out.error(NO_SNAPSHOT_TEXT);
+  } else {
+    execution.wholeCluster = true;
+    command.run(execution, args, out);
+  }
   return Outcome.done;
 }
 

@@ -47,6 +47,11 @@ const COPY: Route = { to: 'copy' };
 const PARK: Route = { to: 'park' };
 
 const NO_OWNER_TEXT = 'CLUSTERDOWN no copy of this key has a node to serve it';
+/** Clients that know READONLY look for the primary: there is none behind this port. */
+export const READ_ONLY_TEXT =
+  'READONLY this node is an edge copy and takes no writes: write to a node of the cluster';
+export const NO_SNAPSHOT_TEXT =
+  'LOADING the first snapshot of the partition of this key has not arrived yet';
 export const DOWN_TEXT = 'CLUSTERDOWN the node that owns this key is down';
 
 export function route(question: RouteQuestion): Route {
@@ -67,6 +72,27 @@ export function route(question: RouteQuestion): Route {
   }
   if (question.listener === 'client') return { to: 'peer', node: owner };
   return refuse(`MOVED ${question.slot} ${owner.advertise}:${owner.ports.cluster}`);
+}
+
+export interface SnapshotQuestion {
+  readonly map: ClusterMap;
+  readonly partitionId: number;
+  readonly slot: number;
+  readonly listener: ListenerKind;
+  readonly read: boolean;
+  /** A round of the partition has ended. */
+  readonly isReadable: boolean;
+}
+
+/** Of a node that takes snapshots: reads are answered from them, on every port; nothing is sent on for a client. */
+export function routeOnSnapshot(question: SnapshotQuestion): Route {
+  const { map, partitionId, slot, listener, read, isReadable } = question;
+  if (read && isReadable) return COPY;
+  if (listener === 'client') return refuse(read ? NO_SNAPSHOT_TEXT : READ_ONLY_TEXT);
+  const primary = map.placement[partitionId]?.primary;
+  const owner = map.nodes.find(({ id }) => id === primary);
+  if (owner === undefined) return refuse(NO_OWNER_TEXT);
+  return refuse(`MOVED ${slot} ${owner.advertise}:${owner.ports.cluster}`);
 }
 
 /** Consistent: every key is as it was at one moment of the primary's past, and complete. */

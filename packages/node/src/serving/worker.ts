@@ -45,6 +45,7 @@ import { Passage } from './passage.ts';
 import { Patience } from './patience.ts';
 import type { ListenerKind } from './session.ts';
 import { SlowLog } from './slow-log.ts';
+import { SnapshotView } from './snapshot-view.ts';
 import { TEST_COMMANDS } from './test-commands.ts';
 import { Transactions } from './transactions.ts';
 import { Turn, type TurnHost } from './turn.ts';
@@ -76,6 +77,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   readonly counters: WorkerCounters;
   readonly otherCounters: readonly WorkerCounters[];
   readonly partitions: (Partition | null)[];
+  readonly snapshots: SnapshotView | null;
   readonly sessions: Map<number, Connection> = new Map();
   readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   /** Unlimited: each reply in it was bounded when it was made. */
@@ -122,6 +124,10 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     this.nextSession = data.workerIndex + 1;
     this.partitions = Array.from({ length: data.map.partitions }, () => null);
     for (const handle of data.handles) this.partitions[handle.id] = attachPartition(handle);
+    const { snapshots } = data;
+    this.snapshots = snapshots
+      ? new SnapshotView(snapshots, data.workerIndex, this.partitions)
+      : null;
 
     const forTests = data.settings.testDoor ? TEST_COMMANDS : [];
     const lookup = new CommandLookup([...COMMANDS, ...INTERNAL_COMMANDS, ...forTests]);
@@ -225,6 +231,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   }
 
   leads(partitionId: number): boolean {
+    if (this.snapshots !== null) return this.partitions[partitionId] !== null;
     return this.lease.holds && this.partitions[partitionId]?.mayWrite() === true;
   }
 
@@ -248,6 +255,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   }
 
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number {
+    if (this.snapshots !== null) this.snapshots.look();
     return this.executor.run(connection, buffer, start, end);
   }
 
@@ -313,6 +321,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   }
 
   private tick(): void {
+    this.snapshots?.look();
     this.syncClock();
     const nowMs = this.monotonicMs();
     this.parking.expire(nowMs);

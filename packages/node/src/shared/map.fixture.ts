@@ -16,7 +16,7 @@ export const firstPorts: Ports = {
 export function plainNode(id: string, change: Partial<MapNode> = {}): MapNode {
   const life = { incarnation: 1, fencedThrough: 0, joinId: '', state: 'up' as const };
   const place = { acceptor: `acceptor-${id}`, advertise: '127.0.0.1', ports: firstPorts };
-  return { id, ...life, witness: false, ...place, ...change };
+  return { id, ...life, witness: false, observer: false, ...place, ...change };
 }
 
 /** At its first epoch, with nobody in sync. */

@@ -28,6 +28,8 @@ export interface MapNode {
   acceptor: string;
   /** Votes, and holds no copies. */
   witness: boolean;
+  /** Holds no copies and has no vote: it may have snapshots of all partitions. */
+  observer: boolean;
   /** The host name or address under which other nodes and clients reach it. */
   advertise: string;
   ports: NodePorts;
@@ -146,6 +148,7 @@ export const mapNodeSchema: z.ZodType<MapNode> = z.object({
   state: z.enum(['up', 'down']),
   acceptor: acceptorIdSchema,
   witness: z.boolean(),
+  observer: z.boolean().default(false),
   advertise: z.string().min(1).max(255),
   ports: nodePortsSchema,
 });
@@ -203,6 +206,11 @@ export function nodeOf(map: ClusterMap, node: NodeId): MapNode | null {
 
 export function isUp(map: ClusterMap, node: NodeId): boolean {
   return nodeOf(map, node)?.state === 'up';
+}
+
+/** The nodes that have snapshots only. */
+export function observersOf({ nodes }: ClusterMap): NodeId[] {
+  return nodes.filter(({ observer }) => observer).map(({ id }) => id);
 }
 
 /** Whether this node is on its way out of the cluster. */

@@ -11,8 +11,10 @@ import type {
   PendingMembers,
   PartitionReplicationStatus,
   ScrubStatus,
+  SnapshotStatus,
 } from '@ingot/replication';
 import type { PartitionHandle } from '@ingot/store';
+import type { SnapshotReport } from '../control/types.ts';
 import type { CounterName } from '../metrics/layout.ts';
 import type { LogFigures, LogStart } from '../redo-log/log-writer.ts';
 import type { ClusterMap } from './map.ts';
@@ -46,6 +48,14 @@ export interface WorkerData {
   readonly counters: SharedArrayBuffer;
   /** of all data workers */
   readonly clientCounters: readonly SharedArrayBuffer[];
+  /** With --follow-only: there are no other copies then. */
+  readonly snapshots?: SnapshotMemory | null;
+}
+
+/** Two images of every partition, by id, and the board that says which is current. */
+export interface SnapshotMemory {
+  readonly board: SharedArrayBuffer;
+  readonly images: readonly (readonly [PartitionHandle, PartitionHandle])[];
 }
 
 // ---- main thread -> every worker
@@ -241,6 +251,8 @@ export interface ReplicationStatus {
   readonly counters: HubCounters;
   readonly bulks: BulkCounts;
   readonly scrub: ScrubStatus;
+  /** Of a node that takes snapshots. */
+  readonly snapshots?: SnapshotStatus | null;
 }
 
 // ---- worker -> main thread
@@ -320,4 +332,6 @@ export interface NodeStats {
   readonly calls: readonly CommandFigures[];
   readonly counters: Readonly<Record<CounterName, number>>;
   readonly replication: ReplicationStatus;
+  /** Of a node that takes snapshots. */
+  readonly snapshots?: SnapshotReport | null;
 }

@@ -84,6 +84,9 @@ export interface Settings {
   readonly join: readonly string[];
   /** Hold no copies, only vote. */
   readonly witness: boolean;
+  /** Hold no copies and lead nothing: take a snapshot of every partition every `snapshotEveryMs`. */
+  readonly followOnly: boolean;
+  readonly snapshotEveryMs: number;
 
   /** The eight below describe the cluster: they count when it is founded, and come from the map
    *  after. */
