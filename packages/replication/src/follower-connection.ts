@@ -191,6 +191,8 @@ export class FollowerConnection implements LinkOwner {
         case 'dropSubscribers':
           this.#state.dropSubscribers(this.#partition.id);
           break;
+        case 'roundEnded':
+          break; // only where a snapshot was asked for
         case 'seed':
           return this.#host.sentTo(this.#partition.id, action.node, action.seq);
         case 'refused':

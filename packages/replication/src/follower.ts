@@ -61,7 +61,12 @@ export type FollowerAction =
   /** A bulk is about to write over this copy: whoever is sent from it must be cut off before the next call. */
   | { readonly kind: 'dropSubscribers' }
   /** Snapshot mode: the copy is at one point of the primary's past, and stays there. */
-  | { readonly kind: 'roundEnded'; readonly seq: number; readonly chunkBytes: number; readonly redoBytes: number }
+  | {
+      readonly kind: 'roundEnded';
+      readonly seq: number;
+      readonly chunkBytes: number;
+      readonly redoBytes: number;
+    }
   /** Terminal: the connection must end. */
   | { readonly kind: 'drop'; readonly reason: string };
 

@@ -161,7 +161,9 @@ export class ReplicationHub {
       const followers = this.#leading.digestOf(id);
       text += `${id},${partition.role()},${partition.epoch()},${flags},${followers};`;
     }
-    return this.#snapshots === null ? text : `${text}snapshots ${this.#snapshots.status().readable}`;
+    return this.#snapshots === null
+      ? text
+      : `${text}snapshots ${this.#snapshots.status().readable}`;
   }
 
   counters(): HubCounters {

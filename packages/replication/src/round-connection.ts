@@ -52,10 +52,7 @@ export class RoundConnection implements LinkOwner {
   isFrom({ node, epoch, host, port }: Source): boolean {
     const source = this.#source;
     return (
-      node === source.node &&
-      epoch === source.epoch &&
-      host === source.host &&
-      port === source.port
+      node === source.node && epoch === source.epoch && host === source.host && port === source.port
     );
   }
 

@@ -9,6 +9,7 @@ import type {
   NodeAnswer,
   PartitionStatus,
   ScrubStatus,
+  SnapshotReport,
   SyncStatus,
 } from '../control/types.ts';
 import { membersOf } from '../register/acceptor-set.ts';
@@ -89,6 +90,8 @@ export interface NodeView {
   readonly silence: string;
   /** null: the node did not answer. */
   readonly scrub: ScrubStatus | null;
+  /** Of an observer that answered. */
+  readonly snapshots: SnapshotReport | null;
 }
 
 export interface PartitionView {
@@ -150,6 +153,7 @@ export function viewText(view: ClusterView): string {
     partitionTable(view.partitions),
     ...moveTable(view.moves),
     ...scrubTable(view.nodes),
+    ...snapshotTable(view.nodes),
     ...warnings(view),
   ].join('\n\n');
 }
@@ -173,6 +177,7 @@ function nodeView(node: MapNode, map: ClusterMap, answer: NodeAnswer | undefined
     follows: placement.filter((entry) => entry.followers.includes(node.id)).length,
     silence: isExpected(map, node) ? (answer?.why ?? '') : '',
     scrub: answer?.status?.scrub ?? null,
+    snapshots: answer?.status?.snapshots ?? null,
   };
 }
 
@@ -319,6 +324,27 @@ function scrubTable(nodes: readonly NodeView[]): string[] {
   if (rows.length === 0) return [];
   const heads = ['scrub', 'round', 'done', 'last round', 'differences', 'repaired', 'refused'];
   return [textTable(heads, rows)];
+}
+
+function snapshotTable(nodes: readonly NodeView[]): string[] {
+  const rows = nodes.flatMap(({ id, snapshots }) =>
+    snapshots === null ? [] : [[id, ...snapshotCells(snapshots)]],
+  );
+  if (rows.length === 0) return [];
+  const heads = ['snapshots', 'every', 'age', 'partitions', 'last round', 'rounds', 'interrupted'];
+  return [textTable(heads, rows)];
+}
+
+function snapshotCells(snapshots: SnapshotReport): string[] {
+  const { everySeconds, ageSeconds, readable, partitions, lastRoundSeconds } = snapshots;
+  return [
+    `${everySeconds} s`,
+    ageSeconds === null ? 'none yet' : `${ageSeconds.toFixed(1)} s`,
+    readable === partitions ? String(partitions) : `${readable} of ${partitions}`,
+    lastRoundSeconds === 0 ? '-' : `${lastRoundSeconds.toFixed(2)} s`,
+    String(snapshots.rounds),
+    String(snapshots.interrupted),
+  ];
 }
 
 function scrubCells(scrub: ScrubStatus): string[] {

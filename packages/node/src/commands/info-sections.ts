@@ -11,6 +11,7 @@ import { LIMIT_NAMES, LIMITS, type LimitName } from '../serving/limits.ts';
 import type { ListenerKind } from '../serving/session.ts';
 import { nodeOf } from '../shared/map.ts';
 import { snakeCase } from '../shared/snake-case.ts';
+import type { SnapshotReport } from '../control/types.ts';
 import type { NodeStats } from '../shared/messages.ts';
 import type { WorkerAnswer } from '../shared/worker-questions.ts';
 import { commandstats, errorReplies, errorstats, latencystats } from './info-figures.ts';
@@ -226,6 +227,8 @@ function replication({ worker, node, totals }: InfoSource): Fields {
       `ip=${address?.advertise},port=${address?.ports.follower},state=${state},offset=${offset},lag=${lag}`,
     ] as const;
   });
+  const { snapshots } = node;
+  if (snapshots) return edgeReplication(snapshots, totals.seq);
   return [
     ['role', 'master'],
     ['connected_slaves', replicas.size],
@@ -236,6 +239,32 @@ function replication({ worker, node, totals }: InfoSource): Fields {
     ['master_repl_offset', totals.seq],
     ['second_repl_offset', -1],
     ['repl_backlog_active', 1],
+  ];
+}
+
+/** A replica without a link that stays: what it is told by is how old its data is. */
+function edgeReplication(snapshots: SnapshotReport, seq: number): Fields {
+  const { ageSeconds, everySeconds, partitions, readable, rounds, interrupted } = snapshots;
+  const isWhole = ageSeconds !== null;
+  return [
+    ['role', 'slave'],
+    ['master_host', ''],
+    ['master_port', 0],
+    ['master_link_status', isWhole ? 'up' : 'down'],
+    ['master_last_io_seconds_ago', isWhole ? Math.floor(ageSeconds) : -1],
+    ['master_sync_in_progress', isWhole ? 0 : 1],
+    ['slave_read_repl_offset', seq],
+    ['slave_repl_offset', seq],
+    ['slave_priority', 0],
+    ['slave_read_only', 1],
+    ['connected_slaves', 0],
+    ['master_repl_offset', seq],
+    ['ingot_snapshot_age_seconds', isWhole ? ageSeconds.toFixed(3) : -1],
+    ['ingot_snapshot_every_seconds', everySeconds],
+    ['ingot_snapshot_partitions', partitions],
+    ['ingot_snapshot_partitions_readable', readable],
+    ['ingot_snapshot_rounds', rounds],
+    ['ingot_snapshot_rounds_interrupted', interrupted],
   ];
 }
 

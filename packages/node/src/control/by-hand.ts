@@ -48,8 +48,7 @@ export class ByHand {
         throw refusal('NO_SUCH_NODE', `the cluster has no node named ${node}`);
       }
       const isLast = map.nodes.every(
-        ({ id, witness, observer }) =>
-          id === node || witness || observer || isLeaving(map, id),
+        ({ id, witness, observer }) => id === node || witness || observer || isLeaving(map, id),
       );
       if (isLast) throw refusal('LAST_NODE', `${node} is the last node that holds copies; stop it`);
       return withLeaving(map, node);

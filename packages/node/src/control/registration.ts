@@ -1,6 +1,13 @@
 /** How a node that starts gets into the map: what it says of itself, and who is refused. Pure. */
 import { refusal } from '../shared/errors.ts';
-import { addressOf, type ClusterMap, copiesOn, type MapNode, type NodeId, nodeOf } from '../shared/map.ts';
+import {
+  addressOf,
+  type ClusterMap,
+  copiesOn,
+  type MapNode,
+  type NodeId,
+  nodeOf,
+} from '../shared/map.ts';
 
 /** Said of a memory that is whole: a process that goes on has lost nothing of it. */
 export const ALL_PARTITIONS: readonly number[] = [];

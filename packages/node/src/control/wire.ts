@@ -256,9 +256,7 @@ function nameOf<Name extends string>(
   return names.find((name) => numbers[name] === value) ?? fallback;
 }
 
-function snapshotsToWire(
-  snapshots: SnapshotReport,
-): MessageInitShape<typeof SnapshotStatusSchema> {
+function snapshotsToWire(snapshots: SnapshotReport): MessageInitShape<typeof SnapshotStatusSchema> {
   return {
     ...snapshots,
     ageSeconds: snapshots.ageSeconds ?? -1,

@@ -17,6 +17,7 @@ import { Counter, type CounterRow, LATENCY_BOUNDS_SECONDS, LATENCY_BUCKETS } fro
 import { addLeaseMetrics } from './lease-metrics.ts';
 import { counter, gauge, type Labelled, sum } from './registered.ts';
 import { addReplicationMetrics } from './replication-metrics.ts';
+import { addSnapshotMetrics } from './snapshot-metrics.ts';
 import { type HistogramSeries, SharedHistogram } from './shared-histogram.ts';
 import type { GoneCounts, MetricSources, PartitionSample } from './sources.ts';
 
@@ -45,6 +46,7 @@ export function createMetrics(sources: MetricSources): Registry {
   addLeaseMetrics(registry, sources);
   addCheckpointMetrics(registry, sources);
   addRedoLogMetrics(registry, sources);
+  addSnapshotMetrics(registry, sources);
   addInSyncMetrics(registry, sources);
   return registry;
 }

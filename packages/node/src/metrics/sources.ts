@@ -4,6 +4,7 @@
 import type { PeerRefusalReason } from '@ingot/replication';
 import type { Budget } from '@ingot/store';
 import type { FailoverFigures } from '../control/failover-log.ts';
+import type { SnapshotReport } from '../control/types.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { CheckpointStatus, RedoLogStatus, ReplicationStatus } from '../shared/messages.ts';
 import type { WorkerCounters } from './layout.ts';
@@ -71,5 +72,7 @@ export interface MetricSources {
   readonly checkpoints: () => CheckpointStatus | null;
   /** null: this node keeps no redo log. */
   readonly redoLog: () => RedoLogStatus | null;
+  /** of a node that takes snapshots */
+  readonly snapshots?: () => SnapshotReport | null;
   readonly threads: () => readonly ThreadUse[];
 }

@@ -382,6 +382,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       }),
       checkpoints: () => this.#checkpoints,
       redoLog: () => this.#redoLog,
+      snapshots: () => this.#snapshotReport(),
       threads: () => [...workers.use(), { worker: 'main', utilization: mainLoop.busyShare() }],
     });
     const routes = {
