@@ -156,6 +156,7 @@ async function framesFor(targets: Targets, random: () => number): Promise<readon
       ...{ nodeId: id, incarnation, partition: Math.floor(random() * PARTITIONS) },
       ...{ partitions: PARTITIONS, chunkBytes: CHUNK_BYTES, chunkCount, valueMaxBytes: 2 ** 20 },
       ...{ base: null, consistent: false, checked: false, seedable: false, snapshot: false },
+      ...{ guest: false },
       ...{ history: [], stamps: new Uint32Array(0) },
     };
   };

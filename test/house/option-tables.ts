@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { optionTable } from '../../packages/node/src/cli/option-table.ts';
 import {
   ASK_OPTIONS,
+  BACKUP_OPTIONS,
   CLUSTER_OPTIONS,
   IMPORT_OPTIONS,
+  INSPECT_OPTIONS,
   type OptionRow,
   PROCESS_OPTIONS,
   PROMOTE_OPTIONS,
+  RESTORE_OPTIONS,
   SERVE_OPTIONS,
   UP_OPTIONS,
 } from '../../packages/node/src/cli/options.ts';
@@ -22,6 +25,9 @@ const TABLES: readonly (readonly [marker: string, rows: readonly OptionRow[]])[]
   ['both', [...SHARED]],
   ['ask', ASK_OPTIONS],
   ['promote', PROMOTE_OPTIONS.filter((row) => !ASK_OPTIONS.includes(row))],
+  ['backup', BACKUP_OPTIONS.filter((row) => !ASK_OPTIONS.includes(row))],
+  ['inspect', INSPECT_OPTIONS],
+  ['restore', RESTORE_OPTIONS],
   ['import', IMPORT_OPTIONS],
 ];
 

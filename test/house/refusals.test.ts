@@ -34,6 +34,7 @@ const hello: Hello = {
   checked: false,
   seedable: false,
   snapshot: false,
+  guest: false,
   history: [],
   stamps: new Uint32Array(),
 };

@@ -102,6 +102,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/control\/(identity|data-dir-lock)\.ts$/, // the data dir
       /^node\/src\/register\/lmdb-acceptor-storage\.ts$/, // whether its file is a copy
       /^node\/src\/import\/state-file\.ts$/, // how far an import has come
+      /^node\/src\/backup\/backup-(reader|writer)\.ts$/, // backups
       /^node\/src\/checkpoint\/(checkpoint-file|torn-file)\.ts$/, // what is saved
       /^node\/src\/redo-log\/lmdb-log-store\.ts$/, // what is logged
       /^node\/src\/process\/log-recovery\.ts$/, // sets a log aside that cannot be read

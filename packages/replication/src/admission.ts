@@ -17,6 +17,8 @@ export interface LocalPartition {
   readonly followers: readonly string[];
   /** Nodes that may have snapshots of it. Nobody unless given. */
   readonly observers?: readonly string[];
+  /** Of a follower: its copy is consistent, which is good enough for guests. */
+  readonly servesGuests?: boolean;
 }
 
 export type FeedingState = 'able' | 'noSource' | 'noSlots';
@@ -60,7 +62,10 @@ export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | 
   if (different !== null) {
     return refusal('geometry', `${different}: start the follower with the cluster's settings`);
   }
-  if (!local.isPrimary && (local.feeding === undefined || !hello.seedable)) {
+  const mayFeed = hello.guest
+    ? local.servesGuests === true
+    : local.feeding !== undefined && hello.seedable;
+  if (!local.isPrimary && !mayFeed) {
     return refusal('notPrimary', 'this node does not lead the partition: wait for a newer map');
   }
   if (epoch !== local.epoch) {
@@ -70,6 +75,7 @@ export function refuse(hello: Hello, epoch: number, node: LocalNode): Refusal | 
       `epoch ${epoch} there, ${local.epoch} here: the ${behind} needs a newer map`,
     );
   }
+  if (hello.guest) return null;
   const named = hello.snapshot ? (local.observers ?? []) : local.followers;
   if (!named.includes(hello.nodeId)) {
     const what = hello.snapshot ? 'an observer' : 'a follower';

@@ -89,8 +89,8 @@ export class Handshake implements LinkOwner {
   }
 
   /** Who proved by a certificate to be one node may not speak for another. */
-  #impostor({ nodeId }: Hello): Refusal | null {
-    if (this.#link.names(nodeId)) return null;
+  #impostor({ nodeId, guest }: Hello): Refusal | null {
+    if (guest || this.#link.names(nodeId)) return null;
     this.#host.state.counters.peersRefused.certificateName++;
     const { text } = peerRefusal('certificateName', `it says it is ${nodeId}`);
     return { code: 'certificate', text };

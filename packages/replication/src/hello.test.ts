@@ -24,6 +24,7 @@ const hello: Hello = {
   checked: false,
   seedable: false,
   snapshot: false,
+  guest: false,
   history: [
     { epoch: 1, generation: 1, startSeq: 1 },
     { epoch: 3, generation: 7, startSeq: 2 ** 40 },

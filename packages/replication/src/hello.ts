@@ -43,6 +43,8 @@ export interface Hello {
   readonly seedable: boolean;
   /** Snapshot mode: the copy is brought to one consistent point, and the connection has done its work. */
   readonly snapshot: boolean;
+  /** No member of the cluster: no map names it, nobody awaits it, any consistent copy will do, and it goes once it has one. */
+  readonly guest: boolean;
   readonly history: readonly HistoryEntry[];
   /** Generation by chunk, trailing zeros left out; LANDED_SINCE_BASE where a bulk has written since the base. */
   readonly stamps: Uint32Array;
@@ -75,6 +77,7 @@ const HELLO_CONSISTENT = 2;
 const HELLO_CHECKED = 4;
 const HELLO_SEEDABLE = 16;
 const HELLO_SNAPSHOT = 8;
+const HELLO_GUEST = 32;
 
 const HISTORY_ENTRY_BYTES = 16;
 const HISTORY_AT = defineLayout(
@@ -101,7 +104,8 @@ export function encodeHello(hello: Hello): Buffer {
     (hello.consistent ? HELLO_CONSISTENT : 0) |
     (hello.checked ? HELLO_CHECKED : 0) |
     (hello.seedable ? HELLO_SEEDABLE : 0) |
-    (hello.snapshot ? HELLO_SNAPSHOT : 0);
+    (hello.snapshot ? HELLO_SNAPSHOT : 0) |
+    (hello.guest ? HELLO_GUEST : 0);
   bytes.writeUInt32LE(flags, HELLO_AT.flags);
   bytes.writeUInt32LE(hello.partition, HELLO_AT.partition);
   bytes.writeUInt32LE(hello.partitions, HELLO_AT.partitions);
@@ -192,6 +196,7 @@ export function decodeHello(bytes: Buffer): Hello | string {
     checked: (flags & HELLO_CHECKED) !== 0,
     seedable: (flags & HELLO_SEEDABLE) !== 0,
     snapshot: (flags & HELLO_SNAPSHOT) !== 0,
+    guest: (flags & HELLO_GUEST) !== 0,
     history,
     stamps,
   };

@@ -36,6 +36,7 @@ export {
 } from './frame.ts';
 export { type SealedCopy, sealedCopy } from './following.ts';
 export { FrameReader, type FrameSink } from './frame-reader.ts';
+export { type FetchedCopy, fetchCopy, type GuestRequest } from './guest.ts';
 export { decodeHello, encodeHello, type Hello } from './hello.ts';
 export { type HubOptions, ReplicationHub } from './hub.ts';
 export type { PendingMembers } from './in-sync.ts';

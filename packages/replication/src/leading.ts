@@ -114,8 +114,9 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
         (!session.relay || view.followers.includes(this.state.identity.nodeId)) &&
         partitions.get(view.id) === partition &&
         view.epoch === epoch &&
-        (session.isSnapshot ? this.state.observers : view.followers).includes(node) &&
-        incarnations[node] === incarnation;
+        (session.isGuest ||
+          ((session.isSnapshot ? this.state.observers : view.followers).includes(node) &&
+            incarnations[node] === incarnation));
       if (!isNamed) session.close('the map no longer names this follower');
     }
     this.#seeding.update();
@@ -399,6 +400,7 @@ export class Leading implements SenderHost, HandshakeHost, InspectionsHost, Seed
           followers: view.followers,
           feeding: this.#feedingState(partition, view),
           observers: this.state.observers,
+          servesGuests: partition.role() === ROLE_FOLLOWER && partition.consistent(),
         };
       },
     });

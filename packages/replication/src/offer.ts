@@ -49,6 +49,7 @@ export function offerCopy(
     checked: partition.checked(),
     seedable,
     snapshot,
+    guest: false,
     history,
     stamps: stamps.subarray(0, stamps.findLastIndex((stamp) => stamp !== 0) + 1),
   };

@@ -48,6 +48,8 @@ export class SenderSession implements FrameSink {
   readonly incarnation: number;
   /** This node is a follower of the partition itself. */
   readonly relay: boolean;
+  /** The follower is no member of the cluster. */
+  readonly isGuest: boolean;
   /** The follower knows of seeds: its copy may feed others. */
   readonly canFeed: boolean;
   /** Nothing of a bulk has been sent on this connection. */
@@ -77,6 +79,7 @@ export class SenderSession implements FrameSink {
     this.key = sessionKey(partition.id, hello.nodeId);
     this.incarnation = hello.incarnation;
     this.relay = relay;
+    this.isGuest = hello.guest;
     this.canFeed = hello.seedable;
     this.#mayBeSeeded = hello.seedable && !relay;
     this.isSnapshot = hello.snapshot;

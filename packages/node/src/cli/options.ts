@@ -481,3 +481,28 @@ export const IMPORT_OPTIONS: readonly OptionRow[] = [
   ),
   flag('json', 'print JSON'),
 ];
+
+export const BACKUP_OPTIONS: readonly OptionRow[] = [
+  {
+    ...TO,
+    env: 'INGOT_BACKUP_TO',
+    type: 'path',
+    default: null,
+    unit: 'file',
+    doc: 'the file to write; it must not be there yet',
+  },
+  ...ASK_OPTIONS,
+];
+
+export const INSPECT_OPTIONS: readonly OptionRow[] = [
+  flag('verify', 'read all of it, and compare every chunk with its checksum'),
+  flag('json', 'print JSON'),
+];
+
+export const RESTORE_OPTIONS: readonly OptionRow[] = [
+  text('from', 'path', null, 'file', 'the backup'),
+  TO,
+  ...CLIENT_PASSWORD,
+  flag('replace', 'also where the cluster holds keys: those of the backup are written over them'),
+  flag('json', 'print JSON'),
+];

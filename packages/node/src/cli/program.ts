@@ -6,9 +6,12 @@ import { INGOT_VERSION } from '../commands/version.ts';
 import { EXIT_OK, EXIT_USAGE, usageError } from '../shared/errors.ts';
 import {
   ASK_OPTIONS,
+  BACKUP_OPTIONS,
   IMPORT_OPTIONS,
+  INSPECT_OPTIONS,
   type OptionRow,
   PROMOTE_OPTIONS,
+  RESTORE_OPTIONS,
   SERVE_OPTIONS,
   UP_OPTIONS,
 } from './options.ts';
@@ -84,6 +87,28 @@ export const COMMANDS: readonly CommandRow[] = [
     options: ASK_OPTIONS,
     takesConfigFile: false,
     load: async () => (await import('./capacity.ts')).capacity,
+  },
+  {
+    name: 'backup',
+    doc: 'write an image of every partition into one file, while the cluster serves',
+    options: BACKUP_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./backup.ts')).backup,
+  },
+  {
+    name: 'inspect',
+    doc: 'show what a backup holds',
+    operands: [['FILE', 'the backup']],
+    options: INSPECT_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./inspect.ts')).inspect,
+  },
+  {
+    name: 'restore',
+    doc: 'fill a running, empty cluster with the records of a backup',
+    options: RESTORE_OPTIONS,
+    takesConfigFile: false,
+    load: async () => (await import('./restore.ts')).restore,
   },
   {
     name: 'import',

@@ -1,4 +1,5 @@
 /** What an import says of itself: a line of progress, and the report at its end. Pure. */
+import { mebibytes } from '../shared/bytes.ts';
 import { failures, type ImportCounts, othersCounted } from './counts.ts';
 
 export interface ImportProgress {
@@ -11,9 +12,7 @@ export interface ImportProgress {
   readonly seconds: number;
 }
 
-const MIB = 1_048_576;
 const number = (value: number): string => Math.round(value).toLocaleString('en-US');
-export const mebibytes = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
 
 export function progressText(progress: ImportProgress): string {
   const { counts, keysTotal, keysSince, bytesSince, seconds } = progress;

@@ -22,3 +22,8 @@ export function formatBytes(bytes: number): string {
     if (bytes >= unit && bytes % unit === 0) return `${bytes / unit}${name}`;
   return String(bytes);
 }
+
+/** `12.3 MiB`, for people. */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+}
