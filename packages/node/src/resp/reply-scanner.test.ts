@@ -51,6 +51,24 @@ describe('reply scanner', () => {
     }
   });
 
+  it('keeps an unfinished reply where what it was pushed is used again', () => {
+    const shared = Buffer.alloc(40);
+    for (let size = 1; size <= 40; size++) {
+      const scanner = new ReplyScanner();
+      const found: string[] = [];
+      for (let at = 0; at < bytes.length; at += size) {
+        const arrived = bytes.copy(shared, 0, at, at + size);
+        scanner.push(shared, arrived);
+        while (scanner.next()) {
+          found.push(scanner.buffer.toString('latin1', scanner.start, scanner.end));
+        }
+        scanner.keep();
+        shared.fill('x');
+      }
+      expect(found, `pieces of ${size}`).toEqual(REPLIES);
+    }
+  });
+
   it('says so when what comes is no reply', () => {
     for (const junk of ['hello\r\n', '$x\r\n', '*1x\r\n']) {
       const scanner = new ReplyScanner();

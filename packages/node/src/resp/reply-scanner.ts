@@ -20,6 +20,7 @@ const TILDE = 0x7e;
 const LINE_TYPES: Uint8Array = new Uint8Array(256);
 for (const type of Buffer.from('+-:_#,(')) LINE_TYPES[type] = 1;
 const SHORT_LINE_BYTES = 32;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 export class ReplyScanner {
   /** The reply that `next` found is buffer[start .. end). */
@@ -36,19 +37,30 @@ export class ReplyScanner {
   private due = 0;
   /** What `count` has read. */
   private counted = 0;
+  /** Memory of its own, for replies that have not arrived whole. */
+  private own: Buffer = NOTHING;
 
-  /** Adds what arrived. `data` is kept until it is scanned; ranges found before become invalid. */
-  push(data: Buffer): void {
+  /** Adds what arrived: `bytes` of `data`, which is kept until it is scanned, or until `keep`. Ranges found before
+   *  become invalid. */
+  push(data: Buffer, bytes: number = data.length): void {
     const left = this.filled - this.end;
     if (left === 0) {
       this.buffer = data;
-      this.filled = data.length;
+      this.filled = bytes;
       this.at -= this.end;
     } else {
-      this.append(data, left);
+      this.append(data, bytes, left);
     }
     this.start = 0;
     this.end = 0;
+  }
+
+  /** What was pushed will be used for something else: what is left of it, an unfinished reply, is kept elsewhere. */
+  keep(): void {
+    const left = this.filled - this.end;
+    if (left > 0 && this.buffer !== this.own) this.append(NOTHING, 0, left);
+    this.start = 0;
+    this.end = this.filled - left;
   }
 
   /** Moves to the next whole reply; false when there is none yet. */
@@ -126,13 +138,14 @@ export class ReplyScanner {
   }
 
   /** The unfinished reply moves to the front of a buffer that has room for `data` behind it. */
-  private append(data: Buffer, left: number): void {
-    const needed = left + data.length;
-    const own = needed <= this.buffer.length ? this.buffer : null;
-    const target = own ?? Buffer.allocUnsafeSlow(Math.max(needed, left * 2, 4096));
+  private append(data: Buffer, bytes: number, left: number): void {
+    const needed = left + bytes;
+    const fits = needed <= this.own.length;
+    const target = fits ? this.own : Buffer.allocUnsafeSlow(Math.max(needed, left * 2, 4096));
     // In place already, as long as one reply is arriving: moving it each time would be quadratic.
-    if (own === null || this.end > 0) this.buffer.copy(target, 0, this.end, this.filled);
-    data.copy(target, left);
+    if (target !== this.buffer || this.end > 0) this.buffer.copy(target, 0, this.end, this.filled);
+    data.copy(target, left, 0, bytes);
+    this.own = target;
     this.buffer = target;
     this.filled = needed;
     this.at -= this.end;

@@ -27,7 +27,7 @@ import { ForwardedBatch, type PassingClient } from './forwarded-batch.ts';
 import { errorLine, ForwardedCall } from './forwarded-call.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
 import { LINK_WAIT_MS_MIN, LinkQueue, type LinkWaiter } from './link-queue.ts';
-import { encode, type LinkMode, PeerLink } from './peer-link.ts';
+import { encode, type LinkMode, LONG_READ_BYTES, PeerLink } from './peer-link.ts';
 import type { ReplySink } from './reply-queue.ts';
 import { DOWN_TEXT } from './routing.ts';
 
@@ -92,6 +92,7 @@ export class Forwarding {
   private readonly waiting: Map<number, WaitingCommand[]> = new Map();
   /** By the node that they were sent to last. */
   private readonly waitingBytes: Map<string, number> = new Map();
+  private readonly receiveBuffer: Buffer = Buffer.allocUnsafeSlow(LONG_READ_BYTES);
   /** Clients that wait for a full link. */
   readonly queue: LinkQueue;
   /** Per partition: commands on their way or waiting here, and the node that got the latest. */
@@ -426,6 +427,7 @@ export class Forwarding {
     if (link === undefined) {
       link = new PeerLink({
         isOwn,
+        receiveBuffer: this.receiveBuffer,
         host: node.advertise,
         port: node.ports.cluster,
         mode: modeOf(mode),

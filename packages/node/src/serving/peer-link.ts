@@ -10,6 +10,7 @@
 
 import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
+import { DirectWriter } from '@ingot/replication';
 import type { Args } from '../resp/args.ts';
 import { ReplyScanner } from '../resp/reply-scanner.ts';
 import { ReplyStream } from '../resp/reply-stream.ts';
@@ -29,7 +30,7 @@ export const PROVE_WORD = 'PROVE ';
 const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
 
 /** A read of so many bytes is followed by another at once. */
-const LONG_READ_BYTES: number = 64 * 1024;
+export const LONG_READ_BYTES: number = 64 * 1024;
 
 /** Arguments are sent from where they lie if they are longer than this. */
 const LENT_BYTES_MIN: number = 64 * 1024;
@@ -70,6 +71,8 @@ export interface PeerLinkOptions {
   readonly mode: LinkMode;
   /** It carries the commands of one client, and replies of any length, as they arrive. */
   readonly isOwn: boolean;
+  /** All links of many clients read into this. */
+  readonly receiveBuffer: Buffer;
   /** What a peer that asks who we are is answered; null: nothing can be. */
   readonly proof: (nonce: string) => string | null;
   /** Monotonic. */
@@ -98,6 +101,9 @@ export class PeerLink {
   /** Commands whose replies are due, oldest first from `pendingHead`. */
   private pending: PeerCall[] = [];
   private pendingHead = 0;
+  private direct: DirectWriter | null = null;
+  /** The kernel has not taken all of the last write. */
+  private blocked = false;
   private connected = false;
   private closed = false;
   private wasFull = false;
@@ -112,12 +118,16 @@ export class PeerLink {
     this.mode = options.mode;
     this.stream = new ReplyStream({ piece: (bytes, ends) => this.piece(bytes, ends) });
     this.quietSinceMs = options.nowMs();
-    this.socket = connect({ host: options.host, port: options.port, noDelay: true });
+    const { host, port, receiveBuffer: buffer, isOwn } = options;
+    const callback = (bytes: number): boolean => {
+      this.arrived(buffer, bytes);
+      return true;
+    };
+    // Replies of any length are handed on as they arrive: those cannot be where others come next.
+    const landing = isOwn ? {} : { onread: { buffer, callback } };
+    this.socket = connect({ host, port, noDelay: true, ...landing });
     this.socket.on('connect', () => this.socket.write(encode(['INGOT.LINK'])));
-    this.socket.on('data', (data: Buffer) => {
-      if (this.connected) this.receive(data);
-      else this.introduce(data);
-    });
+    if (isOwn) this.socket.on('data', (data: Buffer) => this.arrived(data, data.length));
     this.socket.on('drain', () => this.flush());
     // 'close' follows and fails what was under way.
     this.socket.on('error', () => this.socket.destroy());
@@ -242,7 +252,7 @@ export class PeerLink {
   /** Hands what was encoded to the socket, in one write; called once per batch. */
   flush(): void {
     if (!this.connected || this.closed || this.unsentCalls.length === 0) return;
-    if (this.socket.writableNeedDrain) return;
+    if (this.blocked || this.socket.writableNeedDrain) return;
     if (this.pendingHead === this.pending.length) this.quietSinceMs = this.options.nowMs();
     this.open = null;
     const { text, lent, lentAt } = this.unsent.cut(0);
@@ -253,7 +263,7 @@ export class PeerLink {
     }
     this.unsentCalls = [];
     if (lent.length === 0) {
-      this.socket.write(text);
+      this.write(text);
       return;
     }
     this.socket.cork();
@@ -288,10 +298,16 @@ export class PeerLink {
     this.fail();
   }
 
+  private arrived(buffer: Buffer, bytes: number): void {
+    if (this.connected) this.receive(buffer, bytes);
+    else this.introduce(buffer, bytes);
+    if (!this.options.isOwn) this.scanner.keep();
+  }
+
   /** What the peer says to INGOT.LINK, and to the proof that it may ask for: nothing else is sent before. */
-  private introduce(data: Buffer): void {
+  private introduce(data: Buffer, bytes: number): void {
     const { scanner } = this;
-    scanner.push(data);
+    scanner.push(data, bytes);
     while (scanner.next()) {
       const line = scanner.buffer.toString('latin1', scanner.start + 1, scanner.end - 2);
       const asked = line.startsWith(PROVE_WORD) ? line.slice(PROVE_WORD.length) : null;
@@ -305,11 +321,32 @@ export class PeerLink {
 
   private introduced(): void {
     this.connected = true;
+    if (!this.options.isOwn) this.writeDirectly();
     this.quietSinceMs = this.options.nowMs();
     this.flush();
   }
 
-  private receive(data: Buffer): void {
+  /** Without the stream around it, where Node allows that. */
+  private writeDirectly(): void {
+    this.direct = DirectWriter.forSocket(this.socket, (status) => {
+      this.blocked = false;
+      if (status < 0) this.socket.destroy();
+      else this.flush();
+    });
+  }
+
+  private write(bytes: Buffer): void {
+    const { direct, socket } = this;
+    if (direct?.ready !== true || socket.writableLength > 0) {
+      socket.write(bytes);
+      return;
+    }
+    const taken = direct.write(bytes);
+    if (taken === null) socket.destroy();
+    this.blocked = taken === false;
+  }
+
+  private receive(data: Buffer, bytes: number): void {
     this.quietSinceMs = this.options.nowMs();
     if (this.options.isOwn) {
       this.stream.push(data);
@@ -318,7 +355,7 @@ export class PeerLink {
       return;
     }
     const scanner = this.scanner;
-    scanner.push(data);
+    scanner.push(data, bytes);
     while (scanner.next()) {
       const call = this.pending[this.pendingHead] as PeerCall | undefined;
       if (call === undefined) {
@@ -333,7 +370,7 @@ export class PeerLink {
     (this.pending[this.pendingHead] as PeerCall | undefined)?.endRead();
     if (scanner.invalid) this.close();
     this.noticeReplies();
-    if (data.length >= LONG_READ_BYTES) this.breathe();
+    if (bytes >= LONG_READ_BYTES) this.breathe();
   }
 
   /** More has arrived, and would be read at once: others have their turn first. */
