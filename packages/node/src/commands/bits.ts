@@ -7,11 +7,12 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { byteMask, countOnes, findBit } from './bit-span.ts';
 import { NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
+import { BitopMaking, type Combine } from './bitop-making.ts';
 import { bitOffset, OFFSET_IN_BITS, editBytes, oneByte } from './bit-values.ts';
-import { storeMade } from './made-values.ts';
+import { copySlowly, storeMade } from './made-values.ts';
 import { find, lookUpAndMark, removeKey } from './records.ts';
 import { type CommandRow, command, FIRST_KEY } from './row.ts';
-import { piece, PIECE_BYTES, pieceWords, visitValue } from './value-pieces.ts';
+import { piece, PIECE_BYTES, pieceWords, tellOfValue } from './value-pieces.ts';
 
 const NOT_A_BIT = 'ERR bit is not an integer or out of range';
 const BIT_IS_0_OR_1 = 'ERR The bit argument must be 1 or 0.';
@@ -64,24 +65,28 @@ function settleSpan(first: number, last: number, inBits: boolean, valueBytes: nu
   span.last = inBits ? to : to * 8 + 7;
 }
 
-/** Visits the bytes of the span in `piece`, what is outside of it set to `outside`; see visitValue. */
+/** Visits the bytes of the span in `piece`, what is outside of it set to `outside`; see tellOfValue. */
 function visitSpan(
   execution: Execution,
   args: Args,
   ref: number,
   outside: 0 | 1,
   visit: (bytes: number, at: number) => boolean,
-): boolean {
+  tell: (out: ReplyWriter) => void,
+  out: ReplyWriter,
+): void {
   const { first, last } = span;
   const [firstByte, lastByte] = [Math.floor(first / 8), Math.floor(last / 8)];
   const fill = (i: number, mask: number): void => {
     piece[i] = outside === 0 ? piece[i] & mask : piece[i] | (~mask & 0xff);
   };
-  return visitValue(execution, args, 1, ref, firstByte, lastByte + 1, (bytes, at) => {
+  const visitPart = (bytes: number, at: number): boolean => {
     if (at === firstByte) fill(0, byteMask(first % 8, 7));
     if (at + bytes > lastByte) fill(lastByte - at, byteMask(0, last % 8));
     return visit(bytes, at);
-  });
+  };
+  const scan = { from: firstByte, to: lastByte + 1, visit: visitPart, tell };
+  tellOfValue(execution, args, 1, ref, scan, out);
 }
 
 /** 'BIT' or 'BYTE'; null for another word. */
@@ -106,14 +111,13 @@ function bitcount(execution: Execution, args: Args, out: ReplyWriter): void {
     if (inBits === null) return out.error(SYNTAX_ERROR);
   }
   settleSpan(first, last, inBits, execution.partition.valueBytes(ref));
+  if (span.first > span.last) return out.integer(0);
   let ones = 0;
-  if (span.first <= span.last) {
-    visitSpan(execution, args, ref, 0, (bytes) => {
-      ones += countOnes(piece, pieceWords, bytes);
-      return false;
-    });
-  }
-  out.integer(ones);
+  const visit = (bytes: number): boolean => {
+    ones += countOnes(piece, pieceWords, bytes);
+    return false;
+  };
+  visitSpan(execution, args, ref, 0, visit, (late) => late.integer(ones), out);
 }
 
 function bitpos(execution: Execution, args: Args, out: ReplyWriter): void {
@@ -132,20 +136,20 @@ function bitpos(execution: Execution, args: Args, out: ReplyWriter): void {
   if (Number.isNaN(last)) return out.error(NOT_AN_INTEGER);
   settleSpan(first, last, inBits, execution.partition.valueBytes(ref));
   if (span.first > span.last) return out.integer(-1);
-  let found = -1;
-  visitSpan(execution, args, ref, bit === 1 ? 0 : 1, (bytes, at) => {
+  // Without an end the zeros behind the value count.
+  let found = bit === 0 && count < 5 ? span.last + 1 : -1;
+  const visit = (bytes: number, at: number): boolean => {
     const inPiece = findBit(piece, pieceWords, bytes, bit);
     if (inPiece >= 0) found = at * 8 + inPiece;
     return inPiece >= 0;
-  });
-  // Without an end the zeros behind the value count.
-  if (found < 0 && bit === 0 && count < 5) found = span.last + 1;
-  out.integer(found);
+  };
+  const outside = bit === 1 ? 0 : 1;
+  visitSpan(execution, args, ref, outside, visit, (late) => late.integer(found), out);
 }
 
 const OPERATIONS: readonly {
   readonly word: string;
-  readonly combine: (into: Int32Array, at: number, words: number) => void;
+  readonly combine: Combine;
 }[] = [
   {
     word: 'AND',
@@ -182,14 +186,21 @@ function bitop(execution: Execution, args: Args, out: ReplyWriter): void {
     return out.integer(0);
   }
   const stamp = sources.map((ref) => (ref === 0 ? 0 : partition.recordSeq(ref))).join(' ');
-  const refused = storeMade(execution, args, 2, bytes, stamp, () => {
+  const make = (): Buffer => {
     const words = new Int32Array((bytes + 3) >>> 2);
     const result = Buffer.from(words.buffer, 0, bytes);
     if (sources[0] !== 0) partition.copyValue(sources[0], 0, bytes, result, 0);
     sources.slice(1).forEach((ref) => combineWith(execution, ref, words, bytes, operation.combine));
     if (operation.word === 'NOT') words.forEach((word, i) => (words[i] = ~word));
     return result;
-  });
+  };
+  const slowly = (): BitopMaking => {
+    const copies = sources.map((ref, i) =>
+      ref === 0 ? null : copySlowly(execution, args, i + 3, partition.recordSeq(ref)),
+    );
+    return new BitopMaking(copies, bytes, operation.combine, operation.word === 'NOT');
+  };
+  const refused = storeMade(execution, args, 2, bytes, stamp, make, 0, slowly);
   if (refused === null) out.integer(bytes);
   else out.error(refused);
 }
@@ -200,7 +211,7 @@ function combineWith(
   ref: number,
   words: Int32Array,
   bytes: number,
-  combine: (into: Int32Array, at: number, words: number) => void,
+  combine: Combine,
 ): void {
   for (let at = 0; at < bytes; at += PIECE_BYTES) {
     const wanted = Math.min(PIECE_BYTES, bytes - at);

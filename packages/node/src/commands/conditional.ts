@@ -4,7 +4,7 @@
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import { digestIs, digestOf, isDigest, NOT_A_DIGEST } from './digest.ts';
+import { digestIs, isDigest, NOT_A_DIGEST, tellDigest } from './digest.ts';
 import { SYNTAX_ERROR } from './errors.ts';
 import { find, lookUpAndMark, removeKey } from './records.ts';
 import { type CommandRow, command, FIRST_KEY } from './row.ts';
@@ -44,9 +44,7 @@ function delex(execution: Execution, args: Args, out: ReplyWriter): void {
 function digest(execution: Execution, args: Args, out: ReplyWriter): void {
   const ref = lookUpAndMark(execution, args, 1);
   if (ref === 0) return out.nil();
-  const text = digestOf(execution, args, 1, ref);
-  // Torn: the command is run again.
-  if (text !== null) out.bulkText(text);
+  tellDigest(execution, args, ref, out);
 }
 
 const string = { group: 'string', keys: FIRST_KEY } as const;

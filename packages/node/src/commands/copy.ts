@@ -6,7 +6,7 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
 import { NOT_AN_INTEGER, SYNTAX_ERROR } from './errors.ts';
-import { storeMade } from './made-values.ts';
+import { copySlowly, storeMade } from './made-values.ts';
 import { find, refusal, removeKey } from './records.ts';
 import { type CommandRow, command, type Run } from './row.ts';
 import { valueCopy } from './value-pieces.ts';
@@ -24,14 +24,16 @@ const TARGET = 2;
 function copyOver(execution: Execution, args: Args, ref: number): string | null {
   const { partition } = execution;
   if (partition.fingerprint(ref) !== 0) return copyStruct(execution, args, ref);
+  const seq = partition.recordSeq(ref);
   return storeMade(
     execution,
     args,
     TARGET,
     partition.valueBytes(ref),
-    `${partition.recordSeq(ref)}`,
+    `${seq}`,
     () => valueCopy(execution, ref),
     partition.expiresAtMs(ref),
+    () => copySlowly(execution, args, SOURCE, seq),
   );
 }
 

@@ -6,10 +6,14 @@
  *  still has the same value. */
 
 import type { Args } from '../resp/args.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+import type { ValueScan } from '../serving/value-scan.ts';
 import type { Execution } from '../serving/execution.ts';
 import { find } from './records.ts';
 
 export const PIECE_BYTES: number = 64 * 1024;
+/** Of a value, in one turn of the event loop. */
+export const SLICE_BYTES: number = 4 * PIECE_BYTES;
 /** How often pieces of one value are read again, before the command as a whole is. */
 const TORN_MAX = 256;
 
@@ -49,6 +53,24 @@ export function visitValue(
   }
   execution.settled = true;
   return true;
+}
+
+/** For a command that has nothing to do but this: visits bytes [from, to) as visitValue does, of a long value a little
+ *  per turn of the event loop; then `tell` says what came of it. */
+export function tellOfValue(
+  execution: Execution,
+  args: Args,
+  keyAt: number,
+  ref: number,
+  scan: Omit<ValueScan, 'key'>,
+  out: ReplyWriter,
+): void {
+  const { from, to, visit, tell } = scan;
+  if (execution.maySlice && to - from > SLICE_BYTES) {
+    execution.scan = { ...scan, key: keyAt };
+    return;
+  }
+  if (visitValue(execution, args, keyAt, ref, from, to, visit)) tell(out);
 }
 
 /** The whole value at `ref` in memory of its own; torn, it may be anything of that length. */

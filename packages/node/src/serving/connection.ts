@@ -19,6 +19,7 @@ import type { ForwardedReplies } from './forwarded-replies.ts';
 import { Hold } from './hold.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
 import type { Copying } from './copy-work.ts';
+import type { Scanning } from './value-scan.ts';
 import type { Editing, Staging } from './large-work.ts';
 import { queryBufferText } from './limits.ts';
 import { Outbox, type OutboxHost } from './outbox.ts';
@@ -38,7 +39,7 @@ export const CONNECTION_BYTES: number = 8 * 1024;
 const READS_US_MAX = 200;
 
 /** What is done before the command in hand, or in its place. */
-export type LargeWork = Staging | Editing | Copying;
+export type LargeWork = Staging | Editing | Copying | Scanning;
 
 /** What a connection needs of its worker. */
 export interface ConnectionHost extends InboxHost, OutboxHost, ClientDefaults {

@@ -81,6 +81,7 @@ export interface LargeCommands {
   beforeAll(connection: Connection, queued: readonly QueuedCommand[]): Outcome | null;
   edit(connection: Connection, partition: Partition, args: Args): Outcome;
   make(connection: Connection, partition: Partition, args: Args): Outcome;
+  scan(connection: Connection, partition: Partition, args: Args): Outcome;
   copy(connection: Connection, partition: Partition, command: Command, args: Args): Outcome | null;
   after(): void;
 }

@@ -195,9 +195,11 @@ export class Dispatch {
     if (partition !== null && !desk.isBehind(connection, partitionId)) {
       const mark = out.mark();
       const { lentBytes } = out;
+      desk.execution.maySlice = true;
       const ran =
         (command.sends === 'value' && sendPinned(desk, connection, partition, args)) ||
         runHere(desk, command, partition, args, out);
+      desk.execution.maySlice = false;
       if (ran) {
         const bytes = out.length - mark + out.lentBytes - lentBytes;
         if (connection.refusesLong && command.kind === 'read' && bytes > LINK_REPLY_BYTES_MAX) {
@@ -207,6 +209,7 @@ export class Dispatch {
         keepLent(desk, connection, mark);
         return Outcome.done;
       }
+      if (desk.execution.scan !== null) return desk.large.scan(connection, partition, args);
       if (desk.execution.made !== null) return desk.large.make(connection, partition, args);
       if (desk.execution.edit !== null) return desk.large.edit(connection, partition, args);
     }

@@ -9,6 +9,7 @@ import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { ClusterMap } from '../shared/map.ts';
 import type { Settings } from '../shared/settings.ts';
+import type { Making, ValueScan } from './value-scan.ts';
 import type { Staging } from './large-work.ts';
 import { ReplyValues } from './reply-values.ts';
 import type { ClientAuth } from './client-auth.ts';
@@ -111,7 +112,8 @@ export const GROW = 0;
 export interface MadeValue {
   /** Argument that is its key. */
   readonly key: number;
-  readonly value: Buffer;
+  readonly value: Buffer | Making;
+  readonly bytes: number;
   readonly stamp: string;
 }
 
@@ -140,6 +142,11 @@ export class Execution {
   edit: EditRequest | null = null;
   /** Or: what is to become a value. */
   made: MadeValue | null = null;
+
+  /** The command in hand may be done in slices, while others are served. */
+  maySlice = false;
+  /** A read asks for that: it has told nothing. */
+  scan: ValueScan | null = null;
 
   /** A read has seen by itself that all it read belongs together: it is not run again. */
   settled = false;
@@ -175,6 +182,7 @@ export class Execution {
     this.undone = false;
     this.edit = null;
     this.made = null;
+    this.scan = null;
   }
 
   /** The executor: a read begins. -1: inside a passage, or it has ended. */

@@ -9,12 +9,14 @@ import {
   SET_OK,
   VOID,
 } from '@ingot/store';
+import { Counter } from '../metrics/layout.ts';
 import { refusal, tooLarge } from '../commands/records.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
 import { type Desk, type LargeCommands, Outcome } from './desk.ts';
 import { type Command, type EditRequest, GROW, type MadeValue } from './execution.ts';
 import { Copying, ROUNDS_MAX } from './copy-work.ts';
+import { Scanning, type ValueScan } from './value-scan.ts';
 import { keyIndexes } from './keys.ts';
 import { Editing, type LargeValue, Staging } from './large-work.ts';
 import type { QueuedCommand } from './transaction-state.ts';
@@ -49,6 +51,7 @@ export class LargeValues implements LargeCommands {
         desk.execution.values.given = large.copies;
         return null;
       }
+      if (large instanceof Scanning) return this.tellScan(connection, large);
       const outcome = this.finish(connection, large);
       if (outcome !== RESTART) return outcome;
     }
@@ -70,7 +73,7 @@ export class LargeValues implements LargeCommands {
     let tries = 0;
     if (large !== null) {
       connection.large = null;
-      if (large instanceof Copying) large.drop();
+      if (large instanceof Copying || large instanceof Scanning) large.drop();
       else if (large.result === SET_OK && large instanceof Staging) {
         if (large.isUpToDate() || large.tries >= TRIES_MAX) {
           desk.execution.staged = large;
@@ -165,16 +168,40 @@ export class LargeValues implements LargeCommands {
   make(connection: Connection, partition: Partition, args: Args): Outcome {
     const { desk } = this;
     const { execution } = desk;
-    const { key, value, stamp } = execution.made as MadeValue;
+    const { key, value, bytes, stamp } = execution.made as MadeValue;
     execution.made = null;
     desk.passage.close();
     const hash = execution.hash(args, key);
-    const bytes = value.length;
     const made = { partition, hash, key: args.copy(key), source: value, start: 0, bytes, stamp };
     const staging = new Staging(desk, [made]);
     staging.tries = (execution.staged?.tries ?? 0) + 1;
     connection.startLarge(staging);
     return Outcome.held;
+  }
+
+  /** `execution.scan` is what the command does with all of a value. */
+  scan(connection: Connection, partition: Partition, args: Args): Outcome {
+    const { desk } = this;
+    const { execution } = desk;
+    const scan = execution.scan as ValueScan;
+    execution.scan = null;
+    desk.passage.close();
+    const hash = execution.hash(args, scan.key);
+    const key = args.copy(scan.key);
+    connection.startLarge(new Scanning(partition, hash, key, execution.nowMs, scan));
+    return Outcome.held;
+  }
+
+  /** Null: the command finds its way anew. */
+  private tellScan(connection: Connection, large: Scanning): Outcome | null {
+    const { desk } = this;
+    const { partition, epoch, slices, scan } = large;
+    if (slices < 0 || epoch !== partition.epoch()) return null;
+    if (!this.isServed(connection, partition)) return null;
+    if (connection.inSync) desk.held.need(partition.id, epoch, false);
+    desk.host.counters.add(Counter.hits, 1);
+    scan.tell(desk.out);
+    return Outcome.done;
   }
 
   private start(connection: Connection, values: readonly LargeValue[], tries = 0): Outcome | null {

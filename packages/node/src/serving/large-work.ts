@@ -11,7 +11,7 @@
  *  followers that are more than half a ring behind, PACE_MS_MAX at most.
  *  Whatever is void (sealed, another epoch) was not executed: the command finds its way anew. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import {
   BUSY,
   type LargeWrite,
@@ -22,10 +22,12 @@ import {
   type ValueEdit,
 } from '@ingot/store';
 import type { Desk } from './desk.ts';
+import { type Making, nextTurn } from './value-scan.ts';
 
 /** About 200 us. */
 const TURN_BYTES_MAX: number = 8 * 65_536;
 const EDIT_STEPS_PER_TURN = 8;
+const MAKE_STEPS_PER_TURN = 4;
 /** Others write so much that it has to wait: so long, looking so often. */
 const BUSY_MS_MAX = 5_000;
 const BUSY_LOOK_MS = 5;
@@ -37,7 +39,7 @@ export interface LargeValue {
   readonly partition: Partition;
   readonly hash: number;
   readonly key: Buffer;
-  readonly source: Buffer;
+  readonly source: Buffer | Making;
   readonly start: number;
   readonly bytes: number;
   /** Of one that a command made: what of. */
@@ -155,9 +157,12 @@ export class Staging extends Work {
   }
 
   private async stage(value: LargeValue): Promise<LargeCode> {
-    const { partition, hash, key, source, start, bytes } = value;
+    const { partition, hash, key, start, bytes } = value;
     this.epochs.push(partition.epoch());
     if (value.offset !== undefined) return this.prepare(value, value.offset);
+    const source = await this.sourceOf(value);
+    // It is made anew when the command runs again.
+    if (source === null) return SET_OK;
     const write = await this.begun(() =>
       partition.values.beginLarge(hash, key, 0, key.length, bytes, this.mayWrite),
     );
@@ -176,8 +181,21 @@ export class Staging extends Work {
     return SET_OK;
   }
 
+  /** Null: what it is made of has changed. */
+  private async sourceOf({ source }: LargeValue): Promise<Buffer | null> {
+    if (Buffer.isBuffer(source)) return source;
+    for (;;) {
+      let state = source.step();
+      for (let i = 1; state === 'more' && i < MAKE_STEPS_PER_TURN; i++) state = source.step();
+      if (state === 'made') return source.value;
+      if (state === 'changed' || this.dropped) return null;
+      await nextTurn();
+    }
+  }
+
   private async prepare(value: LargeValue, offset: number): Promise<LargeCode> {
-    const { partition, hash, key, source, start, bytes } = value;
+    const { partition, hash, key, start, bytes } = value;
+    const source = value.source as Buffer;
     const { host } = this.desk;
     const at = this.writes.length;
     this.writes.push(null);
@@ -305,7 +323,8 @@ export class Editing extends Work {
   }
 
   async run(): Promise<void> {
-    const { partition, hash, key, offset, source, start, bytes } = this.edit;
+    const { partition, hash, key, offset, start, bytes } = this.edit;
+    const source = this.edit.source as Buffer;
     const { values } = partition;
     const edit = await this.begun(() =>
       values.beginEdit(

@@ -95,12 +95,18 @@ function read(
     command.run(execution, args, out);
     const isWhole = execution.settled || partition.readEnd(token);
     execution.readWith(-1);
+    if (isWhole && execution.scan !== null) {
+      out.rewind(mark);
+      return false;
+    }
+    execution.scan = null;
     if (isWhole && !values.asked) return true;
     out.rewind(mark);
     if (isWhole) break;
   }
   partition.enter();
   const permitted = allowed(partition);
+  execution.maySlice = false;
   if (permitted) {
     execution.hits = 0;
     execution.misses = 0;

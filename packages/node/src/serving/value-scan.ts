@@ -1,0 +1,121 @@
+/** Work on all bytes of a long value, a little per turn of the event loop: what commands make of a value that
+ *  they only read (BITCOUNT, BITPOS, DIGEST), and values that they make of others (COPY, RENAME, BITOP).
+ *
+ *  The connection is on hold meanwhile; others are served between the turns.
+ *  A value that is read is pinned: it is told what the value was when the command came. A value that is made of others is
+ *  made outside of any passage; the command then runs as always, and publishes it if what it was made of is still the
+ *  same (made-values.ts).
+ *  Owner: one connection each. */
+
+import { COPY_MORE, COPY_WHOLE, type Partition, type ValueCopy } from '@ingot/store';
+import { piece, PIECE_BYTES, SLICE_BYTES } from '../commands/value-pieces.ts';
+import type { ReplyWriter } from '../resp/reply-writer.ts';
+
+/** What a command does with bytes [from, to) of the value of a key, and what it tells in the end. */
+export interface ValueScan {
+  /** Argument. */
+  readonly key: number;
+  readonly from: number;
+  readonly to: number;
+  /** `bytes` bytes in `piece`, from byte `at` of the value on; true: that is enough. */
+  readonly visit: (bytes: number, at: number) => boolean;
+  readonly tell: (out: ReplyWriter) => void;
+}
+
+/** Nothing else of a turn runs between two slices of the same work. */
+export async function nextTurn(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+/** A scan of a pinned value. */
+export class Scanning {
+  readonly partition: Partition;
+  readonly epoch: number;
+  readonly scan: ValueScan;
+  /** Turns that it took; -1: there was no such value any more. */
+  slices = 0;
+  private readonly hash: number;
+  private readonly key: Buffer;
+  private readonly nowMs: number;
+  private dropped = false;
+
+  constructor(partition: Partition, hash: number, key: Buffer, nowMs: number, scan: ValueScan) {
+    this.partition = partition;
+    this.epoch = partition.epoch();
+    this.scan = scan;
+    this.hash = hash;
+    this.key = key;
+    this.nowMs = nowMs;
+  }
+
+  async run(): Promise<void> {
+    const { partition, hash, key, scan } = this;
+    const pin = partition.values.pin(hash, key, 0, key.length, this.nowMs);
+    if (pin === null || pin.bytes < scan.to) {
+      pin?.unpin();
+      this.slices = -1;
+      return;
+    }
+    try {
+      for (let at = scan.from; at < scan.to && !this.dropped; ) {
+        const end = Math.min(scan.to, at + SLICE_BYTES);
+        this.slices++;
+        for (; at < end; at += PIECE_BYTES) {
+          const bytes = Math.min(PIECE_BYTES, end - at);
+          copyOut(pin.views, at, bytes);
+          if (scan.visit(bytes, at)) return;
+        }
+        if (at < scan.to) await nextTurn();
+      }
+    } finally {
+      pin.unpin();
+    }
+  }
+
+  drop(): void {
+    this.dropped = true;
+  }
+}
+
+/** Bytes [at, at + bytes) of what the views hold, to `piece`. */
+function copyOut(views: readonly Buffer[], at: number, bytes: number): void {
+  let viewAt = 0;
+  let done = 0;
+  for (const view of views) {
+    const from = Math.max(0, at + done - viewAt);
+    if (from < view.length) done += view.copy(piece, done, from, from + bytes - done);
+    if (done === bytes) return;
+    viewAt += view.length;
+  }
+}
+
+/** A value that is made a little at a time, outside of any passage. */
+export interface Making {
+  /** What it has come to, once `step` says so. */
+  readonly value: Buffer;
+  /** Does up to 64 KiB more. `changed`: what it is made of is not what it was. */
+  step(): 'more' | 'made' | 'changed';
+}
+
+/** The value of a key, as long as that has this seq. */
+export class CopyMaking implements Making {
+  private readonly begin: () => ValueCopy;
+  private readonly seq: number;
+  private copy: ValueCopy | null = null;
+
+  constructor(begin: () => ValueCopy, seq: number) {
+    this.begin = begin;
+    this.seq = seq;
+  }
+
+  get value(): Buffer {
+    return this.copy?.value as Buffer;
+  }
+
+  step(): 'more' | 'made' | 'changed' {
+    this.copy ??= this.begin();
+    const state = this.copy.step();
+    if (state === COPY_MORE) return 'more';
+    return state === COPY_WHOLE && this.copy.seq === this.seq ? 'made' : 'changed';
+  }
+}
