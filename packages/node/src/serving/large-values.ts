@@ -198,7 +198,8 @@ export class LargeValues implements LargeCommands {
     const { partition, epoch, slices, scan } = large;
     if (slices < 0 || epoch !== partition.epoch()) return null;
     if (!this.isServed(connection, partition)) return null;
-    if (connection.inSync) desk.held.need(partition.id, epoch, false);
+    const { awaits } = connection;
+    if (awaits !== 0) desk.held.need(partition.id, epoch, needKind(awaits, false));
     desk.host.counters.add(Counter.hits, 1);
     scan.tell(desk.out);
     return Outcome.done;
