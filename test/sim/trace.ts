@@ -75,6 +75,7 @@ export const CLAIMS = {
   marked: 'a copy that was not in sync leads only where the map says so',
   linearizable: 'what clients see of acks=isr is linearizable',
   kept: 'every write that was acknowledged with acks=isr is there after a healing',
+  logged: 'what was said to be in the redo log on disk is there after a crash',
   onePrimary: 'at no moment do two nodes lead a partition with a lease',
 } as const;
 

@@ -4,10 +4,11 @@ import { type SimulationReport, SimulationFailed } from '../simulation.ts';
 import { Broken } from '../trace.ts';
 import { ClusterRun } from './cluster-run.ts';
 import { LeaseRun } from './lease-run.ts';
+import { LogRun } from './log-run.ts';
 import { RegisterRun } from './register-run.ts';
 import type { ClusterWorld } from './world.ts';
 
-export const PARTS = ['all', 'register', 'leases'] as const;
+export const PARTS = ['all', 'register', 'leases', 'log'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ClusterSimulationOptions {
@@ -20,7 +21,9 @@ export interface ClusterSimulationOptions {
 }
 
 interface Run {
-  readonly world: ClusterWorld;
+  readonly world: Pick<ClusterWorld, 'trace' | 'elapsedMs'> & {
+    readonly scheduler: Pick<ClusterWorld['scheduler'], 'eventCount'>;
+  };
   run(simulatedMs: number): Promise<void>;
 }
 
@@ -48,6 +51,7 @@ export async function simulateCluster(
 function runOf({ part, seed, nodes = null, print = null }: ClusterSimulationOptions): Run {
   if (part === 'register') return new RegisterRun(seed, print);
   if (part === 'leases') return new LeaseRun(seed, print);
+  if (part === 'log') return new LogRun(seed, print);
   return new ClusterRun(seed, nodes ?? nodesOf(seed), print);
 }
 
