@@ -13,7 +13,7 @@ import {
 } from '@ingot/store';
 import { Random } from '../../../packages/replication/src/random.fixture.ts';
 import { LogBoard } from '../../../packages/node/src/redo-log/log-board.ts';
-import { LogReplay, readLog } from '../../../packages/node/src/redo-log/log-replay.ts';
+import { type LogEnd, LogReplay, readLog } from '../../../packages/node/src/redo-log/log-replay.ts';
 import {
   type LogStart,
   LogWriter,
@@ -68,6 +68,7 @@ export class LogRun {
   #writer!: LogWriter;
   #life = 0;
   #nowMs = 0;
+  #news: { readonly at: number; readonly tell: () => void }[] = [];
 
   constructor(seed: number, print: ((line: string) => void) | null) {
     const trace = new Trace(print);
@@ -90,6 +91,7 @@ export class LogRun {
       this.#nowMs += stepMs;
       this.world.scheduler.eventCount++;
       this.#step();
+      this.#tellNews();
     }
   }
 
@@ -101,8 +103,9 @@ export class LogRun {
     else if (dice < 0.85) this.#log();
     else if (dice < 0.91) this.#save(copy);
     else if (dice < 0.93) this.#beBulked(copy);
-    else if (dice < 0.96) this.#disk.isFull = random.chance(0.3);
-    else if (dice < 0.965) this.#beginAnew(copy);
+    else if (dice < 0.955) this.#disk.isFull = random.chance(0.5);
+    else if (dice < 0.96) this.#beginAnew(copy);
+    else if (dice < 0.98) for (let i = 0; i < 12; i++) this.#write(copy);
     else this.#crash();
   }
 
@@ -115,7 +118,7 @@ export class LogRun {
     if (count > 1) partition.beginTransaction();
     for (let i = 0; i < count; i++) {
       const key = `k${random.below(keys)}`;
-      const bytes = random.chance(0.1) ? random.below(12_000) : random.below(90);
+      const bytes = random.chance(0.2) ? random.below(12_000) : random.below(90);
       const value = `${random.below(1_000_000)}:`.padEnd(bytes, 'x');
       const name = Buffer.from(key);
       const stored = Buffer.from(value);
@@ -142,6 +145,7 @@ export class LogRun {
       const seq = copy.partition.committedSeq();
       if (!this.#board.has(id, copy.epoch, seq)) continue;
       copy.told = { epoch: copy.epoch, seq };
+      this.#note(`told ${id} up to ${seq} of epoch ${copy.epoch}`);
       this.world.trace.count('told');
     }
   }
@@ -150,13 +154,27 @@ export class LogRun {
     if (this.#random.chance(0.2)) return;
     const { partition, given } = copy;
     copy.checkpoint = checkpointOf(partition);
+    const { seq } = copy.checkpoint;
+    const landings = partition.landings();
+    this.#note(`${partition.id} is saved up to ${seq}`);
+    const writer = this.#writer;
     // The news of it may be late, or lost with the machine.
-    if (this.#random.chance(0.8)) {
-      const { seq } = copy.checkpoint;
-      this.#writer.saved(partition.id, given, partition.landings(), seq);
-    }
+    const later = this.#random.chance(0.5) ? 0 : this.#random.below(60);
+    this.#news.push({ at: this.#nowMs + later * stepMs, tell: () => {
+      if (writer === this.#writer) writer.saved(partition.id, given, landings, seq);
+    } });
     this.world.trace.count('checkpoints');
-    this.#hear();
+  }
+
+  #note(what: string): void {
+    this.world.trace.note(this.world.elapsedMs, what);
+  }
+
+  #tellNews(): void {
+    const due = this.#news.filter(({ at }) => at <= this.#nowMs);
+    this.#news = this.#news.filter(({ at }) => at > this.#nowMs);
+    for (const { tell } of due) tell();
+    if (due.length > 0) this.#hear();
   }
 
   /** Another node led from the checkpoint on, or from nothing, and what it has is written over the copy. */
@@ -182,6 +200,7 @@ export class LogRun {
     if (this.#random.chance(0.5)) this.#log();
     if (partition !== copy.partition) return;
     this.#promote(copy, this.#truth({ ...copy, eras }, partition));
+    this.#note(`${partition.id} was bulked, leads epoch ${copy.epoch}`);
     this.world.trace.count('bulks');
   }
 
@@ -194,10 +213,12 @@ export class LogRun {
     this.#promote(copy, new Map());
     copy.given++;
     this.#writer.attach(copy.partition);
+    this.#note(`${id} begins anew, leads epoch ${copy.epoch}`);
     this.world.trace.count('copies that began anew');
   }
 
   #crash(): void {
+    this.#note(`crash, ${this.#disk.kept} groups`);
     this.#disk.crashes = false;
     const isDamaged = this.#random.chance(0.04) && this.#disk.damage();
     if (isDamaged) this.world.trace.count('logs damaged');
@@ -216,20 +237,18 @@ export class LogRun {
       else load(replay.partition, checkpoint);
       return replay;
     });
-    const groups = readLog(this.#disk, owner);
-    let step = groups.next();
-    for (; step.done !== true; step = groups.next()) {
-      const { entries, clockMs } = step.value;
-      for (const entry of entries) replays[entry.partition].take(entry, clockMs);
+    const { cut, bytes } = this.#replay(replays);
+    if (cut !== null) {
+      this.#note(`cut at ${cut.at}: ${cut.why}`);
+      this.world.trace.count('logs cut');
     }
-    const { cut, bytes } = step.value;
-    if (cut !== null) this.world.trace.count('logs cut');
     const copies: RecoveredCopy[] = [];
     for (const [id, { partition, broken, gap }] of replays.entries()) {
       const copy = this.#copies[id];
       if (broken !== null) throw new Broken('equal', `partition ${id}: ${broken}`);
       if (gap !== null) this.world.trace.count('gaps');
       const seq = partition.committedSeq();
+      this.#note(`${id} comes back at ${seq} of ${partition.history().at(-1)?.epoch}, ${gap}`);
       this.#judge(copy, partition, isDamaged);
       if (seq > 0) copies.push({ partition: id, seq, landings: partition.landings() });
       const truth = this.#truth(copy, partition);
@@ -238,6 +257,20 @@ export class LogRun {
       this.#promote(copy, truth);
     }
     this.#boot({ cutAt: cut?.at ?? null, bytes, copies });
+  }
+
+  #replay(replays: readonly LogReplay[]): LogEnd {
+    try {
+      const groups = readLog(this.#disk, owner);
+      for (;;) {
+        const step = groups.next();
+        if (step.done === true) return step.value;
+        const { entries, clockMs } = step.value;
+        for (const entry of entries) replays[entry.partition].take(entry, clockMs);
+      }
+    } catch (error) {
+      throw new Broken('invariant', `the log cannot be read: ${(error as Error).message}`);
+    }
   }
 
   #judge(copy: Copy, partition: Partition, isDamaged: boolean): void {
@@ -283,7 +316,7 @@ export class LogRun {
       board: this.#board,
       owner,
       life: () => this.#life,
-      bytesMax: 8_388_608,
+      bytesMax: 1_048_576,
       open: () => this.#disk,
       start,
       nowMs: () => this.#nowMs,

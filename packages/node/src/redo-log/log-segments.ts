@@ -23,6 +23,8 @@ const PAGE_BYTES = 4_096;
 export class LogSegments {
   readonly #segmentBytes: number;
   readonly #segments: Segment[] = [];
+  /** Before it nothing is kept. Between two segments there may be a group of which it was not known that it is on disk. */
+  #keptFrom = 1;
 
   constructor(segmentBytes: number) {
     this.#segmentBytes = segmentBytes;
@@ -34,6 +36,7 @@ export class LogSegments {
 
   /** What was there before this life: of these partitions a checkpoint is needed that is newer than all of it. */
   begin(from: number, to: number, bytes: number, partitions: readonly number[]): void {
+    this.#keptFrom = Math.min(from, to);
     if (from >= to) return;
     const needs = new Map(partitions.map((id) => [id, { chain: 0, seq: Number.MAX_SAFE_INTEGER }]));
     this.#segments.push({ from, to, bytes, needs });
@@ -62,13 +65,11 @@ export class LogSegments {
 
   /** The groups at the front that nobody needs; null: there are none. They are not known here any more. */
   takeUnneeded(chains: ReadonlyMap<number, LogChain>): { from: number; to: number } | null {
-    const first = this.#segments[0];
-    if (first === undefined) return null;
-    let to = first.from;
+    const from = this.#keptFrom;
     while (this.#segments.length > 0 && isUnneeded(this.#segments[0], chains)) {
-      to = (this.#segments.shift() as Segment).to;
+      this.#keptFrom = (this.#segments.shift() as Segment).to;
     }
-    return to > first.from ? { from: first.from, to } : null;
+    return this.#keptFrom > from ? { from, to: this.#keptFrom } : null;
   }
 
   /** The partitions that hold up the oldest segment. */
