@@ -22,6 +22,7 @@ const SEEDS: Readonly<Record<string, Seeds>> = {
   replication: { part: null, from: 1, count: 30, hours: 0.016 },
   register: { part: 'register', from: 1, count: 60, hours: 0.005 },
   leases: { part: 'leases', from: 1, count: 60, hours: 0.02 },
+  log: { part: 'log', from: 1, count: 30, hours: 0.03 },
   all: { part: 'all', from: 1, count: 30, hours: 0.015 },
 };
 
@@ -84,6 +85,9 @@ const required = [
   'removed-before-the-map-says-so',
   'role-before-the-passage',
   'fence-volatile',
+  'log-told-before-the-flush',
+  'log-let-go-early',
+  'log-without-a-base',
 ];
 const atOnce = 2;
 /** Others than those that run in test/sim. */
@@ -91,6 +95,7 @@ const unbroken: readonly Seeds[] = [
   { part: null, from: 13, count: 8, hours: 0.016 },
   { part: 'register', from: 31, count: 3, hours: 0.005 },
   { part: 'leases', from: 31, count: 3, hours: 0.02 },
+  { part: 'log', from: 31, count: 10, hours: 0.03 },
   { part: 'all', from: 31, count: 2, hours: 0.015 },
 ];
 const mutantTimeoutMs = 300_000;

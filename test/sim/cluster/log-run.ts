@@ -160,9 +160,12 @@ export class LogRun {
     const writer = this.#writer;
     // The news of it may be late, or lost with the machine.
     const later = this.#random.chance(0.5) ? 0 : this.#random.below(60);
-    this.#news.push({ at: this.#nowMs + later * stepMs, tell: () => {
-      if (writer === this.#writer) writer.saved(partition.id, given, landings, seq);
-    } });
+    this.#news.push({
+      at: this.#nowMs + later * stepMs,
+      tell: () => {
+        if (writer === this.#writer) writer.saved(partition.id, given, landings, seq);
+      },
+    });
     this.world.trace.count('checkpoints');
   }
 

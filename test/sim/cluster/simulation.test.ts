@@ -56,6 +56,22 @@ const parts: readonly {
       ['healings after which somebody leads', 40],
     ],
   },
+  {
+    part: 'log',
+    seeds: 12,
+    simulatedMs: 108_000,
+    seen: [
+      ['crashes', 200],
+      ['told', 3_000],
+      ['bulks', 120],
+      ['checkpoints', 300],
+      ['changes of state', 120],
+      ['copies that began anew', 25],
+      ['groups torn', 15],
+      ['logs damaged', 10],
+      ['gaps', 150],
+    ],
+  },
 ];
 
 describe.each(parts)('cluster simulation: $part', ({ part, seeds, simulatedMs, seen }) => {
