@@ -21,7 +21,7 @@ import {
 } from '../../../packages/node/src/redo-log/log-writer.ts';
 import { smallGeometry } from '../geometry.ts';
 import { Broken, Trace } from '../trace.ts';
-import { Crash, LogDisk } from './log-disk.ts';
+import { LogDisk } from './log-disk.ts';
 
 const partitions = 2;
 const keys = 12;
