@@ -7,7 +7,8 @@
  *  So values of one partition belong together, as `split` promises, and mostly all of them do.
  *  Owner: one per worker; nothing here outlives a call. */
 
-import { hashKey, type Partition, partitionOfSlot, Prefetch, slotOfKey } from '@ingot/store';
+import type { Buffer } from 'node:buffer';
+import { type Partition, partitionOfSlot, placeKey, Prefetch } from '@ingot/store';
 import { Counter } from '../metrics/layout.ts';
 import type { Args } from '../resp/args.ts';
 import type { Connection } from './connection.ts';
@@ -16,6 +17,8 @@ import { PINNED_BYTES_MIN } from './pinned-value.ts';
 
 const KEYS_AT_ONCE = 512;
 const TRIES_MAX = 2;
+/** Imported constants are loaded and checked where they are used; those of a module itself are not. */
+const PINNED_FROM: number = PINNED_BYTES_MIN;
 /** No read of this partition has begun: tokens are even. */
 const NOT_BEGUN = -1;
 
@@ -23,7 +26,10 @@ export class GatherReads {
   private readonly desk: Desk;
   private readonly prefetch: Prefetch = new Prefetch(KEYS_AT_ONCE);
   private readonly hashes: Int32Array = new Int32Array(KEYS_AT_ONCE);
+  private readonly slots: Uint16Array = new Uint16Array(KEYS_AT_ONCE);
   private readonly partitionIds: Int16Array = new Int16Array(KEYS_AT_ONCE);
+  /** What mostly is received, for words that begin anywhere. */
+  private readonly received: DataView;
   /** Per partition. */
   private readonly tokens: Int32Array;
   private readonly begun: Partition[] = [];
@@ -33,6 +39,7 @@ export class GatherReads {
 
   constructor(desk: Desk) {
     this.desk = desk;
+    this.received = viewOf(desk.host.receiveBuffer);
     this.tokens = new Int32Array(desk.host.map.partitions).fill(NOT_BEGUN);
   }
 
@@ -74,18 +81,18 @@ export class GatherReads {
 
   /** Hashes keys, and begins to read their partitions. False: one of them is not led here. */
   private begin(connection: Connection, args: Args, from: number, keys: number): boolean {
-    const { desk, hashes, partitionIds, tokens } = this;
-    const { buf } = args;
+    const { desk, hashes, slots, partitionIds, tokens } = this;
     const { map, partitions } = desk.host;
+    const partitionCount = map.partitions;
+    const mayBeBehind = connection.repliesDue;
+    const view = args.buf === desk.host.receiveBuffer ? this.received : viewOf(args.buf);
     for (let i = 0; i < keys; i++) {
-      const start = args.start(from + i);
-      const bytes = args.bytes(from + i);
-      const id = partitionOfSlot(slotOfKey(buf, start, bytes), map.partitions);
-      hashes[i] = hashKey(buf, start, bytes);
+      placeKey(view, args.start(from + i), args.bytes(from + i), hashes, slots, i);
+      const id = partitionOfSlot(slots[i], partitionCount);
       partitionIds[i] = id;
       if (tokens[id] !== NOT_BEGUN) continue;
       const partition = partitions[id];
-      if (partition === null || desk.isBehind(connection, id)) return false;
+      if (partition === null || (mayBeBehind && desk.isBehind(connection, id))) return false;
       tokens[id] = partition.readBegin();
       this.begun[this.begunCount++] = partition;
       if (!partition.mayWrite()) return false;
@@ -108,12 +115,12 @@ export class GatherReads {
         continue;
       }
       const valueBytes = partition.valueBytes(ref);
-      if (valueBytes >= PINNED_BYTES_MIN || !partition.isInOnePiece(ref)) return false;
+      if (valueBytes >= PINNED_FROM || !partition.isInOnePiece(ref)) return false;
       const image = partition.imageBuffer;
       const valueStart = partition.valueOffset(ref);
       // Torn, these may say anything; the copy must stay inside the image all the same.
       if (valueStart + valueBytes > image.length) return false;
-      out.bulk(image, valueStart, valueBytes);
+      out.bulkOf(image, partition.imageView, valueStart, valueBytes);
       partition.mark(ref);
       this.hits++;
     }
@@ -132,4 +139,8 @@ export class GatherReads {
     this.begunCount = 0;
     return isWhole;
   }
+}
+
+function viewOf(buffer: Buffer): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 }
