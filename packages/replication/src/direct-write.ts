@@ -6,7 +6,9 @@
  *  is documented by Node, so each piece is checked, and without it `ready` stays false and callers
  *  write through the socket.
  *  Invariant: a request that went asynchronous is never used again, and holds its bytes; whether it
- *  did is asked of the request itself. */
+ *  did is what Node's own state says (stream-state.ts), else the request itself. */
+
+import { STREAM_STATE, type StreamState } from './stream-state.ts';
 
 interface WriteRequest {
   handle: unknown;
@@ -30,22 +32,32 @@ let requestClass: WriteRequestClass | null = null;
 export class DirectWriter {
   private readonly handle: Required<WritableHandle>;
   private readonly onComplete: (status: number) => void;
+  private readonly state: StreamState | null;
   private request: WriteRequest | null = null;
 
-  private constructor(handle: Required<WritableHandle>, onComplete: (status: number) => void) {
+  private constructor(
+    handle: Required<WritableHandle>,
+    onComplete: (status: number) => void,
+    state: StreamState | null,
+  ) {
     this.handle = handle;
     this.onComplete = onComplete;
+    this.state = state;
   }
 
   /** Null where the socket's handle does not look as expected. `onComplete` gets the status of a
    *  write that the kernel did not take at once: below zero it failed. */
-  static forSocket(socket: object, onComplete: (status: number) => void): DirectWriter | null {
+  static forSocket(
+    socket: object,
+    onComplete: (status: number) => void,
+    state: StreamState | null = STREAM_STATE,
+  ): DirectWriter | null {
     const { _handle: handle = null } = socket as { _handle?: WritableHandle | null };
     if (handle === null || typeof handle.writeBuffer !== 'function') return null;
     if (typeof handle.writev !== 'function') return null;
     if (typeof handle.writeQueueSize !== 'number') return null;
     if (requestClass === null) learnFrom(handle as Required<WritableHandle>);
-    return new DirectWriter(handle as Required<WritableHandle>, onComplete);
+    return new DirectWriter(handle as Required<WritableHandle>, onComplete, state);
   }
 
   get ready(): boolean {
@@ -80,12 +92,18 @@ export class DirectWriter {
     bytes: Uint8Array | readonly Uint8Array[],
   ): boolean | null {
     if (error !== 0) return null;
-    // The queue may be empty again, because the kernel took the rest a moment later: the request is
-    // under way all the same, until it completes. Node ends the process where one is used twice.
-    if (this.handle.writeQueueSize === 0 && request.getAsyncId() < 0) return true;
+    if (this.tookAll(request)) return true;
     request.buffer = bytes;
     this.request = null;
     return false;
+  }
+
+  private tookAll(request: WriteRequest): boolean {
+    const { state } = this;
+    if (state !== null) return state.words[state.lastWriteWasAsync] === 0;
+    // The queue may be empty again, because the kernel took the rest a moment later: the request is
+    // under way all the same, until it completes. Node ends the process where one is used twice.
+    return this.handle.writeQueueSize === 0 && request.getAsyncId() < 0;
   }
 
   private newRequest(): WriteRequest {

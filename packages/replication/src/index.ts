@@ -121,3 +121,4 @@ export {
   type SyncKind,
   type SyncReason,
 } from './welcome.ts';
+export { STREAM_STATE } from './stream-state.ts';

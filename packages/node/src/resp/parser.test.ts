@@ -183,3 +183,44 @@ describe('parser: arguments that are longer than any value', () => {
     expect(held).toBeLessThan(999);
   });
 });
+
+describe('parser: bytes of several connections', () => {
+  const get = bytesOf('*2\r\n$3\r\nGET\r\n$1\r\na\r\n');
+  const whole = bytesOf('*1\r\n$4\r\nPING\r\n*0\r\n');
+
+  it('are one batch where each are whole commands', () => {
+    const parser = new Parser(DEFAULT_LIMITS);
+    const bytes = Buffer.concat([get, whole, get]);
+    parser.parse(bytes, 0, 0, null);
+    expect(parser.add(0, get.length)).toBe(true);
+    expect(parser.add(get.length, get.length + whole.length)).toBe(true);
+    expect(parser.add(get.length + whole.length, bytes.length)).toBe(true);
+    const words = [0, 1, 2].map((i) => wordsOf(parser, i));
+    expect(words).toEqual([['GET', 'a'], ['PING'], ['GET', 'a']]);
+    expect(parser.commands).toBe(3);
+    expect(parser.ends[0]).toBe(get.length);
+  });
+
+  const others = ['*1\r\n$4\r\nPI', 'PING\r\n', '*1\r\n$x\r\n', '*9\r\n', '*', '\r\n'];
+  it.each(others)('are no part of it where they are anything else: %j', (text) => {
+    const parser = new Parser(DEFAULT_LIMITS);
+    const bytes = Buffer.concat([get, get, bytesOf(text), get]);
+    const end = bytes.length - get.length;
+    parser.parse(bytes, 0, 0, null);
+    expect(parser.add(0, get.length)).toBe(true);
+    expect(parser.add(get.length, end)).toBe(false);
+    expect(parser.commands).toBe(1);
+    expect(parser.error).toBeNull();
+    expect(parser.add(end, bytes.length)).toBe(true);
+    expect(wordsOf(parser, 1)).toEqual(['GET', 'a']);
+  });
+
+  it('are no more commands than a batch may have', () => {
+    const parser = new Parser(DEFAULT_LIMITS);
+    const bytes = Buffer.concat(Array.from({ length: BATCH_COMMANDS_MAX + 1 }, () => get));
+    parser.parse(bytes, 0, 0, null);
+    expect(parser.add(0, bytes.length)).toBe(false);
+    expect(parser.add(0, bytes.length - get.length)).toBe(true);
+    expect(parser.commands).toBe(BATCH_COMMANDS_MAX);
+  });
+});

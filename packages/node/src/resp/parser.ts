@@ -179,6 +179,28 @@ export class Parser {
     }
   }
 
+  /** Adds the commands of bytes [start, end), of the same buffer, to those of the latest call, if these bytes are whole
+   *  commands and nothing else. False: nothing was added. */
+  add(start: number, end: number): boolean {
+    const { commands, argCount, buffer } = this;
+    let at = start;
+    while (at >= 0 && at < end && this.commands < this.commandsMax && buffer[at] === STAR) {
+      at = this.parseMultiBulk(at, end);
+    }
+    if (at === end) {
+      this.consumed = end;
+      return true;
+    }
+    this.commands = commands;
+    this.argCount = argCount;
+    this.error = null;
+    this.broken = null;
+    this.long = null;
+    this.skipped = 0;
+    this.wanted = 0;
+    return false;
+  }
+
   /** One `*n` command from `at`: where the next one starts, or INCOMPLETE or INVALID. */
   private parseMultiBulk(at: number, end: number): number {
     const buffer = this.buffer;

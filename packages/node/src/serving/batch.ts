@@ -92,7 +92,8 @@ export class BatchExecutor {
   private mayBePlain = false;
   /** Of the partition of the latest plain command of a connection with acks=isr, as it ran. */
   private epoch = 0;
-  /** Where the first of the commands that were parsed begins. */
+  /** The first of the connection's commands among those that were parsed, and where it begins. */
+  private firstCommand = 0;
   private parsedFrom = 0;
   /** The batch's time, boxed once: a field that only ever held doubles would be boxed anew at each call that takes it. */
   private boxedNowMs: number | null = null;
@@ -119,26 +120,9 @@ export class BatchExecutor {
 
   /** Executes what is complete in [start, end) for this connection; returns how far it came. */
   run(connection: Connection, buffer: Buffer, start: number, end: number): number {
-    const { desk, parser } = this;
-    const { execution, out, passage } = desk;
-    const { live, pause, lease, turn } = desk.host;
-    if (pause.mode === PauseMode.all && !connection.isLink) {
-      connection.hold |= Hold.paused;
-      return start;
-    }
-    turn.begin();
-    const { nowMs } = turn;
-    const isHere = lease.holds && desk.host.snapshots === null;
-    this.mayBePlain = isHere && !live.precise && pause.mode === PauseMode.none;
-    this.connection = connection;
-    this.turnBytes = 0;
-    this.turnSinceMs = 0;
-    connection.lastActiveAtMs = nowMs;
-    execution.nowMs = nowMs;
-    this.boxedNowMs = nowMs;
-    execution.session = connection;
-    out.protocol = connection.protocol;
-
+    const { desk, parser, out } = this;
+    if (!this.begin(connection)) return start;
+    this.firstCommand = 0;
     let at = start;
     for (;;) {
       if (desk.host.auth.required) parser.restrict(!connection.authenticated);
@@ -151,7 +135,7 @@ export class BatchExecutor {
       if (count > 0) {
         this.plan(count);
         if (count > 1) this.prefetch.run(this.partitions, this.partitionIds, this.hashes, count);
-        const done = this.execute(count);
+        const done = this.execute(0, count);
         if (done > 0) this.noteLast(this.plans[done - 1]);
         if (done < count) {
           if (done > 0) at = parser.ends[done - 1];
@@ -173,11 +157,75 @@ export class BatchExecutor {
       if (at === before || at === end || this.isTurnOver()) break;
     }
 
-    passage.close();
-    connection.outbox.endBatch(out);
+    this.end();
+    return at;
+  }
+
+  /** Commands of several connections are to be planned together, all of them in `buffer`. */
+  beginPlan(buffer: Buffer): void {
+    const { parser } = this;
+    if (this.desk.host.auth.required) parser.restrict(false);
+    parser.parse(buffer, 0, 0, null);
+  }
+
+  /** How many commands have been added. */
+  get planned(): number {
+    return this.parser.commands;
+  }
+
+  /** Adds what a connection was sent, if that is whole commands and nothing else. */
+  addToPlan(start: number, end: number): boolean {
+    return this.parser.add(start, end);
+  }
+
+  finishPlan(): void {
+    const count = this.parser.commands;
+    this.plan(count);
+    if (count > 1) this.prefetch.run(this.partitions, this.partitionIds, this.hashes, count);
+  }
+
+  /** Executes the commands [from, to) of those that were planned, this connection's, the first of which begins at
+   *  `start`; returns before which byte it came to an end, or -1: it executed them all. */
+  runPlanned(connection: Connection, start: number, from: number, to: number): number {
+    if (!this.begin(connection)) return start;
+    this.firstCommand = from;
+    this.parsedFrom = start;
+    const done = this.execute(from, to);
+    if (done > from) this.noteLast(this.plans[done - 1]);
+    this.end();
+    if (done === to) return -1;
+    return done > from ? this.parser.ends[done - 1] : start;
+  }
+
+  /** False: it has to wait. */
+  private begin(connection: Connection): boolean {
+    const { execution, out, host } = this.desk;
+    const { live, pause, lease, turn } = host;
+    if (pause.mode === PauseMode.all && !connection.isLink) {
+      connection.hold |= Hold.paused;
+      return false;
+    }
+    turn.begin();
+    const { nowMs } = turn;
+    const isHere = lease.holds && host.snapshots === null;
+    this.mayBePlain = isHere && !live.precise && pause.mode === PauseMode.none;
+    this.connection = connection;
+    this.turnBytes = 0;
+    this.turnSinceMs = 0;
+    connection.lastActiveAtMs = nowMs;
+    execution.nowMs = nowMs;
+    this.boxedNowMs = nowMs;
+    execution.session = connection;
+    out.protocol = connection.protocol;
+    return true;
+  }
+
+  private end(): void {
+    const { desk, connection } = this;
+    desk.passage.close();
+    connection.outbox.endBatch(desk.out);
     desk.forwarding.flushSoon();
     this.tellOfWrites();
-    return at;
   }
 
   private plan(count: number): void {
@@ -224,10 +272,11 @@ export class BatchExecutor {
     return true;
   }
 
-  /** How many of the batch's commands were executed before the connection was put on hold. */
-  private execute(count: number): number {
+  /** Executes the commands [from, count); returns before which one it came to an end, because the connection was put on
+   *  hold. */
+  private execute(from: number, count: number): number {
     const { connection, plans, desk, parser, args, out } = this;
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < count; i++) {
       if (i % LOOK_EVERY === LOOK_EVERY - 1 && this.isTurnOver()) return i;
       const written = out.length + out.lentBytes;
       if (written > OUTPUT_BYTES_MAX) {
@@ -239,15 +288,15 @@ export class BatchExecutor {
       }
       const plan = plans[i];
       if (connection.plain && this.mayBePlain) {
-        const from = out.length;
+        const mark = out.length;
         if (plan === PLAIN_GET) {
           if (this.get(i)) {
-            if (connection.awaits !== 0) this.noteAwaits(i, false, from);
+            if (connection.awaits !== 0) this.noteAwaits(i, false, mark);
             continue;
           }
         } else if (plan === PLAIN_SET) {
           if (this.set(i)) {
-            if (connection.awaits !== 0) this.noteAwaits(i, true, from);
+            if (connection.awaits !== 0) this.noteAwaits(i, true, mark);
             continue;
           }
         }
@@ -359,7 +408,7 @@ export class BatchExecutor {
     if (connection.awaits !== 0 || connection.large !== null || desk.out.lentBytes > 0)
       return false;
     const { buffer, ends } = parser;
-    const start = i === 0 ? this.parsedFrom : ends[i - 1];
+    const start = i === this.firstCommand ? this.parsedFrom : ends[i - 1];
     if (parser.isInline || buffer[start] !== STAR) return false;
     desk.passage.close();
     const { forwarding, out } = desk;

@@ -15,6 +15,7 @@ import type { Unfinished } from '../resp/parser.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { ACKS, type Acks, awaitsOf } from '../shared/settings.ts';
 import { type ClientDefaults, ClientState } from './client-state.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { ForwardedReplies } from './forwarded-replies.ts';
 import { Hold } from './hold.ts';
 import { Inbox, type InboxHost, type InboxOwner, Room } from './inbox.ts';
@@ -43,8 +44,11 @@ export type LargeWork = Staging | Editing | Copying | Scanning;
 
 /** What a connection needs of its worker. */
 export interface ConnectionHost extends InboxHost, OutboxHost, ClientDefaults {
+  readonly arrivals: Arrivals;
   /** Executes what is complete in [start, end) and returns how far it came. */
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number;
+  /** See `BatchExecutor.runPlanned`. */
+  executePlanned(connection: Connection, start: number, from: number, to: number): number;
   received(bytes: number): void;
   closed(connection: Connection): void;
 }
@@ -74,6 +78,8 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   private readonly inbox: Inbox;
   private ended = false;
   private destroyed = false;
+  /** What it was sent waits for the end of the turn. */
+  private arrived = false;
   private readsUs = 0;
   private runScheduled = false;
 
@@ -266,24 +272,73 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   }
 
   private receive(buffer: Buffer, bytes: number): void {
-    this.host.received(bytes);
+    const { host } = this;
+    host.received(bytes);
     if (this.closing || this.destroyed) return;
-    this.outbox.departFirst();
-    const { inbox, host } = this;
+    this.settleEarlier();
+    const { turn } = host;
+    const gathers = turn.mayGather();
+    if (gathers && this.mayArrive && host.arrivals.take(this, buffer, bytes)) {
+      this.arrived = true;
+      return;
+    }
     // Another read follows at once.
     const isFull = bytes === host.receiveBuffer.length;
     const sinceMs = isFull ? host.monotonicMs() : 0;
-    host.turn.gathers = true;
-    if (inbox.rest === null && this.hold === 0) {
-      const consumed = host.execute(this, buffer, 0, bytes);
-      if (consumed < bytes && !this.closing) this.keep(buffer, consumed, bytes);
-    } else {
-      this.keep(buffer, 0, bytes);
-      if (this.hold === 0) this.executeRest();
-    }
-    host.turn.gathers = false;
+    turn.gathers = gathers;
+    this.executeArrived(buffer, 0, bytes);
+    turn.gathers = false;
     if (isFull) this.countRead(host.monotonicMs() - sinceMs);
     else this.readsUs = 0;
+  }
+
+  /** What it is sent needs nothing else first. */
+  private get mayArrive(): boolean {
+    return this.plain && this.hold === 0 && this.inbox.rest === null;
+  }
+
+  /** What it was sent earlier is executed, and answered, before what happens now. */
+  private settleEarlier(): void {
+    if (this.arrived) this.host.arrivals.execute();
+    this.outbox.departFirst();
+  }
+
+  /** Executes buffer[start .. end), which comes next, or keeps it. */
+  executeArrived(buffer: Buffer, start: number, end: number): void {
+    this.arrived = false;
+    if (this.closing || this.destroyed) return;
+    if (this.inbox.rest === null && this.hold === 0) {
+      this.executed(buffer, this.host.execute(this, buffer, start, end), end);
+      return;
+    }
+    this.keep(buffer, start, end);
+    if (this.hold === 0) this.executeRest();
+    this.readOn();
+  }
+
+  /** As `executeArrived`, of bytes that have been parsed: they are the planned commands [from, to). */
+  executePlanned(buffer: Buffer, start: number, end: number, from: number, to: number): void {
+    this.arrived = false;
+    if (this.closing || this.destroyed) return;
+    if (this.hold === 0 && this.inbox.rest === null) {
+      const stoppedAt = this.host.executePlanned(this, start, from, to);
+      if (stoppedAt >= 0) this.executed(buffer, stoppedAt, end);
+      return;
+    }
+    // Not at once: nothing else is parsed while others' commands are planned.
+    this.keep(buffer, start, end);
+    if (this.hold === 0) this.scheduleRun();
+    this.readOn();
+  }
+
+  /** What is left of what was executed from `buffer` is kept. */
+  private executed(buffer: Buffer, consumed: number, end: number): void {
+    if (consumed < end && !this.closing) this.keep(buffer, consumed, end);
+    this.readOn();
+  }
+
+  private readOn(): void {
+    const { inbox } = this;
     if (this.hold !== 0) {
       if (inbox.bytes > READ_AHEAD_BYTES_MAX) this.wire.pause();
     } else if (inbox.rest !== null) this.makeRoom();
@@ -348,7 +403,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
 
   /** Executes what is there, and reads on. */
   private run(): void {
-    this.outbox.departFirst();
+    this.settleEarlier();
     if (this.hold !== 0 || this.destroyed || this.closing) return;
     this.executeRest();
     if (this.hold === 0 && this.inbox.rest !== null) this.makeRoom();
@@ -357,6 +412,7 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
   }
 
   private inputEnded(): void {
+    this.settleEarlier();
     this.ended = true;
     this.finishInput();
   }

@@ -33,8 +33,8 @@ beforeEach(() => {
     settleCounts: () => {
       settled++;
     },
+    executeArrived: () => {},
   });
-  turn.gathers = true;
 });
 
 function client(name: string, takesAll = true): Departing {
@@ -47,8 +47,9 @@ function client(name: string, takesAll = true): Departing {
   };
 }
 
-/** A batch with this reply; false where it does not wait. */
-function batch(connection: Departing, reply: string): boolean {
+/** A batch with this reply, of a read unless said otherwise; false where it does not wait. */
+function batch(connection: Departing, reply: string, isRead = true): boolean {
+  turn.gathers = isRead && turn.mayGather();
   turn.begin();
   out.simple(reply);
   const waits = turn.take(connection, out);
@@ -103,8 +104,7 @@ describe('turn: replies', () => {
 
   it('that are long, or not of a read, do not wait', () => {
     expect(batch(client('a'), 'x'.repeat(20_000))).toBe(false);
-    turn.gathers = false;
-    expect(batch(client('a'), 'one')).toBe(false);
+    expect(batch(client('a'), 'one', false)).toBe(false);
     expect(settled).toBe(2);
   });
 

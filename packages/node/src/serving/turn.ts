@@ -68,6 +68,8 @@ export interface TurnHost {
   sent(bytes: number): void;
   /** So many seconds went by since the counts were settled last. */
   settleCounts(seconds: number): void;
+  /** What connections were sent in this turn, and has waited for its end, is executed. */
+  executeArrived(): void;
 }
 
 export class Turn {
@@ -87,6 +89,7 @@ export class Turn {
   private lonely = 0;
   private skipped = 0;
   private readonly onEnd = (): void => {
+    this.host.executeArrived();
     this.scheduled = false;
     if (this.batches > 1) this.lonely = 0;
     else if (this.lonely < LONELY_TURNS_MAX) this.lonely++;
@@ -95,6 +98,18 @@ export class Turn {
 
   constructor(host: TurnHost) {
     this.host = host;
+  }
+
+  /** Whether what a connection was sent, and its replies, may wait for those of others. */
+  mayGather(): boolean {
+    return this.lonely < LONELY_TURNS_MAX || ++this.skipped % LOOKS_EVERY === 0;
+  }
+
+  /** This turn has an end. */
+  schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.onEnd);
   }
 
   /** A batch begins. */
@@ -121,15 +136,11 @@ export class Turn {
   /** The replies of a batch, if they wait: `out` is empty then, and goes on elsewhere. */
   take(connection: Departing, out: ReplyWriter): boolean {
     if (!this.gathers || out.length > LONG_BYTES || out.lentBytes > 0) return false;
-    if (this.lonely === LONELY_TURNS_MAX && ++this.skipped % LOOKS_EVERY !== 0) return false;
     const at = this.count++;
     if (at === this.waiting.length) this.waiting.push(new WaitingReplies());
     this.waiting[at].take(out);
     this.connections[at] = connection;
-    if (!this.scheduled) {
-      this.scheduled = true;
-      setImmediate(this.onEnd);
-    }
+    this.schedule();
     return true;
   }
 

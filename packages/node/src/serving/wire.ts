@@ -15,7 +15,13 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { canLandReads, DirectWriter, landReads, type WritableHandle } from '@ingot/replication';
+import {
+  canLandReads,
+  DirectWriter,
+  landReads,
+  STREAM_STATE,
+  type WritableHandle,
+} from '@ingot/replication';
 
 export interface WireEvents {
   /** `buffer[0 .. bytes)` arrived; valid during the call only. */
@@ -29,7 +35,7 @@ export interface WireEvents {
 
 /** What is relied on of a handle beyond Node's documented interface. */
 interface Handle extends WritableHandle {
-  /** Called with each read; how much it was is in internal state, and in the growth of
+  /** Called with each read; how much it was is in internal state (`STREAM_STATE`), and in the growth of
    *  bytesRead. */
   onread?: (this: Handle, data: unknown) => unknown;
   readonly bytesRead?: number;
@@ -174,10 +180,15 @@ function interceptReads(handle: Handle, receiveBuffer: Buffer, events: WireEvent
   if (typeof streamOnRead !== 'function' || handle.bytesRead !== 0) return;
   let seen = 0;
   handle.onread = function onread(this: Handle, data: unknown): unknown {
-    const total = this.bytesRead as number;
-    const bytes = total - seen;
+    let bytes: number;
+    if (STREAM_STATE !== null) {
+      bytes = STREAM_STATE.words[STREAM_STATE.readBytes];
+    } else {
+      const total = this.bytesRead as number;
+      bytes = total - seen;
+      seen = total;
+    }
     if (bytes <= 0) return streamOnRead.call(this, data);
-    seen = total;
     events.onBytes(receiveBuffer, bytes);
     return undefined;
   };

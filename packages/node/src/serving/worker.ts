@@ -22,6 +22,7 @@ import { LogBoard } from '../redo-log/log-board.ts';
 import type { Settings } from '../shared/settings.ts';
 import type { WorkerQuestion } from '../shared/worker-questions.ts';
 import { Allowance } from './allowance.ts';
+import { Arrivals } from './arrivals.ts';
 import { BatchExecutor } from './batch.ts';
 import { CallCounts } from './call-counts.ts';
 import { ClientAuth } from './client-auth.ts';
@@ -98,6 +99,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   private readonly forwarding: Forwarding;
   private readonly desk: Desk;
   private readonly executor: BatchExecutor;
+  readonly arrivals: Arrivals;
   private readonly servers: Server[] = [];
   private readonly ticker: NodeJS.Timeout;
   private nextSession: number;
@@ -150,6 +152,7 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
     const { valueMaxBytes } = data.map;
     const parser = new Parser({ ...data.settings.limits, valueBytesMax: valueMaxBytes });
     this.executor = new BatchExecutor(this.desk, dispatch, parser, () => this.wakeReplication());
+    this.arrivals = new Arrivals(this.executor, this.turn);
     this.syncClock();
     this.ticker = setInterval(() => this.tick(), TICK_MS).unref();
   }
@@ -257,6 +260,14 @@ export class ServingWorker implements WorkerContext, ConnectionHost, TurnHost {
   execute(connection: Connection, buffer: Buffer, start: number, end: number): number {
     if (this.snapshots !== null) this.snapshots.look();
     return this.executor.run(connection, buffer, start, end);
+  }
+
+  executePlanned(connection: Connection, start: number, from: number, to: number): number {
+    return this.executor.runPlanned(connection, start, from, to);
+  }
+
+  executeArrived(): void {
+    this.arrivals.execute();
   }
 
   settleCounts(seconds: number): void {
