@@ -3,6 +3,7 @@
  *  `judge` compares its image with the history it follows, at every consistent point. Chunks in which a bit was
  *  flipped on purpose are `tainted` until they are seen to be right again: they are not claimed about, but for
  *  this: a copy with a chunk that was flipped on its way must not count as checked. */
+import type { ResumptionPlace } from '@ingot/replication';
 import {
   attachPartition,
   CHUNK_BYTES,
@@ -47,6 +48,8 @@ export class SimCopy {
   /** Seq from which on it may be consistent; infinite between BEGIN and END. */
   consistentFrom = Number.POSITIVE_INFINITY;
   inTransaction = false;
+  /** What it has got of a first bulk. */
+  readonly resumption: ResumptionPlace = { current: null };
   #expected: Buffer | null = null;
   #expectedSeq = -1;
   #nextChunk = 0;

@@ -59,8 +59,18 @@ export class FollowerEnd implements End, FrameSink {
     this.heardMs = node.clockMs();
     const { id: nodeId, incarnation, buffers } = node;
     const { partition } = copy;
-    this.#hello = offerCopy(partition, { clusterId: CLUSTER_ID, nodeId, incarnation });
-    this.#follower = new Follower({ partition, epoch: to.epoch, hello: this.#hello, buffers });
+    const { resumption } = copy;
+    const { epoch } = to;
+    // A follower that feeds it waits until it is as far as the primary is now.
+    const isFed = node.world.node(to.primary)?.copy(partition.id).leads === false;
+    const atLeastSeq = isFed ? to.timeline.nowSeq : 0;
+    const greeter = { clusterId: CLUSTER_ID, nodeId, incarnation };
+    const offered = { resumption: resumption.current, epoch, atLeastSeq };
+    this.#hello = offerCopy(partition, greeter, offered);
+    if (!partition.consistent() && partition.offer().base === null && this.#hello.base !== null) {
+      copy.trace.count('first bulks gone on with');
+    }
+    this.#follower = new Follower({ partition, epoch, hello: this.#hello, buffers, resumption });
   }
 
   start(): void {

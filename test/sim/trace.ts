@@ -63,6 +63,8 @@ export const CLAIMS = {
   sound: 'verify() finds every image sound',
   outside: 'image bytes change in mutations only',
   repaired: 'a flipped bit in the memory of a copy is found and repaired',
+  fed: 'a copy that feeds others is consistent',
+  crowd: 'at most two images of a partition leave its primary, however many join',
   invariant: 'no invariant of the code breaks',
   scenario: 'what a scenario expects comes true',
   register: 'the register is linearizable: one map per version, and reads never go back',

@@ -50,6 +50,7 @@ export { canLandReads, landReads } from './landing.ts';
 export type { ScrubStatus } from './inspections.ts';
 export type { Link, LinkAddress, LinkNetwork, LinkOwner, OutgoingFrame } from './link.ts';
 export { type Greeter, offerCopy } from './offer.ts';
+export type { ResumptionPlace } from './resumption.ts';
 export {
   adaptiveRateMin,
   type ClientLoad,

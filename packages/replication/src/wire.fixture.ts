@@ -6,6 +6,7 @@ import type { Partition } from '@ingot/store';
 import type { ReplicationEvent } from './events.ts';
 import {
   BEGIN,
+  CHUNK,
   decodeHeader,
   encodeHeader,
   END,
@@ -17,6 +18,7 @@ import { Follower, type FollowerAction } from './follower.ts';
 import { decodeHello } from './hello.ts';
 import { offerCopy } from './offer.ts';
 import type { Random } from './random.fixture.ts';
+import type { ResumptionPlace } from './resumption.ts';
 import { RedoBuffers } from './redo-buffers.ts';
 import { RingReader } from './ring-reader.ts';
 import { Sender } from './sender.ts';
@@ -39,6 +41,9 @@ export interface WireEnds {
   readonly epoch: number;
   /** `primary` is itself a follower. */
   readonly relay?: boolean;
+  /** What the copy has got over its former wires. */
+  readonly resumption?: ResumptionPlace;
+  readonly atLeastSeq?: number;
 }
 
 const pieceBytesMax = 32_768;
@@ -51,6 +56,8 @@ export class Wire {
   /** What the primary did, in order: its log events with kind and reason, BEGINs, ENDs. */
   readonly events: string[] = [];
   dropped: string | null = null;
+  /** Of chunks handed over. */
+  chunkBytes = 0;
   /** Called when the follower asks for it. */
   dropSubscribers: () => void = () => {};
   readonly #random: Random;
@@ -62,14 +69,25 @@ export class Wire {
   #bulkAsked = false;
   #nowMs = 0;
 
-  constructor({ primary, copy, epoch, relay = false }: WireEnds, random: Random) {
+  constructor(
+    {
+      primary,
+      copy,
+      epoch,
+      relay = false,
+      resumption = { current: null },
+      atLeastSeq = 0,
+    }: WireEnds,
+    random: Random,
+  ) {
     this.#random = random;
     const buffers = new RedoBuffers();
     this.follower = new Follower({
       partition: copy,
       epoch,
-      hello: offerCopy(copy, follower),
+      hello: offerCopy(copy, follower, { resumption: resumption.current, epoch, atLeastSeq }),
       buffers,
+      resumption,
     });
     const [greeting] = this.follower.start(0);
     if (greeting?.kind !== 'send' || greeting.header.type !== HELLO) throw new Error('no HELLO');
@@ -134,6 +152,7 @@ export class Wire {
   #handOver({ header, payload }: Frame): void {
     const decoded = decodeHeader(encodeHeader(header));
     if (typeof decoded === 'string') throw new Error(decoded);
+    if (header.type === CHUNK) this.chunkBytes += payload.length;
     if (header.type === BEGIN) this.events.push('BEGIN');
     if (header.type === END) this.events.push('END');
     this.#leaving.push({

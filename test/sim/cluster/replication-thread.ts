@@ -39,6 +39,7 @@ export class ReplicationThread {
       nowMs: process.wallMs,
       monotonicMs: process.nowMs,
       signOfLifeMs,
+      seedChunksMin: 1,
       log: (event) => this.#log(process, event),
     });
     void this.hub.listen();

@@ -6,9 +6,10 @@ import { ClusterRun } from './cluster-run.ts';
 import { LeaseRun } from './lease-run.ts';
 import { LogRun } from './log-run.ts';
 import { RegisterRun } from './register-run.ts';
+import { SeedRun } from './seed-run.ts';
 import type { ClusterWorld } from './world.ts';
 
-export const PARTS = ['all', 'register', 'leases', 'log'] as const;
+export const PARTS = ['all', 'register', 'leases', 'log', 'seeds'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ClusterSimulationOptions {
@@ -52,6 +53,7 @@ function runOf({ part, seed, nodes = null, print = null }: ClusterSimulationOpti
   if (part === 'register') return new RegisterRun(seed, print);
   if (part === 'leases') return new LeaseRun(seed, print);
   if (part === 'log') return new LogRun(seed, print);
+  if (part === 'seeds') return new SeedRun(seed, print);
   return new ClusterRun(seed, nodes ?? nodesOf(seed), print);
 }
 
