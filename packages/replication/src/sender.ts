@@ -177,7 +177,8 @@ export class Sender {
         this.#seedAt = event.node;
         return null;
       case 'idle':
-        if (!this.#out.writing) this.#out.send(PING, NO_PAYLOAD);
+        // Before WELCOME there is nothing to say: a source that waits until it is far enough is given up for another.
+        if (this.#phase !== 'deciding' && !this.#out.writing) this.#out.send(PING, NO_PAYLOAD);
         return null;
       case 'frame':
         return this.#receive(event.header, event.payload);
