@@ -24,6 +24,7 @@ const SEEDS: Readonly<Record<string, Seeds>> = {
   leases: { part: 'leases', from: 1, count: 60, hours: 0.02 },
   log: { part: 'log', from: 1, count: 30, hours: 0.03 },
   all: { part: 'all', from: 1, count: 30, hours: 0.015 },
+  seeds: { part: 'seeds', from: 1, count: 30, hours: 0.006 },
 };
 
 const field = (text: string, name: string, file: string): string => {
@@ -88,6 +89,9 @@ const required = [
   'log-told-before-the-flush',
   'log-let-go-early',
   'log-without-a-base',
+  'crowd-fed-by-its-primary',
+  'landing-taken-for-landed',
+  'resumed-past-its-generation',
 ];
 const atOnce = 2;
 /** Others than those that run in test/sim. */
@@ -97,6 +101,7 @@ const unbroken: readonly Seeds[] = [
   { part: 'leases', from: 31, count: 3, hours: 0.02 },
   { part: 'log', from: 31, count: 10, hours: 0.03 },
   { part: 'all', from: 31, count: 2, hours: 0.015 },
+  { part: 'seeds', from: 31, count: 2, hours: 0.006 },
 ];
 const mutantTimeoutMs = 300_000;
 

@@ -36,6 +36,22 @@ const parts: readonly {
     ],
   },
   {
+    part: 'seeds',
+    seeds: 6,
+    simulatedMs: 20_000,
+    seen: [
+      ['calm rounds', 8],
+      ['rounds of trouble', 10],
+      ['crowds that have their copies', 25],
+      ['copies made by a follower', 150],
+      ['sources that failed', 30],
+      ['fault: a source dies', 20],
+      ['fault: connections of a source break', 30],
+      ['fault: every connection ends, an epoch begins', 8],
+      ['sync: catch-up, the copy was interrupted in the middle of a bulk', 30],
+    ],
+  },
+  {
     part: 'leases',
     seeds: 12,
     simulatedMs: 72_000,
