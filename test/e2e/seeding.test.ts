@@ -42,7 +42,9 @@ test('the bulks of node 4 come from followers', async () => {
   );
   const relayed = await cluster.sum('ingot_bulk_sent_bytes_total', { as: 'relay' });
   expect(relayed).toBeGreaterThan(KEYS * VALUE_BYTES);
-  expect(await cluster.sum('ingot_seeds_total', { outcome: 'sent' })).toBeGreaterThanOrEqual(PARTITIONS);
+  expect(await cluster.sum('ingot_seeds_total', { outcome: 'sent' })).toBeGreaterThanOrEqual(
+    PARTITIONS,
+  );
   // On a busy machine a follower may be too late, and a primary step in.
   const sent = (await cluster.sum('ingot_bulk_sent_bytes_total', { as: 'primary' })) - asPrimary;
   expect(sent).toBeLessThan(relayed / 2);
