@@ -1,6 +1,7 @@
 /** Streams to live nodes, several at a time, round after round; after each round, when all are gone, the nodes are looked
  *  at. Who ends a process is found by saying the latest streams to fresh ones. */
 import type { Buffer } from 'node:buffer';
+import { within } from '../support/eventually.ts';
 import type { Ends } from './exchange.ts';
 import { minimal, vectorText } from './minimal.ts';
 import type { Fuzzing } from './parts.ts';
@@ -14,6 +15,8 @@ const SUSPECTS_MAX = 24;
 const TRIES_MAX = 60;
 /** A hang that was seen once. */
 const ONCE_MORE_WITHIN_MS = 5_000;
+/** From the first connection that breaks on. */
+const ENDS_WITHIN_MS = 5_000;
 /** Each case is drawn from a seed of its own: in which order they end is no matter. */
 export const CASES_APART = 1_000_003;
 
@@ -60,10 +63,10 @@ export class Rounds {
       };
       const all = Promise.all(Array.from({ length: AT_ONCE }, work));
       const ended = await Promise.race([all.then(() => null), wrong]);
-      if (ended !== null) return this.#blame(ended);
+      if (ended !== null) return this.#explained(ended);
       this.#tally.count('witness rounds', this.#targets.rounds - this.#tally.get('witness rounds'));
-      broken ??= await this.#targets.check();
-      if (broken !== null) return broken;
+      broken ??= await this.#targets.check().catch(String);
+      if (broken !== null) return this.#explained(broken);
     }
     return null;
   }
@@ -86,11 +89,20 @@ export class Rounds {
     return `${next.door.name}: ${why ?? problem}${again}\n${vectorText(shortest)}`;
   }
 
+  /** Who was connected may hear of the end of a process before it is over: then its end is what is wrong. */
+  async #explained(broken: string): Promise<string> {
+    const over = within('a process ends', ENDS_WITHIN_MS, this.#targets.ended);
+    const end = await over.catch(() => null);
+    return end === null ? broken : this.#blame(end);
+  }
+
   /** Which of the latest streams ends a process, one by one to fresh ones. */
   async #blame(ended: string): Promise<string> {
+    process.stdout.write(`${ended}\n`);
     for (const suspect of this.#latest.toReversed()) {
       const ends = (bytes: Buffer): Promise<boolean> => this.#endsProcess({ ...suspect, bytes });
-      if (!(await ends(suspect.bytes))) continue;
+      // Where fresh ones cannot be started, what has ended is still to be told.
+      if (!(await ends(suspect.bytes).catch(() => false))) continue;
       const shortest = await minimal(suspect.bytes, ends, TRIES_MAX);
       return `${ended}\nat ${suspect.door.name}: ${vectorText(shortest)}`;
     }

@@ -11,7 +11,7 @@ import {
   type Server as TlsServer,
   type TLSSocket,
 } from 'node:tls';
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { logVerbosity, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import {
   AcceptingPreamble,
   type Certificates,
@@ -29,7 +29,8 @@ import type { NodeId } from '../shared/map.ts';
 import { PORT_FLAGS } from '../shared/settings.ts';
 import { controlHandlers, type Member } from './control-service.ts';
 import { Control } from './gen/ingot_pb.ts';
-import { channelOptions, serviceParts } from './grpc-adapter.ts';
+import { serviceParts } from './grpc-adapter.ts';
+import { createGrpcServer } from './grpc-server.ts';
 import { registerHandlers, type Voter } from './register-service.ts';
 import { controlPreamble, passPreamble, PeerRefused } from './proved-socket.ts';
 
@@ -47,7 +48,7 @@ export interface ControlServerOptions {
 
 export class ControlServer {
   readonly #options: ControlServerOptions;
-  readonly #grpc = new Server(channelOptions);
+  readonly #grpc = createGrpcServer();
   readonly #injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
   readonly #listener = createServer((socket) => this.#connected(socket));
   readonly #tls: TlsServer | null;
