@@ -1,21 +1,53 @@
 /** The checkpoint of one partition on disk: an LMDB file of its own, and the one place that knows LMDB.
  *
  *    key                  value
- *    0 .. 32,767          the bytes of that chunk, 65,536
- *    REDO_KEY + i         redo, in the order of the keys
+ *    0 .. 32,767          the bytes of that chunk, 65,536, where its slot is 1
+ *    32,768 .. 65,535     the same, where it is 2
+ *    0x1_0000 + i         redo, in the order of the keys, where its slot is 1
+ *    0x100_0000 + i       the same, where it is 2
  *    TABLE_KEY            what is known of each chunk, see checkpoint-table.ts
  *    META_KEY             what the rest is, see checkpoint-meta.ts
  *
- *  One save is one transaction, which is on disk once it has ended; one that is cut short leaves the former
- *  one as it was. Owner: the storage worker, or before it runs whoever loads. */
+ *  A save puts what changed into the slots that the former one does not use, in as many transactions as it takes, and
+ *  names them by the last one, with table and meta: it is on disk once that has ended, and one that is cut short leaves
+ *  the former one as it was. Owner: the storage worker, or before it runs whoever loads.
+ *  These change together: this, checkpoint-table.ts, checkpoint-meta.ts with a new CHECKPOINT_VERSION and a reader of the
+ *  former one, and a file of the former one in golden/. */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { tornFile } from './torn-file.ts';
 
-export const REDO_KEY = 0x1_0000;
+/** Which of two places: what is there and what takes its place are never in the same one. */
+export type Slot = 1 | 2;
+
+const CHUNK_KEYS = [0, 0x8000] as const;
+const REDO_KEYS = [0x1_0000, 0x100_0000] as const;
 export const META_KEY = 0x200_0000;
 export const TABLE_KEY = 0x200_0001;
+
+export function chunkKey(chunk: number, slot: Slot): number {
+  return CHUNK_KEYS[slot - 1] + chunk;
+}
+
+export function redoKey(piece: number, slot: Slot): number {
+  return REDO_KEYS[slot - 1] + piece;
+}
+
+export function otherSlot(slot: Slot | 0): Slot {
+  return slot === 1 ? 2 : 1;
+}
+
+/** It cannot be read as what it should be, now or later. Any other error may pass: of the disk, of the process. */
+export class DamagedFile extends Error {}
+
+/** LMDB's words for a file that it did not leave so: page not found, corrupted, another version, invalid, incompatible. */
+const DAMAGE_CODES: ReadonlySet<unknown> = new Set([-30_797, -30_796, -30_794, -30_793, -30_784]);
+
+export function isDamage(error: unknown): boolean {
+  if (error instanceof DamagedFile) return true;
+  return DAMAGE_CODES.has((error as { code?: unknown }).code);
+}
 
 const FILE_NAME = /^partition-(\d+)\.mdb$/;
 const MIB = 1_048_576;
@@ -26,11 +58,11 @@ export class CheckpointFile {
   #view: Uint8Array = new Uint8Array(0);
 
   /** `imageBytes`: null opens what is there, and changes nothing; else the file is made where it is missing, and
-   *  may hold two versions of an image and their redo. Throws where the file is torn or no such file. */
+   *  may hold two versions of an image and their redo. Throws DamagedFile where the file is torn. */
   constructor(path: string, imageBytes: number | null) {
     if (imageBytes === null || existsSync(path)) {
       const torn = tornFile(path);
-      if (torn !== null) throw new Error(torn);
+      if (torn !== null) throw new DamagedFile(torn);
     }
     this.#root = open({
       path,
@@ -66,9 +98,13 @@ export class CheckpointFile {
     this.#root.removeSync(key);
   }
 
-  /** All of what `work` puts, or where it throws nothing. On disk when it resolves. */
-  async transact<T>(work: () => Promise<T>): Promise<T> {
-    return await this.#root.transactionSync(work);
+  /** All of what `work` puts, or where it throws nothing. On disk when it returns. */
+  transact(work: () => void): void {
+    this.#root.transactionSync(work);
+  }
+
+  keys(): number[] {
+    return [...this.#root.getKeys()];
   }
 
   async close(): Promise<void> {

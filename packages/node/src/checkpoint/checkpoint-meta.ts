@@ -3,9 +3,11 @@
 import { crc32 } from 'node:zlib';
 import { CHUNK_BYTES, FORMAT_VERSION, type Geometry } from '@ingot/store';
 import { z } from 'zod';
+import type { Slot } from './checkpoint-file.ts';
 
-/** Of this file and checkpoint-table.ts; the images in it have `storeFormat`. */
-export const CHECKPOINT_VERSION = 1;
+/** Of this file and checkpoint-table.ts; the images in it have `storeFormat`.
+ *  1: everything in slot 1, a save is one transaction. 2: two slots. */
+export const CHECKPOINT_VERSION = 2;
 const LITTLE_ENDIAN = 0x0102;
 
 export interface CheckpointMeta {
@@ -34,6 +36,7 @@ export interface CheckpointMeta {
     readonly generation: number;
     readonly startSeq: number;
   }[];
+  readonly redoSlot: Slot;
   readonly redoPieces: number;
   readonly redoBytes: number;
   readonly redoCrc32: number;
@@ -52,7 +55,7 @@ export interface CheckpointOwner {
 }
 
 const count = z.int().min(0);
-const schema: z.ZodType<CheckpointMeta> = z.object({
+const schema = z.object({
   version: count,
   storeFormat: count,
   byteOrder: count,
@@ -70,6 +73,7 @@ const schema: z.ZodType<CheckpointMeta> = z.object({
   checked: z.boolean(),
   clockMs: z.number(),
   history: z.array(z.object({ epoch: count, generation: count, startSeq: count })).max(64),
+  redoSlot: z.literal([1, 2]),
   redoPieces: count,
   redoBytes: count,
   redoCrc32: count,
@@ -78,6 +82,12 @@ const schema: z.ZodType<CheckpointMeta> = z.object({
   chunks: count,
   savedAtMs: z.number(),
 });
+
+/** By version: what such a checkpoint says, in today's words. An upgrade reads what the version before it has saved. */
+const READERS: ReadonlyMap<number, (said: unknown) => CheckpointMeta> = new Map([
+  [1, (said) => ({ ...schema.omit({ redoSlot: true }).parse(said), redoSlot: 1 })],
+  [2, (said) => schema.parse(said)],
+]);
 
 const CRC_BYTES = 4;
 
@@ -98,10 +108,10 @@ export function decodeMeta(bytes: Uint8Array): CheckpointMeta | string {
   try {
     const said: unknown = JSON.parse(text.toString());
     const { version } = z.object({ version: count }).parse(said);
-    if (version !== CHECKPOINT_VERSION) {
-      return `it has checkpoint version ${version}, this node reads ${CHECKPOINT_VERSION}`;
-    }
-    return schema.parse(said);
+    const reader = READERS.get(version);
+    if (reader !== undefined) return reader(said);
+    const known = [...READERS.keys()].join(' and ');
+    return `it has checkpoint version ${version}, this node reads ${known}`;
   } catch {
     return 'what it says of itself cannot be read';
   }

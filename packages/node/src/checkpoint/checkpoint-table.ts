@@ -1,14 +1,15 @@
 /** What a checkpoint knows of each chunk, as a table of three words per chunk; trailing zeros are left out.
  *
  *    stamp    generation of its last change, or a later one up to that of the checkpoint
- *    stored   1: its bytes are in the file; 0: it is all zero
+ *    slot     1, 2: where its bytes are in the file; 0: it is all zero
  *    crc32    of its bytes
  *
  *  A plain value: owned by whoever made it. */
 import { crc32 } from 'node:zlib';
+import type { Slot } from './checkpoint-file.ts';
 
 const ROW_WORDS = 3;
-const STORED = 1;
+const SLOT = 1;
 const CRC = 2;
 
 export class CheckpointTable {
@@ -54,21 +55,26 @@ export class CheckpointTable {
     return Uint32Array.from({ length: this.chunkCount }, (_, chunk) => this.stamp(chunk));
   }
 
+  slot(chunk: number): Slot | 0 {
+    const slot = this.#rows[chunk * ROW_WORDS + SLOT];
+    return slot === 1 || slot === 2 ? slot : 0;
+  }
+
   isStored(chunk: number): boolean {
-    return this.#rows[chunk * ROW_WORDS + STORED] === 1;
+    return this.slot(chunk) !== 0;
   }
 
   crc32(chunk: number): number {
     return this.#rows[chunk * ROW_WORDS + CRC];
   }
 
-  store(chunk: number, bytes: Uint8Array): void {
-    this.#rows[chunk * ROW_WORDS + STORED] = 1;
+  store(chunk: number, bytes: Uint8Array, slot: Slot): void {
+    this.#rows[chunk * ROW_WORDS + SLOT] = slot;
     this.#rows[chunk * ROW_WORDS + CRC] = crc32(bytes);
   }
 
   drop(chunk: number): void {
-    this.#rows[chunk * ROW_WORDS + STORED] = 0;
+    this.#rows[chunk * ROW_WORDS + SLOT] = 0;
     this.#rows[chunk * ROW_WORDS + CRC] = 0;
   }
 

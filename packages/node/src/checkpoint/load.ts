@@ -6,7 +6,7 @@
 import { crc32 } from 'node:zlib';
 import { scanRedo } from '@ingot/replication';
 import { CHUNK_BYTES, type Partition, ROLE_FOLLOWER, ROLE_NONE } from '@ingot/store';
-import { type CheckpointFile, REDO_KEY } from './checkpoint-file.ts';
+import { type CheckpointFile, chunkKey, redoKey } from './checkpoint-file.ts';
 import type { CheckpointMeta, CheckpointOwner } from './checkpoint-meta.ts';
 import { readSavedState, type SavedState } from './saved-state.ts';
 
@@ -36,11 +36,12 @@ function* loadChunks(
 ): Generator<number, string | null> {
   for (let chunk = 0; chunk < table.chunkCount; chunk++) {
     const stamp = table.stamp(chunk);
-    if (!table.isStored(chunk)) {
+    const slot = table.slot(chunk);
+    if (slot === 0) {
       if (stamp !== 0) partition.chunkLanded(chunk, stamp);
       continue;
     }
-    const bytes = file.get(chunk);
+    const bytes = file.get(chunkKey(chunk, slot));
     if (bytes?.length !== CHUNK_BYTES) return `chunk ${chunk} is missing`;
     partition.chunkLands(chunk);
     const image = partition.chunkBytesView(chunk, 0, CHUNK_BYTES);
@@ -63,7 +64,7 @@ function* loadRedo(
   let applied = meta.start.seq;
   let rest: Buffer = Buffer.alloc(0);
   for (let piece = 0; piece < meta.redoPieces; piece++) {
-    const found = file.get(REDO_KEY + piece);
+    const found = file.get(redoKey(piece, meta.redoSlot));
     if (found === null) return `redo ${piece} is missing`;
     bytes += found.length;
     sum = crc32(found, sum);

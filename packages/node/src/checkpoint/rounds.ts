@@ -1,6 +1,6 @@
 /** When the copies of a node are saved: one after the other, every so often, within a rate; and once more at the end.
  *
- *  A copy that is as its file says is left alone, one that is not consistent too. What the disk refuses is said, and
+ *  A copy that is as its file says is left alone, one that is not consistent and checked too: what is saved may lead one day. What the disk refuses is said, and
  *  tried again in the next round; the former checkpoint stays, and nobody is held up.
  *  Owner: the storage worker, which alone writes these files while it runs. */
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
@@ -8,9 +8,9 @@ import { Pacer } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
 import type { NodeLog } from '../process/log.ts';
 import type { CheckpointStatus } from '../shared/messages.ts';
-import { CheckpointFile, type CheckpointFolder } from './checkpoint-file.ts';
+import { CheckpointFile, type CheckpointFolder, isDamage } from './checkpoint-file.ts';
 import { isCurrent, NotSaved, saveCheckpoint, saveEndOfLife, type SaveFigures } from './save.ts';
-import { readSavedState, type SavedState } from './saved-state.ts';
+import { readSavedState, removeRemains, type SavedState } from './saved-state.ts';
 
 const PACED_MS = 2;
 
@@ -38,6 +38,8 @@ export class CheckpointRounds {
   readonly #states = new Map<number, SavedState>();
   readonly #pacer: Pacer;
   readonly #failing = new Map<number, string>();
+  /** Files in which a save that came to nothing may have left something. */
+  readonly #unclean = new Set<number>();
   readonly #figures = { saves: 0, failures: 0, chunks: 0, bytes: 0, seconds: 0 };
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
@@ -60,12 +62,17 @@ export class CheckpointRounds {
   detach(id: number, isHeld: boolean): void {
     this.#copies.delete(id);
     this.#failing.delete(id);
+    const state = this.#states.get(id);
+    if (state !== undefined) this.#states.set(id, { ...state, landings: null });
     if (isHeld) return;
-    void this.#inTurn(async () => {
-      if (this.#copies.has(id)) return;
-      this.#states.delete(id);
-      this.#options.folder.remove(id);
+    this.#inTurn(async () => {
+      if (!this.#copies.has(id)) this.#remove(id);
     });
+  }
+
+  #remove(id: number): void {
+    this.#states.delete(id);
+    this.#options.folder.remove(id);
   }
 
   /** Removes the files of partitions that are not held here any more. */
@@ -80,7 +87,7 @@ export class CheckpointRounds {
   /** Somebody waits for checkpoints of these. */
   saveSoon(ids: readonly number[]): void {
     if (this.#isEnding) return;
-    void this.#inTurn(async () => {
+    this.#inTurn(async () => {
       for (const id of ids) if (!this.#isEnding) await this.#trySave(id, 0);
       this.#tell();
     });
@@ -98,18 +105,23 @@ export class CheckpointRounds {
     if (this.#isEnding) return;
     this.#timer = setTimeout(() => {
       const beganMs = this.#options.monotonicMs();
-      void this.#inTurn(async () => {
-        await this.#saveAll(0);
-        const tookMs = this.#options.monotonicMs() - beganMs;
-        this.#schedule(Math.max(this.#options.everyMs - tookMs, 0));
+      this.#inTurn(async () => {
+        try {
+          await this.#saveAll(0);
+        } finally {
+          const tookMs = this.#options.monotonicMs() - beganMs;
+          this.#schedule(Math.max(this.#options.everyMs - tookMs, 0));
+        }
       });
     }, afterMs);
   }
 
-  /** Files are written by one round at a time. */
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    this.#round = this.#round.then(work);
-    return this.#round;
+  /** Files are written by one round at a time. What the disk refuses beside saves is said, and left for the next start. */
+  #inTurn(work: () => Promise<void>): void {
+    this.#round = this.#round.then(work).catch((error: Error) => {
+      const text = `in ${this.#options.folder.path}: ${error.message}`;
+      this.#options.log('warn', 'checkpoint.diskRefused', { text });
+    });
   }
 
   async #saveAll(endedLife: number): Promise<void> {
@@ -141,17 +153,19 @@ export class CheckpointRounds {
       this.#figures.bytes += made.bytes;
       if (this.#failing.delete(id))
         this.#options.log('info', 'checkpoint.goesOn', { partition: id });
+      this.#unclean.delete(id);
     } catch (error) {
+      this.#unclean.add(id);
       if (error instanceof NotSaved) {
         this.#options.log('debug', 'checkpoint.notSaved', { partition: id, why: error.message });
-      } else this.#failed(id, (error as Error).message);
+      } else this.#failed(id, error as Error);
     }
   }
 
   /** null: there is nothing to save. */
   async #save(id: number, endedLife: number): Promise<SaveFigures | null> {
     const partition = this.#copies.get(id);
-    if (partition?.consistent() !== true) return null;
+    if (partition?.consistent() !== true || !partition.checked()) return null;
     const known = this.#states.get(id);
     const landings = partition.landings();
     if (known !== undefined && isCurrent(partition, known)) {
@@ -164,8 +178,11 @@ export class CheckpointRounds {
     const owner = { clusterId, node, partition: id, geometry: partition.geometry };
     const { file, saved } = await this.#open(id, partition, () => known ?? null, owner);
     try {
+      if (saved !== null && (known === undefined || this.#unclean.has(id))) {
+        removeRemains(file, saved);
+      }
       if (saved !== null && endedLife > 0 && isCurrent(partition, saved)) {
-        return await saveEndOfLife({ file, endedLife }, saved);
+        return saveEndOfLife({ file, endedLife }, saved);
       }
       const pause = (bytes: number): Promise<void> => this.#pause(bytes);
       const made = await saveCheckpoint({
@@ -178,7 +195,8 @@ export class CheckpointRounds {
     }
   }
 
-  /** The file, and what it holds; a file that does not count is begun anew. */
+  /** The file, and what it holds. One that is damaged, or of another, is begun anew; what cannot be read for another reason
+   *  (the disk, too many files) is left as it is, and thrown. */
   async #open(
     id: number,
     { geometry }: Partition,
@@ -196,7 +214,10 @@ export class CheckpointRounds {
       if (typeof saved !== 'string') return { file, saved };
       why = saved;
     } catch (error) {
+      await file?.close();
+      if (!isDamage(error)) throw error;
       why = (error as Error).message;
+      file = null;
     }
     await file?.close();
     if (wasThere) this.#options.log('info', 'checkpoint.replaced', { partition: id, why });
@@ -213,10 +234,12 @@ export class CheckpointRounds {
     } while (!this.#isEnding && !this.#pacer.allows(this.#options.monotonicMs()));
   }
 
-  #failed(id: number, why: string): void {
+  #failed(id: number, error: Error): void {
     this.#figures.failures++;
-    // lmdb's word for a file that is not as it was left; the next round begins anew.
+    const why = error.message;
+    // A file that is not as it was left: the next round looks at it anew, or begins anew.
     this.#states.delete(id);
+    if (isDamage(error)) this.#inTurn(async () => this.#remove(id));
     if (this.#failing.get(id) === why) return;
     this.#failing.set(id, why);
     this.#options.log('error', 'checkpoint.failed', {
