@@ -276,6 +276,8 @@ function serveArguments(
     ...(i === 1
       ? ['--found', ...geometry.flat().map(String), ...(shape.foundArgs ?? [])]
       : ['--join', `127.0.0.1:${founderControlPort}`]),
+    // Saving copies is for the tests that are about it.
+    ...['--checkpoint-every', '0'],
     ...(shape.args ?? []),
     ...(shape.argsOf?.(i, ports) ?? []),
   ];

@@ -81,6 +81,10 @@ export class CheckpointRounds {
   }
 
   begin(): void {
+    this.#inTurn(async () => {
+      for (const [id, partition] of this.#copies) await this.#lookAt(id, partition);
+      this.#tell();
+    });
     this.#schedule(this.#options.everyMs);
   }
 
@@ -159,6 +163,24 @@ export class CheckpointRounds {
       if (error instanceof NotSaved) {
         this.#options.log('debug', 'checkpoint.notSaved', { partition: id, why: error.message });
       } else this.#failed(id, error as Error);
+    }
+  }
+
+  /** What the file of a copy holds, before anything is saved; one that cannot be read is met again by the save. */
+  async #lookAt(id: number, { geometry }: Partition): Promise<void> {
+    const { folder, clusterId, node } = this.#options;
+    if (folder.bytesOf(id) === 0) return;
+    let file: CheckpointFile | null = null;
+    try {
+      file = new CheckpointFile(folder.fileOf(id), null);
+      const saved = readSavedState(file, { clusterId, node, partition: id, geometry });
+      if (typeof saved === 'string') return;
+      this.#states.set(id, saved);
+      this.#unclean.add(id);
+    } catch {
+      // See above.
+    } finally {
+      await file?.close();
     }
   }
 

@@ -1,12 +1,6 @@
 /** What a checkpoint file holds, as far as the next save has to know: read and checked before it is built on. */
 import { crc32 } from 'node:zlib';
-import {
-  type CheckpointFile,
-  chunkKey,
-  META_KEY,
-  redoKey,
-  TABLE_KEY,
-} from './checkpoint-file.ts';
+import { type CheckpointFile, chunkKey, META_KEY, redoKey, TABLE_KEY } from './checkpoint-file.ts';
 import {
   type CheckpointMeta,
   type CheckpointOwner,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NO_SCRUB } from '../control/types.ts';
+import { NO_CHECKPOINTS, NO_SCRUB } from '../control/types.ts';
 import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import { behind, changeText, presentText, sizeFrom } from './capacity.ts';
 
@@ -37,7 +37,10 @@ test('capacity: nodes that are up are waited for, until they have the map that s
   const at = (node: string, mapVersion: number) => ({
     node,
     why: '',
-    status: { node, incarnation: 1, mapVersion, partitions: [], scrub: NO_SCRUB },
+    status: {
+      ...{ node, incarnation: 1, mapVersion, partitions: [] },
+      ...{ scrub: NO_SCRUB, checkpoints: NO_CHECKPOINTS },
+    },
   });
   expect(behind({ map, nodes: [at('n1', 9), at('n2', 10)] }, 2 ** 31)).toEqual([]);
   expect(behind({ map, nodes: [at('n1', 9), at('n2', 8)] }, 2 ** 31)).toEqual(['n2']);

@@ -44,6 +44,8 @@ const scrub: ScrubStatus = {
   repairsRefused: 1,
 };
 
+const checkpoints = { everySeconds: 60, partitions: 2, failing: 0, oldestAgeSeconds: 42 };
+
 const answer: ClusterStatus = {
   map: plainMap({
     version: 12,
@@ -62,7 +64,10 @@ const answer: ClusterStatus = {
     {
       node: 'n1',
       why: '',
-      status: { node: 'n1', incarnation: 2, mapVersion: 12, partitions: [leading], scrub },
+      status: {
+        ...{ node: 'n1', incarnation: 2, mapVersion: 12, partitions: [leading] },
+        ...{ scrub, checkpoints },
+      },
     },
     { node: 'n2', why: 'connection refused', status: null },
   ],
@@ -173,7 +178,7 @@ test('status: a copy that is being made says how far it is, and why', () => {
     const [follower] = leading.followers;
     const followers = [{ ...follower, state: 'bulk' as const, sync: { ...sync, ...change } }];
     const partitions = [{ ...leading, followers }];
-    const status = { node: 'n1', incarnation: 2, mapVersion: 12, partitions, scrub };
+    const status = { node: 'n1', incarnation: 2, mapVersion: 12, partitions, scrub, checkpoints };
     return viewText(viewOf({ ...answer, nodes: [{ node: 'n1', why: '', status }] }));
   };
   const why = 'catch-up: the ring has moved past the copy';
@@ -191,10 +196,23 @@ test('status: a node that leads says how far its scrub is and what came of it', 
       mapVersion: 12,
       partitions: [leading],
       scrub: shown,
+      checkpoints,
     };
     const nodes = [{ node: 'n1', why: '', status }];
     return /^scrub .*\n(n1 .*)$/m.exec(viewText(viewOf({ ...answer, nodes })));
   };
   expect(line(scrub)?.[1]).toMatch(/^n1 +3 +43 % +3600\.0 s +3 +2 +1$/);
   expect(line(NO_SCRUB)?.[1]).toMatch(/^n1 +off +- +- +0 +0 +0$/);
+});
+
+test('status: a node that saves its copies says how old the oldest checkpoint is', () => {
+  const text = (oldestAgeSeconds: number, everySeconds = 60): string => {
+    const [first, ...others] = answer.nodes;
+    const shown = { everySeconds, partitions: 2, failing: 1, oldestAgeSeconds };
+    const status = first.status === null ? null : { ...first.status, checkpoints: shown };
+    return viewText(viewOf({ ...answer, nodes: [{ ...first, status }, ...others] }));
+  };
+  expect(text(42)).toMatch(/^checkpoints .*\nn1 +60 s +2 +42 s ago +1$/m);
+  expect(text(-1)).toMatch(/^n1 +60 s +2 +not all yet +1$/m);
+  expect(text(42, 0)).not.toContain('checkpoints');
 });

@@ -4,6 +4,7 @@
  *  is. */
 import { CHUNK_BYTES } from '@ingot/store';
 import type {
+  CheckpointSummary,
   ClusterStatus,
   FollowerState,
   NodeAnswer,
@@ -92,6 +93,8 @@ export interface NodeView {
   readonly scrub: ScrubStatus | null;
   /** Of an observer that answered. */
   readonly snapshots: SnapshotReport | null;
+  /** The same. */
+  readonly checkpoints: CheckpointSummary | null;
 }
 
 export interface PartitionView {
@@ -154,6 +157,7 @@ export function viewText(view: ClusterView): string {
     ...moveTable(view.moves),
     ...scrubTable(view.nodes),
     ...snapshotTable(view.nodes),
+    ...checkpointTable(view.nodes),
     ...warnings(view),
   ].join('\n\n');
 }
@@ -178,6 +182,7 @@ function nodeView(node: MapNode, map: ClusterMap, answer: NodeAnswer | undefined
     silence: isExpected(map, node) ? (answer?.why ?? '') : '',
     scrub: answer?.status?.scrub ?? null,
     snapshots: answer?.status?.snapshots ?? null,
+    checkpoints: answer?.status?.checkpoints ?? null,
   };
 }
 
@@ -345,6 +350,17 @@ function snapshotCells(snapshots: SnapshotReport): string[] {
     String(snapshots.rounds),
     String(snapshots.interrupted),
   ];
+}
+
+function checkpointTable(nodes: readonly NodeView[]): string[] {
+  const rows = nodes.flatMap(({ id, checkpoints }) => {
+    if (checkpoints === null || checkpoints.everySeconds === 0) return [];
+    const { everySeconds, partitions, failing, oldestAgeSeconds } = checkpoints;
+    const oldest = oldestAgeSeconds < 0 ? 'not all yet' : `${oldestAgeSeconds} s ago`;
+    return [[id, `${everySeconds} s`, String(partitions), oldest, String(failing)]];
+  });
+  if (rows.length === 0) return [];
+  return [textTable(['checkpoints', 'every', 'copies', 'oldest', 'refused by the disk'], rows)];
 }
 
 function scrubCells(scrub: ScrubStatus): string[] {

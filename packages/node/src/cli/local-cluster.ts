@@ -17,7 +17,8 @@ const ERROR_PREFIX = 'ingot: ';
 const POLL_MS = 100;
 /** A cluster that takes longer to spread its partitions is announced all the same: it serves. */
 const SETTLE_POLLS_MAX = 600;
-const STOP_GRACE_MS = 15_000;
+/** Time enough for a last checkpoint of much that has changed; a second Ctrl-C does not wait. */
+const STOP_GRACE_MS = 130_000;
 
 export interface ClusterEvents {
   readonly onLogLine: (line: string) => void;

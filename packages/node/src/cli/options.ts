@@ -259,8 +259,8 @@ export const PROCESS_OPTIONS: readonly OptionRow[] = [
   duration(
     'checkpoint-every',
     [SECOND_MS, DAY_MS],
-    0,
-    'what changed is saved below --data-dir so often, and at the end, and read at the next start (1m is a good choice); 0: nothing is saved, and what was is removed',
+    60 * SECOND_MS,
+    'what changed is saved below --data-dir so often, and at the end, and read at the next start; 0: nothing is saved, and what was is removed',
   ),
   bytes(
     'checkpoint-rate',

@@ -13,6 +13,7 @@ import {
 import {
   type CopyRole,
   type FollowerState,
+  NO_CHECKPOINTS,
   NO_MEMORY,
   NO_SCRUB,
   type NodeCallbacks,
@@ -195,6 +196,7 @@ export class SimulatedNode implements NodeCallbacks {
     return {
       ...node,
       scrub: NO_SCRUB,
+      checkpoints: NO_CHECKPOINTS,
       partitions: partitions.map((partition) => ({
         ...partition,
         keys: partition.seq,

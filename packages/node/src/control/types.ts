@@ -76,6 +76,7 @@ export interface NodeStatus {
   mapVersion: number;
   partitions: PartitionStatus[];
   scrub: ScrubStatus;
+  checkpoints: CheckpointSummary;
   /** Of a node that takes snapshots. */
   snapshots?: SnapshotReport | null;
 }
@@ -96,6 +97,22 @@ export interface SnapshotReport {
   /** Of the last round of all partitions. */
   readonly lastRoundSeconds: number;
 }
+
+/** What a node has saved of its copies. */
+export interface CheckpointSummary {
+  /** 0: it saves nothing. */
+  readonly everySeconds: number;
+  /** Copies that are to be saved. */
+  readonly partitions: number;
+  /** Those that the disk refuses. */
+  readonly failing: number;
+  /** How old the oldest is; -1: of one copy there is none yet. */
+  readonly oldestAgeSeconds: number;
+}
+
+export const NO_CHECKPOINTS: CheckpointSummary = {
+  ...{ everySeconds: 0, partitions: 0, failing: 0, oldestAgeSeconds: -1 },
+};
 
 /** How far the scrub of the partitions led by a node is, and what comparing copies, by whomever, has
  *  come to since the node started. */

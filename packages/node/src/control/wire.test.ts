@@ -47,6 +47,7 @@ const status: NodeStatus = {
     redoBytes: 2 ** 42,
     lastRoundSeconds: 1.5,
   },
+  checkpoints: { everySeconds: 60, partitions: 9, failing: 1, oldestAgeSeconds: -1 },
   partitions: [
     {
       id: 3,

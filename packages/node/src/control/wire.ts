@@ -4,6 +4,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type ClusterMap, parseClusterMap } from '../shared/map.ts';
 import {
+  type CheckpointStatus as CheckpointMessage,
   CopyRole as CopyRoleNumber,
   FollowerState as FollowerStateNumber,
   type FollowerStatus as FollowerMessage,
@@ -23,6 +24,7 @@ import {
   type VerifyEvent,
 } from './gen/ingot_pb.ts';
 import {
+  type CheckpointSummary,
   type ClusterStatus,
   type CopyRole,
   type FollowerReport,
@@ -30,6 +32,7 @@ import {
   type FollowerStatus,
   type Heartbeat,
   type NodeStatus,
+  NO_CHECKPOINTS,
   NO_SCRUB,
   type PartitionReport,
   type PartitionStatus,
@@ -89,7 +92,9 @@ export function nodeStatusToWire(status: Heartbeat | NodeStatus, beat: number = 
     mapVersion: BigInt(status.mapVersion),
     partitions: status.partitions.map((partition) => partitionToWire(partition)),
     partitionsAsBefore: 'partitionsAsBefore' in status ? status.partitionsAsBefore : false,
-    ...('scrub' in status ? { scrub: scrubToWire(status.scrub) } : {}),
+    ...('scrub' in status
+      ? { scrub: scrubToWire(status.scrub), checkpoints: status.checkpoints }
+      : {}),
     ...('snapshots' in status && status.snapshots
       ? { snapshots: snapshotsToWire(status.snapshots) }
       : {}),
@@ -108,6 +113,7 @@ export function nodeStatusFromWire(message: NodeMessage): NodeStatus {
     partitions: message.partitions.map(partitionFromWire),
     scrub: scrubFromWire(message.scrub),
     snapshots: snapshotsFromWire(message.snapshots),
+    checkpoints: checkpointsFromWire(message.checkpoints),
   };
 }
 
@@ -235,6 +241,12 @@ function scrubFromWire(message: ScrubMessage | undefined): ScrubStatus {
     repairs: Number(message.repairs),
     repairsRefused: Number(message.repairsRefused),
   };
+}
+
+function checkpointsFromWire(message: CheckpointMessage | undefined): CheckpointSummary {
+  if (message === undefined) return NO_CHECKPOINTS;
+  const { everySeconds, partitions, failing, oldestAgeSeconds } = message;
+  return { everySeconds, partitions, failing, oldestAgeSeconds };
 }
 
 function syncToWire(sync: SyncStatus): MessageInitShape<typeof SyncStatusSchema> {

@@ -4,8 +4,15 @@
 
 import { createHubCounters, type PartitionReplicationStatus } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
-import type { FollowerStatus, PartitionStatus, ScrubStatus } from '../control/types.ts';
-import type { ReplicationStatus } from '../shared/messages.ts';
+import {
+  type CheckpointSummary,
+  type FollowerStatus,
+  NO_CHECKPOINTS,
+  type PartitionStatus,
+  type ScrubStatus,
+} from '../control/types.ts';
+import type { CheckpointStatus, ReplicationStatus } from '../shared/messages.ts';
+import type { Settings } from '../shared/settings.ts';
 import { roleName } from './local-partitions.ts';
 
 export const NO_REPLICATION: ReplicationStatus = {
@@ -17,6 +24,19 @@ export const NO_REPLICATION: ReplicationStatus = {
     ...{ lastRoundMs: 0, lastRoundSkipped: 0 },
   },
 };
+
+export function checkpointSummary(
+  { checkpointEveryMs }: Pick<Settings, 'checkpointEveryMs'>,
+  status: CheckpointStatus | null,
+  nowMs: number,
+): CheckpointSummary {
+  const everySeconds = Math.ceil(checkpointEveryMs / 1_000);
+  if (everySeconds === 0 || status === null) return { ...NO_CHECKPOINTS, everySeconds };
+  const { partitions, failing, oldestSavedAtMs } = status;
+  const ageSeconds = Math.max(0, Math.round((nowMs - oldestSavedAtMs) / 1_000));
+  const oldestAgeSeconds = oldestSavedAtMs === 0 ? -1 : ageSeconds;
+  return { everySeconds, partitions, failing, oldestAgeSeconds };
+}
 
 export function scrubStatus({ scrub, counters }: ReplicationStatus): ScrubStatus {
   const { everyMs, rounds, chunksDone, chunksTotal, lastRoundMs } = scrub;

@@ -53,7 +53,13 @@ import { type NodeLog, nodeLog } from './log.ts';
 import { LoopMeter } from './loop-meter.ts';
 import { memoryLimit, memoryRefusal } from './memory.ts';
 import { monotonicMs } from './monotonic-clock.ts';
-import { HeartbeatCopies, NO_REPLICATION, partitionStatuses, scrubStatus } from './node-report.ts';
+import {
+  checkpointSummary,
+  HeartbeatCopies,
+  NO_REPLICATION,
+  partitionStatuses,
+  scrubStatus,
+} from './node-report.ts';
 import { NodeFigures } from './node-stats.ts';
 import { bindError, checkPorts } from './ports.ts';
 import { reasonsNotReady } from './readiness.ts';
@@ -213,6 +219,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       partitions: this.#copies(),
       scrub: scrubStatus(this.#replication),
       snapshots: this.#snapshotReport(),
+      checkpoints: checkpointSummary(this.#settings, this.#checkpoints, Date.now()),
     };
   }
 

@@ -38,7 +38,7 @@ const REPLICATION_YOUNG_HEAP_MB = 4;
 /** What commands leave behind is gone with their batch: more room for it is only memory lost. */
 const YOUNG_HEAP_MB = 24;
 /** A last checkpoint that takes longer is given up: the former one stays. */
-const LAST_CHECKPOINT_MS = 20_000;
+const LAST_CHECKPOINT_MS = 120_000;
 
 export interface WorkersOptions {
   readonly settings: Settings;

@@ -1,0 +1,209 @@
+/** Rounds over a folder of their own, at moments of the test's choosing, beside a disk that refuses. */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { attachPartition, createPartition, type Partition } from '@ingot/store';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { CheckpointStatus } from '../shared/messages.ts';
+import { GEOMETRY, get, newCopy, OWNER, put } from './checkpoint.fixture.ts';
+import { CheckpointFile, CheckpointFolder } from './checkpoint-file.ts';
+import { loadCheckpoint } from './load.ts';
+import { CheckpointRounds } from './rounds.ts';
+
+/** What opening a file meets, beside the file. */
+const opening = vi.hoisted(() => ({ error: null as Error | null }));
+vi.mock('./torn-file.ts', async (load) => {
+  const { tornFile } = await load<typeof import('./torn-file.ts')>();
+  return {
+    tornFile: (path: string) => {
+      if (opening.error !== null) throw opening.error;
+      return tornFile(path);
+    },
+  };
+});
+
+let dataDir: string;
+let folder: CheckpointFolder;
+let events: string[];
+let told: CheckpointStatus | null;
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'ingot-rounds-'));
+  folder = new CheckpointFolder(dataDir);
+  events = [];
+  told = null;
+});
+afterEach(() => {
+  rmSync(dataDir, { recursive: true });
+});
+
+function newRounds(partition: Partition): CheckpointRounds {
+  const rounds = new CheckpointRounds({
+    ...{ folder, clusterId: OWNER.clusterId, node: OWNER.node },
+    ...{ everyMs: 60_000, bytesPerSecond: 2 ** 30 },
+    log: (_level, event) => void events.push(event),
+    nowMs: () => 7_000,
+    monotonicMs: () => 0,
+    saved: () => {},
+    tell: (status) => {
+      told = status;
+    },
+  });
+  rounds.attach(partition);
+  return rounds;
+}
+
+function newPrimary(): Partition {
+  const partition = newCopy();
+  partition.promote(1, 1);
+  put(partition, 'key', Buffer.from('first'));
+  return partition;
+}
+
+/** As a node that starts would read it. */
+async function loaded(): Promise<Partition | string> {
+  const file = new CheckpointFile(folder.fileOf(0), null);
+  try {
+    const copy = attachPartition(createPartition(GEOMETRY, 0));
+    const steps = loadCheckpoint(file, OWNER, copy);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return typeof step.value === 'string' ? step.value : copy;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function savedValue(key: string): Promise<string | null> {
+  const copy = await loaded();
+  if (typeof copy === 'string') throw new Error(copy);
+  return get(copy, key);
+}
+
+/** What a bulk that follows a difference does: bytes land, and their stamp is as old as it was. */
+function repairByBulk(partition: Partition, chunk: number): void {
+  partition.beginBulk(partition.committedSeq());
+  partition.chunkLands(chunk);
+  const stamp = partition.stamps[chunk];
+  const bytes = partition.chunkBytesView(chunk, 0, 65_536);
+  const at = bytes.indexOf('damaged');
+  bytes.write('settled', at);
+  partition.chunkLanded(chunk, stamp);
+  expect(partition.becomeConsistent(1_000)).toBeNull();
+}
+
+describe('rounds of saving', () => {
+  test('a copy that was checked after it was saved is saved anew; one that is not checked is not saved', async () => {
+    const primary = newPrimary();
+    const rounds = newRounds(primary);
+    await rounds.end(1);
+    primary.setChecked(false);
+    put(primary, 'key', Buffer.from('unchecked'), 2);
+    await newRounds(primary).end(2);
+    expect(await savedValue('key')).toBe('first');
+    primary.setChecked(true);
+    await newRounds(primary).end(3);
+    expect(await savedValue('key')).toBe('unchecked');
+  });
+
+  test('a chunk that a bulk has repaired is saved, though its stamp is old and nothing else has changed', async () => {
+    const primary = newPrimary();
+    put(primary, 'other', Buffer.from('damaged'.repeat(3)));
+    const chunk = [...primary.stamps.keys()].find((id) =>
+      primary.chunkBytesView(id, 0, 65_536).includes('damaged'),
+    );
+    const rounds = newRounds(primary);
+    rounds.begin();
+    await rounds.end(1);
+    repairByBulk(primary, chunk ?? 0);
+    primary.setChecked(true);
+    await rounds.end(1);
+    expect(await savedValue('other')).toBe('settleddamageddamaged');
+  });
+
+  test('an error at opening that says nothing of the file leaves it as it was', async () => {
+    const primary = newPrimary();
+    await newRounds(primary).end(1);
+    const before = readFileSync(folder.fileOf(0));
+    put(primary, 'key', Buffer.from('second'), 2);
+    const rounds = newRounds(primary);
+    opening.error = new Error('EMFILE: too many open files');
+    await rounds.end(2);
+    expect(events).toContain('checkpoint.failed');
+    expect(readFileSync(folder.fileOf(0)).equals(before)).toBe(true);
+    opening.error = null;
+    await rounds.end(2);
+    expect(await savedValue('key')).toBe('second');
+    expect(told?.failing).toBe(0);
+  });
+
+  test('a file that is torn is replaced', async () => {
+    const primary = newPrimary();
+    await newRounds(primary).end(1);
+    truncateSync(folder.fileOf(0), 3 * 65_536);
+    await newRounds(primary).end(2);
+    expect(events).toContain('checkpoint.replaced');
+    expect(await savedValue('key')).toBe('first');
+  });
+
+  test('a file that cannot be removed is said, and later rounds go on', async () => {
+    const primary = newPrimary();
+    const rounds = newRounds(primary);
+    mkdirSync(folder.fileOf(5));
+    rounds.detach(5, false);
+    await rounds.end(1);
+    expect(events).toContain('checkpoint.diskRefused');
+    expect(await savedValue('key')).toBe('first');
+  });
+
+  test('what a save that was cut short has left is taken out by the next', async () => {
+    const primary = newPrimary();
+    await newRounds(primary).end(1);
+    const file = new CheckpointFile(folder.fileOf(0), GEOMETRY.imageBytes);
+    file.transact(() => file.put(0x8000 + 99, Buffer.alloc(65_536, 1)));
+    await file.close();
+    put(primary, 'key', Buffer.from('second'), 2);
+    await newRounds(primary).end(2);
+    const after = new CheckpointFile(folder.fileOf(0), null);
+    expect(after.keys()).not.toContain(0x8000 + 99);
+    await after.close();
+    expect(await savedValue('key')).toBe('second');
+  });
+
+  test('how old what is saved is is known before the first round', async () => {
+    await newRounds(newPrimary()).end(1);
+    const rounds = newRounds(newPrimary());
+    rounds.begin();
+    await rounds.end(0);
+    expect(told).toMatchObject({ partitions: 1, oldestSavedAtMs: 7_000 });
+  });
+});
+
+describe('a note of what is being read', () => {
+  test('counts readings that were cut short, and goes with one that was not', () => {
+    folder.make();
+    expect(folder.beginReading(0)).toBe(0);
+    expect(folder.beginReading(0)).toBe(1);
+    folder.endReading(0);
+    expect(folder.beginReading(0)).toBe(0);
+  });
+
+  test('that the disk does not take is no reason not to read', () => {
+    folder.make();
+    const note = `${folder.fileOf(0)}.reading`;
+    mkdirSync(note);
+    expect(() => appendFileSync(note, '.')).toThrow();
+    expect(() => folder.beginReading(0)).not.toThrow();
+    expect(() => folder.endReading(0)).not.toThrow();
+    expect(existsSync(note)).toBe(true);
+  });
+});
