@@ -30,7 +30,10 @@ const ALONE = ['e2e/clients', 'e2e/kill', 'e2e/tools', 'house/up', 'sync/full-sy
 );
 
 /** What they leave behind in their process would be in the way of others. */
-const APART = ['packages/replication/src/direct-write.test.ts'];
+const APART = [
+  'packages/replication/src/direct-write.test.ts',
+  'packages/node/src/checkpoint/rounds.test.ts',
+];
 
 interface Group {
   name: string;
