@@ -17,11 +17,12 @@ import { GEOMETRY, get, newCopy, OWNER, put } from './checkpoint.fixture.ts';
 import { CheckpointFile, CheckpointFolder } from './checkpoint-file.ts';
 import { loadCheckpoint } from './load.ts';
 import { CheckpointRounds } from './rounds.ts';
+import type * as TornFile from './torn-file.ts';
 
 /** What opening a file meets, beside the file. */
 const opening = vi.hoisted(() => ({ error: null as Error | null }));
 vi.mock('./torn-file.ts', async (load) => {
-  const { tornFile } = await load<typeof import('./torn-file.ts')>();
+  const { tornFile } = await load<typeof TornFile>();
   return {
     tornFile: (path: string) => {
       if (opening.error !== null) throw opening.error;
@@ -201,7 +202,7 @@ describe('a note of what is being read', () => {
     folder.make();
     const note = `${folder.fileOf(0)}.reading`;
     mkdirSync(note);
-    expect(() => appendFileSync(note, '.')).toThrow();
+    expect(() => appendFileSync(note, '.')).toThrow('EISDIR');
     expect(() => folder.beginReading(0)).not.toThrow();
     expect(() => folder.endReading(0)).not.toThrow();
     expect(existsSync(note)).toBe(true);
