@@ -25,6 +25,7 @@ const SEEDS: Readonly<Record<string, Seeds>> = {
   log: { part: 'log', from: 1, count: 30, hours: 0.03 },
   all: { part: 'all', from: 1, count: 30, hours: 0.015 },
   seeds: { part: 'seeds', from: 1, count: 30, hours: 0.006 },
+  snapshots: { part: 'snapshots', from: 1, count: 8, hours: 0.002 },
 };
 
 const field = (text: string, name: string, file: string): string => {
@@ -92,6 +93,11 @@ const required = [
   'crowd-fed-by-its-primary',
   'landing-taken-for-landed',
   'resumed-past-its-generation',
+  'snapshot-before-readers-part',
+  'snapshot-ends-at-its-last-chunk',
+  'snapshot-into-the-current-image',
+  'snapshot-of-an-interrupted-round',
+  'snapshot-without-its-redo',
 ];
 const atOnce = 2;
 /** Others than those that run in test/sim. */
@@ -102,6 +108,7 @@ const unbroken: readonly Seeds[] = [
   { part: 'log', from: 31, count: 10, hours: 0.03 },
   { part: 'all', from: 31, count: 2, hours: 0.015 },
   { part: 'seeds', from: 31, count: 2, hours: 0.006 },
+  { part: 'snapshots', from: 31, count: 2, hours: 0.002 },
 ];
 const mutantTimeoutMs = 300_000;
 

@@ -59,6 +59,7 @@ export const CLAIMS = {
   epoch: 'a copy that has heard of a new epoch takes nothing from the old one',
   acknowledged: 'an ACK names what is applied, whole transactions of it',
   full: 'a full sync is for copies that are empty or share no history',
+  wholeRound: 'what a reader of snapshots sees is one whole round, until it looks again',
   settles: 'once everything is healed every copy becomes current, consistent and checked',
   sound: 'verify() finds every image sound',
   outside: 'image bytes change in mutations only',

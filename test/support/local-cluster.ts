@@ -294,8 +294,9 @@ function reasonsForUnrest(view: ClusterView, nodes: number, copies: number): str
     const late = followers.find(({ state }) => state !== 'streaming');
     if (late !== undefined) return `partition ${id} on ${late.node} is ${late.state}`;
   }
-  const leads = view.nodes.map((node) => node.leads);
-  const held = view.nodes.map((node) => node.leads + node.follows);
+  const members = view.nodes.filter(({ observer }) => !observer);
+  const leads = members.map((node) => node.leads);
+  const held = members.map((node) => node.leads + node.follows);
   if (spread(leads) > 1) return `leads ${leads.join(', ')}`;
   return spread(held) > 1 ? `copies ${held.join(', ')}` : null;
 }

@@ -44,6 +44,8 @@ export interface WireEnds {
   /** What the copy has got over its former wires. */
   readonly resumption?: ResumptionPlace;
   readonly atLeastSeq?: number;
+  /** `copy` is a snapshot's image. */
+  readonly snapshot?: boolean;
 }
 
 const pieceBytesMax = 32_768;
@@ -58,6 +60,8 @@ export class Wire {
   dropped: string | null = null;
   /** Of chunks handed over. */
   chunkBytes = 0;
+  /** The follower has the snapshot it came for. */
+  roundEnded = false;
   /** Called when the follower asks for it. */
   dropSubscribers: () => void = () => {};
   readonly #random: Random;
@@ -75,6 +79,7 @@ export class Wire {
       copy,
       epoch,
       relay = false,
+      snapshot = false,
       resumption = { current: null },
       atLeastSeq = 0,
     }: WireEnds,
@@ -85,7 +90,12 @@ export class Wire {
     this.follower = new Follower({
       partition: copy,
       epoch,
-      hello: offerCopy(copy, follower, { resumption: resumption.current, epoch, atLeastSeq }),
+      hello: offerCopy(copy, follower, {
+        snapshot,
+        resumption: resumption.current,
+        epoch,
+        atLeastSeq,
+      }),
       buffers,
       resumption,
     });
@@ -209,6 +219,7 @@ export class Wire {
     if (action.kind === 'send')
       this.#answers.push({ header: action.header, payload: action.payload });
     else if (action.kind === 'dropSubscribers') this.dropSubscribers();
+    else if (action.kind === 'roundEnded') this.roundEnded = true;
     else if (action.kind === 'drop') this.dropped ??= `follower: ${action.reason}`;
     else if (action.kind === 'refused') this.dropped ??= `refused: ${action.refusal.code}`;
   }

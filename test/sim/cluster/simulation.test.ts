@@ -88,6 +88,23 @@ const parts: readonly {
       ['gaps', 150],
     ],
   },
+  {
+    part: 'snapshots',
+    seeds: 6,
+    simulatedMs: 12_000,
+    seen: [
+      ['healings', 15],
+      ['reads', 20_000],
+      ['primaries lost, with writes', 12],
+      ['rounds ended, full, the copy is empty', 6],
+      ['rounds ended, catch-up, the ring has moved past the copy', 15],
+      ['rounds ended, catch-up, the copy was interrupted in the middle of a bulk', 3],
+      ['rounds ended, rewind, the copy has changes of a lost primary', 6],
+      ['rounds ended, stream, the copy is current and the ring holds what follows', 80],
+      ['rounds interrupted, catch-up, the ring has moved past the copy', 3],
+      ['rounds interrupted, stream, the copy is current and the ring holds what follows', 8],
+    ],
+  },
 ];
 
 describe.each(parts)('cluster simulation: $part', ({ part, seeds, simulatedMs, seen }) => {

@@ -7,9 +7,10 @@ import { LeaseRun } from './lease-run.ts';
 import { LogRun } from './log-run.ts';
 import { RegisterRun } from './register-run.ts';
 import { SeedRun } from './seed-run.ts';
+import { SnapshotRun } from './snapshot-run.ts';
 import type { ClusterWorld } from './world.ts';
 
-export const PARTS = ['all', 'register', 'leases', 'log', 'seeds'] as const;
+export const PARTS = ['all', 'register', 'leases', 'log', 'seeds', 'snapshots'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ClusterSimulationOptions {
@@ -54,6 +55,7 @@ function runOf({ part, seed, nodes = null, print = null }: ClusterSimulationOpti
   if (part === 'leases') return new LeaseRun(seed, print);
   if (part === 'log') return new LogRun(seed, print);
   if (part === 'seeds') return new SeedRun(seed, print);
+  if (part === 'snapshots') return new SnapshotRun(seed, print);
   return new ClusterRun(seed, nodes ?? nodesOf(seed), print);
 }
 

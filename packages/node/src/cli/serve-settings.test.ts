@@ -70,3 +70,21 @@ describe('settings: what does not fit together is refused', () => {
     expect(settings({ host }).host).toBe(host);
   });
 });
+
+describe('settings: a node that only follows', () => {
+  test('takes a snapshot every 30 s unless told, and saves nothing', () => {
+    expect(settings({})).toMatchObject({ followOnly: false });
+    const edge = { 'follow-only': true, join: 'a:7600' };
+    expect(settings(edge)).toMatchObject({ followOnly: true, snapshotEveryMs: 30_000 });
+    expect(settings({ ...edge, mode: 'snapshot', every: '5s' }).snapshotEveryMs).toBe(5_000);
+    expect(settings({ ...edge, 'checkpoint-every': '1m' }).checkpointEveryMs).toBe(0);
+  });
+
+  test.each([
+    ['founds nothing', { 'follow-only': true, found: true }],
+    ['is no witness', { 'follow-only': true, witness: true, join: 'a:7600' }],
+    ['rests between rounds', { 'follow-only': true, join: 'a:7600', every: '0' }],
+  ])('%s', (_, flags) => {
+    expect(() => settings(flags)).toThrow(expect.objectContaining({ exitCode: EXIT_USAGE }));
+  });
+});

@@ -1,6 +1,6 @@
 import type { Geometry } from '@ingot/store';
 import { expect, test } from 'vitest';
-import { copyBytes, memoryLimit, memoryRefusal } from './memory.ts';
+import { copyBytes, memoryLimit, memoryRefusal, snapshotMemoryRefusal } from './memory.ts';
 
 const geometry: Geometry = {
   partitions: 64,
@@ -27,6 +27,14 @@ test('memory: the refusal names what is needed, what there is and what to do', (
   const refused = memoryRefusal(geometry, 64, { bytes: 512 << 20, of: 'container' });
   expect(refused?.message).toMatch(/64 partition copies of 18 MiB need 1,097 MiB/);
   expect(refused?.message).toMatch(/this container has 512 MiB; lower --capacity/);
+});
+
+test('memory: snapshots count two images of every partition', () => {
+  const limit = { bytes: 64 * copyBytes(geometry), of: 'machine' } as const;
+  expect(snapshotMemoryRefusal(geometry, 32, limit)).toBeNull();
+  const refused = snapshotMemoryRefusal(geometry, 33, limit);
+  expect(refused?.code).toBe('MEMORY');
+  expect(refused?.message).toMatch(/two images of each of 33 partitions/);
 });
 
 test('memory: this machine has some', () => {

@@ -46,3 +46,11 @@ test('replication view: partitions of others are left out, incarnations are of a
   expect(partitions.map(({ id }) => id)).toEqual([0]);
   expect(incarnations).toEqual({ n1: 4, n2: 1 });
 });
+
+test('replication view: an observer is told of all partitions, and everybody of the observers', () => {
+  const edge = plainNode('edge', { observer: true });
+  const observed = { ...map, nodes: [...map.nodes, edge] };
+  expect(replicationView(observed, 'edge').partitions.map(({ id }) => id)).toEqual([0, 1, 2]);
+  expect(replicationView(observed, 'n1').partitions.map(({ id }) => id)).toEqual([0]);
+  expect(replicationView(observed, 'n1').observers).toEqual(['edge']);
+});

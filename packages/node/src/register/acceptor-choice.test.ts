@@ -33,6 +33,14 @@ function changeOf(map: ClusterMap, gone: string[] = []): string[] | null {
 }
 
 describe('choice of acceptors', () => {
+  test('an observer has no voice, however few others there are', () => {
+    const { nodes, ...rest } = mapOf(['n1', 'n2', 'n3', 'n4'], ['n1']);
+    const two = nodes.map((node) => ({ ...node, observer: node.id > 'n2' }));
+    expect(changeOf({ ...rest, nodes: two })).toBeNull();
+    const three = nodes.map((node) => ({ ...node, observer: node.id === 'n2' }));
+    expect(changeOf({ ...rest, nodes: three })).toEqual(['n1', 'n3', 'n4']);
+  });
+
   test('one of one or two nodes, three from three on, five from five on', () => {
     const names = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6'];
     const grown = names.map((_, count) => changeOf(mapOf(names.slice(0, count + 1), ['n1'])));

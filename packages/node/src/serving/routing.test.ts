@@ -8,7 +8,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { plainEntry, plainMap, plainNode } from '../shared/map.fixture.ts';
 import type { ClusterMap } from '../shared/map.ts';
-import { type RouteQuestion, route } from './routing.ts';
+import { type RouteQuestion, route, routeOnSnapshot, type SnapshotQuestion } from './routing.ts';
 
 const ports = { client: 1, replication: 2, control: 3, http: 4, cluster: 7802, follower: 6 };
 
@@ -99,5 +99,34 @@ describe('routing', () => {
         expect(answer.to === 'refuse' && answer.text.startsWith('CLUSTERDOWN ')).toBe(true);
       }
     }
+  });
+});
+
+describe('a node that takes snapshots', () => {
+  const asked = (question: Partial<SnapshotQuestion>): string => {
+    const place = { partitionId: 0, slot: 7, listener: 'client' as const };
+    const to = routeOnSnapshot({
+      ...{ map: mapWith('other'), ...place, read: true, isReadable: true },
+      ...question,
+    });
+    return to.to === 'refuse' ? to.text.split(':')[0] : to.to;
+  };
+
+  it('answers reads from what it has, on every port', () => {
+    expect(asked({})).toBe('copy');
+    expect(asked({ listener: 'cluster' })).toBe('copy');
+    expect(asked({ listener: 'follower' })).toBe('copy');
+    expect(asked({ map: mapWith(null) })).toBe('copy');
+  });
+
+  it('sends no write on: READONLY for plain clients, MOVED for those of a cluster', () => {
+    expect(asked({ read: false })).toMatch(/^READONLY/);
+    expect(asked({ read: false, listener: 'cluster' })).toBe('MOVED 7 host');
+    expect(asked({ read: false, listener: 'cluster', map: mapWith(null) })).toMatch(/^CLUSTERDOWN/);
+  });
+
+  it('says that it is loading before the first round of a partition has ended', () => {
+    expect(asked({ isReadable: false })).toMatch(/^LOADING/);
+    expect(asked({ isReadable: false, listener: 'follower' })).toBe('MOVED 7 host');
   });
 });
