@@ -44,7 +44,9 @@ export async function startIngot(
     String(port + i * PORT_STEP),
   ]);
   const cluster = ['--id', 'n1', '--found', '--copies', '1', '--workers', '1', ...more];
-  const node = [...cluster, '--data-dir', dataDir, '--log-level', 'warn', ...ports];
+  // As Redis' side: nothing is saved meanwhile.
+  const quiet = ['--checkpoint-every', '0', '--log-level', 'warn'];
+  const node = [...cluster, '--data-dir', dataDir, ...quiet, ...ports];
   const server = await start('ingot', port, [process.execPath, LAUNCHER, 'serve', ...node]);
   return {
     ...server,
