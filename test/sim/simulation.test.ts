@@ -25,7 +25,7 @@ describe('simulation: real machines and a real store under every kind of trouble
     ['fault: bulk cut, a copy behind promoted', 10],
     ['flipped frames refused', 15],
     ['consistent points', 20_000],
-    ['reads', 7_000],
+    ['reads', 3_500],
     ['large values published', 30],
     ['large values given up', 5],
     ['reads that a passage disturbed', 10_000],

@@ -24,7 +24,7 @@ describe('sealing of copies', () => {
   test('nothing more of the sealed epoch gets in, and the copy says how far it is', async () => {
     const [sealed] = b.hub.sealCopies([{ id: 0, epoch: 1 }]);
     const { seq } = b.partition.stats();
-    expect(sealed).toEqual({ id: 0, epoch: 1, applied: seq, consistent: true });
+    expect(sealed).toEqual({ id: 0, epoch: 1, applied: seq, consistent: true, recovered: false });
     a.set('after', 'the seal');
     await until('the primary has lost its follower', () => followersAt(a) === 'connecting');
     cluster.configure(b);
