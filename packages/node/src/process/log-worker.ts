@@ -5,12 +5,11 @@ import { attachPartition } from '@ingot/store';
 import { LmdbLogStore, logPath } from '../redo-log/lmdb-log-store.ts';
 import { LogBoard } from '../redo-log/log-board.ts';
 import { LogWriter } from '../redo-log/log-writer.ts';
+import { writeGroups } from '../redo-log/write-groups.ts';
 import { geometryOf } from '../shared/capacity.ts';
 import type { ToLogWorker } from '../shared/messages.ts';
 import { closeLine, log, onMessage, ownData, post } from './worker-side.ts';
 
-/** What nobody waits for is on disk after so long. */
-const IDLE_MS = 20;
 const TELL_MS = 1_000;
 
 const data = ownData();
@@ -51,28 +50,12 @@ const teller = setInterval(tell, TELL_MS);
 post({ kind: 'ready' });
 await run();
 
-/** Once told to end it writes what is left, and no more. */
 async function run(): Promise<void> {
-  while (!ending.signal.aborted) {
-    if (writer.step()) {
-      acks.notify(true);
-      await messages();
-      continue;
-    }
-    board.announce();
-    if (writer.step()) continue;
-    await board.sleep(IDLE_MS);
-  }
-  while (writer.step()) await messages();
+  await writeGroups({ writer, board, committed: () => acks.notify(true), ending: ending.signal });
   clearInterval(teller);
   tell();
   await writer.close();
   closeLine();
-}
-
-/** Lets messages have their turn. */
-function messages(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function failing(why: string | null): void {
