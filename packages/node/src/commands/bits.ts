@@ -198,7 +198,13 @@ function bitop(execution: Execution, args: Args, out: ReplyWriter): void {
     const copies = sources.map((ref, i) =>
       ref === 0 ? null : copySlowly(execution, args, i + 3, partition.recordSeq(ref)),
     );
-    return new BitopMaking(copies, bytes, operation.combine, operation.word === 'NOT');
+    return new BitopMaking(
+      execution.worker,
+      copies,
+      bytes,
+      operation.combine,
+      operation.word === 'NOT',
+    );
   };
   const refused = storeMade(execution, args, 2, bytes, stamp, make, 0, slowly);
   if (refused === null) out.integer(bytes);

@@ -15,6 +15,7 @@ import { COUNTER_NAMES, createCounters, WorkerCounters } from '../metrics/layout
 import { Args } from '../resp/args.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import { CommandLookup } from '../serving/command-lookup.ts';
+import { Allowance } from '../serving/allowance.ts';
 import { ClientAuth } from '../serving/client-auth.ts';
 import { Execution, type WorkerContext } from '../serving/execution.ts';
 import type { ListenerKind, ReplyMode, Session, WriteReply } from '../serving/session.ts';
@@ -215,6 +216,8 @@ export class SingleNode {
       hasLease,
       leads: (id) => map.placement[id]?.primary === 'n1',
       live: this.live,
+      allowance: new Allowance(2 ** 28),
+      monotonicMs: () => this.nowMs,
       ask: async (what, asked) => answers[what](asked),
     };
   }

@@ -12,6 +12,7 @@ import type { Settings } from '../shared/settings.ts';
 import type { Making, ValueScan } from './value-scan.ts';
 import type { Staging } from './large-work.ts';
 import { ReplyValues } from './reply-values.ts';
+import type { Allowance } from './allowance.ts';
 import type { ClientAuth } from './client-auth.ts';
 import type { LiveSettings } from './live-settings.ts';
 import type { Session } from './session.ts';
@@ -92,6 +93,10 @@ export interface WorkerContext {
   /** Asks the main thread (e.g. 'clientList', 'info'); rejects when it cannot answer. */
   ask(what: string, asked?: unknown): Promise<unknown>;
   readonly live: LiveSettings;
+  /** For large things that are on their way. */
+  readonly allowance: Allowance;
+  /** For how long something takes: nobody sets it. */
+  monotonicMs(): number;
 }
 
 /** Bounds of SCAN's public cursor: partition * 2^32 + bucket, decimal; 0 starts and ends. */

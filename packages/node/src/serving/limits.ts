@@ -184,7 +184,7 @@ export const LIMITS: Readonly<Record<LimitName, LimitRow>> = {
       'a client sent a value that is too long: raise --capacity or --value-max, or let it send shorter ones',
   },
   transit: {
-    what: 'memory of a worker for large commands that are arriving, and copies that are sent',
+    what: 'memory of a worker for large commands that are arriving, and copies that are sent or combined (BITOP)',
     option: 'resp-transit-max',
     strikes: 'whoever comes next is not read from until there is room',
     counter: 'transitWaits',
