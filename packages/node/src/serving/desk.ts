@@ -217,14 +217,29 @@ export class Desk {
   /** Null when a link may take another command; else the connection is on hold until it may, or has been for too
    *  long and is told so. */
   awaitRoom(connection: Connection, to: Route & { to: 'peer' }): Outcome | null {
-    const { forwarding, host, out } = this;
-    const { queue } = forwarding;
-    if (forwarding.hasRoom(to.node, connection)) {
-      queue.leave(connection);
-      return null;
+    const { forwarding } = this;
+    if (!forwarding.hasRoom(to.node, connection)) return this.waitForRoom(connection, to);
+    forwarding.queue.leave(connection);
+    return null;
+  }
+
+  /** As `awaitRoom`, for all parts of one command: it has found room only where all of them have. */
+  awaitRoomForAll(connection: Connection, routes: readonly Route[]): Outcome | null {
+    const { forwarding } = this;
+    let travels = false;
+    for (const to of routes) {
+      if (to.to !== 'peer') continue;
+      if (!forwarding.hasRoom(to.node, connection)) return this.waitForRoom(connection, to);
+      travels = true;
     }
+    if (travels) forwarding.queue.leave(connection);
+    return null;
+  }
+
+  private waitForRoom(connection: Connection, to: Route & { to: 'peer' }): Outcome {
+    const { host, out } = this;
     const peer = to.node.id;
-    if (queue.wait(connection, host.monotonicMs())) {
+    if (this.forwarding.queue.wait(connection, host.monotonicMs())) {
       connection.hold |= Hold.link;
       host.limits.strike('link', connection, { peer });
       return Outcome.held;

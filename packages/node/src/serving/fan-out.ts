@@ -45,9 +45,12 @@ export function runSplit(
     if (to === 'refuse' || to === 'park' || to === 'behind') {
       return desk.turnAway(connection, part.partitionId, part.route);
     }
-    const waits = part.route.to === 'peer' ? desk.awaitRoom(connection, part.route) : null;
-    if (waits !== null) return waits;
   }
+  const waits = desk.awaitRoomForAll(
+    connection,
+    parts.map(({ route }) => route),
+  );
+  if (waits !== null) return waits;
   const writes = command.kind === 'write';
   const { awaits } = connection;
   const suffice = parts.every(({ partitionId }) => desk.held.suffice(partitionId, awaits));

@@ -270,6 +270,40 @@ describe('forwarding: what is counted and what ends', () => {
     expect(await client.call('SET', cluster.keyIn(0), 'v')).toBe('OK');
   });
 
+  it('so is a command over several nodes whose first parts find room, and the next at once', async () => {
+    cluster = await TestCluster.start(3, 4, {}, { failoverWaitMs: 100 });
+    await strangerAtClusterPort((socket, data) => {
+      if (data.includes('INGOT.LINK')) socket.write('+OK\r\n');
+    });
+    const [here, full, free] = [cluster.keyIn(0), cluster.keyIn(1), cluster.keyIn(2)];
+    const fill = Array.from({ length: LATE_MAX }, () => ['GET', full]);
+    const senders = Math.ceil(PENDING_MAX / LATE_MAX);
+    for (let i = 0; i < senders; i++) void (await cluster.client()).pipeline(fill);
+    const client = await cluster.client();
+    while (cluster.counter(0, 'forwarded') < PENDING_MAX) {
+      expect(await client.call('PING')).toBe('PONG');
+    }
+    const refused = `-${LINK_FULL_TEXT}`;
+    expect(await client.call('MGET', free, full)).toBe(refused);
+    const waited = cluster.counter(0, 'linkWaits');
+    const many = await client.pipeline([
+      ['MGET', here],
+      ['DEL', free, full],
+      ['WATCH', free, full],
+      ['MULTI'],
+      ['GET', here],
+      ['EXEC'],
+      ['MULTI'],
+      ['GET', free],
+      ['GET', full],
+      ['EXEC'],
+    ]);
+    expect(many.filter((reply) => reply === refused).length).toBe(3);
+    expect(many.at(-1)).toBe(refused);
+    expect(cluster.counter(0, 'linkWaits')).toBe(waited);
+    expect(await client.call('MGET', free, here)).toEqual([null, null]);
+  });
+
   it('a link whose node does not answer is ended, counted and logged', async () => {
     cluster = await TestCluster.start(2, 2);
     const { map, counters, auth, limits } = cluster.nodes[0].worker;

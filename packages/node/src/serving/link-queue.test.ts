@@ -51,4 +51,19 @@ describe('link queue: who waits for a full link', () => {
     queue.leave(a);
     expect(queue.wait(a, WAIT_MS + 2)).toBe(true);
   });
+
+  it('who was refused and does not come back waits anew later', () => {
+    const queue = new LinkQueue(WAIT_MS);
+    const { each } = waiters('ab');
+    const [a, b] = each;
+    queue.wait(a, 0);
+    queue.expire(WAIT_MS);
+    expect(queue.wait(a, WAIT_MS)).toBe(false);
+    queue.wait(b, WAIT_MS);
+    queue.expire(2 * WAIT_MS - 1);
+    expect(queue.wait(a, 2 * WAIT_MS - 1)).toBe(false);
+    queue.expire(2 * WAIT_MS);
+    expect(queue.wait(a, 2 * WAIT_MS)).toBe(true);
+    expect(queue.wait(b, 2 * WAIT_MS)).toBe(false);
+  });
 });

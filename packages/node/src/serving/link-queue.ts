@@ -3,7 +3,8 @@
  *  Where there is room again all of them try, whoever has waited longest first: one that sends much comes behind
  *  those that have got nothing yet.
  *  Bounds: a command waits for `waitMsMax` at most. After that it is refused, not executed, and so are its
- *  client's next ones, at once, until one of them finds room: a client with a long pipeline does not wait anew for each.
+ *  client's next ones, at once, until one of them finds room or as much time has passed again: a client with a long pipeline
+ *  does not wait anew for each, and one that comes back later does.
  *  Owner: one per worker. */
 
 /** With less of --failover-wait a client that merely sends much would be refused. */
@@ -56,6 +57,8 @@ export class LinkQueue {
     for (const [who, since] of this.since) {
       if (nowMs - since < this.waitMsMax) return;
       this.release(who);
+      const isOld = nowMs - since >= 2 * this.waitMsMax;
+      if (isOld && !this.held.has(who)) this.since.delete(who);
     }
   }
 

@@ -142,10 +142,13 @@ export class Transactions {
       if (to.to === 'refuse' || to.to === 'park' || to.to === 'behind') {
         return desk.turnAway(connection, partitionId, to);
       }
-      const waits = to.to === 'peer' ? desk.awaitRoom(connection, to) : null;
-      if (waits !== null) return waits;
       routes.push({ i, partitionId, to });
     }
+    const waits = desk.awaitRoomForAll(
+      connection,
+      routes.map(({ to }) => to),
+    );
+    if (waits !== null) return waits;
     connection.watches ??= { keys: [] };
     const { keys } = connection.watches;
     let missing = routes.filter(({ to }) => to.to === 'peer').length;
@@ -205,10 +208,15 @@ export class Transactions {
         if (outcome === Outcome.refused) this.forget(connection);
         return outcome;
       }
+    }
+    const waits = desk.awaitRoomForAll(
+      connection,
+      parts.map(({ to }) => to),
+    );
+    if (waits === Outcome.refused) this.forget(connection);
+    if (waits !== null) return waits;
+    for (const part of parts) {
       if (part.to.to !== 'peer') continue;
-      const waits = desk.awaitRoom(connection, part.to);
-      if (waits === Outcome.refused) this.forget(connection);
-      if (waits !== null) return waits;
       if (!chooseLink(desk, connection, part.partitionId, part.bytes)) return Outcome.held;
     }
     const outcome = desk.large.beforeAll(connection, transaction.queued);
