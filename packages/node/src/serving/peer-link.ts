@@ -252,6 +252,8 @@ export class PeerLink {
   /** Hands what was encoded to the socket, in one write; called once per batch. */
   flush(): void {
     if (!this.connected || this.closed || this.unsentCalls.length === 0) return;
+    // It is broken, and 'close' will say so: what has not left by then was not executed.
+    if (this.socket.destroyed) return;
     if (this.blocked || this.socket.writableNeedDrain) return;
     if (this.pendingHead === this.pending.length) this.quietSinceMs = this.options.nowMs();
     this.open = null;
