@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { NO_CREDENTIALS } from '../shared/credentials.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
+import type { Connection } from './connection.ts';
 import { authTimeoutText, MAX_CLIENTS_TEXT } from './limits.ts';
 
 let cluster: TestCluster;
@@ -121,6 +122,25 @@ describe('a client that does not read', () => {
     await asksForMuch(false);
     await ended();
     expect(logged('limit.output')[0]).toMatchObject({ count: 1, limit: 'soft' });
+  });
+
+  it('counts what it has not read once towards what all clients hold, however often it is noted', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const { worker } = cluster.nodes[0];
+    const client = await asksForMuch(false);
+    const isUnread = (): boolean =>
+      [...worker.sessions.values()].some(({ unreadBytes }) => unreadBytes > MIB);
+    const other = await cluster.client();
+    while (!isUnread()) expect(await other.call('PING')).toBe('PONG');
+    const session = [...worker.sessions.values()].find(({ unreadBytes }) => unreadBytes > MIB);
+    const grew = vi.spyOn(worker.clientMemory, 'grew');
+    for (let i = 0; i < 3; i++) worker.patience.noteUnread(session as Connection);
+    expect(grew).not.toHaveBeenCalled();
+    worker.patience.noteRead(session as Connection);
+    worker.patience.noteUnread(session as Connection);
+    expect(grew).toHaveBeenCalledExactlyOnceWith((session as Connection).unreadBytes);
+    grew.mockRestore();
+    client.close();
   });
 
   it('is not where it does read in time, or there is no limit', async () => {

@@ -31,6 +31,8 @@ export class Patience {
   private readonly guests: Map<Connection, number> = new Map();
   /** Since when each has had more than the soft limit to read; 0: it has not. */
   private readonly unread: Map<Connection, number> = new Map();
+  /** Of these: what each had to read when it was last noted. */
+  private readonly notedBytes: Map<Connection, number> = new Map();
 
   constructor(host: PatienceHost) {
     this.host = host;
@@ -58,7 +60,10 @@ export class Patience {
   /** Its socket has not taken everything. */
   noteUnread(client: Connection): void {
     if (client.isLink) return;
-    this.host.clientMemory.grew(client.unreadBytes);
+    const { unreadBytes } = client;
+    const grownBytes = unreadBytes - (this.notedBytes.get(client) ?? 0);
+    if (grownBytes > 0) this.host.clientMemory.grew(grownBytes);
+    this.notedBytes.set(client, unreadBytes);
     if (!this.unread.has(client)) this.unread.set(client, 0);
     this.checkUnread(client, this.host.monotonicMs());
   }
@@ -66,12 +71,14 @@ export class Patience {
   /** Its socket has taken everything. */
   noteRead(client: Connection): void {
     this.unread.delete(client);
+    this.notedBytes.delete(client);
   }
 
   /** It is no more. */
   forget(client: Connection): void {
     this.guests.delete(client);
     this.unread.delete(client);
+    this.notedBytes.delete(client);
   }
 
   /** Called a few times per second. */
