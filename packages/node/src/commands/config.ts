@@ -5,7 +5,7 @@
 import type { Args } from '../resp/args.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 import type { Execution } from '../serving/execution.ts';
-import { parseBytes } from '../shared/bytes.ts';
+import { parseRedisBytes } from '../shared/bytes.ts';
 import { parseOutputLimit } from '../shared/output-limits.ts';
 import type { LiveParameters } from '../shared/worker-questions.ts';
 import { askEvery, replyFromEvery } from './ask-workers.ts';
@@ -58,7 +58,7 @@ function outputLimit(args: Args, at: number): Partial<LiveParameters> | string {
   let changed: Partial<LiveParameters> = {};
   for (let i = 0; i < words.length; i += 4) {
     const name = words[i].toLowerCase();
-    const limit = parseOutputLimit(words.slice(i + 1, i + 4));
+    const limit = parseOutputLimit(words.slice(i + 1, i + 4), parseRedisBytes);
     if (name !== 'normal' && !NO_CLIENTS.includes(name)) {
       return 'Invalid client class specified in buffer limit configuration.';
     }
@@ -87,7 +87,7 @@ function clientsMemory(args: Args, at: number): Partial<LiveParameters> | string
     if (percent <= 100) return { clientsBytes: -percent };
     return 'percentage argument must be less or equal to 100';
   }
-  const bytes = parseBytes(words);
+  const bytes = parseRedisBytes(words);
   if (Number.isSafeInteger(bytes)) return { clientsBytes: bytes };
   return 'argument must be a memory or percent value';
 }

@@ -95,6 +95,14 @@ describe('all clients together: maxmemory-clients', () => {
     expect(await get()).toEqual(['maxmemory-clients', '0']);
     expect(await set('3mb')).toBe('OK');
     expect(await get()).toEqual(['maxmemory-clients', String(3 * MIB)]);
+    // Units of one letter are powers of ten, as in redis.conf.
+    expect(await set('3M')).toBe('OK');
+    expect(await get()).toEqual(['maxmemory-clients', '3000000']);
+    const output = 'client-output-buffer-limit';
+    expect(await admin.call('CONFIG', 'SET', output, 'normal 1g 2k 60')).toBe('OK');
+    const [, shown] = (await admin.call('CONFIG', 'GET', output)) as string[];
+    expect(shown).toMatch(/^normal 1000000000 2000 60 /);
+    expect(await set('3mb')).toBe('OK');
     expect(await set('101%')).toMatch(/less or equal to 100/);
     expect(await set('much')).toMatch(/memory or percent value/);
     const large = await holding(MIB);

@@ -16,6 +16,14 @@ export function parseBytes(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
+const DECIMAL_UNITS: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
+
+/** As `parseBytes`, and units of one letter as redis.conf has them: 1k is 1,000 bytes, 1kb is 1,024. */
+export function parseRedisBytes(text: string): number {
+  const match = /^(\d+)([kmg])$/.exec(text.trim().toLowerCase());
+  return match === null ? parseBytes(text) : Number(match[1]) * DECIMAL_UNITS[match[2]];
+}
+
 /** The shortest way to write the very same number of bytes: what parseBytes reads back. */
 export function formatBytes(bytes: number): string {
   for (const [name, unit] of UNITS)

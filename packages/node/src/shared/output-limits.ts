@@ -4,9 +4,12 @@ import { parseBytes } from './bytes.ts';
 import type { OutputLimit } from './settings.ts';
 
 /** Null where the three words are none. */
-export function parseOutputLimit(words: readonly string[]): OutputLimit | null {
+export function parseOutputLimit(
+  words: readonly string[],
+  bytesOf: (text: string) => number = parseBytes,
+): OutputLimit | null {
   if (words.length !== 3) return null;
-  const [hardBytes, softBytes] = words.slice(0, 2).map(parseBytes);
+  const [hardBytes, softBytes] = words.slice(0, 2).map((word) => bytesOf(word));
   const softSeconds = /^\d{1,9}$/.test(words[2]) ? Number(words[2]) : Number.NaN;
   const limit = { hardBytes, softBytes, softSeconds };
   return Object.values(limit).every((number) => Number.isSafeInteger(number)) ? limit : null;
