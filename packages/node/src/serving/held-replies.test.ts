@@ -1,6 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { LogState } from '../redo-log/log-board.ts';
 import { type TestClient, TestCluster } from './cluster.fixture.ts';
-import { NOREPLICAS_TEXT, NOT_IN_SYNC_TEXT, NOT_READABLE_TEXT } from './held-replies.ts';
+import {
+  LOG_PARTED_TEXT,
+  NOREPLICAS_TEXT,
+  NOT_IN_SYNC_TEXT,
+  NOT_READABLE_TEXT,
+  READ_LOG_PARTED_TEXT,
+} from './held-replies.ts';
 
 const UNKNOWN = `-${NOT_IN_SYNC_TEXT}`;
 const NOT_READABLE = `-${NOT_READABLE_TEXT}`;
@@ -185,6 +192,27 @@ describe('held replies: acks=isr', () => {
     cluster.partition(0, 0).setRole(2, 3);
     cluster.nodes[0].worker.held.look();
     expect(await replies).toEqual([UNKNOWN]);
+  });
+
+  it('acks=log and a partition that moved: what is said is about the log, not about copies', async () => {
+    cluster = await TestCluster.start(1, 1);
+    const { log, held: replies } = cluster.nodes[0].worker;
+    log.state = LogState.writes;
+    const client = await cluster.client();
+    const key = cluster.keyIn(0);
+    expect(await client.call('CLIENT', 'ACKS', 'log')).toBe('OK');
+    const [logged] = await held(client, [
+      ['SET', key, 'a'],
+      ['GET', key],
+    ]);
+    const both = await cluster.client();
+    expect(await both.call('CLIENT', 'ACKS', 'isr+log')).toBe('OK');
+    const [inSync] = await held(both, [['SET', key, 'b']]);
+    cluster.demote(0, 0);
+    cluster.partition(0, 0).setRole(2, 3);
+    replies.look();
+    expect(await logged).toEqual([`-${LOG_PARTED_TEXT}`, `-${READ_LOG_PARTED_TEXT}`]);
+    expect(await inSync).toEqual([UNKNOWN]);
   });
 
   it('MULTI, MSET and FLUSHALL wait like anything else', async () => {

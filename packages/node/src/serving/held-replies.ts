@@ -42,6 +42,13 @@ export const NOT_LOGGED_TEXT: string =
 /** Nothing was done, and what it saw may be gone after a restart. */
 export const NOT_READ_LOGGED_TEXT: string =
   'NOLOG what was read is not on disk; look at the disk of this node';
+/** Whoever leads the partition now may have it or not. */
+export const LOG_PARTED_TEXT: string =
+  'ERR this node ceased to lead the partition before its redo log had this on disk; ' +
+  'the outcome of the command is unknown';
+export const READ_LOG_PARTED_TEXT: string =
+  'ERR this node ceased to lead the partition before its redo log had on disk what was read; ' +
+  'read again';
 /** With more replies held than this, writes of a millisecond travel together as they do without: then
  *  it costs little more to wait for followers than not to. With fewer, each is sent at once. */
 const HURRIED_REPLIES_MAX = 64;
@@ -54,6 +61,8 @@ const NOT_IN_SYNC: Buffer = Buffer.from(`-${NOT_IN_SYNC_TEXT}\r\n`);
 const NOT_READABLE: Buffer = Buffer.from(`-${NOT_READABLE_TEXT}\r\n`);
 const NOT_LOGGED: Buffer = Buffer.from(`-${NOT_LOGGED_TEXT}\r\n`);
 const NOT_READ_LOGGED: Buffer = Buffer.from(`-${NOT_READ_LOGGED_TEXT}\r\n`);
+const LOG_PARTED: Buffer = Buffer.from(`-${LOG_PARTED_TEXT}\r\n`);
+const READ_LOG_PARTED: Buffer = Buffer.from(`-${READ_LOG_PARTED_TEXT}\r\n`);
 
 /** Of a need: whether the command wrote, and what its reply waits for (AWAIT_ bits), as one number. */
 const WRITES = 1;
@@ -370,8 +379,9 @@ export class HeldReply implements BoardWaiter {
       if (inSync === Verdict.unknown) this.fail(NOT_IN_SYNC, NOT_READABLE);
       else if (logged === Verdict.unknown) this.fail(NOT_LOGGED, NOT_READ_LOGGED);
       else if (inSync === Verdict.leave && logged === Verdict.leave) this.next += 4;
-      else if (this.isOver(needs[at], needs[at + 1])) this.fail(NOT_IN_SYNC, NOT_READABLE);
-      else return false;
+      else if (!this.isOver(needs[at], needs[at + 1])) return false;
+      else if (inSync === Verdict.leave) this.fail(LOG_PARTED, READ_LOG_PARTED);
+      else this.fail(NOT_IN_SYNC, NOT_READABLE);
     }
     return true;
   }
