@@ -258,8 +258,12 @@ export class Forwarding {
   }
 
   private hasUnsent(): boolean {
-    for (const links of [this.links, ...this.ownLinks.values()]) {
-      for (const link of links.values()) if (link.unsentBytes > 0) return true;
+    // Asked after each batch, also where nothing is forwarded.
+    const { links, ownLinks } = this;
+    if (links.size > 0) for (const link of links.values()) if (link.unsentBytes > 0) return true;
+    if (ownLinks.size === 0) return false;
+    for (const own of ownLinks.values()) {
+      for (const link of own.values()) if (link.unsentBytes > 0) return true;
     }
     return false;
   }
