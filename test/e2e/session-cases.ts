@@ -164,9 +164,10 @@ class Site {
     return new Site(server);
   }
 
-  /** The cookie that it sets. */
+  /** The cookie that it sets. Its headers come before the session is saved, the end of its body after that. */
   async login(user: string, cookie = ''): Promise<string> {
     const response = await this.#fetch(`/login?user=${user}`, cookie);
+    await response.text();
     const [set] = response.headers.getSetCookie();
     return set.split(';')[0];
   }

@@ -169,10 +169,15 @@ export class World {
     copy.passedChecks = true;
     copy.inTransaction = false;
     this.trace.count(parent === null ? 'partitions that began anew' : 'promotions');
-    copy.partition.promote(epoch, node.clockMs());
-    node.stopLeading(id);
-    node.stopFollowing(id, epoch, 'this node leads now');
-    this.onLead(copy);
+    try {
+      copy.partition.promote(epoch, node.clockMs());
+      node.stopLeading(id);
+      node.stopFollowing(id, epoch, 'this node leads now');
+      this.onLead(copy);
+    } catch (error) {
+      // In the midst of it; the map names it all the same.
+      if (!(error instanceof ProcessDied)) throw error;
+    }
     for (const other of this.nodes) if (other !== node) this.#learnLater(other, id, learnMs());
   }
 

@@ -35,7 +35,7 @@ describe('a client with very many commands on their way', () => {
     expect(await answeredMeanwhile(modest, replies)).toBeGreaterThan(35);
     expect(new Set(await replies)).toEqual(new Set(['OK']));
     expect(await modest.call('GET', 'a')).toBe(`${value}${count - 1}`);
-    expect(cluster.counter(0, 'turnsOver')).toBeGreaterThan(10);
+    expect(cluster.counter(0, 'turnsOver')).toBeGreaterThan(2);
   });
 
   it('gives way within one read, too, where they take long', async () => {
