@@ -1,7 +1,10 @@
 /** Entry of a loading thread: reads the redo log and applies it to the copies that the checkpoints gave, or to empty
- *  ones where there was none, before the node is anybody. One pass over the log; the thread ends behind it. */
+ *  ones where there was none, before the node is anybody. One pass over the log; the thread ends behind it. What cannot be read is judged here, where
+ *  the error still is what was thrown. */
 import { attachPartition, createPartition, type PartitionHandle } from '@ingot/store';
 import { parentPort, workerData } from 'node:worker_threads';
+import { isDamage } from '../checkpoint/checkpoint-file.ts';
+import { ForeignLog } from '../redo-log/log-group.ts';
 import { LmdbLogStore } from '../redo-log/lmdb-log-store.ts';
 import { LogReplay, readLog } from '../redo-log/log-replay.ts';
 import type { FromLogLoader, LogLoaderData } from './log-recovery.ts';
@@ -14,7 +17,12 @@ const replays = new Map<number, { handle: PartitionHandle; replay: LogReplay }>(
 for (const handle of handles) {
   replays.set(handle.id, { handle, replay: new LogReplay(attachPartition(handle)) });
 }
-await run();
+try {
+  await run();
+} catch (error) {
+  const isForeign = error instanceof ForeignLog;
+  post({ kind: 'failed', isDamage: isDamage(error), isForeign, why: (error as Error).message });
+}
 
 async function run(): Promise<void> {
   const store = new LmdbLogStore(path, null);

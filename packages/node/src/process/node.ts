@@ -46,7 +46,7 @@ import type {
 import { PORT_FLAGS, type Ports, type Settings } from '../shared/settings.ts';
 import type { LogStart } from '../redo-log/log-writer.ts';
 import { recoverCopies } from './checkpoint-recovery.ts';
-import { recoverLog } from './log-recovery.ts';
+import { NO_LOG, recoverLog, setForeignLogAside } from './log-recovery.ts';
 import { LoadingDoors } from './loading-doors.ts';
 import { LocalPartitions, samplesOf } from './local-partitions.ts';
 import { type NodeLog, nodeLog } from './log.ts';
@@ -136,7 +136,8 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   #replication: ReplicationStatus = NO_REPLICATION;
   #checkpoints: CheckpointStatus | null = null;
   #redoLog: RedoLogStatus | null = null;
-  #logStart: LogStart = { cutAt: null, bytes: 0, copies: [] };
+  /** Null: this life did not look for one. */
+  #logStart: LogStart | null = null;
   /** With --follow-only: there are no other copies then. */
   #snapshots: SnapshotCopies | null = null;
   readonly #reported = new HeartbeatCopies(REPORT_KEPT_MS);
@@ -233,7 +234,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
       onProgress: (share) => this.#doors.progressed(share),
     });
     const logged = await recoverLog({
-      ...{ settings, map, handles, limit: memoryLimit(), log: this.#log },
+      ...{ settings, map, handles, limit: memoryLimit(), log: this.#log, signal },
     });
     this.#logStart = logged.start;
     this.#partitions.recover(logged.handles);
@@ -326,6 +327,13 @@ class NodeProcess implements RunningNode, NodeCallbacks {
 
   // ---- the parts
 
+  #beginLog(): LogStart {
+    if (this.#logStart !== null) return this.#logStart;
+    const { durability, dataDir } = this.#settings;
+    if (durability === 'log') setForeignLogAside(dataDir, this.#log);
+    return NO_LOG;
+  }
+
   #startWorkers(map: ClusterMap): Workers {
     return new Workers({
       settings: this.#settings,
@@ -341,7 +349,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
         this.#keeper?.heard(status.partitions);
         this.#checkReady();
       },
-      logStart: this.#logStart,
+      logStart: this.#beginLog(),
       onRedoLog: (status) => {
         this.#redoLog = status;
       },

@@ -1,8 +1,9 @@
 /** The redo log in an LMDB file of its own below the data dir, a group per key. The one file of the log that knows LMDB. */
 import { Buffer } from 'node:buffer';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
+import { DamagedFile } from '../checkpoint/checkpoint-file.ts';
 import { tornFile } from '../checkpoint/torn-file.ts';
 import type { LogChange, LogStore } from './log-store.ts';
 
@@ -11,11 +12,11 @@ const MIB = 1_048_576;
 export class LmdbLogStore implements LogStore {
   readonly #root: RootDatabase<Uint8Array, number>;
 
-  /** `bytesMax`: null opens what is there, and changes nothing. Throws where the file is torn or no such file. */
+  /** `bytesMax`: null opens what is there, and changes nothing. Throws DamagedFile where the file is torn. */
   constructor(path: string, bytesMax: number | null) {
     if (bytesMax === null || existsSync(path)) {
       const torn = tornFile(path);
-      if (torn !== null) throw new Error(torn);
+      if (torn !== null) throw new DamagedFile(torn);
     }
     this.#root = open({
       path,
@@ -65,9 +66,14 @@ export function logPath(dataDir: string): string {
   return join(dataDir, 'redo-log.mdb');
 }
 
-export function removeLog(dataDir: string): void {
+/** Under a name that nothing has yet, which is returned. Nobody has it open. */
+export function setLogAside(dataDir: string): string {
   const path = logPath(dataDir);
-  for (const file of [path, `${path}-lock`]) rmSync(file, { force: true });
+  let count = 1;
+  while (existsSync(`${path}.refused-${count}`)) count++;
+  const aside = `${path}.refused-${count}`;
+  renameSync(path, aside);
+  return aside;
 }
 
 export function hasLog(dataDir: string): boolean {

@@ -154,19 +154,24 @@ export class GroupWriter {
   }
 }
 
-/** The group with this number, or the rule that its bytes break. */
+/** It is sound, and not for this node or not for this version of it: nothing of it is to be removed. */
+export class ForeignLog extends Error {}
+
+/** The group with this number, or the rule that its bytes break. Throws ForeignLog.
+ *  Magic, checksum and version are where they are in every version of the log. */
 export function decodeGroup(bytes: Buffer, number: number, owner: LogOwner): LogGroup | string {
   if (bytes.length < GROUP_HEADER_BYTES) return 'it is shorter than its header';
   if (bytes.readUInt32LE(0) !== MAGIC) return 'it does not begin as a group does';
+  if (crc32(bytes.subarray(CRC_FROM)) !== bytes.readUInt32LE(4)) return 'its checksum is wrong';
   const version = bytes.readUInt32LE(8);
-  if (version !== LOG_VERSION)
-    return `it has log version ${version}, this node reads ${LOG_VERSION}`;
+  if (version !== LOG_VERSION) {
+    throw new ForeignLog(`it has log version ${version}, this node reads ${LOG_VERSION}`);
+  }
+  if (bytes.readUInt32LE(12) !== ownerWord(owner)) {
+    throw new ForeignLog('it is of another node, cluster, geometry or store format');
+  }
   if (bytes.readUInt32LE(40) !== bytes.length) {
     return `it has ${bytes.length} of ${bytes.readUInt32LE(40)} bytes`;
-  }
-  if (crc32(bytes.subarray(CRC_FROM)) !== bytes.readUInt32LE(4)) return 'its checksum is wrong';
-  if (bytes.readUInt32LE(12) !== ownerWord(owner)) {
-    return 'it is of another node, cluster, geometry or store format';
   }
   if (bytes.readDoubleLE(16) !== number) {
     return `it says that it is group ${bytes.readDoubleLE(16)}`;

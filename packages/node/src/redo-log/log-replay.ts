@@ -1,6 +1,6 @@
 /** Reads the log back: what follows the state that a checkpoint left a copy in, or an empty copy.
  *
- *  The log ends before its first group that is damaged, of somebody else, or out of its order. An entry is applied where
+ *  The log ends before its first group that is damaged, or out of its order. One of somebody else is not read at all. An entry is applied where
  *  it goes on from the very state of the copy, by seq and history; what the copy has already is passed over, and so is what
  *  belongs to a history that was taken back, or follows a gap.
  *  Owner: a loading thread, which alone has the copies. */
@@ -27,30 +27,27 @@ export interface LogEnd {
   readonly bytes: number;
   /** The first group that does not count, and why; null: all do. */
   readonly cut: { readonly at: number; readonly why: string } | null;
-  /** Which wrote the last group; 0: there is none. */
-  readonly life: number;
 }
 
+/** Throws ForeignLog. */
 export function* readLog(store: LogStore, owner: LogOwner): Generator<LogGroup, LogEnd> {
   let groups = 0;
   let bytes = 0;
-  let life = 0;
   let due = 0;
   for (const found of store.groups()) {
     const { number } = found;
     if (due !== 0 && number !== due) {
       const why = `group ${number} comes where ${due} is due`;
-      return { groups, bytes, life, cut: { at: number, why } };
+      return { groups, bytes, cut: { at: number, why } };
     }
     const group = decodeGroup(found.bytes, number, owner);
-    if (typeof group === 'string') return { groups, bytes, life, cut: { at: number, why: group } };
+    if (typeof group === 'string') return { groups, bytes, cut: { at: number, why: group } };
     yield group;
     groups++;
     bytes += found.bytes.length;
-    life = group.life;
     due = number + 1;
   }
-  return { groups, bytes, life, cut: null };
+  return { groups, bytes, cut: null };
 }
 
 export class LogReplay {
