@@ -62,12 +62,12 @@ export function tellOfValue(
   args: Args,
   keyAt: number,
   ref: number,
-  scan: Omit<ValueScan, 'key'>,
+  scan: Omit<ValueScan, 'key' | 'seq'>,
   out: ReplyWriter,
 ): void {
   const { from, to, visit, tell } = scan;
   if (execution.maySlice && to - from > SLICE_BYTES) {
-    execution.scan = { ...scan, key: keyAt };
+    execution.scan = { ...scan, key: keyAt, seq: execution.partition.recordSeq(ref) };
     return;
   }
   if (visitValue(execution, args, keyAt, ref, from, to, visit)) tell(out);

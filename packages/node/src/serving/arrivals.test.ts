@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { hashKey } from '@ingot/store';
 import { COMMANDS_AT_ONCE } from './arrivals.ts';
 import { TestCluster, type TestClient } from './cluster.fixture.ts';
+import type { Connection, LargeWork } from './connection.ts';
 import { encode } from './peer-link.ts';
+
+const MIB = 2 ** 20;
 
 let cluster: TestCluster;
 afterEach(() => cluster.stop());
@@ -98,5 +102,80 @@ describe('arrivals: what many connections send in one turn', () => {
     vi.spyOn(cluster.nodes[0].worker.turn, 'schedule').mockImplementationOnce(() => {});
     client.socket.end(bytesOf('SET', 'k', 'v'));
     expect(await client.receive(2)).toEqual(['OK']);
+  });
+
+  it('is no command where it is the rest of one that is skipped', async () => {
+    cluster = await TestCluster.start(1, 1, { maxQueryBufferBytes: 64 * MIB });
+    const { worker } = cluster.nodes[0];
+    vi.spyOn(worker.turn, 'mayGather').mockReturnValue(true);
+    const [client, other] = await clients(2);
+    const inside = bytesOf('SET', 'inside', '1');
+    const bytes = cluster.map.valueMaxBytes + 300_000;
+    const header = `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${bytes}\r\n`;
+    const before = cluster.counter(0, 'receivedBytes');
+    const first = Buffer.concat([Buffer.from(header), Buffer.alloc(bytes - inside.length, 'x')]);
+    client.write(first);
+    await vi.waitUntil(() => cluster.counter(0, 'receivedBytes') === before + first.length);
+    client.write(inside);
+    await vi.waitUntil(
+      () => cluster.counter(0, 'receivedBytes') === before + first.length + inside.length,
+    );
+    client.write('\r\n');
+    expect(await client.receive(1)).toEqual([expect.stringContaining('-ERR value of')]);
+    expect(await other.call('GET', 'inside')).toBeNull();
+    expect(await client.call('PING')).toBe('PONG');
+  });
+
+  it.each([
+    ['planned with others', (words: string[]) => bytesOf(...words)],
+    ['words of a line', (words: string[]) => Buffer.from(`${words.join(' ')}\r\n`)],
+  ] as const)('is copied where it is needed for longer: %s', async (_, written) => {
+    cluster = await TestCluster.start(1, 1);
+    const { worker } = cluster.nodes[0];
+    vi.spyOn(worker.turn, 'mayGather').mockReturnValue(true);
+    const [client, ...others] = await clients(6);
+    const id = Number(await client.call('CLIENT', 'ID'));
+    const connection = worker.sessions.get(id) as Connection;
+    const start = connection.startLarge.bind(connection);
+    const { promise: met, resolve } = Promise.withResolvers<LargeWork>();
+    vi.spyOn(connection, 'startLarge').mockImplementationOnce((work) => {
+      connection.lendCommand();
+      resolve(work);
+    });
+    client.write(written(['SETRANGE', 'k', '950000', 'hello']));
+    const work = await met;
+    const noise = ['SET', 'noise', 'SECRET'.repeat(60)];
+    await Promise.all(
+      others.map(async (other) => {
+        other.write(written(noise));
+        expect(await other.receive(1)).toEqual(['OK']);
+      }),
+    );
+    start(work);
+    expect(await client.receive(1)).toEqual([950_005]);
+    expect(await client.call('GETRANGE', 'k', '949998', '-1')).toBe('\0\0hello');
+  });
+
+  it('is answered from the image that a snapshot has made current', async () => {
+    cluster = await TestCluster.start(2, 1);
+    const { worker } = cluster.nodes[0];
+    vi.spyOn(worker.turn, 'mayGather').mockReturnValue(true);
+    const [client, other] = await clients(2);
+    await client.call('SET', 'k', 'old');
+    const image = cluster.partition(1, 0);
+    image.promote(1, Date.now());
+    const [key, value] = [Buffer.from('k'), Buffer.from('new')];
+    image.enter();
+    image.set(hashKey(key, 0, 1), key, 0, 1, value, 0, value.length, 0, Date.now());
+    image.leave();
+    const runs = plannedRuns();
+    const look = (): void => {
+      worker.partitions[0] = image;
+    };
+    Object.assign(worker, { snapshots: { look } });
+    for (const each of [client, other]) each.write(bytesOf('GET', 'k'));
+    expect(await client.receive(1)).toEqual(['new']);
+    expect(await other.receive(1)).toEqual(['new']);
+    expect(runs()).toBeGreaterThan(0);
   });
 });

@@ -164,7 +164,9 @@ export class BatchExecutor {
   /** Commands of several connections are to be planned together, all of them in `buffer`. */
   beginPlan(buffer: Buffer): void {
     const { parser } = this;
-    if (this.desk.host.auth.required) parser.restrict(false);
+    const { auth, snapshots } = this.desk.host;
+    if (snapshots !== null) snapshots.look();
+    if (auth.required) parser.restrict(false);
     parser.parse(buffer, 0, 0, null);
   }
 

@@ -226,6 +226,12 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     return this.inbox.lend(args.buf);
   }
 
+  /** Whether the command in hand stays where it lies while `startLarge` is at work: not where it lies in what all
+   *  connections are read into, or parsed in. */
+  holdsCommand(args: Args): boolean {
+    return this.inbox.rest === args.buf;
+  }
+
   /** Ends it where its client does not read what is pinned, or the bytes are about to change. Returns for how long
    *  they have been pinned then, else -1. */
   checkPins(nowMs: number): number {
@@ -292,9 +298,11 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     else this.readsUs = 0;
   }
 
-  /** What it is sent needs nothing else first. */
+  /** What it is sent needs nothing else first, and begins with a command: it is not the rest of one that is kept, or
+   *  skipped. */
   private get mayArrive(): boolean {
-    return this.plain && this.hold === 0 && this.inbox.rest === null;
+    const begins = this.inbox.rest === null && this.long === null;
+    return begins && this.plain && this.hold === 0;
   }
 
   /** What it was sent earlier is executed, and answered, before what happens now. */

@@ -9,6 +9,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { Allowance, Holder } from './allowance.ts';
+import { Hold } from './hold.ts';
 
 /** A command that is still arriving has so much without asking. */
 const UNASKED_BYTES_MAX: number = 256 * 1024;
@@ -32,7 +33,7 @@ export interface InboxHost {
 
 /** The connection, as its inbox sees it. */
 export interface InboxOwner {
-  /** 0: it reads on. */
+  /** 0: it reads on. Hold.work: what is kept is used where it lies. */
   readonly hold: number;
   /** It did not send a large command while others waited for the memory. */
   endStalled(): void;
@@ -81,7 +82,8 @@ export class Inbox implements Holder {
     if (needed > this.host.maxQueryBufferBytes) return false;
     const { rest } = this;
     if (rest === null || this.end + to - from > rest.length) {
-      const fits = rest !== null && !this.lent && needed <= rest.length;
+      const stays = this.lent || (this.owner.hold & Hold.work) !== 0;
+      const fits = rest !== null && !stays && needed <= rest.length;
       if (!fits) this.lent = false;
       const target = fits ? rest : Buffer.allocUnsafeSlow(Math.max(KEPT_BYTES_MIN, needed * 2));
       rest?.copy(target, 0, this.start, this.end);

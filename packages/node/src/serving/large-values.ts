@@ -56,7 +56,8 @@ export class LargeValues implements LargeCommands {
       if (outcome !== RESTART) return outcome;
     }
     const values: LargeValue[] = [];
-    const refused = this.collect(connection, command, args, values);
+    const stays = connection.holdsCommand(args);
+    const refused = this.collect(connection, command, args, values, stays);
     if (refused !== null) {
       desk.out.error(refused);
       return Outcome.done;
@@ -87,7 +88,7 @@ export class LargeValues implements LargeCommands {
     desk.execution.forgetHash();
     for (const { index, args } of queued) {
       const command = desk.lookup.commands[index];
-      const refused = this.collect(connection, command, args, values);
+      const refused = this.collect(connection, command, args, values, true);
       if (refused !== null) return null;
       this.collectEdit(connection, command, args, values);
     }
@@ -116,7 +117,7 @@ export class LargeValues implements LargeCommands {
     if (Math.max(offset, 0) + bytes <= EDIT_BYTES) return;
     const partition = this.desk.partition(this.desk.partitionOf(args, 1));
     if (partition === null || !this.isServed(connection, partition)) return;
-    into.push({ ...this.valueOf(partition, args, 1, edits.value), offset });
+    into.push({ ...this.valueOf(partition, args, 1, edits.value, true), offset });
   }
 
   /** A follower's reply lacks long values: they are copied first. Null: the values change all the time, and the
@@ -158,7 +159,8 @@ export class LargeValues implements LargeCommands {
     execution.edit = null;
     desk.passage.close();
     const grows = value === GROW;
-    const whole = this.valueOf(partition, args, key, grows ? key : value);
+    const stays = connection.holdsCommand(args);
+    const whole = this.valueOf(partition, args, key, grows ? key : value, stays);
     const edit = { ...whole, bytes: grows ? 0 : whole.bytes, offset, grows };
     connection.startLarge(new Editing(desk, edit));
     return Outcome.held;
@@ -247,6 +249,7 @@ export class LargeValues implements LargeCommands {
     command: Command,
     args: Args,
     into: LargeValue[],
+    stays: boolean,
   ): string | null {
     const { desk } = this;
     if (command.value === undefined || args.span <= PLAIN_SPAN_MAX) return null;
@@ -262,7 +265,7 @@ export class LargeValues implements LargeCommands {
       if (partition === null || !this.isServed(connection, partition)) continue;
       const refused = tooLarge(partition, keyBytes, bytes);
       if (refused !== null) return refused;
-      into.push(this.valueOf(partition, args, key, value));
+      into.push(this.valueOf(partition, args, key, value, stays));
     }
     return null;
   }
@@ -276,13 +279,18 @@ export class LargeValues implements LargeCommands {
     return awaits === 0 || desk.held.suffice(partition.id, awaits);
   }
 
-  /** What every connection reads into is written over at once; a buffer of the connection's own stays. */
-  private valueOf(partition: Partition, args: Args, key: number, value: number): LargeValue {
-    const { desk } = this;
-    const hash = desk.execution.hash(args, key);
-    const isOwn = args.buf !== desk.host.receiveBuffer;
-    const source = isOwn ? args.buf : args.copy(value);
-    const start = isOwn ? args.start(value) : 0;
+  /** `stays`: the arguments lie in memory that nobody else writes to meanwhile, a queued command's or the connection's
+   *  own. What all connections are read into, gathered and unquoted in is written over at once. */
+  private valueOf(
+    partition: Partition,
+    args: Args,
+    key: number,
+    value: number,
+    stays: boolean,
+  ): LargeValue {
+    const hash = this.desk.execution.hash(args, key);
+    const source = stays ? args.buf : args.copy(value);
+    const start = stays ? args.start(value) : 0;
     return { partition, hash, key: args.copy(key), source, start, bytes: args.bytes(value) };
   }
 }

@@ -113,14 +113,15 @@ abstract class Work {
     this.desk = desk;
   }
 
-  /** `begin`, again while others write too much. */
+  /** `begin`, again while others write too much. Whoever was given something looks whether it is wanted still. */
   protected async begun<T>(begin: () => T | number): Promise<T | number> {
     const sinceMs = this.desk.host.monotonicMs();
     for (;;) {
       const begun = begin();
       const isLate = this.desk.host.monotonicMs() - sinceMs > BUSY_MS_MAX;
-      if (begun !== BUSY || this.dropped || isLate) return begun;
+      if (begun !== BUSY || isLate) return begun;
       await new Promise<void>((resolve) => setTimeout(resolve, BUSY_LOOK_MS));
+      if (this.dropped) return begun;
     }
   }
 
@@ -162,11 +163,15 @@ export class Staging extends Work {
     if (value.offset !== undefined) return this.prepare(value, value.offset);
     const source = await this.sourceOf(value);
     // It is made anew when the command runs again.
-    if (source === null) return SET_OK;
+    if (source === null || this.dropped) return SET_OK;
     const write = await this.begun(() =>
       partition.values.beginLarge(hash, key, 0, key.length, bytes, this.mayWrite),
     );
     if (typeof write === 'number') return write;
+    if (this.dropped) {
+      write.abort(this.desk.host.nowMs());
+      return SET_OK;
+    }
     this.writes.push(write);
     const pace = new Pace(this.desk, partition);
     while (!this.dropped && write.written < bytes) {
@@ -206,6 +211,10 @@ export class Staging extends Work {
       ),
     );
     if (typeof edit === 'number') return edit;
+    if (this.dropped) {
+      edit.abort(host.nowMs());
+      return SET_OK;
+    }
     this.edits[at] = edit;
     const pace = new Pace(this.desk, partition);
     let state = MORE;
@@ -341,6 +350,10 @@ export class Editing extends Work {
     );
     if (typeof edit === 'number') {
       this.result = edit;
+      return;
+    }
+    if (this.dropped) {
+      edit.abort(this.desk.host.nowMs());
       return;
     }
     this.running = edit;

@@ -7,7 +7,7 @@
  *  same (made-values.ts).
  *  Owner: one connection each. */
 
-import { COPY_MORE, COPY_WHOLE, type Partition, type ValueCopy } from '@ingot/store';
+import { COPY_MORE, COPY_WHOLE, type Partition, type Pin, type ValueCopy } from '@ingot/store';
 import { piece, PIECE_BYTES, SLICE_BYTES } from '../commands/value-pieces.ts';
 import type { ReplyWriter } from '../resp/reply-writer.ts';
 
@@ -15,6 +15,8 @@ import type { ReplyWriter } from '../resp/reply-writer.ts';
 export interface ValueScan {
   /** Argument. */
   readonly key: number;
+  /** Of the record that has the value. */
+  readonly seq: number;
   readonly from: number;
   readonly to: number;
   /** `bytes` bytes in `piece`, from byte `at` of the value on; true: that is enough. */
@@ -32,7 +34,7 @@ export class Scanning {
   readonly partition: Partition;
   readonly epoch: number;
   readonly scan: ValueScan;
-  /** Turns that it took; -1: there was no such value any more. */
+  /** Turns that it took; -1: there was no such value any more, or it is led here no longer. */
   slices = 0;
   private readonly hash: number;
   private readonly key: Buffer;
@@ -49,10 +51,9 @@ export class Scanning {
   }
 
   async run(): Promise<void> {
-    const { partition, hash, key, scan } = this;
-    const pin = partition.values.pin(hash, key, 0, key.length, this.nowMs);
-    if (pin === null || pin.bytes < scan.to) {
-      pin?.unpin();
+    const { scan } = this;
+    const pin = this.pin();
+    if (pin === null) {
       this.slices = -1;
       return;
     }
@@ -65,7 +66,13 @@ export class Scanning {
           copyOut(pin.views, at, bytes);
           if (scan.visit(bytes, at)) return;
         }
-        if (at < scan.to) await nextTurn();
+        if (at >= scan.to) return;
+        await nextTurn();
+        // A copy that is followed here waits for those who have pinned something.
+        if (!this.isLed()) {
+          this.slices = -1;
+          return;
+        }
       }
     } finally {
       pin.unpin();
@@ -74,6 +81,23 @@ export class Scanning {
 
   drop(): void {
     this.dropped = true;
+  }
+
+  /** Null: the key has another value than the one that the command met, or none, or it is not led here. */
+  private pin(): Pin | null {
+    const { partition, hash, key, nowMs, scan } = this;
+    partition.enter();
+    const ref = this.isLed() ? partition.find(hash, key, 0, key.length, nowMs) : 0;
+    const isIt = ref !== 0 && partition.recordSeq(ref) === scan.seq;
+    const pin = isIt ? partition.values.pinInside(ref, nowMs) : null;
+    if (isIt) partition.mark(ref);
+    partition.leave();
+    return pin;
+  }
+
+  private isLed(): boolean {
+    const { partition, epoch } = this;
+    return partition.mayWrite() && partition.epoch() === epoch;
   }
 }
 
