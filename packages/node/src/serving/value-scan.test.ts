@@ -6,7 +6,7 @@ import type { Connection, LargeWork } from './connection.ts';
 import { encode } from './peer-link.ts';
 import { expectWhole, large } from './large-values.fixture.ts';
 import { SLICE_BYTES } from '../commands/value-pieces.ts';
-import { Scanning } from './value-scan.ts';
+import type { Scanning } from './value-scan.ts';
 
 const MIB = 2 ** 20;
 
