@@ -1,12 +1,15 @@
 /** Rounds over a folder of their own, at moments of the test's choosing, beside a disk that refuses. */
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,12 +37,14 @@ vi.mock('./torn-file.ts', async (load) => {
 let dataDir: string;
 let folder: CheckpointFolder;
 let events: string[];
+let clockMs: number;
 let told: CheckpointStatus | null;
 
 beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), 'ingot-rounds-'));
   folder = new CheckpointFolder(dataDir);
   events = [];
+  clockMs = 0;
   told = null;
 });
 afterEach(() => {
@@ -52,7 +57,7 @@ function newRounds(partition: Partition): CheckpointRounds {
     ...{ everyMs: 60_000, bytesPerSecond: 2 ** 30 },
     log: (_level, event) => void events.push(event),
     nowMs: () => 7_000,
-    monotonicMs: () => 0,
+    monotonicMs: () => (clockMs += 10),
     saved: () => {},
     tell: (status) => {
       told = status;
@@ -159,11 +164,78 @@ describe('rounds of saving', () => {
   test('a file that cannot be removed is said, and later rounds go on', async () => {
     const primary = newPrimary();
     const rounds = newRounds(primary);
-    mkdirSync(folder.fileOf(5));
+    mkdirSync(folder.fileOf(5), { recursive: true });
     rounds.detach(5, false);
     await rounds.end(1);
     expect(events).toContain('checkpoint.diskRefused');
     expect(await savedValue('key')).toBe('first');
+  });
+
+  test('a file that is removed under a node that runs is written anew, whole', async () => {
+    const primary = newPrimary();
+    put(primary, 'filler', Buffer.alloc(20_000, 97));
+    // Each in a generation of its own: the next save looks at what is newer alone.
+    put(primary, 'key', Buffer.from('later'), 1_000);
+    const rounds = newRounds(primary);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    rmSync(folder.fileOf(0));
+    put(primary, 'key', Buffer.from('second'), 2_000);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    expect(await savedValue('key')).toBe('second');
+    expect(await savedValue('filler')).toHaveLength(20_000);
+  });
+
+  test('and so is one of a copy that has not changed, in a round and at the end', async () => {
+    const primary = newPrimary();
+    const rounds = newRounds(primary);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    rmSync(folder.path, { recursive: true });
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    expect(await savedValue('key')).toBe('first');
+    rmSync(folder.fileOf(0));
+    await rounds.end(1);
+    expect(await savedValue('key')).toBe('first');
+  });
+
+  test('a file in whose place another was put is read before it is built on', async () => {
+    const primary = newPrimary();
+    const rounds = newRounds(primary);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    const older = `${folder.fileOf(0)}.older`;
+    copyFileSync(folder.fileOf(0), older);
+    put(primary, 'filler', Buffer.alloc(20_000, 97), 1_000);
+    put(primary, 'key', Buffer.from('second'), 2_000);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    renameSync(older, folder.fileOf(0));
+    put(primary, 'key', Buffer.from('third'), 3_000);
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    expect(await savedValue('key')).toBe('third');
+    expect(await savedValue('filler')).toHaveLength(20_000);
+  });
+
+  test('a folder that cannot be is said, ends nothing, and is used as soon as it can be', async () => {
+    writeFileSync(folder.path, 'no folder');
+    const rounds = newRounds(newPrimary());
+    rounds.keepOnly(() => new Set([0]));
+    rounds.begin();
+    rounds.saveSoon([0]);
+    await rounds.settled();
+    expect(events).toEqual(['checkpoint.failed']);
+    expect(told).toMatchObject({ failing: 1, failures: 2 });
+    rmSync(folder.path);
+    mkdirSync(folder.path);
+    writeFileSync(folder.fileOf(7), 'of a partition that is held no more');
+    await rounds.end(1);
+    expect(await savedValue('key')).toBe('first');
+    expect(folder.partitions()).toEqual([0]);
+    expect(told?.failing).toBe(0);
   });
 
   test('what a save that was cut short has left is taken out by the next', async () => {

@@ -4,11 +4,13 @@
  *  tried again in the next round; the former checkpoint stays, and nobody is held up.
  *  Owner: the storage worker, which alone writes these files while it runs. */
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Pacer } from '@ingot/replication';
 import type { Partition } from '@ingot/store';
 import type { NodeLog } from '../process/log.ts';
 import type { CheckpointStatus } from '../shared/messages.ts';
-import { CheckpointFile, type CheckpointFolder, isDamage } from './checkpoint-file.ts';
+import { CheckpointFile, type CheckpointFolder, isDamage, META_KEY } from './checkpoint-file.ts';
+import { decodeMeta } from './checkpoint-meta.ts';
 import { isCurrent, NotSaved, saveCheckpoint, saveEndOfLife, type SaveFigures } from './save.ts';
 import { readSavedState, removeRemains, type SavedState } from './saved-state.ts';
 
@@ -38,6 +40,10 @@ export class CheckpointRounds {
   readonly #states = new Map<number, SavedState>();
   readonly #pacer: Pacer;
   readonly #failing = new Map<number, string>();
+  /** Why there is no folder to save into; null: there is one. */
+  #folderFailing: string | null = null;
+  /** Which partitions are held here; null once the files of others are removed. */
+  #toKeep: (() => ReadonlySet<number>) | null = null;
   /** Files in which a save that came to nothing may have left something. */
   readonly #unclean = new Set<number>();
   readonly #figures = { saves: 0, failures: 0, chunks: 0, bytes: 0, seconds: 0 };
@@ -51,7 +57,6 @@ export class CheckpointRounds {
       ...{ receivedBytes: 0, runs: 0, waitedMs: 0 },
     });
     this.#pacer = new Pacer({ rate: options.bytesPerSecond, load });
-    options.folder.make();
   }
 
   attach(partition: Partition): void {
@@ -75,14 +80,15 @@ export class CheckpointRounds {
     this.#options.folder.remove(id);
   }
 
-  /** Removes the files of partitions that are not held here any more. */
-  keepOnly(held: ReadonlySet<number>): void {
-    for (const id of this.#options.folder.partitions()) if (!held.has(id)) this.detach(id, false);
+  /** Removes the files of partitions that are not held here any more, once the folder can be read. */
+  keepOnly(held: () => ReadonlySet<number>): void {
+    this.#toKeep = held;
   }
 
   begin(): void {
     this.#inTurn(async () => {
-      for (const [id, partition] of this.#copies) await this.#lookAt(id, partition);
+      const copies = this.#hasFolder() ? this.#copies : [];
+      for (const [id, partition] of copies) await this.#lookAt(id, partition);
       this.#tell();
     });
     this.#schedule(this.#options.everyMs);
@@ -92,7 +98,8 @@ export class CheckpointRounds {
   saveSoon(ids: readonly number[]): void {
     if (this.#isEnding) return;
     this.#inTurn(async () => {
-      for (const id of ids) if (!this.#isEnding) await this.#trySave(id, 0);
+      const due = this.#hasFolder() ? ids : [];
+      for (const id of due) if (!this.#isEnding) await this.#trySave(id, 0);
       this.#tell();
     });
   }
@@ -101,8 +108,13 @@ export class CheckpointRounds {
   async end(endedLife: number): Promise<void> {
     this.#isEnding = true;
     clearTimeout(this.#timer);
-    await this.#round;
+    await this.settled();
     if (endedLife > 0) await this.#saveAll(endedLife);
+  }
+
+  /** What was begun by now has come to its end. */
+  async settled(): Promise<void> {
+    await this.#round;
   }
 
   #schedule(afterMs: number): void {
@@ -128,7 +140,37 @@ export class CheckpointRounds {
     });
   }
 
+  /** Makes the folder where it is missing, and looks through it once. One that the disk refuses is met again next time. */
+  #hasFolder(): boolean {
+    const { folder, log } = this.#options;
+    try {
+      folder.make();
+      this.#removeOthers();
+      this.#folderFailing = null;
+      return true;
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#figures.failures++;
+      const text =
+        `no checkpoints are written, for their folder cannot be used (${why}); the node serves on: ` +
+        `look at ${folder.path}, where a folder must be that the node may write to`;
+      if (this.#folderFailing !== why) log('error', 'checkpoint.failed', { text });
+      this.#folderFailing = why;
+      return false;
+    }
+  }
+
+  #removeOthers(): void {
+    if (this.#toKeep === null) return;
+    const held = this.#toKeep();
+    for (const id of this.#options.folder.partitions()) {
+      if (!held.has(id) && !this.#copies.has(id)) this.#remove(id);
+    }
+    this.#toKeep = null;
+  }
+
   async #saveAll(endedLife: number): Promise<void> {
+    if (!this.#hasFolder()) return this.#tell();
     const beganMs = this.#options.monotonicMs();
     const before = { ...this.#figures };
     for (const id of this.#copies.keys()) {
@@ -190,7 +232,7 @@ export class CheckpointRounds {
     if (partition?.consistent() !== true || !partition.checked()) return null;
     const known = this.#states.get(id);
     const landings = partition.landings();
-    if (known !== undefined && isCurrent(partition, known)) {
+    if (known !== undefined && isCurrent(partition, known) && this.#isThere(id)) {
       if (landings === partition.landings() && partition.consistent()) {
         this.#options.saved(partition, landings, known.meta.seq);
       }
@@ -198,9 +240,9 @@ export class CheckpointRounds {
     }
     const { clusterId, node, nowMs } = this.#options;
     const owner = { clusterId, node, partition: id, geometry: partition.geometry };
-    const { file, saved } = await this.#open(id, partition, () => known ?? null, owner);
+    const { file, saved } = await this.#open(id, partition, known, owner);
     try {
-      if (saved !== null && (known === undefined || this.#unclean.has(id))) {
+      if (saved !== null && (saved !== known || this.#unclean.has(id))) {
         removeRemains(file, saved);
       }
       if (saved !== null && endedLife > 0 && isCurrent(partition, saved)) {
@@ -210,6 +252,7 @@ export class CheckpointRounds {
       const made = await saveCheckpoint({
         ...{ partition, owner, file, saved, endedLife, nowMs, pause },
       });
+      if (!this.#isThere(id)) throw new Error('its file was removed while it was written');
       this.#options.saved(partition, made.landings, made.state.meta.seq);
       return made;
     } finally {
@@ -217,22 +260,27 @@ export class CheckpointRounds {
     }
   }
 
-  /** The file, and what it holds. One that is damaged, or of another, is begun anew; what cannot be read for another reason
+  #isThere(id: number): boolean {
+    return this.#options.folder.bytesOf(id) > 0;
+  }
+
+  /** The file, and what it holds: what is known of it, where it says the same itself. Anybody may have removed it, or put
+   *  another in its place, and what is saved into it is nothing without the rest. One that is damaged, or of another, is begun anew; what cannot be read for another reason
    *  (the disk, too many files) is left as it is, and thrown. */
   async #open(
     id: number,
     { geometry }: Partition,
-    known: () => SavedState | null,
+    known: SavedState | undefined,
     owner: Parameters<typeof readSavedState>[1],
   ): Promise<{ file: CheckpointFile; saved: SavedState | null }> {
     const { folder } = this.#options;
     const path = folder.fileOf(id);
-    const wasThere = folder.bytesOf(id) > 0;
+    const wasThere = this.#isThere(id);
     let file: CheckpointFile | null = null;
     let why: string;
     try {
       file = new CheckpointFile(path, geometry.imageBytes);
-      const saved = known() ?? readSavedState(file, owner);
+      const saved = isOf(file, known) ? known : readSavedState(file, owner);
       if (typeof saved !== 'string') return { file, saved };
       why = saved;
     } catch (error) {
@@ -242,7 +290,11 @@ export class CheckpointRounds {
       file = null;
     }
     await file?.close();
-    if (wasThere) this.#options.log('info', 'checkpoint.replaced', { partition: id, why });
+    const isGone = !wasThere && known !== undefined;
+    if (isGone) why = 'its file is not there any more';
+    if (wasThere || isGone) {
+      this.#options.log('info', 'checkpoint.replaced', { partition: id, why });
+    }
     folder.remove(id);
     return { file: new CheckpointFile(path, geometry.imageBytes), saved: null };
   }
@@ -279,10 +331,17 @@ export class CheckpointRounds {
     );
     this.#options.tell({
       ...this.#figures,
-      failing: this.#failing.size,
+      failing: this.#folderFailing === null ? this.#failing.size : savedAtMs.length,
       partitions: savedAtMs.length,
       /** 0: there is one of which there is no checkpoint yet. */
       oldestSavedAtMs: savedAtMs.length === 0 ? 0 : Math.min(...savedAtMs),
     });
   }
+}
+
+/** Whether the file says of itself what is known of it. */
+function isOf(file: CheckpointFile, known: SavedState | undefined): known is SavedState {
+  if (known === undefined) return false;
+  const bytes = file.get(META_KEY);
+  return bytes !== null && isDeepStrictEqual(decodeMeta(bytes), known.meta);
 }

@@ -38,7 +38,7 @@ onMessage((message: ToStorageWorker) => {
 
 for (const handle of handles) attach(handle);
 sweep();
-checkpoints?.keepOnly(held);
+checkpoints?.keepOnly(() => held);
 checkpoints?.begin();
 post({ kind: 'ready' });
 
