@@ -226,8 +226,8 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     return this.inbox.lend(args.buf);
   }
 
-  /** Whether the command in hand stays where it lies while `startLarge` is at work: not where it lies in what all
-   *  connections are read into, or parsed in. */
+  /** Whether the command in hand stays where it lies while `startLarge` is at work: not where it
+   *  lies in what all connections are read into, or parsed in. */
   holdsCommand(args: Args): boolean {
     return this.inbox.rest === args.buf;
   }
@@ -298,8 +298,8 @@ export class Connection extends ClientState implements Session, Parkable, InboxO
     else this.readsUs = 0;
   }
 
-  /** What it is sent needs nothing else first, and begins with a command: it is not the rest of one that is kept, or
-   *  skipped. */
+  /** What it is sent needs nothing else first, and begins with a command: it is not the rest of
+   *  one that is kept, or skipped. */
   private get mayArrive(): boolean {
     const begins = this.inbox.rest === null && this.long === null;
     return begins && this.plain && this.hold === 0;

@@ -279,8 +279,9 @@ export class LargeValues implements LargeCommands {
     return awaits === 0 || desk.held.suffice(partition.id, awaits);
   }
 
-  /** `stays`: the arguments lie in memory that nobody else writes to meanwhile, a queued command's or the connection's
-   *  own. What all connections are read into, gathered and unquoted in is written over at once. */
+  /** `stays`: the arguments lie in memory that nobody else writes to meanwhile, a queued command's
+   *  or the connection's own. What all connections are read into, gathered and unquoted in is
+   *  written over at once. */
   private valueOf(
     partition: Partition,
     args: Args,

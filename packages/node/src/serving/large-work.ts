@@ -113,7 +113,8 @@ abstract class Work {
     this.desk = desk;
   }
 
-  /** `begin`, again while others write too much. Whoever was given something looks whether it is wanted still. */
+  /** `begin`, again while others write too much. Whoever was given something looks whether it is
+   *  wanted still. */
   protected async begun<T>(begin: () => T | number): Promise<T | number> {
     const sinceMs = this.desk.host.monotonicMs();
     for (;;) {

@@ -83,7 +83,8 @@ export class Scanning {
     this.dropped = true;
   }
 
-  /** Null: the key has another value than the one that the command met, or none, or it is not led here. */
+  /** Null: the key has another value than the one that the command met, or none, or it is not led
+   *  here. */
   private pin(): Pin | null {
     const { partition, hash, key, nowMs, scan } = this;
     partition.enter();
