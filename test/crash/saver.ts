@@ -47,6 +47,7 @@ for (;;) {
   stdout.write('begins\n');
   const { state } = await saveCheckpoint({
     ...{ partition: copy, owner: OWNER, file, saved, endedLife: 0, nowMs: Date.now },
+    mayWrite: () => {},
     pause: async () => {
       writeSome();
       await setImmediate();

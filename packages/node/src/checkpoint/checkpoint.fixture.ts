@@ -73,6 +73,7 @@ export class Disk {
         endedLife: 0,
         nowMs: () => 1,
         pause: async () => between(),
+        mayWrite: () => {},
         ...changes,
       });
     } finally {

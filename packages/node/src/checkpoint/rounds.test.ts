@@ -18,8 +18,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CheckpointStatus } from '../shared/messages.ts';
 import { GEOMETRY, get, newCopy, OWNER, put } from './checkpoint.fixture.ts';
 import { CheckpointFile, CheckpointFolder } from './checkpoint-file.ts';
+import type { DiskSpace } from './disk-space.ts';
 import { loadCheckpoint } from './load.ts';
-import { CheckpointRounds } from './rounds.ts';
+import { CheckpointRounds, type RoundsOptions } from './rounds.ts';
+import { NotSaved } from './save.ts';
 import type * as TornFile from './torn-file.ts';
 
 /** What opening a file meets, beside the file. */
@@ -38,6 +40,9 @@ let dataDir: string;
 let folder: CheckpointFolder;
 let events: string[];
 let clockMs: number;
+let disk: DiskSpace;
+
+const MIB = 1_048_576;
 let told: CheckpointStatus | null;
 
 beforeEach(() => {
@@ -45,13 +50,15 @@ beforeEach(() => {
   folder = new CheckpointFolder(dataDir);
   events = [];
   clockMs = 0;
+  opening.error = null;
+  disk = { freeBytes: 1_024 * MIB, diskBytes: 2_048 * MIB };
   told = null;
 });
 afterEach(() => {
   rmSync(dataDir, { recursive: true });
 });
 
-function newRounds(partition: Partition): CheckpointRounds {
+function newRounds(partition: Partition, changes: Partial<RoundsOptions> = {}): CheckpointRounds {
   const rounds = new CheckpointRounds({
     ...{ folder, clusterId: OWNER.clusterId, node: OWNER.node },
     ...{ everyMs: 60_000, bytesPerSecond: 2 ** 30 },
@@ -62,6 +69,8 @@ function newRounds(partition: Partition): CheckpointRounds {
     tell: (status) => {
       told = status;
     },
+    space: () => disk,
+    ...changes,
   });
   rounds.attach(partition);
   return rounds;
@@ -236,6 +245,72 @@ describe('rounds of saving', () => {
     expect(await savedValue('key')).toBe('first');
     expect(folder.partitions()).toEqual([0]);
     expect(told?.failing).toBe(0);
+  });
+
+  test('nothing is saved where too little of the disk is free; that is said once, and over once there is more', async () => {
+    const primary = newPrimary();
+    await newRounds(primary).end(1);
+    put(primary, 'key', Buffer.from('second'), 2);
+    const rounds = newRounds(primary);
+    const other = newCopy(1);
+    other.promote(1, 1);
+    rounds.attach(other);
+    disk = { freeBytes: 255 * MIB, diskBytes: 2_048 * MIB };
+    rounds.saveSoon([0, 1]);
+    await rounds.settled();
+    disk = { freeBytes: 511 * MIB, diskBytes: 10_240 * MIB };
+    rounds.saveSoon([0, 1]);
+    await rounds.settled();
+    expect(events).toEqual(['checkpoint.saved', 'checkpoint.failed']);
+    expect(told).toMatchObject({ failing: 2, failures: 4 });
+    expect(await savedValue('key')).toBe('first');
+    expect(folder.partitions()).toEqual([0]);
+    disk = { freeBytes: 513 * MIB, diskBytes: 10_240 * MIB };
+    await rounds.end(2);
+    expect(await savedValue('key')).toBe('second');
+    expect(told?.failing).toBe(0);
+  });
+
+  test('a disk that does not hold what the capacity may need is said at the start', async () => {
+    const begun = async (freeMib: number): Promise<string[]> => {
+      events = [];
+      disk = { freeBytes: freeMib * MIB, diskBytes: 2_048 * MIB };
+      const rounds = newRounds(newPrimary());
+      rounds.begin();
+      await rounds.end(0);
+      return events;
+    };
+    expect(await begun(256 + 31)).toEqual(['checkpoint.smallDisk']);
+    expect(await begun(256 + 33)).toEqual([]);
+  });
+
+  test('a copy that is never saved in three rounds counts as failing until it is', async () => {
+    const primary = newPrimary();
+    await newRounds(primary).end(1);
+    const rounds = newRounds(primary);
+    opening.error = new NotSaved('the writers lapped it');
+    for (const failing of [0, 0, 1, 1]) {
+      rounds.saveSoon([0]);
+      await rounds.settled();
+      expect(told?.failing).toBe(failing);
+    }
+    expect(events.filter((event) => event === 'checkpoint.late')).toHaveLength(1);
+    opening.error = null;
+    put(primary, 'key', Buffer.from('second'), 2);
+    await rounds.end(2);
+    expect(told?.failing).toBe(0);
+  });
+
+  test('a round that took longer than it comes is followed by as long a rest', async () => {
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    const nowMs = (): number => (clockMs += 90_000);
+    const rounds = newRounds(newPrimary(), { everyMs: 20, nowMs });
+    rounds.begin();
+    await vi.waitFor(() => {
+      expect(timers.mock.calls.some(([, ms]) => (ms ?? 0) >= 90_000)).toBe(true);
+    });
+    timers.mockRestore();
+    await rounds.end(0);
   });
 
   test('what a save that was cut short has left is taken out by the next', async () => {

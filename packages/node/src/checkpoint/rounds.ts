@@ -11,10 +11,15 @@ import type { NodeLog } from '../process/log.ts';
 import type { CheckpointStatus } from '../shared/messages.ts';
 import { CheckpointFile, type CheckpointFolder, isDamage, META_KEY } from './checkpoint-file.ts';
 import { decodeMeta } from './checkpoint-meta.ts';
+import { type DiskSpace, LowDisk, mustHaveRoom, whyTooSmall } from './disk-space.ts';
 import { isCurrent, NotSaved, saveCheckpoint, saveEndOfLife, type SaveFigures } from './save.ts';
 import { readSavedState, removeRemains, type SavedState } from './saved-state.ts';
 
 const PACED_MS = 2;
+/** So many saves of a copy in a row that came to nothing are said. */
+const NOT_SAVED_MAX = 3;
+/** Two versions of what changed are in a file while it is written. */
+const BYTES_PER_CAPACITY = 2;
 
 export interface RoundsOptions {
   readonly folder: CheckpointFolder;
@@ -23,6 +28,8 @@ export interface RoundsOptions {
   readonly everyMs: number;
   readonly bytesPerSecond: number;
   readonly log: NodeLog;
+  /** Of the disk below that path. */
+  readonly space: (path: string) => DiskSpace;
   /** Unix ms. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
@@ -44,6 +51,8 @@ export class CheckpointRounds {
   #folderFailing: string | null = null;
   /** Which partitions are held here; null once the files of others are removed. */
   #toKeep: (() => ReadonlySet<number>) | null = null;
+  /** How often in a row a save of a copy came to nothing. */
+  readonly #notSaved = new Map<number, number>();
   /** Files in which a save that came to nothing may have left something. */
   readonly #unclean = new Set<number>();
   readonly #figures = { saves: 0, failures: 0, chunks: 0, bytes: 0, seconds: 0 };
@@ -67,6 +76,7 @@ export class CheckpointRounds {
   detach(id: number, isHeld: boolean): void {
     this.#copies.delete(id);
     this.#failing.delete(id);
+    this.#notSaved.delete(id);
     const state = this.#states.get(id);
     if (state !== undefined) this.#states.set(id, { ...state, landings: null });
     if (isHeld) return;
@@ -90,6 +100,7 @@ export class CheckpointRounds {
       const copies = this.#hasFolder() ? this.#copies : [];
       for (const [id, partition] of copies) await this.#lookAt(id, partition);
       this.#tell();
+      if (this.#folderFailing === null) this.#warnOfSmallDisk();
     });
     this.#schedule(this.#options.everyMs);
   }
@@ -126,7 +137,8 @@ export class CheckpointRounds {
           await this.#saveAll(0);
         } finally {
           const tookMs = this.#options.monotonicMs() - beganMs;
-          this.#schedule(Math.max(this.#options.everyMs - tookMs, 0));
+          // The disk has as long for others as it had for this.
+          this.#schedule(Math.max(this.#options.everyMs - tookMs, tookMs));
         }
       });
     }, afterMs);
@@ -158,6 +170,24 @@ export class CheckpointRounds {
       this.#folderFailing = why;
       return false;
     }
+  }
+
+  #warnOfSmallDisk(): void {
+    const { folder, space, log } = this.#options;
+    let bytes = 0;
+    for (const [id, partition] of this.#copies) {
+      const needs = BYTES_PER_CAPACITY * partition.stats().capacityBytes;
+      bytes += Math.max(needs - folder.bytesOf(id), 0);
+    }
+    const why = whyTooSmall(space(folder.path), bytes);
+    if (why === null) return;
+    const text = `${why}: give ${folder.path} a larger disk, or lower the capacity`;
+    log('warn', 'checkpoint.smallDisk', { text });
+  }
+
+  #mustHaveRoom(bytes: number): void {
+    const { folder, space } = this.#options;
+    mustHaveRoom(space(folder.path), bytes);
   }
 
   #removeOthers(): void {
@@ -200,11 +230,11 @@ export class CheckpointRounds {
       if (this.#failing.delete(id))
         this.#options.log('info', 'checkpoint.goesOn', { partition: id });
       this.#unclean.delete(id);
+      this.#notSaved.delete(id);
     } catch (error) {
       this.#unclean.add(id);
-      if (error instanceof NotSaved) {
-        this.#options.log('debug', 'checkpoint.notSaved', { partition: id, why: error.message });
-      } else this.#failed(id, error as Error);
+      if (error instanceof NotSaved) this.#cameToNothing(id, error.message);
+      else this.#failed(id, error as Error);
     }
   }
 
@@ -237,7 +267,7 @@ export class CheckpointRounds {
         this.#options.saved(partition, landings, known.meta.seq);
       }
       if (endedLife === 0 || known.meta.endedLife === endedLife) return null;
-    }
+    } else this.#mustHaveRoom(0);
     const { clusterId, node, nowMs } = this.#options;
     const owner = { clusterId, node, partition: id, geometry: partition.geometry };
     const { file, saved } = await this.#open(id, partition, known, owner);
@@ -251,6 +281,7 @@ export class CheckpointRounds {
       const pause = (bytes: number): Promise<void> => this.#pause(bytes);
       const made = await saveCheckpoint({
         ...{ partition, owner, file, saved, endedLife, nowMs, pause },
+        mayWrite: (bytes) => this.#mustHaveRoom(bytes),
       });
       if (!this.#isThere(id)) throw new Error('its file was removed while it was written');
       this.#options.saved(partition, made.landings, made.state.meta.seq);
@@ -308,20 +339,40 @@ export class CheckpointRounds {
     } while (!this.#isEnding && !this.#pacer.allows(this.#options.monotonicMs()));
   }
 
+  #cameToNothing(id: number, why: string): void {
+    const { log } = this.#options;
+    const times = (this.#notSaved.get(id) ?? 0) + 1;
+    this.#notSaved.set(id, times);
+    log('debug', 'checkpoint.notSaved', { partition: id, why });
+    if (times < NOT_SAVED_MAX) return;
+    this.#failing.set(id, why);
+    if (times > NOT_SAVED_MAX) return;
+    const text =
+      `the last ${times} saves of partition ${id} came to nothing (${why}); its former checkpoint stays: ` +
+      'raise --checkpoint-rate where the disk can do more';
+    log('warn', 'checkpoint.late', { partition: id, text });
+  }
+
   #failed(id: number, error: Error): void {
     this.#figures.failures++;
-    const why = error.message;
+    const { folder, log } = this.#options;
+    const isLow = error instanceof LowDisk;
+    // How much is free differs each time, and is the same for all.
+    const why = isLow ? 'low disk' : error.message;
     // A file that is not as it was left: the next round looks at it anew, or begins anew.
-    this.#states.delete(id);
+    if (!isLow) this.#states.delete(id);
     if (isDamage(error)) this.#inTurn(async () => this.#remove(id));
-    if (this.#failing.get(id) === why) return;
+    const isSaid = isLow
+      ? [...this.#failing.values()].includes(why)
+      : this.#failing.get(id) === why;
     this.#failing.set(id, why);
-    this.#options.log('error', 'checkpoint.failed', {
-      partition: id,
-      text:
-        `the checkpoint of partition ${id} was not written (${why}); the node serves on, ` +
-        `and the former checkpoint stays: look at the disk of ${this.#options.folder.path}`,
-    });
+    if (isSaid) return;
+    const text = isLow
+      ? `no checkpoints are written (${error.message}); the node serves on, and the former ones stay: ` +
+        `free some of the disk of ${folder.path}, or give it a larger one`
+      : `the checkpoint of partition ${id} was not written (${why}); the node serves on, ` +
+        `and the former checkpoint stays: look at the disk of ${folder.path}`;
+    log('error', 'checkpoint.failed', { partition: id, text });
     this.#tell();
   }
 

@@ -56,6 +56,8 @@ export interface SaveOptions {
   readonly nowMs: () => number;
   /** Called after so many bytes: other work of the thread goes on meanwhile. */
   readonly pause: (bytes: number) => Promise<void>;
+  /** Throws where so many bytes are not to be written now: said before each transaction. */
+  readonly mayWrite: (bytes: number) => void;
 }
 
 export interface SaveFigures {
@@ -120,7 +122,7 @@ class Save {
     this.#partition = options.partition;
     this.#table =
       options.saved?.table.clone() ?? new CheckpointTable(options.partition.geometry.chunkCount);
-    this.#staged = new Staged(options.file);
+    this.#staged = new Staged(options.file, options.mayWrite);
     this.#redoSlot = otherSlot(options.saved?.meta.redoSlot ?? 0);
   }
 

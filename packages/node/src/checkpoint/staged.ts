@@ -15,10 +15,13 @@ export class Staged {
   readonly #putsAtEnd = new Map<number, Buffer>();
   readonly #removalsAtEnd = new Set<number>();
   readonly #spare: Buffer[] = [];
+  readonly #mayWrite: (bytes: number) => void;
   #bytes = 0;
 
-  constructor(file: CheckpointFile) {
+  /** `mayWrite` throws where so many bytes are not to be written now. */
+  constructor(file: CheckpointFile, mayWrite: (bytes: number) => void) {
     this.#file = file;
+    this.#mayWrite = mayWrite;
   }
 
   /** Of a chunk's length, to be put. */
@@ -41,6 +44,7 @@ export class Staged {
   }
 
   putAtEnd(key: number, bytes: Buffer): void {
+    this.#bytes += bytes.length;
     this.#putsAtEnd.set(key, bytes);
   }
 
@@ -57,6 +61,8 @@ export class Staged {
   }
 
   #commit(last: () => void): void {
+    this.#mayWrite(this.#bytes);
+
     this.#file.transact(() => {
       for (const key of this.#removals) this.#file.remove(key);
       for (const [key, bytes] of this.#puts) this.#file.put(key, bytes);

@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { attachPartition, type Partition, type PartitionHandle } from '@ingot/store';
 import { CheckpointFolder } from '../checkpoint/checkpoint-file.ts';
+import { diskSpace } from '../checkpoint/disk-space.ts';
 import { CheckpointRounds } from '../checkpoint/rounds.ts';
 import { type ClusterMap, copiesOn } from '../shared/map.ts';
 import type { ToStorageWorker } from '../shared/messages.ts';
@@ -77,6 +78,7 @@ function newCheckpoints(): CheckpointRounds {
     everyMs: settings.checkpointEveryMs,
     bytesPerSecond: settings.checkpointBytesPerSecond,
     log,
+    space: diskSpace,
     nowMs: Date.now,
     monotonicMs: () => performance.now(),
     tell: (status) => post({ kind: 'checkpoints', status }),
