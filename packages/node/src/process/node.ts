@@ -186,6 +186,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     this.#workers = this.#startWorkers(map);
     await this.#workers.ready();
     this.#keeper = this.#keepInSync(this.#workers, control);
+    await this.#doors.closeHttp();
     this.#http = await this.#listenHttp(this.#workers, control);
     control.onMap((newer) => this.#apply(newer));
     this.#apply(control.map());
@@ -229,6 +230,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
     if (settings.checkpointEveryMs === 0) return NO_MEMORY;
     const { client, cluster, follower } = settings.ports;
     await this.#doors.open(settings.host, [client, cluster, follower]);
+    await this.#doors.openHttp(settings.host, settings.ports.http);
     const { handles, memory } = await recoverCopies({
       ...{ settings, map, limit: memoryLimit(), log: this.#log, signal },
       onProgress: (share) => this.#doors.progressed(share),
@@ -526,6 +528,7 @@ class NodeProcess implements RunningNode, NodeCallbacks {
   /** The control plane goes first, while what it hands over can still be sent. */
   async #stop(): Promise<void> {
     await this.#doors.close();
+    await this.#doors.closeHttp();
     this.#keeper?.close();
     await this.#control?.stop();
     this.#http?.close();
