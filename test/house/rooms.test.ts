@@ -103,7 +103,7 @@ const OUTSIDE: readonly { what: RegExp; why: string; files: readonly RegExp[] }[
       /^node\/src\/register\/lmdb-acceptor-storage\.ts$/, // whether its file is a copy
       /^node\/src\/import\/state-file\.ts$/, // how far an import has come
       /^node\/src\/backup\/backup-(reader|writer)\.ts$/, // backups
-      /^node\/src\/checkpoint\/(checkpoint-file|disk-space|torn-file)\.ts$/, // what is saved
+      /^node\/src\/checkpoint\/(checkpoint-file|disk-space|lmdb-file|torn-file)\.ts$/, // what is saved
       /^node\/src\/redo-log\/lmdb-log-store\.ts$/, // what is logged
     ],
   },

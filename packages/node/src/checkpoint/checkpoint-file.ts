@@ -1,4 +1,4 @@
-/** The checkpoint of one partition on disk: an LMDB file of its own, and the one place that knows LMDB.
+/** The checkpoint of one partition on disk: an LMDB file of its own, and the one place that knows what is in it.
  *
  *    key                  value
  *    0 .. 32,767          the bytes of that chunk, 65,536, where its slot is 1
@@ -15,8 +15,8 @@
  *  former one, and a file of the former one in golden/. */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { open, type RootDatabase } from 'lmdb';
-import { tornFile } from './torn-file.ts';
+import type { RootDatabase } from 'lmdb';
+import { openLmdbFile } from './lmdb-file.ts';
 
 /** Which of two places: what is there and what takes its place are never in the same one. */
 export type Slot = 1 | 2;
@@ -38,17 +38,6 @@ export function otherSlot(slot: Slot | 0): Slot {
   return slot === 1 ? 2 : 1;
 }
 
-/** It cannot be read as what it should be, now or later. Any other error may pass: of the disk, of the process. */
-export class DamagedFile extends Error {}
-
-/** LMDB's words for a file that it did not leave so: page not found, corrupted, another version, invalid, incompatible. */
-const DAMAGE_CODES: ReadonlySet<unknown> = new Set([-30_797, -30_796, -30_794, -30_793, -30_784]);
-
-export function isDamage(error: unknown): boolean {
-  if (error instanceof DamagedFile) return true;
-  return DAMAGE_CODES.has((error as { code?: unknown }).code);
-}
-
 const FILE_NAME = /^partition-(\d+)\.mdb$/;
 const MIB = 1_048_576;
 
@@ -60,21 +49,7 @@ export class CheckpointFile {
   /** `imageBytes`: null opens what is there, and changes nothing; else the file is made where it is missing, and
    *  may hold two versions of an image and their redo. Throws DamagedFile where the file is torn. */
   constructor(path: string, imageBytes: number | null) {
-    if (imageBytes === null || existsSync(path)) {
-      const torn = tornFile(path);
-      if (torn !== null) throw new DamagedFile(torn);
-    }
-    this.#root = open({
-      path,
-      encoding: 'binary',
-      noSubdir: true,
-      // Not 'uint32': with such keys lmdb 3.5.6 loses its list of free pages when the file is opened again.
-      keyEncoding: 'ordered-binary',
-      // A transaction is on disk once it has ended; no promise is made behind our back.
-      overlappingSync: false,
-      eventTurnBatching: false,
-      ...(imageBytes === null ? { readOnly: true } : { mapSize: 4 * imageBytes + 256 * MIB }),
-    });
+    this.#root = openLmdbFile(path, imageBytes === null ? null : 4 * imageBytes + 256 * MIB);
   }
 
   /** Valid until the next `get`, of whatever file: lmdb lends one buffer. null where there is none. */

@@ -3,7 +3,7 @@
  *  the error still is what was thrown. */
 import { attachPartition, createPartition, type PartitionHandle } from '@ingot/store';
 import { parentPort, workerData } from 'node:worker_threads';
-import { isDamage } from '../checkpoint/checkpoint-file.ts';
+import { isDamage } from '../checkpoint/lmdb-file.ts';
 import { ForeignLog } from '../redo-log/log-group.ts';
 import { LmdbLogStore } from '../redo-log/lmdb-log-store.ts';
 import { LogReplay, readLog } from '../redo-log/log-replay.ts';

@@ -2,9 +2,8 @@
 import { Buffer } from 'node:buffer';
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { open, type RootDatabase } from 'lmdb';
-import { DamagedFile } from '../checkpoint/checkpoint-file.ts';
-import { tornFile } from '../checkpoint/torn-file.ts';
+import type { RootDatabase } from 'lmdb';
+import { openLmdbFile } from '../checkpoint/lmdb-file.ts';
 import type { LogChange, LogStore } from './log-store.ts';
 
 const MIB = 1_048_576;
@@ -14,21 +13,7 @@ export class LmdbLogStore implements LogStore {
 
   /** `bytesMax`: null opens what is there, and changes nothing. Throws DamagedFile where the file is torn. */
   constructor(path: string, bytesMax: number | null) {
-    if (bytesMax === null || existsSync(path)) {
-      const torn = tornFile(path);
-      if (torn !== null) throw new DamagedFile(torn);
-    }
-    this.#root = open({
-      path,
-      encoding: 'binary',
-      noSubdir: true,
-      // Not 'uint32': with such keys lmdb 3.5.6 loses its list of free pages when the file is opened again.
-      keyEncoding: 'ordered-binary',
-      // A transaction is on disk once it has ended; no promise is made behind our back.
-      overlappingSync: false,
-      eventTurnBatching: false,
-      ...(bytesMax === null ? { readOnly: true } : { mapSize: 2 * bytesMax + 64 * MIB }),
-    });
+    this.#root = openLmdbFile(path, bytesMax === null ? null : 2 * bytesMax + 64 * MIB);
   }
 
   commit({ group, remove }: LogChange): void {
